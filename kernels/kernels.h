@@ -1,0 +1,234 @@
+// kernels.h - the one door to arithmetic: every operation on tensors, and the device that runs it.
+//
+// kernels/ is a library of its own: it includes nothing of the rest. Behind this door stand tables of operations:
+//   cpu    float32, vectorised, on threads; instruction set chosen when the device is opened
+//   ref    double, one thread, written to be obviously right; every other table is held to it
+//   count  computes nothing: counts FLOPs, bytes and the high water of memory of the step that is run on it
+//
+//     struct fault fault;
+//     struct device *dev = device_open(DEVICE_CPU, threads, &fault);       // NULL: fault says why
+//     struct tensor x = device_tensor(dev, B * T, C), y = device_tensor(dev, B * T, C), r = device_tensor(dev, B * T, 1);
+//     device_put(dev, x, 0, B * T * C, host_floats);
+//     op_norm(dev, y, r, x, eps);
+//     device_get(dev, host_floats, y, 0, B * T * C);
+//     fault = device_fault(dev);                                           // waits; looked at once a step
+//
+// Tensors    row-major matrices [rows, cols]; shapes such as [B,T,C] are written as rows B*T, cols C
+// Arguments  device, outputs, saved values, inputs, sizes. "=" writes, "+=" accumulates
+// Types      activations, weights and gradients have the device's own type (device_dtype): F32 on cpu, F64 on ref; ids are I32
+// Errors     an operation returns nothing: the first fault sticks to the device, and after it operations do nothing
+// Memory     tensors live until device_close, or device_reset to a mark. Operations allocate nothing but workspace, which grows
+//            in the first step and is then kept
+// Threads    one device, one calling thread
+// Bits       a row of an output depends on that row of the input alone, not on the other rows, on how many there are, or on the
+//            number of threads. Weight gradients are sums over sequences in row order, each sequence summed in a fixed order, so
+//            that a batch cut in two and accumulated gives the bits of the whole. Bits differ between instruction sets (device_isa)
+#ifndef KERNELS_H
+#define KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum fault_kind { FAULT_NONE, FAULT_MEMORY, FAULT_DEVICE, FAULT_COMM, FAULT_NOT_BUILT };
+
+struct fault {
+    enum fault_kind kind;
+    int64_t step; // as last given to device_set_step, -1 before
+    char op[32], what[200];
+};
+
+enum device_kind { DEVICE_CPU, DEVICE_REF, DEVICE_COUNT, DEVICE_KIND_COUNT };
+
+enum dtype { DTYPE_F32, DTYPE_F64, DTYPE_I32 };
+
+struct tensor {
+    void *data; // on the device; NULL on count, and for an absent tensor
+    int64_t rows, cols;
+    enum dtype dtype;
+};
+
+// A weight matrix [out, in] as products want it: the master, and whatever copy a table prepares from it. Users touch only master.
+struct weight {
+    struct tensor master;
+    void *prepared;
+};
+
+struct device;
+
+// --- the device -------------------------------------------------------------------------------------------------------------
+
+// threads <= 0: as many as the process may use. NULL on failure, with *fault filled in.
+struct device *device_open(enum device_kind kind, int threads, struct fault *fault);
+void device_close(struct device *dev);
+
+enum dtype device_dtype(const struct device *dev);
+int device_threads(const struct device *dev);
+
+// The instruction-set path: "avx2", "avx512", "portable" (cpu), "double" (ref), "count". RETORT_ISA in the environment may lower it.
+const char *device_isa(const struct device *dev);
+
+// Waits for the device and tells its first fault (FAULT_NONE when all is well).
+struct fault device_fault(struct device *dev);
+
+// A zeroed tensor of the device's type / of ids.
+struct tensor device_tensor(struct device *dev, int64_t rows, int64_t cols);
+struct tensor device_ids(struct device *dev, int64_t rows, int64_t cols);
+
+// Tensors made after the mark go with device_reset.
+size_t device_mark(const struct device *dev);
+void device_reset(struct device *dev, size_t mark);
+
+// Between host and device, n elements from element `first`, converted to and from the device's type; they wait.
+void device_put(struct device *dev, struct tensor to, int64_t first, int64_t n, const float *from);
+void device_get(struct device *dev, float *to, struct tensor from, int64_t first, int64_t n);
+void device_put_f64(struct device *dev, struct tensor to, int64_t first, int64_t n, const double *from);
+void device_get_f64(struct device *dev, double *to, struct tensor from, int64_t first, int64_t n);
+void device_put_ids(struct device *dev, struct tensor to, int64_t first, int64_t n, const int32_t *from);
+
+// The scalars of the optimizer step, kept on the device: the multiplier of all learning rates, Muon's momentum, and updates done
+// before this one (0 for the first). Sets grad_scale to 1 and grad_norm to 0.
+void device_set_step(struct device *dev, int64_t step, double lr_scale, double momentum);
+
+// The norm that the last op_clip measured; waits.
+double device_grad_norm(struct device *dev);
+
+struct device_counts {
+    double flops;          // multiplications and additions of all operations so far
+    double bytes;          // read and written by operations, each operand once
+    int64_t memory_bytes;  // high water of tensors and workspace
+};
+
+struct device_counts device_counts(const struct device *dev);
+
+// --- rows of a table --------------------------------------------------------------------------------------------------------
+
+// x[n,:] = table[ids[n],:]       x [N,C]   table [V,C]   ids [N]     0 <= id < V
+void op_embed(struct device *dev, struct tensor x, const struct weight *table, struct tensor ids);
+
+// dtable[ids[n],:] += dx[n,:]    in order of n
+void op_embed_back(struct device *dev, struct tensor dtable, struct tensor dx, struct tensor ids);
+
+// --- elementwise ------------------------------------------------------------------------------------------------------------
+
+void op_zero(struct device *dev, struct tensor y);                    // y = 0
+void op_copy(struct device *dev, struct tensor y, struct tensor x);   // y = x
+void op_add(struct device *dev, struct tensor y, struct tensor x);    // y += x
+
+// --- norm -------------------------------------------------------------------------------------------------------------------
+
+// rstd[n] = 1 / sqrt(mean_c(x[n,c]^2) + eps),  y[n,c] = x[n,c] * rstd[n]
+//   y, x [N,C], may alias    rstd [N,1], kept for the backward pass
+// Source: Zhang & Sennrich 2019, eq. 4, without gain.  Bound against ref (f32): 2e-6 relative to the row's largest value
+void op_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, float eps);
+
+// dx[n,c] += rstd[n] * (dy[n,c] - y[n,c] * mean_c(dy[n,:] * y[n,:]))     y as op_norm wrote it; dx must not alias dy or y
+void op_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd);
+
+// Rotary position embedding, then the norm, per head; the queries' and keys' way into attention.
+//   x, y [N,H*D], may alias   rstd [N,H]   cosine, sine [positions, D/2]   positions [N] ids, the row of the tables for each n
+//   a = x[:D/2], b = x[D/2:]:   a' = a*cos + b*sin,  b' = -a*sin + b*cos;   y = scale * norm((a', b'))
+// Source: Su et al. 2021, eq. 34, in nanochat's half-split layout (2025-10-13).  Bound against ref (f32): 4e-6
+void op_rotary_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, struct tensor cosine,
+                    struct tensor sine, struct tensor positions, int n_head, float eps, float scale);
+
+// dx = the gradient before the rotation, from dy and the saved y, rstd; dx may alias dy.
+void op_rotary_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd,
+                         struct tensor cosine, struct tensor sine, struct tensor positions, int n_head, float scale);
+
+// --- products ---------------------------------------------------------------------------------------------------------------
+
+// Refreshes the prepared copy after the master has changed.
+void op_weight_prepare(struct device *dev, struct weight *w);
+
+// y [N,O] = (add: +=) x [N,I] * w[O,I]^T.  Bound against ref (f32): 1e-6 * sqrt(I) * |x||w|
+void op_matmul(struct device *dev, struct tensor y, struct tensor x, const struct weight *w, bool add);
+
+// r = max(x * w^T, 0), a = r^2       the first half of the MLP; r is kept for the backward pass.   r, a [N,O]
+void op_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, struct tensor x, const struct weight *w);
+
+// dh = 2 * r * da                    dh may alias da
+void op_relu2_back(struct device *dev, struct tensor dh, struct tensor da, struct tensor r);
+
+// dx [N,I] = (add: +=) dy [N,O] * w[O,I]
+void op_matmul_dx(struct device *dev, struct tensor dx, struct tensor dy, const struct weight *w, bool add);
+
+// dw [O,I] += dy^T * x, sequence by sequence: N = B*T rows are B sequences of T, each summed in a fixed order before the next.
+void op_matmul_dw(struct device *dev, struct tensor dw, struct tensor dy, struct tensor x, int T);
+
+// --- attention --------------------------------------------------------------------------------------------------------------
+
+struct attention {
+    int B, T;             // sequences and their length
+    int n_head, n_kv_head, head_dim; // n_kv_head divides n_head; kv head j serves query heads j*n .. j*n + n-1
+    int window;           // query t sees keys t-window .. t; 0: all keys up to t
+};
+
+// o = softmax(q k^T / sqrt(D), causal) v per head;  lse = log of the softmax denominators, kept for the backward pass.
+//   q, o [B*T, H*D]   k, v [B*T, Hkv*D]   lse [B*T, H]
+// Source: Vaswani et al. 2017, eq. 1; tiles as in Dao et al. 2022.  Bound against ref (f32): 1e-5
+void op_attention(struct device *dev, struct tensor o, struct tensor lse, struct tensor q, struct tensor k, struct tensor v,
+                  struct attention a);
+
+// dq, dk, dv =                       do is the gradient of o; the weights are computed again from q, k, lse.
+void op_attention_back(struct device *dev, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor dout,
+                       struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse,
+                       struct attention a);
+
+// Decoding, one new token a row. Caches are [R*capacity, Hkv*D], row r of the batch owning cache rows r*capacity .. .
+// cache[r*capacity + positions[r], :] = x[r,:]                      x [R, Hkv*D]   positions [R] ids
+void op_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor positions, int capacity);
+
+// o[r] = attention of q[r] over cache positions 0 .. positions[r] of row r (inside the window).   a.B = R; a.T = capacity
+void op_attention_decode(struct device *dev, struct tensor o, struct tensor q, struct tensor k_cache, struct tensor v_cache,
+                         struct tensor positions, struct attention a);
+
+// --- loss -------------------------------------------------------------------------------------------------------------------
+
+// Logits with the soft cap: z = x * w^T cut to n_vocab columns, logits = cap * tanh(z / cap).   logits [N, n_vocab]
+void op_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap);
+
+// Soft-capped cross entropy and its gradient, in tiles: the [N,V] logits never exist whole.
+//   losses [N,1] = -log softmax(logits[n])[targets[n]], 0 where targets[n] is -1
+//   dx [N,C] =, dw [V,C] += the gradient of sum_n weights[n] * losses[n]; both absent (data NULL, rows 0): losses only
+//   x [N,C]   targets [N] ids   weights [N,1]   w [Vp,C]   T as in op_matmul_dw
+// Source: nanochat 2025-10-13 (cap 15).  Bound against ref (f32): losses 2e-6 relative, gradients 1e-5 of their largest value
+void op_loss(struct device *dev, struct tensor losses, struct tensor dx, struct tensor dw, struct tensor x,
+             const struct weight *w, struct tensor targets, struct tensor weights, int n_vocab, float cap, int T);
+
+// --- optimizer --------------------------------------------------------------------------------------------------------------
+
+// Measures the L2 norm over all gradients together, keeps it for device_grad_norm, and sets the device's grad_scale to
+// min(1, max_norm / (norm + 1e-6)), by which the optimizers multiply gradients; max_norm 0 only measures.
+void op_clip(struct device *dev, const struct tensor *gradients, int n, double max_norm);
+
+struct adamw {
+    double lr; // times the step's lr_scale
+    double beta1, beta2, eps, weight_decay;
+};
+
+// p *= 1 - lr*wd;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  p -= lr / (1-b1^t) * m / (sqrt(v / (1-b2^t)) + eps),  t = step + 1
+// Source: Loshchilov & Hutter 2019, algorithm 2.  A zero gradient with zero moments leaves p as it is
+void op_adamw(struct device *dev, struct tensor p, struct tensor m, struct tensor v, struct tensor g, struct adamw a);
+
+struct muon_matrix {
+    struct tensor p, momentum, g; // all [rows, cols]
+};
+
+// For each of n matrices of one shape:  buf = lerp(buf, g, 1-mu);  u = lerp(g, buf, mu);  o = newton_schulz(u);
+// p -= lr * lr_scale * sqrt(max(1, rows / cols)) * o.   mu is the step's momentum; g is overwritten.
+// Source: Jordan et al. 2024 (Muon), nanochat 2025-10-13: five steps with (3.4445, -4.7750, 2.0315), x / (norm + 1e-7)
+void op_muon(struct device *dev, const struct muon_matrix *matrices, int n, double lr);
+
+// The orthogonalisation by itself, in place: x [rows, cols].
+void op_newton_schulz(struct device *dev, struct tensor x);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
