@@ -1,0 +1,43 @@
+// documents.h - text documents one after the other, whatever they are kept in.
+//
+// A source of text is an ordered list of parts: a file of parquet rows, of JSON lines, of plain text, or a range of a world's
+// documents. This is where the kinds meet; each has its own reader beside this file.
+//
+//     struct documents *d;
+//     e = documents_open(&d, &part);
+//     while (!(e = documents_next(d, &text, &n)) && text) ...          // text NULL: the end
+//     documents_close(d);
+//
+// Form       parquet: a row of a string column a document, nulls and empty rows skipped; jsonl: a string field of an object a line;
+//            text: the whole file is one document; world: document i of the world's generator, first <= i < first + n
+// Ownership  text is borrowed until the next call
+// Errors     ERROR_DATA naming file and place (row group, row; line); bounded memory (one row group at a time)
+#ifndef CORE_DATA_DOCUMENTS_H
+#define CORE_DATA_DOCUMENTS_H
+
+#include "core/base/error.h"
+#include "core/data/world.h"
+
+#include <stdint.h>
+
+enum document_form { DOCUMENT_PARQUET, DOCUMENT_JSONL, DOCUMENT_TEXT, DOCUMENT_WORLD, DOCUMENT_FORM_COUNT };
+
+struct document_part {
+    enum document_form form;
+    const char *path;   // of the file; for a world the world file, for messages
+    const char *column; // parquet column, or JSON field (dots descend)
+
+    // of a world
+    const struct world *world;
+    uint64_t seed;
+    int64_t first, n;
+    bool held_out; // generate from held-out facts only
+};
+
+struct documents;
+
+struct error *CHECKED documents_open(struct documents **documents, const struct document_part *part);
+struct error *CHECKED documents_next(struct documents *documents, const char **text, size_t *n_bytes);
+void documents_close(struct documents *documents);
+
+#endif

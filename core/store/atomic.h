@@ -1,0 +1,25 @@
+// atomic.h - the only place that renames: readers see the old file or the new one, never half of one.
+//
+// Errors  ERROR_MACHINE with the path and the reason of the system
+#ifndef CORE_STORE_ATOMIC_H
+#define CORE_STORE_ATOMIC_H
+
+#include "core/base/error.h"
+
+#include <stdbool.h>
+
+// Makes the folder and those above it.
+struct error *CHECKED folder_make(const char *path);
+
+// fsync of the file, rename(from, to), fsync of the folder.
+struct error *CHECKED atomic_publish(const char *from, const char *to);
+
+// Writes a small file whole: to PATH.tmp, then publishes it.
+struct error *CHECKED atomic_write(const char *path, const void *data, size_t n_bytes);
+
+// Reads a small file whole, with a zero behind it; files above limit bytes are refused.
+struct error *CHECKED file_read(const char *path, size_t limit, struct arena *arena, char **text, size_t *n_bytes);
+
+bool file_exists(const char *path);
+
+#endif

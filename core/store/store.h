@@ -1,0 +1,114 @@
+// store.h - files of results: HDF5 laid out by the library, written and read by plain pwrite and pread, checksummed, atomic.
+//
+// Writing, all at once: the file appears under its name complete and synced, or not at all.
+//
+//     struct store_attribute attributes[] = {store_text("/", "kind", "pretrain"), store_i64("/", "step", 200)};
+//     struct store_set sets[] = {{.path = "/model/lm_head", .type = STORE_F32, .n_dims = 2, .dims = {V, C}, .data = w}};
+//     e = store_save("results/store/pretrain-3f9a.h5", attributes, countof(attributes), sets, countof(sets));
+//
+// Reading: store_open checks that it is our kind of file; store_verify reads everything against the checksums.
+//
+// Layout     every dataset is contiguous, allocated early, never filled; tables are contiguous datasets of compound type. Groups
+//            are made as paths need them. /checksums: compound {offset u64, bytes u64, xxh3 u64}, a row a 4 MiB piece of every other
+//            dataset, in file order. Root attribute retort_format = 1 is written by store_save
+// Steps      X.tmp.h5: HDF5 lays out and closes; posix_fallocate; pwrite of every dataset; checksums; fsync; rename to X.h5;
+//            fsync of the folder
+// Errors     ERROR_MACHINE for a full or failing disk (with what is missing), ERROR_DATA for a file that is damaged, cut, foreign or
+//            newer: each with its own message and what to do
+// Ownership  text and arrays handed to store_save are borrowed for the call; what readers return lives in the given arena
+// Threads    one at a time in a process (HDF5 has one lock)
+#ifndef CORE_STORE_STORE_H
+#define CORE_STORE_STORE_H
+
+#include "core/base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum store_type {
+    STORE_U8,
+    STORE_U16,
+    STORE_U32,
+    STORE_U64,
+    STORE_I32,
+    STORE_I64,
+    STORE_F32,
+    STORE_F64,
+    STORE_TEXT,  // fixed-size strings of text_bytes each, zero padded, UTF-8
+    STORE_TABLE, // rows of members
+    STORE_TYPE_COUNT
+};
+
+enum { STORE_DIMS = 4 };
+
+struct store_member {
+    const char *name;
+    enum store_type type; // not STORE_TABLE
+    size_t offset;        // in the row struct
+    size_t text_bytes;    // for STORE_TEXT
+};
+
+struct store_set {
+    const char *path; // "/model/transformer.wte"
+    enum store_type type;
+    int n_dims;
+    int64_t dims[STORE_DIMS];
+    const void *data;
+    size_t text_bytes;                  // for STORE_TEXT
+    const struct store_member *members; // for STORE_TABLE
+    int n_members;
+    size_t row_bytes;
+};
+
+struct store_attribute {
+    const char *object, *name; // object: "/" or the path of a group or dataset
+    enum store_type type;      // STORE_TEXT (any length), STORE_I64 or STORE_F64
+    const char *text;
+    int64_t i64;
+    double f64;
+};
+
+struct store_attribute store_text(const char *object, const char *name, const char *text);
+struct store_attribute store_i64(const char *object, const char *name, int64_t value);
+struct store_attribute store_f64(const char *object, const char *name, double value);
+
+// path ends in ".h5"; an existing file of that name is replaced by the rename.
+struct error *CHECKED store_save(const char *path, const struct store_attribute *attributes, int n_attributes,
+                                 const struct store_set *sets, int n_sets);
+
+struct store_file;
+
+struct error *CHECKED store_open(struct store_file **file, const char *path);
+void store_close(struct store_file *file); // NULL is fine
+
+// Reads every byte of every dataset against /checksums.
+struct error *CHECKED store_verify(struct store_file *file);
+
+bool store_has(struct store_file *file, const char *path);
+struct error *CHECKED store_get_text(struct store_file *file, const char *object, const char *name, struct arena *arena,
+                                     const char **text);
+struct error *CHECKED store_get_i64(struct store_file *file, const char *object, const char *name, int64_t *value);
+struct error *CHECKED store_get_f64(struct store_file *file, const char *object, const char *name, double *value);
+
+// Type, dimensions and place of a dataset; data stays NULL. bytes = size of its contents.
+struct error *CHECKED store_describe(struct store_file *file, const char *path, struct store_set *set, int64_t *offset,
+                                     int64_t *bytes);
+
+// Names of what is directly in a group, in creation order or by name; *names in the arena.
+struct error *CHECKED store_list(struct store_file *file, const char *group, struct arena *arena, const char *const **names,
+                                 int *n_names);
+
+// Reads n items from item `first` of the flattened dataset, which must have exactly this type.
+struct error *CHECKED store_read(struct store_file *file, const char *path, enum store_type type, int64_t first, int64_t n,
+                                 void *to);
+
+// Reads a whole table, matching members by name (unknown ones in the file are ignored, missing ones are left zero).
+// *rows in the arena, n_rows of row_bytes each.
+struct error *CHECKED store_read_table(struct store_file *file, const char *path, const struct store_member *members,
+                                       int n_members, size_t row_bytes, struct arena *arena, void **rows, int64_t *n_rows);
+
+// The dataset's bytes mapped into memory, read-only, until store_close.
+struct error *CHECKED store_map(struct store_file *file, const char *path, enum store_type type, const void **data,
+                                int64_t *n_items);
+
+#endif
