@@ -1,0 +1,98 @@
+// fields.h - the one table of fields: every field of every kind of stage, described once.
+//
+// The reader, check, plan, why, schema, help and the job files of stage processes all work from this table, so nothing can drift.
+// A kind's values land in a plain struct (options.h) at the field's offset.
+//
+// Types      FIELD_INT int64_t; FIELD_REAL double; FIELD_BOOL bool; FIELD_CHOICE, FIELD_TEXT, FIELD_FILE const char *;
+//            FIELD_STAGE, FIELD_SOURCE const char * (the name as written); FIELD_INTS, FIELD_NAMES, FIELD_STAGES: struct field_list;
+//            FIELD_DURATION double seconds; FIELD_MIXTURE is reserved. In each struct an unset optional number is FIELD_UNSET_INT or
+//            NaN, an unset text NULL
+// Class      FIELD_RESULT fields are in the key; FIELD_SPEED and FIELD_DISPLAY never are
+// Keys       a RESULT field is left out of the payload when it is unset; a field that was added later and equals its default too
+#ifndef RUNNER_RECIPE_FIELDS_H
+#define RUNNER_RECIPE_FIELDS_H
+
+#include "core/base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum stage_kind_id {
+    KIND_TOKENIZER,
+    KIND_TOKENS, // the token stage that nobody writes; not a word of the language
+    KIND_PRETRAIN,
+    KIND_FINETUNE,
+    KIND_GRPO,
+    KIND_EVAL,
+    KIND_IMPORT,
+    KIND_COUNT
+};
+
+enum field_type {
+    FIELD_INT,
+    FIELD_REAL,
+    FIELD_BOOL,
+    FIELD_CHOICE,
+    FIELD_TEXT,
+    FIELD_FILE,
+    FIELD_DURATION,
+    FIELD_STAGE,
+    FIELD_SOURCE,
+    FIELD_INTS,
+    FIELD_NAMES,  // of suites, samples, ...
+    FIELD_STAGES, // one or several stages (`each`)
+    FIELD_MIXTURE,
+    FIELD_TYPE_COUNT
+};
+
+enum field_class { FIELD_RESULT, FIELD_SPEED, FIELD_DISPLAY };
+
+#define FIELD_UNSET_INT INT64_MIN
+
+struct field_list {
+    int n;
+    const int64_t *ints;      // FIELD_INTS
+    const char *const *names; // FIELD_NAMES, FIELD_STAGES
+};
+
+struct field {
+    const char *name;
+    enum field_type type;
+    enum field_class class;
+    uint32_t kinds; // bit 1 << enum stage_kind_id
+    bool required, each, exact; // exact: k M B T suffixes are refused
+    bool built;                 // code stands behind it; else setting it ends with status 4
+    double min, max;            // of numbers; both 0: no bounds
+    const char *choices;        // "f32|bf16", or for FIELD_STAGE the kinds that fit: "tokenizer|import"
+    const char *unit;           // "tokens", "s", "usd"
+    const char *def_2025, *def_2026, *def_mid, *def_sft; // recipe text, or NULL
+    size_t offset;              // in the struct of options.h
+    const char *help;           // one line
+};
+
+// A kind has rows of its own in the table; a name such as seed can stand in several rows with different kinds.
+extern const struct field fields[];
+extern const int n_fields;
+
+const char *kind_name(enum stage_kind_id kind);
+const char *kind_help(enum stage_kind_id kind);
+bool kind_built(enum stage_kind_id kind);
+int kind_version(enum stage_kind_id kind); // raised when a change of code changes results
+size_t kind_options_bytes(enum stage_kind_id kind);
+
+// NULL if the kind has no such field.
+const struct field *field_find(enum stage_kind_id kind, const char *name);
+
+// One value read from recipe text by the field's type and bounds ("64k" -> 64000) into the options struct; lists give the scalars
+// of the list. Errors name the field, say what is allowed, and stand at `at`. Text is copied to the arena.
+struct error *CHECKED field_set(void *options, const struct field *field, const char *const *texts, int n_texts,
+                                struct place at, struct arena *arena);
+
+// Marks all of a kind's fields unset.
+void fields_unset(void *options, enum stage_kind_id kind);
+bool field_is_set(const void *options, const struct field *field);
+
+// The value as canonical recipe text ("65536", "2000000000", "0.2", "[1, 2]", "f32"), in the arena.
+const char *field_text(const void *options, const struct field *field, struct arena *arena);
+
+#endif

@@ -1,0 +1,77 @@
+// options.h - what a stage of each kind is asked to do: plain structs that the table of fields fills.
+//
+// Unset: FIELD_UNSET_INT, NaN, NULL, n = 0 (fields.h). Resolved recipes have every field set that has a default.
+#ifndef RUNNER_RECIPE_OPTIONS_H
+#define RUNNER_RECIPE_OPTIONS_H
+
+#include "runner/recipe/fields.h"
+
+struct tokenizer_options {
+    const char *source;
+    int64_t vocab;    // with the nine special tokens
+    int64_t chars;    // stop after so many characters (the crossing document is included)
+    int64_t doc_cap;  // characters of a document that count
+    int64_t seed;
+};
+
+struct tokens_options { // nobody writes these: the runner fills them from the source
+    const char *tokenizer, *source;
+};
+
+struct pretrain_options {
+    const char *tokenizer, *source;
+    int64_t depth;                                              // or the six below
+    int64_t n_layer, n_embd, n_head, n_kv_head, head_dim, n_mlp;
+    int64_t seq_len, batch_tokens;
+    int64_t device_batch;                                       // speed
+    int64_t steps, tokens;                                      // exactly one of steps tokens flops ratio
+    double flops, ratio;
+    double matrix_lr, embedding_lr, unembedding_lr, weight_decay;
+    double warmup, warmdown, final_lr, grad_clip;               // warmup, warmdown: shares of the steps
+    const char *precision;                                      // f32 | bf16
+    int64_t seed;
+    const char *from;
+    int64_t eval_every, eval_tokens, sample_every;
+    struct field_list keep;
+    int64_t keep_every;
+    const char *keep_optim;
+    int64_t devices;                                            // speed
+};
+
+struct finetune_options {
+    const char *model, *preset;
+    struct field_list mixture; // reserved
+    int64_t seq_len, batch_tokens, device_batch, steps, rows, epochs;
+    double lr_frac, matrix_lr, embedding_lr, unembedding_lr, weight_decay, warmup, warmdown, final_lr, grad_clip;
+    const char *precision;
+    int64_t seed, eval_every, eval_tokens, sample_every;
+    struct field_list keep;
+    int64_t keep_every, devices;
+    const char *keep_optim;
+};
+
+struct grpo_options {
+    const char *model;
+    struct field_list mixture; // reserved
+    int64_t samples, max_tokens, top_k, rows, epochs, steps, device_batch;
+    double temperature, lr_frac, matrix_lr, embedding_lr, unembedding_lr;
+    const char *precision;
+    int64_t seed, eval_every, eval_rows;
+    struct field_list keep;
+    int64_t keep_every, devices;
+};
+
+struct eval_options {
+    struct field_list model;  // each
+    struct field_list suites;
+    const char *source;
+    int64_t examples, eval_tokens, device_batch, devices;
+    const char *precision;
+    int64_t seed;
+};
+
+struct import_options {
+    const char *file, *format;
+};
+
+#endif
