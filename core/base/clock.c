@@ -1,0 +1,29 @@
+// clock.c - covers of clock_gettime and gmtime_r.
+#include "core/base/clock.h"
+
+#include <time.h>
+
+static double read_clock(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double clock_seconds(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+double clock_unix(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
+void clock_text(double unix_seconds, char text[CLOCK_TEXT])
+{
+    time_t seconds = (time_t)unix_seconds;
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    strftime(text, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%SZ", &parts);
+}

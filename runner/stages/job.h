@@ -1,0 +1,47 @@
+// job.h - what a stage process is told: everything it needs, so that it reads no recipe.
+//
+// The runner writes store/KIND-KEY.job (JSON) and executes `retort _stage --results DIR --job FILE`; the stage reads it back.
+//
+//   {"retort":1,"name":"base","kind":"pretrain","key":"3f9a…","payload":{…},"options":{"seq_len":"256",…},"out":"…/pretrain-3f9a.h5",
+//    "inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},"parts":[{…}],"usd_per_hour":24}
+//
+// options are all set fields as recipe text, read through the table of fields; payload is the canonical text that was hashed.
+#ifndef RUNNER_STAGES_JOB_H
+#define RUNNER_STAGES_JOB_H
+
+#include "core/data/documents.h"
+#include "runner/recipe/options.h"
+
+struct job_input {
+    const char *role; // "tokenizer", "tokens", "validation", "model"
+    const char *const *paths;
+    int n_paths;
+};
+
+// Documents that the stage reads itself: the tokenizer's training text (all parts in order), or the files of a token stage.
+struct job_part {
+    struct document_part part; // world: path is set, world is NULL until job_world compiles it
+    const char *identity;      // canonical JSON of what is read: sha256 of the file, form, column, range
+    const char *key, *out;     // token stage: the key and file of the tokens of this part; else NULL
+};
+
+struct job {
+    const char *name;             // as the user calls it: "base", "town.tokens"
+    enum stage_kind_id kind;
+    const char *key, *payload;
+    void *options;                // the kind's struct of options.h
+    const char *results, *out;    // out: store/KIND-KEY.h5 (token stage: NULL)
+    struct job_input *inputs;
+    int n_inputs;
+    struct job_part *parts;
+    int n_parts;
+    double usd_per_hour;          // NaN: unknown
+};
+
+struct error *CHECKED job_write(const struct job *job, const char *path);
+struct error *CHECKED job_read(struct job *job, const char *path, struct arena *arena);
+
+// The paths of a role; an error if the job has none.
+struct error *CHECKED job_paths(const struct job *job, const char *role, const char *const **paths, int *n_paths);
+
+#endif
