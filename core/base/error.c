@@ -152,6 +152,22 @@ const char *error_kind_name(enum error_kind kind)
     return names[kind];
 }
 
+struct error *error_from_fault(struct fault fault)
+{
+    switch (fault.kind) {
+    case FAULT_NONE:
+        return NULL;
+    case FAULT_MEMORY:
+        return error_new(ERROR_MACHINE, NOWHERE, "lower device_batch, or take a smaller model", "%s: %s", fault.op, fault.what);
+    case FAULT_NOT_BUILT:
+        return error_plain(ERROR_NOT_BUILT, "%s: %s", fault.op, fault.what);
+    case FAULT_DEVICE:
+    case FAULT_COMM:
+        break;
+    }
+    return error_plain(ERROR_FAILED, "%s: %s", fault.op, fault.what);
+}
+
 void error_free(struct error *e)
 {
     while (e && e != &no_memory) {

@@ -15,6 +15,7 @@
 #define CORE_BASE_ERROR_H
 
 #include "core/base/arena.h"
+#include "kernels/kernels.h"
 
 enum error_kind {
     ERROR_RECIPE,    // the recipe is wrong                              exit 2
@@ -67,6 +68,9 @@ struct error *error_first(struct error *first, struct error *second);
 int error_exit_status(const struct error *e);
 const char *error_kind_name(enum error_kind kind); // "recipe", "usage", "machine", "not_built", "stopped", "data", "failed"
 void error_free(struct error *e);
+
+// The one border between kernels and the rest: NULL for FAULT_NONE.
+struct error *error_from_fault(struct fault fault);
 
 #define NOWHERE ((struct place){0})
 

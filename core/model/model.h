@@ -1,0 +1,93 @@
+// model.h - the language model: its parameters, its forward pass and, mirrored line by line, its backward pass.
+//
+//     struct model m;
+//     e = model_open(&m, dev, &shape, arena);              // parameters, zero
+//     model_init_weights(&m, seed);                        // the initial distributions
+//     e = model_reserve(&m, B, T, true);                   // activations for micro-batches of up to B sequences of T
+//     model_loss(&m, batch, gradients);                    // losses; gradients += d sum(weights * losses)
+//
+// The model: x = norm(wte[ids]); for each block x += attention(norm(x)), x += mlp(norm(x)); logits = cap * tanh(norm(x) head / cap).
+// Parameters have the names and the order of the reference: transformer.wte, transformer.h.0.attn.c_q ..., lm_head.
+//
+// Ownership  host parts live in the arena, tensors on the device
+// Errors     device faults stick to the device (kernels.h); model_open and model_reserve look at them
+// Source     nanochat 2025-10-13
+#ifndef CORE_MODEL_MODEL_H
+#define CORE_MODEL_MODEL_H
+
+#include "core/base/error.h"
+#include "core/model/shape.h"
+#include "kernels/kernels.h"
+
+// Which optimizer and learning rate a parameter has.
+enum param_group { PARAM_EMBEDDING, PARAM_MATRIX, PARAM_UNEMBEDDING };
+
+struct param {
+    const char *name;
+    enum param_group group;
+    int64_t rows, cols;
+    struct weight w;
+    double init_std; // 0: zero
+};
+
+// Tensors that the forward pass keeps for the backward pass, N = B*T rows.
+struct saved_layer {
+    struct tensor n1, rstd1;            // norm before attention: [N,C], [N,1]
+    struct tensor q, k, v, rstd_q, rstd_k; // after rotary and norm: [N,H*D], [N,Hkv*D]; [N,H], [N,Hkv]
+    struct tensor o, lse;               // [N,H*D], [N,H]
+    struct tensor n2, rstd2;            // norm before the MLP
+    struct tensor r, a;                 // relu, relu^2: [N,M]
+};
+
+struct saved {
+    struct tensor ids, positions, targets, weights, losses; // [N,1]
+    struct tensor embedded, rstd_embedded;                  // norm(wte[ids])
+    struct saved_layer *layers;
+    struct tensor x, last, rstd_last;                       // the residual stream; norm before lm_head
+    struct tensor dx, dn, dq, dk, dv, dout, dh;             // scratch of the backward pass
+};
+
+struct layer { // indices into params
+    int q, k, v, o, fc, proj;
+};
+
+struct model {
+    struct shape shape;
+    struct device *dev;
+    struct arena *arena;
+    struct param *params;
+    int n_params;
+    int wte, lm_head;
+    struct layer *layers;
+    struct tensor cosine, sine; // [positions, D/2]
+    int n_positions;
+    struct saved saved;
+    int reserved_rows, reserved_T; // sequences that fit
+};
+
+struct error *CHECKED model_open(struct model *model, struct device *dev, const struct shape *shape, struct arena *arena);
+void model_init_weights(struct model *model, uint64_t seed);
+
+// Call after the parameters have changed, before the next forward pass.
+void model_prepare(struct model *model);
+
+struct error *CHECKED model_reserve(struct model *model, int B, int T, bool backward);
+
+// A set of gradients: one tensor a parameter, in the order of params, zeroed.
+struct error *CHECKED model_gradients(struct model *model, struct tensor **gradients);
+
+// A micro-batch on the host. inputs, targets [B,T]; a target of -1 is not counted. weights [B,T] are d loss / d losses.
+struct batch {
+    int B, T;
+    const int32_t *inputs, *targets;
+    const float *weights; // NULL: losses only
+};
+
+// losses [B,T] of the batch stay on the device, model_losses fetches them. gradients NULL: forward only.
+void model_loss(struct model *model, struct batch batch, const struct tensor *gradients);
+void model_losses(struct model *model, struct batch batch, double *losses);
+
+// Logits [B*T, n_vocab] of all positions, soft-capped, into out (device tensor).
+void model_logits(struct model *model, struct batch batch, struct tensor out);
+
+#endif

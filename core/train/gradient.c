@@ -1,0 +1,105 @@
+// gradient.c - eight groups, summed like a binary counter: after group g, as many partial sums are joined as g has trailing ones.
+//
+// 1. pending[l] is the sum of the last finished subtree of 2^l groups, or NULL; an empty group is NULL and adds nothing.
+// 2. A left sum takes its right neighbour in: left += right. So the order of additions is that of the tree, always.
+// 3. Four partial sums and the one being made are the most that live at a time.
+#include "core/train/gradient.h"
+
+#include "core/base/stop.h"
+
+struct error *gradient_open(struct gradient *g, struct model *model, int64_t R, int T, int device_batch)
+{
+    *g = (struct gradient){.model = model, .R = R, .T = T, .device_batch = device_batch};
+    size_t n = (size_t)device_batch * (size_t)T;
+    g->inputs = arena_array(model->arena, n, sizeof *g->inputs);
+    g->targets = arena_array(model->arena, n, sizeof *g->targets);
+    g->weights = arena_array(model->arena, n, sizeof *g->weights);
+    g->losses = arena_array(model->arena, n + (size_t)R, sizeof *g->losses);
+    return g->inputs && g->targets && g->weights && g->losses ? NULL : error_memory();
+}
+
+static struct error *take_set(struct gradient *g, bool used[GRADIENT_SETS], int *set)
+{
+    for (*set = 0; *set < g->n_sets; ++*set)
+        if (!used[*set])
+            break;
+    if (*set == g->n_sets) {
+        struct error *e = model_gradients(g->model, &g->sets[g->n_sets]);
+        if (e)
+            return e;
+        g->n_sets++;
+    }
+    used[*set] = true;
+    for (int i = 0; i < g->model->n_params; i++)
+        op_zero(g->model->dev, g->sets[*set][i]);
+    return NULL;
+}
+
+static struct error *add_rows(struct gradient *g, struct row_source rows, int64_t first, int64_t begin, int64_t end,
+                              const struct tensor *sum)
+{
+    double *row_losses = g->losses + (size_t)g->device_batch * (size_t)g->T;
+    for (int64_t row = begin; row < end;) {
+        if (stop_requested())
+            return error_stopped();
+        int B = end - row < g->device_batch ? (int)(end - row) : g->device_batch;
+        struct error *e = rows.read(rows.self, first + row, B, g->inputs, g->targets);
+        if (e)
+            return e;
+        int64_t N = (int64_t)B * g->T;
+        for (int64_t n = 0; n < N; n++)
+            g->weights[n] = (float)(1.0 / ((double)g->R * g->T));
+        struct batch batch = {B, g->T, g->inputs, g->targets, g->weights};
+        model_loss(g->model, batch, sum);
+        model_losses(g->model, batch, g->losses);
+        for (int b = 0; b < B; b++) {
+            double loss = 0;
+            for (int t = 0; t < g->T; t++)
+                loss += g->losses[(int64_t)b * g->T + t];
+            row_losses[row + b] = loss;
+        }
+        row += B;
+    }
+    return NULL;
+}
+
+struct error *gradient_of_rows(struct gradient *g, struct row_source rows, int64_t first, double *loss,
+                               const struct tensor **sum)
+{
+    bool used[GRADIENT_SETS] = {false};
+    int pending[4] = {-1, -1, -1, -1}, whole = -1;
+    for (int group = 0; group < GRADIENT_GROUPS; group++) {
+        int64_t begin = group * g->R / GRADIENT_GROUPS, end = (group + 1) * g->R / GRADIENT_GROUPS;
+        int set = -1;
+        if (begin < end) {
+            struct error *e = take_set(g, used, &set);
+            if (!e)
+                e = add_rows(g, rows, first, begin, end, g->sets[set]);
+            if (e)
+                return e;
+        }
+        int level = 0;
+        for (; group >> level & 1; level++) {
+            int left = pending[level];
+            pending[level] = -1;
+            if (left < 0 || set < 0) {
+                set = left < 0 ? set : left;
+                continue;
+            }
+            for (int i = 0; i < g->model->n_params; i++)
+                op_add(g->model->dev, g->sets[left][i], g->sets[set][i]);
+            used[set] = false;
+            set = left;
+        }
+        if (level < 3)
+            pending[level] = set;
+        else
+            whole = set;
+    }
+    double total = 0;
+    for (int64_t row = 0; row < g->R; row++)
+        total += g->losses[(size_t)g->device_batch * (size_t)g->T + (size_t)row];
+    *loss = total / ((double)g->R * g->T);
+    *sum = g->sets[whole];
+    return error_from_fault(device_fault(g->model->dev));
+}

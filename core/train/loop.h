@@ -1,0 +1,45 @@
+// loop.h - the training loop: batches in, updates out, with evaluation, samples and checkpoints in their places.
+//
+// The loop goes through steps step .. n_steps. Before update s (and once after the last) come the hooks that are due: evaluate
+// when s % eval_every == 0 or at the end; sample when s > 0 and s % sample_every == 0 or at the end; save when the time has
+// come (save_due), when asked to stop, never at the end (the caller writes the result). What a hook does must not change what
+// the updates compute: a run that was stopped and resumed has the bits of one that was not.
+//
+// Errors  ERROR_STOPPED after saving; ERROR_FAILED for a loss that is not finite or explodes, naming step and rows, with
+//         everything before that step as it was
+// Source  nanochat 2025-10-13, base_train
+#ifndef CORE_TRAIN_LOOP_H
+#define CORE_TRAIN_LOOP_H
+
+#include "core/train/gradient.h"
+#include "core/train/optimizer.h"
+#include "core/train/schedule.h"
+
+struct step_report {
+    int64_t step;    // updates done, this one included
+    double loss, grad_norm, lr_scale, momentum;
+    double seconds; // of this step
+};
+
+struct loop {
+    struct model *model;
+    struct optimizer *optimizer;
+    struct gradient *gradient;
+    struct row_source rows;
+    struct schedule schedule;
+    int64_t step; // updates done
+    int64_t eval_every, sample_every; // 0: only at the end; sample_every < 0: never
+
+    void *self; // handed to the hooks
+    struct error *(*evaluate)(void *self, int64_t step);
+    struct error *(*sample)(void *self, int64_t step);
+    bool (*save_due)(void *self);
+    struct error *(*save)(void *self, int64_t step);
+    struct error *(*report)(void *self, const struct step_report *report);
+    int64_t evaluated_step; // hooks already done at this step by the run that was resumed, -1: none
+    int64_t sampled_step;
+};
+
+struct error *CHECKED loop_run(struct loop *loop);
+
+#endif

@@ -1,0 +1,30 @@
+// schedule.h - how long a training runs, and what its learning rate and momentum are at each step.
+//
+// Source  nanochat 2025-10-13 (base_train): no warm-up, flat, linear warm-down over the last fifth to zero
+#ifndef CORE_TRAIN_SCHEDULE_H
+#define CORE_TRAIN_SCHEDULE_H
+
+#include "core/model/shape.h"
+
+struct schedule {
+    int64_t n_steps;
+    double warmup, warmdown; // shares of n_steps
+    double final_lr;         // multiplier that the warm-down ends at
+};
+
+// Multiplier of all learning rates at the update numbered step (0 is the first).
+double schedule_lr(const struct schedule *schedule, int64_t step);
+
+// Muon's momentum: 0.85 rising to 0.95 over 300 steps.
+double schedule_momentum(int64_t step);
+
+struct horizon { // exactly one is given; the others are INT64_MIN or NaN
+    int64_t steps, tokens;
+    double flops, ratio; // ratio: tokens a parameter
+};
+
+// Steps of batch_tokens each: as given; round(flops / (flops a token * batch_tokens)); tokens / batch_tokens; ratio * params / batch_tokens.
+// 0 if that is less than one step.
+int64_t horizon_steps(const struct horizon *horizon, const struct shape *shape, int64_t batch_tokens);
+
+#endif
