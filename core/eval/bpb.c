@@ -10,10 +10,9 @@ struct error *bpb_measure(struct model *model, struct row_source rows, int64_t n
                           struct bpb *result)
 {
     *result = (struct bpb){0};
-    struct arena_mark mark = arena_mark(model->arena);
     size_t n = (size_t)device_batch * (size_t)T;
-    int32_t *inputs = arena_array(model->arena, n, sizeof *inputs), *targets = arena_array(model->arena, n, sizeof *targets);
-    double *losses = arena_array(model->arena, n, sizeof *losses);
+    int32_t *inputs = block_alloc(n * sizeof *inputs), *targets = block_alloc(n * sizeof *targets);
+    double *losses = block_alloc(n * sizeof *losses);
     struct error *e = inputs && targets && losses ? NULL : error_memory();
     for (int64_t row = 0; row < n_rows && !e;) {
         int B = n_rows - row < device_batch ? (int)(n_rows - row) : device_batch;
@@ -40,7 +39,9 @@ struct error *bpb_measure(struct model *model, struct row_source rows, int64_t n
         if (progress)
             progress(self, row, n_rows);
     }
-    arena_reset(model->arena, mark);
+    block_free(inputs);
+    block_free(targets);
+    block_free(losses);
     result->bpb = result->bytes ? result->nats / (log(2) * (double)result->bytes) : INFINITY;
     return error_first(e, error_from_fault(device_fault(model->dev)));
 }
