@@ -189,14 +189,15 @@ void op_attention_decode(struct device *dev, struct tensor o, struct tensor q, s
 
 // --- loss -------------------------------------------------------------------------------------------------------------------
 
-// Logits with the soft cap: z = x * w^T cut to n_vocab columns, logits = cap * tanh(z / cap).   logits [N, n_vocab]
+// Logits with the soft cap: z = x * w^T cut to n_vocab columns, logits = cap * tanh(z / cap), or z where cap is 0.
+//   logits [N, n_vocab]
 void op_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap);
 
 // Soft-capped cross entropy and its gradient, in tiles: the [N,V] logits never exist whole.
 //   losses [N,1] = -log softmax(logits[n])[targets[n]], 0 where targets[n] is -1
-//   dx [N,C] =, dw [V,C] += the gradient of sum_n weights[n] * losses[n]; both absent (data NULL, rows 0): losses only
+//   dx [N,C] =, dw [Vp,C] += the gradient of sum_n weights[n] * losses[n]; both absent (data NULL, rows 0): losses only
 //   x [N,C]   targets [N] ids   weights [N,1]   w [Vp,C]   T as in op_matmul_dw
-// Source: nanochat 2025-10-13 (cap 15).  Bound against ref (f32): losses 2e-6 relative, gradients 1e-5 of their largest value
+// Source: nanochat 2025-10-13 (cap 15); cap 0 is no cap.  Bound against ref (f32): losses 2e-6 relative, gradients 1e-5 of their largest value
 void op_loss(struct device *dev, struct tensor losses, struct tensor dx, struct tensor dw, struct tensor x,
              const struct weight *w, struct tensor targets, struct tensor weights, int n_vocab, float cap, int T);
 

@@ -1,0 +1,304 @@
+// count.c - the table that computes nothing: it adds up what the step run on it would cost.
+//
+// FLOPs      2 for each multiply-add of a product, attention over visible pairs of query and key only; else one for each addition,
+//            multiplication, division, root or exponential of the formula in kernels.h. Work done twice by a kernel (scores computed
+//            again in the backward pass are part of the formula and count) or on masked pairs by a tile is not counted
+// Bytes      each operand once, whatever a cache makes of it; += reads and writes; of a table of rows, the rows touched
+// Memory     device.c keeps positions; workspace is asked for here as the cpu table asks at its widest tiles
+// Decoding   positions are not known here: a query is counted against the whole capacity, or the window
+#include "kernels/table.h"
+
+#include <stddef.h>
+
+static double size(struct tensor t)
+{
+    return (double)t.rows * (double)t.cols;
+}
+
+static void spend(struct device *dev, double flops, double elements)
+{
+    dev->counts.flops += flops;
+    dev->counts.bytes += 4 * elements;
+}
+
+// --- workspace, in the sizes of the cpu table with 512-bit vectors ----------------------------------------------------------
+
+enum { TILE_ROWS = 8, TILE_COLS = 32, BLOCK_M = 192, BLOCK_N = 4096, BLOCK_K = 256, QUERIES = 64, KEYS = 128, FLAT = 4096 };
+
+static int64_t up(int64_t n, int64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+// Floats packed by a product of [M,K] and [K,N].
+static int64_t product_floats(const struct device *dev, int64_t M, int64_t N, int64_t K)
+{
+    int64_t k = least(K, BLOCK_K), rows = up(least(M, BLOCK_M), TILE_ROWS), cols = up(least(N, BLOCK_N), TILE_COLS);
+    return k * cols + dev->n_threads * up(rows * k, 16);
+}
+
+static void work(struct device *dev, int64_t floats, const char *op)
+{
+    device_workspace(dev, (size_t)floats * 4, op);
+}
+
+// --- rows and elements ------------------------------------------------------------------------------------------------------
+
+static void count_embed(struct device *dev, struct tensor x, const struct weight *table, struct tensor ids)
+{
+    (void)table;
+    spend(dev, 0, 2 * size(x) + size(ids));
+}
+
+static void count_embed_back(struct device *dev, struct tensor dtable, struct tensor dx, struct tensor ids)
+{
+    (void)dtable;
+    spend(dev, size(dx), 3 * size(dx) + size(ids));
+}
+
+static void count_zero(struct device *dev, struct tensor y)
+{
+    spend(dev, 0, size(y));
+}
+
+static void count_copy(struct device *dev, struct tensor y, struct tensor x)
+{
+    spend(dev, 0, size(y) + size(x));
+}
+
+static void count_add(struct device *dev, struct tensor y, struct tensor x)
+{
+    spend(dev, size(x), 2 * size(y) + size(x));
+}
+
+static void count_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, float eps)
+{
+    (void)eps;
+    spend(dev, 3 * size(x) + 4 * size(rstd), size(y) + size(x) + size(rstd));
+}
+
+static void count_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd)
+{
+    spend(dev, 6 * size(dy) + size(rstd), 2 * size(dx) + size(dy) + size(y) + size(rstd));
+}
+
+static void count_rotary_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, struct tensor cosine,
+                              struct tensor sine, struct tensor positions, int n_head, float eps, float scale)
+{
+    (void)n_head;
+    (void)eps;
+    (void)scale;
+    (void)sine;
+    double table_rows = size(positions) * 2 * (double)cosine.cols;
+    spend(dev, 6 * size(x) + 5 * size(rstd), size(y) + size(x) + size(rstd) + size(positions) + table_rows);
+}
+
+static void count_rotary_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd,
+                                   struct tensor cosine, struct tensor sine, struct tensor positions, int n_head, float scale)
+{
+    (void)n_head;
+    (void)scale;
+    (void)sine;
+    double table_rows = size(positions) * 2 * (double)cosine.cols;
+    spend(dev, 8 * size(dy) + 2 * size(rstd), size(dx) + size(dy) + size(y) + size(rstd) + size(positions) + table_rows);
+}
+
+// --- products ---------------------------------------------------------------------------------------------------------------
+
+static void count_weight_prepare(struct device *dev, struct weight *w)
+{
+    (void)dev;
+    (void)w; // the cpu table reads masters as they are
+}
+
+static void count_matmul(struct device *dev, struct tensor y, struct tensor x, const struct weight *w, bool add)
+{
+    spend(dev, 2 * size(y) * (double)x.cols, size(x) + size(w->master) + (add ? 2 : 1) * size(y));
+    work(dev, product_floats(dev, y.rows, y.cols, x.cols), "matmul");
+}
+
+static void count_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, struct tensor x, const struct weight *w)
+{
+    spend(dev, 2 * size(a) * (double)x.cols + 2 * size(a), size(x) + size(w->master) + size(r) + size(a));
+    work(dev, product_floats(dev, a.rows, a.cols, x.cols), "matmul_relu2");
+}
+
+static void count_relu2_back(struct device *dev, struct tensor dh, struct tensor da, struct tensor r)
+{
+    spend(dev, 2 * size(dh), size(dh) + size(da) + size(r));
+}
+
+static void count_matmul_dx(struct device *dev, struct tensor dx, struct tensor dy, const struct weight *w, bool add)
+{
+    spend(dev, 2 * size(dx) * (double)dy.cols, size(dy) + size(w->master) + (add ? 2 : 1) * size(dx));
+    work(dev, product_floats(dev, dx.rows, dx.cols, dy.cols), "matmul_dx");
+}
+
+static void count_matmul_dw(struct device *dev, struct tensor dw, struct tensor dy, struct tensor x, int T)
+{
+    spend(dev, 2 * size(dy) * (double)x.cols, 2 * size(dw) + size(dy) + size(x));
+    work(dev, product_floats(dev, dw.rows, dw.cols, T), "matmul_dw");
+}
+
+// --- attention --------------------------------------------------------------------------------------------------------------
+
+// Pairs (query, key) of one head of one sequence: query t sees min(t, window) + 1 keys.
+static double visible_pairs(struct attention a)
+{
+    double T = a.T, w = a.window && a.window < a.T ? a.window : a.T - 1;
+    return (w + 1) * (w + 2) / 2 + (T - w - 1) * (w + 1);
+}
+
+// A pair costs two products of D, and beside them scale, difference from the maximum, exponential and sum.
+static void count_attention(struct device *dev, struct tensor o, struct tensor lse, struct tensor q, struct tensor k,
+                            struct tensor v, struct attention a)
+{
+    double pairs = visible_pairs(a) * a.B * a.n_head;
+    spend(dev, pairs * (4.0 * a.head_dim + 4) + size(o), size(o) + size(lse) + size(q) + size(k) + size(v));
+
+    int64_t D = a.head_dim, D_rows = up(D, TILE_ROWS), tiles = a.n_head * ((a.T + QUERIES - 1) / QUERIES);
+    int64_t packed = a.n_kv_head * (up(up(a.T, TILE_ROWS) * D, 16) + up(D_rows * a.T, 16));
+    int64_t batch = least(a.B, (16 * dev->n_threads + tiles - 1) / tiles);
+    work(dev, batch * packed + dev->n_threads * QUERIES * (D + D_rows + KEYS), "attention");
+}
+
+// Five products of D: the scores again, dp, dv, dq and dk; beside them exponential, difference, two scales and a product.
+static void count_attention_back(struct device *dev, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor dout,
+                                 struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse,
+                                 struct attention a)
+{
+    double pairs = visible_pairs(a) * a.B * a.n_head;
+    spend(dev, pairs * (10.0 * a.head_dim + 5) + 2 * size(o),
+          size(dq) + size(dk) + size(dv) + size(dout) + size(q) + size(k) + size(v) + size(o) + size(lse));
+
+    int64_t D = a.head_dim, D_rows = up(D, TILE_ROWS), D_cols = up(D, TILE_COLS), T_rows = up(a.T, TILE_ROWS);
+    int64_t floats = 2 * T_rows * D + D_rows * a.T + QUERIES * (2 * D + 2 * D_cols + D_rows + 3 * KEYS);
+    work(dev, dev->n_threads * up(floats, 16), "attention_back");
+}
+
+static void count_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor positions, int capacity)
+{
+    (void)cache;
+    (void)capacity;
+    spend(dev, 0, 2 * size(x) + size(positions));
+}
+
+static void count_attention_decode(struct device *dev, struct tensor o, struct tensor q, struct tensor k_cache,
+                                   struct tensor v_cache, struct tensor positions, struct attention a)
+{
+    (void)v_cache;
+    double keys = a.window && a.window < a.T ? a.window + 1 : a.T;
+    spend(dev, keys * a.B * a.n_head * (4.0 * a.head_dim + 4) + size(o),
+          size(o) + size(q) + size(positions) + 2 * keys * a.B * (double)k_cache.cols);
+}
+
+// --- loss -------------------------------------------------------------------------------------------------------------------
+
+static void count_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap)
+{
+    (void)n_vocab;
+    double head = (double)logits.cols * (double)w->master.cols;
+    spend(dev, 2 * size(logits) * (double)x.cols + (cap > 0 ? 3 : 0) * size(logits), size(x) + head + size(logits));
+    work(dev, product_floats(dev, logits.rows, logits.cols, x.cols), "logits");
+}
+
+// A logit costs cap, difference, exponential and sum; with gradients, again the exponential, and three products.
+static void count_loss(struct device *dev, struct tensor losses, struct tensor dx, struct tensor dw, struct tensor x,
+                       const struct weight *w, struct tensor targets, struct tensor weights, int n_vocab, float cap, int T)
+{
+    (void)w;
+    double logits = (double)x.rows * n_vocab, C = (double)x.cols, head = n_vocab * C, small = cap > 0 ? 6 : 3;
+    bool has_gradients = dw.rows > 0;
+    spend(dev, logits * (2 * C + small), size(x) + head + size(losses) + size(targets) + size(weights));
+    if (has_gradients)
+        spend(dev, logits * (4 * C + small), size(dx) + 2 * head);
+
+    int64_t tile = T <= BLOCK_K ? BLOCK_K / T * T : BLOCK_K, rows = least(tile, x.rows), c = x.cols;
+    int64_t widest = most(product_floats(dev, rows, n_vocab, c),
+                          most(product_floats(dev, rows, c, n_vocab), product_floats(dev, n_vocab, c, least(rows, T))));
+    work(dev, rows * up(n_vocab, 16) + widest, "loss");
+}
+
+// --- optimizer --------------------------------------------------------------------------------------------------------------
+
+static void count_clip(struct device *dev, const struct tensor *gradients, int n, double max_norm)
+{
+    (void)max_norm;
+    int64_t largest = 1;
+    for (int i = 0; i < n; i++) {
+        spend(dev, 2 * size(gradients[i]), size(gradients[i]));
+        largest = most(largest, gradients[i].rows * gradients[i].cols);
+    }
+    work(dev, 2 * ((largest + FLAT - 1) / FLAT), "clip");
+}
+
+static void count_adamw(struct device *dev, struct tensor p, struct tensor m, struct tensor v, struct tensor g, struct adamw a)
+{
+    (void)a;
+    spend(dev, 16 * size(p), 2 * (size(p) + size(m) + size(v)) + size(g));
+}
+
+// Five steps of X X^T, A A and B X, and the polynomial and scaling between them.
+static void newton_schulz_of(struct device *dev, int64_t rows, int64_t cols, const char *op)
+{
+    double m = (double)least(rows, cols), n = (double)most(rows, cols);
+    spend(dev, 5 * (4 * m * m * n + 2 * m * m * m + 3 * m * m + 2 * m * n) + 3 * m * n, 2 * m * n);
+    int64_t s = least(rows, cols), l = most(rows, cols);
+    int64_t widest = most(product_floats(dev, s, s, l), most(product_floats(dev, rows, cols, s), product_floats(dev, s, s, s)));
+    work(dev, rows * cols + 2 * s * s + 2 * ((rows * cols + FLAT - 1) / FLAT) + widest, op);
+}
+
+static void count_newton_schulz(struct device *dev, struct tensor x)
+{
+    newton_schulz_of(dev, x.rows, x.cols, "newton_schulz");
+}
+
+static void count_muon(struct device *dev, const struct muon_matrix *matrices, int n, double lr)
+{
+    (void)lr;
+    for (int i = 0; i < n; i++) {
+        // momentum, Nesterov and clipping 7, the update 2; p, momentum read and written, g read (the product writes it)
+        spend(dev, 9 * size(matrices[i].p), 5 * size(matrices[i].p));
+        newton_schulz_of(dev, matrices[i].p.rows, matrices[i].p.cols, "muon");
+    }
+}
+
+const struct table table_count = {
+    .isa = "count",
+    .dtype = DTYPE_F32,
+    .embed = count_embed,
+    .embed_back = count_embed_back,
+    .zero = count_zero,
+    .copy = count_copy,
+    .add = count_add,
+    .norm = count_norm,
+    .norm_back = count_norm_back,
+    .rotary_norm = count_rotary_norm,
+    .rotary_norm_back = count_rotary_norm_back,
+    .weight_prepare = count_weight_prepare,
+    .matmul = count_matmul,
+    .matmul_relu2 = count_matmul_relu2,
+    .relu2_back = count_relu2_back,
+    .matmul_dx = count_matmul_dx,
+    .matmul_dw = count_matmul_dw,
+    .attention = count_attention,
+    .attention_back = count_attention_back,
+    .cache_put = count_cache_put,
+    .attention_decode = count_attention_decode,
+    .logits = count_logits,
+    .loss = count_loss,
+    .clip = count_clip,
+    .adamw = count_adamw,
+    .muon = count_muon,
+    .newton_schulz = count_newton_schulz,
+};

@@ -1,0 +1,369 @@
+// device.c - a device: which table answers, its fault, its memory, and the way of numbers in and out.
+//
+// Tensors are carved from a chain of blocks. A position in the chain is the number of bytes carved so far, so that a mark is one
+// number; the remainder of a block that was too small is not counted:
+//
+//     [ block 0: start 0, used 3840 ......]  [ block 1: start 3840, used 128 .. | free ]
+//                                                                               ^ position 3968
+//
+// Invariants
+//   1. block->start is the position at which the block was taken, and starts grow along the chain
+//   2. the newest block holds the position: start <= used_bytes <= start + capacity
+//   3. every tensor begins on a multiple of 64 bytes and is zeroed when it is made, not when its block is
+//   4. the count device has positions and no blocks
+#include "kernels/table.h"
+
+#include <omp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGN = 64 };
+
+static const size_t first_block = (size_t)1 << 20, largest_block = (size_t)64 << 20;
+
+struct device_block {
+    struct device_block *prev;
+    size_t start, capacity; // position of the first byte, and bytes, behind the header
+};
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+static char *block_bytes(struct device_block *b)
+{
+    return (char *)b + round_up(sizeof *b);
+}
+
+static size_t item_bytes(enum dtype dtype)
+{
+    return dtype == DTYPE_F64 ? 8 : 4;
+}
+
+static void high_water(struct device *dev)
+{
+    int64_t now = (int64_t)(dev->used_bytes + dev->workspace_bytes);
+    if (dev->counts.memory_bytes < now)
+        dev->counts.memory_bytes = now;
+}
+
+// --- for the tables ---------------------------------------------------------------------------------------------------------
+
+void device_set_fault(struct device *dev, enum fault_kind kind, const char *op, const char *format, ...)
+{
+    if (dev->fault.kind != FAULT_NONE)
+        return;
+    dev->fault.kind = kind;
+    dev->fault.step = dev->scalars.step;
+    snprintf(dev->fault.op, sizeof dev->fault.op, "%s", op);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(dev->fault.what, sizeof dev->fault.what, format, args);
+    va_end(args);
+}
+
+void *device_workspace(struct device *dev, size_t bytes, const char *op)
+{
+    if (bytes > SIZE_MAX / 4) {
+        device_set_fault(dev, FAULT_MEMORY, op, "workspace is larger than the address space");
+        return NULL;
+    }
+    size_t wanted = round_up(bytes ? bytes : 1);
+    if (wanted <= dev->workspace_bytes)
+        return dev->workspace;
+    if (dev->kind != DEVICE_COUNT) {
+        free(dev->workspace); // the old contents are not promised to anybody
+        dev->workspace_bytes = 0;
+        if (!(dev->workspace = aligned_alloc(ALIGN, wanted))) {
+            device_set_fault(dev, FAULT_MEMORY, op, "no memory for a workspace of %zu bytes", wanted);
+            return NULL;
+        }
+    }
+    dev->workspace_bytes = wanted;
+    high_water(dev);
+    return dev->workspace;
+}
+
+// --- opening ----------------------------------------------------------------------------------------------------------------
+
+static struct fault open_fault(enum fault_kind kind, const char *what)
+{
+    struct fault fault = {.kind = kind, .step = -1, .op = "device_open"};
+    snprintf(fault.what, sizeof fault.what, "%s", what);
+    return fault;
+}
+
+enum isa { ISA_PORTABLE, ISA_AVX2, ISA_AVX512, ISA_COUNT };
+
+static enum isa best_isa(void)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq"))
+        return ISA_AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return ISA_AVX2;
+#endif
+    return ISA_PORTABLE;
+}
+
+// RETORT_ISA lowers the path and never raises it: a path the processor lacks would only crash.
+static const struct table *cpu_table(struct fault *fault)
+{
+#ifdef KERNELS_HAVE_CPU
+    static const char *const names[ISA_COUNT] = {"portable", "avx2", "avx512"};
+    static const struct table *const tables[ISA_COUNT] = {
+        &table_cpu_portable,
+#ifdef __x86_64__
+        &table_cpu_avx2,
+        &table_cpu_avx512,
+#endif
+    };
+    enum isa isa = best_isa();
+    const char *wanted = getenv("RETORT_ISA");
+    if (wanted && *wanted) {
+        int named = 0;
+        while (named < ISA_COUNT && strcmp(names[named], wanted))
+            named++;
+        if (named == ISA_COUNT) {
+            *fault = open_fault(FAULT_DEVICE, "RETORT_ISA must be portable, avx2 or avx512");
+            return NULL;
+        }
+        if (named < (int)isa)
+            isa = (enum isa)named;
+    }
+    return tables[isa];
+#else
+    (void)best_isa;
+    *fault = open_fault(FAULT_NOT_BUILT, "this build has no cpu kernels");
+    return NULL;
+#endif
+}
+
+struct device *device_open(enum device_kind kind, int threads, struct fault *fault)
+{
+    *fault = (struct fault){.kind = FAULT_NONE, .step = -1};
+    const struct table *table = NULL;
+    if (kind == DEVICE_CPU)
+        table = cpu_table(fault);
+    else if (kind == DEVICE_REF)
+        table = &table_ref;
+    else if (kind == DEVICE_COUNT)
+        table = &table_count;
+    else
+        *fault = open_fault(FAULT_NOT_BUILT, "no such kind of device");
+    if (!table)
+        return NULL;
+    struct device *dev = calloc(1, sizeof *dev);
+    if (!dev) {
+        *fault = open_fault(FAULT_MEMORY, "no memory for a device");
+        return NULL;
+    }
+    dev->table = table;
+    dev->kind = kind;
+    // count plans for as many threads as the cpu would use: each has workspace of its own. OpenMP knows the affinity mask.
+    dev->n_threads = kind == DEVICE_REF ? 1 : threads > 0 ? threads : omp_get_max_threads();
+    dev->fault = *fault;
+    dev->scalars = (struct step_scalars){.step = -1, .lr_scale = 1, .grad_scale = 1};
+    return dev;
+}
+
+void device_close(struct device *dev)
+{
+    if (!dev)
+        return;
+    device_reset(dev, 0);
+    free(dev->last);
+    free(dev->workspace);
+    free(dev);
+}
+
+enum dtype device_dtype(const struct device *dev)
+{
+    return dev->table->dtype;
+}
+
+int device_threads(const struct device *dev)
+{
+    return dev->n_threads;
+}
+
+const char *device_isa(const struct device *dev)
+{
+    return dev->table->isa;
+}
+
+struct fault device_fault(struct device *dev)
+{
+    return dev->fault;
+}
+
+void device_set_step(struct device *dev, int64_t step, double lr_scale, double momentum)
+{
+    dev->scalars = (struct step_scalars){.step = step, .lr_scale = lr_scale, .momentum = momentum, .grad_scale = 1};
+}
+
+double device_grad_norm(struct device *dev)
+{
+    return dev->scalars.grad_norm;
+}
+
+struct device_counts device_counts(const struct device *dev)
+{
+    return dev->counts;
+}
+
+// --- tensors ----------------------------------------------------------------------------------------------------------------
+
+// Room for `bytes`, a multiple of 64, at the end of the chain; false sets the fault.
+static bool chain_room(struct device *dev, size_t bytes, const char *op)
+{
+    struct device_block *b = dev->last;
+    if (b && bytes <= b->capacity - (dev->used_bytes - b->start))
+        return true;
+    size_t capacity = b ? b->capacity * 2 : first_block;
+    if (capacity > largest_block)
+        capacity = largest_block;
+    if (capacity < bytes)
+        capacity = bytes;
+    struct device_block *fresh = aligned_alloc(ALIGN, round_up(sizeof *fresh) + capacity);
+    if (!fresh) {
+        device_set_fault(dev, FAULT_MEMORY, op, "no memory for a tensor of %zu bytes", bytes);
+        return false;
+    }
+    *fresh = (struct device_block){.prev = b, .start = dev->used_bytes, .capacity = capacity};
+    dev->last = fresh;
+    return true;
+}
+
+static struct tensor make_tensor(struct device *dev, int64_t rows, int64_t cols, enum dtype dtype, const char *op)
+{
+    struct tensor t = {.rows = rows, .cols = cols, .dtype = dtype};
+    if (rows < 0 || cols < 0 || (cols && rows > INT64_MAX / 16 / cols)) {
+        device_set_fault(dev, FAULT_MEMORY, op, "a tensor cannot be [%lld,%lld]", (long long)rows, (long long)cols);
+        return (struct tensor){.dtype = dtype};
+    }
+    size_t bytes = round_up((size_t)(rows * cols) * item_bytes(dtype));
+    if (!bytes)
+        bytes = ALIGN; // an empty tensor is not an absent one: it has an address
+    if (bytes > (size_t)INT64_MAX / 2 - dev->used_bytes) {
+        device_set_fault(dev, FAULT_MEMORY, op, "tensors are larger than the address space");
+        return (struct tensor){.dtype = dtype};
+    }
+    if (dev->kind != DEVICE_COUNT) {
+        if (!chain_room(dev, bytes, op))
+            return (struct tensor){.dtype = dtype};
+        t.data = memset(block_bytes(dev->last) + (dev->used_bytes - dev->last->start), 0, bytes);
+    }
+    dev->used_bytes += bytes;
+    high_water(dev);
+    return t;
+}
+
+struct tensor device_tensor(struct device *dev, int64_t rows, int64_t cols)
+{
+    return make_tensor(dev, rows, cols, dev->table->dtype, "device_tensor");
+}
+
+struct tensor device_ids(struct device *dev, int64_t rows, int64_t cols)
+{
+    return make_tensor(dev, rows, cols, DTYPE_I32, "device_ids");
+}
+
+size_t device_mark(const struct device *dev)
+{
+    return dev->used_bytes;
+}
+
+// The block in which the mark lies stays, and so does the first of all: a loop of mark and reset that fits costs no allocation.
+void device_reset(struct device *dev, size_t mark)
+{
+    if (mark > dev->used_bytes) {
+        device_set_fault(dev, FAULT_DEVICE, "device_reset", "mark %zu lies ahead of %zu", mark, dev->used_bytes);
+        return;
+    }
+    while (dev->last && dev->last->prev && dev->last->start >= mark) {
+        struct device_block *prev = dev->last->prev;
+        free(dev->last);
+        dev->last = prev;
+    }
+    dev->used_bytes = mark;
+}
+
+// --- in and out -------------------------------------------------------------------------------------------------------------
+
+// Whether n elements from `first` can be moved; nothing is moved on count and after a fault.
+static bool can_move(struct device *dev, struct tensor t, int64_t first, int64_t n, bool is_ids, const char *op)
+{
+    if (dev->fault.kind != FAULT_NONE)
+        return false;
+    if ((t.dtype == DTYPE_I32) != is_ids) {
+        device_set_fault(dev, FAULT_DEVICE, op, is_ids ? "the tensor does not hold ids" : "the tensor holds ids");
+        return false;
+    }
+    if (first < 0 || n < 0 || first > t.rows * t.cols || n > t.rows * t.cols - first) {
+        device_set_fault(dev, FAULT_DEVICE, op, "elements %lld and %lld more lie outside of [%lld,%lld]", (long long)first,
+                         (long long)n, (long long)t.rows, (long long)t.cols);
+        return false;
+    }
+    return dev->kind != DEVICE_COUNT && t.data && n > 0;
+}
+
+void device_put(struct device *dev, struct tensor to, int64_t first, int64_t n, const float *from)
+{
+    if (!can_move(dev, to, first, n, false, "device_put"))
+        return;
+    if (to.dtype == DTYPE_F32)
+        memcpy((float *)to.data + first, from, (size_t)n * sizeof *from);
+    else
+        for (int64_t i = 0; i < n; i++)
+            ((double *)to.data)[first + i] = from[i];
+}
+
+void device_get(struct device *dev, float *to, struct tensor from, int64_t first, int64_t n)
+{
+    if (!can_move(dev, from, first, n, false, "device_get")) {
+        if (n > 0)
+            memset(to, 0, (size_t)n * sizeof *to); // after a fault nobody reads what memory held before
+        return;
+    }
+    if (from.dtype == DTYPE_F32)
+        memcpy(to, (const float *)from.data + first, (size_t)n * sizeof *to);
+    else
+        for (int64_t i = 0; i < n; i++)
+            to[i] = (float)((const double *)from.data)[first + i];
+}
+
+void device_put_f64(struct device *dev, struct tensor to, int64_t first, int64_t n, const double *from)
+{
+    if (!can_move(dev, to, first, n, false, "device_put_f64"))
+        return;
+    if (to.dtype == DTYPE_F64)
+        memcpy((double *)to.data + first, from, (size_t)n * sizeof *from);
+    else
+        for (int64_t i = 0; i < n; i++)
+            ((float *)to.data)[first + i] = (float)from[i];
+}
+
+void device_get_f64(struct device *dev, double *to, struct tensor from, int64_t first, int64_t n)
+{
+    if (!can_move(dev, from, first, n, false, "device_get_f64")) {
+        if (n > 0)
+            memset(to, 0, (size_t)n * sizeof *to);
+        return;
+    }
+    if (from.dtype == DTYPE_F64)
+        memcpy(to, (const double *)from.data + first, (size_t)n * sizeof *to);
+    else
+        for (int64_t i = 0; i < n; i++)
+            to[i] = ((const float *)from.data)[first + i];
+}
+
+void device_put_ids(struct device *dev, struct tensor to, int64_t first, int64_t n, const int32_t *from)
+{
+    if (can_move(dev, to, first, n, true, "device_put_ids"))
+        memcpy((int32_t *)to.data + first, from, (size_t)n * sizeof *from);
+}

@@ -1,0 +1,32 @@
+// table.c - the reference operations as a table.
+#include "kernels/ref/ref.h"
+
+const struct table table_ref = {
+    .isa = "double",
+    .dtype = DTYPE_F64,
+    .embed = ref_embed,
+    .embed_back = ref_embed_back,
+    .zero = ref_zero,
+    .copy = ref_copy,
+    .add = ref_add,
+    .norm = ref_norm,
+    .norm_back = ref_norm_back,
+    .rotary_norm = ref_rotary_norm,
+    .rotary_norm_back = ref_rotary_norm_back,
+    .weight_prepare = ref_weight_prepare,
+    .matmul = ref_matmul,
+    .matmul_relu2 = ref_matmul_relu2,
+    .relu2_back = ref_relu2_back,
+    .matmul_dx = ref_matmul_dx,
+    .matmul_dw = ref_matmul_dw,
+    .attention = ref_attention,
+    .attention_back = ref_attention_back,
+    .cache_put = ref_cache_put,
+    .attention_decode = ref_attention_decode,
+    .logits = ref_logits,
+    .loss = ref_loss,
+    .clip = ref_clip,
+    .adamw = ref_adamw,
+    .muon = ref_muon,
+    .newton_schulz = ref_newton_schulz,
+};
