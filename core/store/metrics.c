@@ -1,0 +1,71 @@
+// metrics.c - member tables, and rows in one block that doubles.
+#include "core/store/metrics.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define MEMBER(row, member, kind) {#member, kind, offsetof(struct row, member), 0}
+#define TEXT_MEMBER(row, member, bytes) {#member, STORE_TEXT, offsetof(struct row, member), bytes}
+
+const struct store_member metric_train_members[METRIC_TRAIN_MEMBERS] = {
+    MEMBER(metric_train, step, STORE_I64),     MEMBER(metric_train, tokens, STORE_I64),
+    MEMBER(metric_train, loss, STORE_F64),     MEMBER(metric_train, grad_norm, STORE_F64),
+    MEMBER(metric_train, lr_scale, STORE_F64), MEMBER(metric_train, momentum, STORE_F64)};
+
+const struct store_member metric_val_members[METRIC_VAL_MEMBERS] = {
+    MEMBER(metric_val, step, STORE_I64), MEMBER(metric_val, tokens, STORE_I64), MEMBER(metric_val, bpb, STORE_F64),
+    MEMBER(metric_val, nats, STORE_F64), MEMBER(metric_val, bytes, STORE_I64)};
+
+const struct store_member timing_train_members[TIMING_TRAIN_MEMBERS] = {
+    MEMBER(timing_train, step, STORE_I64),   MEMBER(timing_train, seconds, STORE_F64), MEMBER(timing_train, data_s, STORE_F64),
+    MEMBER(timing_train, save_s, STORE_F64), MEMBER(timing_train, tok_s, STORE_F64),   MEMBER(timing_train, mfu, STORE_F64)};
+
+const struct store_member event_members[EVENT_MEMBERS] = {
+    MEMBER(event, step, STORE_I64), MEMBER(event, time, STORE_F64), TEXT_MEMBER(event, kind, EVENT_KIND),
+    TEXT_MEMBER(event, text, EVENT_TEXT)};
+
+const struct store_member sample_members[SAMPLE_MEMBERS] = {
+    MEMBER(sample, step, STORE_I64), MEMBER(sample, temperature, STORE_F64), TEXT_MEMBER(sample, prompt, SAMPLE_PROMPT),
+    TEXT_MEMBER(sample, text, SAMPLE_TEXT)};
+
+struct error *table_add(struct table *t, const void *row)
+{
+    if (t->n == t->capacity) {
+        int64_t capacity = t->capacity ? 2 * t->capacity : 64;
+        void *rows = block_resize(t->rows, (size_t)t->n * t->row_bytes, (size_t)capacity * t->row_bytes);
+        if (!rows)
+            return error_memory();
+        t->rows = rows;
+        t->capacity = capacity;
+    }
+    memcpy((char *)t->rows + (size_t)t->n++ * t->row_bytes, row, t->row_bytes);
+    return NULL;
+}
+
+struct store_set table_set(const struct table *t, const char *path)
+{
+    return (struct store_set){.path = path, .type = STORE_TABLE, .n_dims = 1, .dims = {t->n}, .data = t->rows,
+                              .members = t->members, .n_members = t->n_members, .row_bytes = t->row_bytes};
+}
+
+struct error *table_load(struct table *t, struct store_file *file, const char *path)
+{
+    t->n = 0;
+    if (!store_has(file, path))
+        return NULL;
+    struct arena arena = {0};
+    void *rows;
+    int64_t n;
+    struct error *e = store_read_table(file, path, t->members, t->n_members, t->row_bytes, &arena, &rows, &n);
+    for (int64_t i = 0; !e && i < n; i++)
+        e = table_add(t, (char *)rows + (size_t)i * t->row_bytes);
+    arena_release(&arena);
+    return e;
+}
+
+void table_release(struct table *t)
+{
+    block_free(t->rows);
+    t->rows = NULL;
+    t->n = t->capacity = 0;
+}
