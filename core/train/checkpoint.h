@@ -1,0 +1,48 @@
+// checkpoint.h - everything a training is, at one step: parameters, moments, place in the data, metrics so far.
+//
+// A checkpoint and a finished result have one layout (store.h, model_file.h, metrics.h); a result drops /optim.
+//
+//   attributes   those of the caller, and of /model
+//   /model       parameters        /optim    moments            /tokenizer   as given by the caller
+//   /data        rows i64 [1]: rows of the run that were trained on
+//   /metrics/train /metrics/val /timing/train /events /samples
+//
+// X.h5 is the finished result, X.part.h5 the latest checkpoint, X.part.prev.h5 the one before: checkpoint_find takes the newest that
+// verifies, so a damaged one costs an interval and no more.
+#ifndef CORE_TRAIN_CHECKPOINT_H
+#define CORE_TRAIN_CHECKPOINT_H
+
+#include "core/model/model_file.h"
+#include "core/store/metrics.h"
+#include "core/train/optimizer.h"
+
+struct training {
+    struct model *model;
+    struct optimizer *optimizer;
+    int64_t step, rows;
+    struct table train, val, timing, events, samples;
+    const struct store_set *extra; // datasets written with every checkpoint, borrowed: the tokenizer
+    int n_extra;
+};
+
+void training_init(struct training *t, struct model *model, struct optimizer *optimizer);
+void training_release(struct training *t);
+
+struct error *CHECKED training_event(struct training *t, const char *kind, const char *text);
+
+// Writes path whole. with_optim false: a result.
+struct error *CHECKED checkpoint_save(const struct training *t, const char *path, bool with_optim,
+                                      const struct store_attribute *attributes, int n_attributes);
+
+// Moves X.part.h5 to X.part.prev.h5, then writes the new X.part.h5.
+struct error *CHECKED checkpoint_rotate(const struct training *t, const char *part, const char *prev,
+                                        const struct store_attribute *attributes, int n_attributes);
+
+// The newest of the two files that verifies, open; *file NULL if there is none. *note (arena) says what was passed over, or NULL.
+struct error *CHECKED checkpoint_find(const char *part, const char *prev, struct arena *arena, struct store_file **file,
+                                      const char **note);
+
+// Fills model, optimizer, step, rows and tables from an open checkpoint.
+struct error *CHECKED checkpoint_load(struct training *t, struct store_file *file);
+
+#endif
