@@ -1,0 +1,127 @@
+// cpu.h - what the sources of the cpu table share: names that differ between instruction sets, and the product behind most of them.
+#ifndef KERNELS_CPU_CPU_H
+#define KERNELS_CPU_CPU_H
+
+#include "kernels/cpu/isa.h"
+#include "kernels/table.h"
+
+#define cpu_pack_rows CPU_NAME(cpu_pack_rows)
+#define cpu_pack_cols CPU_NAME(cpu_pack_cols)
+#define cpu_transpose CPU_NAME(cpu_transpose)
+#define cpu_tile CPU_NAME(cpu_tile)
+#define cpu_product_bytes CPU_NAME(cpu_product_bytes)
+#define cpu_product CPU_NAME(cpu_product)
+#define cpu_square_sum CPU_NAME(cpu_square_sum)
+#define cpu_embed CPU_NAME(cpu_embed)
+#define cpu_embed_back CPU_NAME(cpu_embed_back)
+#define cpu_zero CPU_NAME(cpu_zero)
+#define cpu_copy CPU_NAME(cpu_copy)
+#define cpu_add CPU_NAME(cpu_add)
+#define cpu_norm CPU_NAME(cpu_norm)
+#define cpu_norm_back CPU_NAME(cpu_norm_back)
+#define cpu_rotary_norm CPU_NAME(cpu_rotary_norm)
+#define cpu_rotary_norm_back CPU_NAME(cpu_rotary_norm_back)
+#define cpu_weight_prepare CPU_NAME(cpu_weight_prepare)
+#define cpu_matmul CPU_NAME(cpu_matmul)
+#define cpu_matmul_relu2 CPU_NAME(cpu_matmul_relu2)
+#define cpu_relu2_back CPU_NAME(cpu_relu2_back)
+#define cpu_matmul_dx CPU_NAME(cpu_matmul_dx)
+#define cpu_matmul_dw CPU_NAME(cpu_matmul_dw)
+#define cpu_attention CPU_NAME(cpu_attention)
+#define cpu_attention_back CPU_NAME(cpu_attention_back)
+#define cpu_cache_put CPU_NAME(cpu_cache_put)
+#define cpu_attention_decode CPU_NAME(cpu_attention_decode)
+#define cpu_logits CPU_NAME(cpu_logits)
+#define cpu_loss CPU_NAME(cpu_loss)
+#define cpu_clip CPU_NAME(cpu_clip)
+#define cpu_adamw CPU_NAME(cpu_adamw)
+#define cpu_muon CPU_NAME(cpu_muon)
+#define cpu_newton_schulz CPU_NAME(cpu_newton_schulz)
+
+enum { FLAT_BLOCK = 4096 }; // elementwise work is cut so, whatever the threads, hence an element's place in its vector is fixed
+
+static inline int64_t min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t round_up(int64_t n, int64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+// --- pack.c: operands in the order in which tiles read them --------------------------------------------------------------------
+
+// to[c * to_stride + r] = from[r * from_stride + c]
+void cpu_transpose(float *to, int64_t to_stride, const float *from, int64_t from_stride, int64_t rows, int64_t cols);
+
+// One panel of the left operand: to[k][TILE_ROWS], element (i, k) from from[i * i_stride + k * k_stride] for i < n, 0 beyond.
+// One of the strides is 1.
+void cpu_pack_rows(float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K);
+
+// One panel of the right operand: to[k][TILE_COLS].
+void cpu_pack_cols(float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K);
+
+// --- product.c ------------------------------------------------------------------------------------------------------------------
+
+// c[rows, cols] = or += a * b from one panel each, 1 <= rows <= TILE_ROWS, 1 <= cols <= TILE_COLS; K in one chain of multiply-adds.
+void cpu_tile(int64_t K, const float *a, const float *b, float *c, int64_t c_stride, int rows, int cols, bool add);
+
+// c [M,N] = (add: +=) a [M,K] * b [K,N]; strides of a and b are free, one of each pair is 1.
+struct product {
+    int64_t M, N, K;
+    int64_t segment; // blocks of K begin anew every so many; 0: never
+    const float *a;
+    int64_t a_m, a_k; // element (m, k) at a[m * a_m + k * a_k]
+    const float *b;
+    int64_t b_k, b_n;
+    float *c;
+    int64_t c_m;
+    bool add;
+    float *squares; // NULL, or: c = max(c, 0), squares = c^2, with c's stride
+};
+
+size_t cpu_product_bytes(const struct device *dev, const struct product *p);
+void cpu_product(struct device *dev, const struct product *p, void *workspace);
+
+// --- optimizer.c ----------------------------------------------------------------------------------------------------------------
+
+// Sum of n squares in an order fixed by n alone.
+double cpu_square_sum(const float *x, int64_t n);
+
+// --- the operations, as in kernels.h ----------------------------------------------------------------------------------------------
+
+void cpu_embed(struct device *dev, struct tensor x, const struct weight *table, struct tensor ids);
+void cpu_embed_back(struct device *dev, struct tensor dtable, struct tensor dx, struct tensor ids);
+void cpu_zero(struct device *dev, struct tensor y);
+void cpu_copy(struct device *dev, struct tensor y, struct tensor x);
+void cpu_add(struct device *dev, struct tensor y, struct tensor x);
+void cpu_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, float eps);
+void cpu_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd);
+void cpu_rotary_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, struct tensor cosine,
+                     struct tensor sine, struct tensor positions, int n_head, float eps, float scale);
+void cpu_rotary_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd,
+                          struct tensor cosine, struct tensor sine, struct tensor positions, int n_head, float scale);
+void cpu_weight_prepare(struct device *dev, struct weight *w);
+void cpu_matmul(struct device *dev, struct tensor y, struct tensor x, const struct weight *w, bool add);
+void cpu_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, struct tensor x, const struct weight *w);
+void cpu_relu2_back(struct device *dev, struct tensor dh, struct tensor da, struct tensor r);
+void cpu_matmul_dx(struct device *dev, struct tensor dx, struct tensor dy, const struct weight *w, bool add);
+void cpu_matmul_dw(struct device *dev, struct tensor dw, struct tensor dy, struct tensor x, int T);
+void cpu_attention(struct device *dev, struct tensor o, struct tensor lse, struct tensor q, struct tensor k, struct tensor v,
+                   struct attention a);
+void cpu_attention_back(struct device *dev, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor dout,
+                        struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse,
+                        struct attention a);
+void cpu_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor positions, int capacity);
+void cpu_attention_decode(struct device *dev, struct tensor o, struct tensor q, struct tensor k_cache, struct tensor v_cache,
+                          struct tensor positions, struct attention a);
+void cpu_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap);
+void cpu_loss(struct device *dev, struct tensor losses, struct tensor dx, struct tensor dw, struct tensor x,
+              const struct weight *w, struct tensor targets, struct tensor weights, int n_vocab, float cap, int T);
+void cpu_clip(struct device *dev, const struct tensor *gradients, int n, double max_norm);
+void cpu_adamw(struct device *dev, struct tensor p, struct tensor m, struct tensor v, struct tensor g, struct adamw a);
+void cpu_muon(struct device *dev, const struct muon_matrix *matrices, int n, double lr);
+void cpu_newton_schulz(struct device *dev, struct tensor x);
+
+#endif

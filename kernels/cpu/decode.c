@@ -1,0 +1,71 @@
+// decode.c - attention of one new query a row over its cache. A task is a row and a head; keys go by in blocks of BLOCK from the
+// cache's start, with running maximum and sum as in attention.c.
+#include "kernels/cpu/cpu.h"
+
+#include <omp.h>
+
+enum { BLOCK = 64 };
+
+static float dot(const float *a, const float *b, int64_t n)
+{
+    vec s = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        s += load(a + i) * load(b + i);
+    if (i < n)
+        s += load_part(a + i, n - i, 0) * load_part(b + i, n - i, 0);
+    return vec_sum(s);
+}
+
+// Keys and values at position 0; o [D] is written.
+static void one_query(float *o, const float *q, const float *keys, const float *values, int64_t stride, int64_t D, int64_t first,
+                      int64_t last, float scale)
+{
+    float most = -1e30f, sum = 0, weight[BLOCK];
+    memset(o, 0, (size_t)D * sizeof *o);
+    for (int64_t k0 = first / BLOCK * BLOCK; k0 <= last; k0 += BLOCK) {
+        int64_t from = first > k0 ? first : k0, to = min_i64(k0 + BLOCK, last + 1);
+        float before = most;
+        for (int i = 0; i < BLOCK; i++)
+            weight[i] = -__builtin_inff();
+        for (int64_t k = from; k < to; k++) {
+            float x = dot(q, keys + k * stride, D) * scale;
+            weight[k - k0] = x;
+            most = x > most ? x : most;
+        }
+        vec total = {0};
+        for (int i = 0; i < BLOCK; i += LANES) {
+            vec e = vec_exp(load(weight + i) - splat(most));
+            store(weight + i, e);
+            total += e;
+        }
+        float keep = vec_exp(splat(before - most))[0];
+        sum = sum * keep + vec_sum(total);
+        for (int64_t d = 0; d < D; d++)
+            o[d] *= keep;
+        for (int64_t k = from; k < to; k++) {
+            const float *value = values + k * stride;
+            float w = weight[k - k0];
+            for (int64_t d = 0; d < D; d++)
+                o[d] += w * value[d];
+        }
+    }
+    float inverse = 1.0f / sum;
+    for (int64_t d = 0; d < D; d++)
+        o[d] *= inverse;
+}
+
+void cpu_attention_decode(struct device *dev, struct tensor o, struct tensor q, struct tensor k_cache, struct tensor v_cache,
+                          struct tensor positions, struct attention a)
+{
+    int64_t D = a.head_dim, stride = D * a.n_kv_head, group = a.n_head / a.n_kv_head, n_tasks = (int64_t)a.B * a.n_head;
+    float *o_ = o.data, scale = (float)(1 / __builtin_sqrt((double)D));
+    const float *q_ = q.data, *k_ = k_cache.data, *v_ = v_cache.data;
+    const int32_t *position = positions.data;
+#pragma omp parallel for num_threads(dev->n_threads) schedule(dynamic, 1) if (n_tasks > 1)
+    for (int64_t i = 0; i < n_tasks; i++) {
+        int64_t r = i / a.n_head, h = i % a.n_head, last = position[r];
+        int64_t first = a.window && last > a.window ? last - a.window : 0, cache = r * a.T * stride + h / group * D;
+        one_query(o_ + i * D, q_ + i * D, k_ + cache, v_ + cache, stride, D, first, last, scale);
+    }
+}

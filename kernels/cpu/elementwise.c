@@ -1,0 +1,104 @@
+// elementwise.c - rows of a table, sums and copies. Flat work is cut into blocks of FLAT_BLOCK elements, rows stay whole.
+#include "kernels/cpu/cpu.h"
+
+#include <omp.h>
+
+// Blocks of a flat tensor, or rows: worth threads from some size on.
+static bool is_large(int64_t elements)
+{
+    return elements > 4 * FLAT_BLOCK;
+}
+
+static int64_t elements(struct tensor t)
+{
+    return t.rows * t.cols;
+}
+
+void cpu_embed(struct device *dev, struct tensor x, const struct weight *table, struct tensor ids)
+{
+    const float *from = table->master.data;
+    const int32_t *id = ids.data;
+    float *to = x.data;
+    int64_t C = x.cols;
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(elements(x)))
+    for (int64_t n = 0; n < x.rows; n++)
+        memcpy(to + n * C, from + id[n] * C, (size_t)C * sizeof *to);
+}
+
+// A row of the table belongs to one thread, which meets its ids in order of n.
+void cpu_embed_back(struct device *dev, struct tensor dtable, struct tensor dx, struct tensor ids)
+{
+    const float *from = dx.data;
+    const int32_t *id = ids.data;
+    float *table = dtable.data;
+    int64_t C = dx.cols, N = dx.rows;
+#pragma omp parallel num_threads(dev->n_threads) if (is_large(elements(dx)))
+    {
+        int mine = omp_get_thread_num(), n_threads = omp_get_num_threads();
+        for (int64_t n = 0; n < N; n++) {
+            if (id[n] % n_threads != mine)
+                continue;
+            float *to = table + id[n] * C;
+            const float *d = from + n * C;
+            for (int64_t c = 0; c < C; c++)
+                to[c] += d[c];
+        }
+    }
+}
+
+void cpu_zero(struct device *dev, struct tensor y)
+{
+    float *to = y.data;
+    int64_t N = elements(y);
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(N))
+    for (int64_t i = 0; i < N; i += FLAT_BLOCK)
+        memset(to + i, 0, (size_t)min_i64(FLAT_BLOCK, N - i) * sizeof *to);
+}
+
+void cpu_copy(struct device *dev, struct tensor y, struct tensor x)
+{
+    float *to = y.data;
+    const float *from = x.data;
+    int64_t N = elements(y);
+    if (to == from)
+        return;
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(N))
+    for (int64_t i = 0; i < N; i += FLAT_BLOCK)
+        memcpy(to + i, from + i, (size_t)min_i64(FLAT_BLOCK, N - i) * sizeof *to);
+}
+
+void cpu_add(struct device *dev, struct tensor y, struct tensor x)
+{
+    float *to = y.data;
+    const float *from = x.data;
+    int64_t N = elements(y);
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(N))
+    for (int64_t i = 0; i < N; i += FLAT_BLOCK) {
+        int64_t end = min_i64(i + FLAT_BLOCK, N);
+        for (int64_t j = i; j < end; j++)
+            to[j] += from[j];
+    }
+}
+
+void cpu_relu2_back(struct device *dev, struct tensor dh, struct tensor da, struct tensor r)
+{
+    float *to = dh.data;
+    const float *da_ = da.data, *r_ = r.data;
+    int64_t N = elements(dh);
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(N))
+    for (int64_t i = 0; i < N; i += FLAT_BLOCK) {
+        int64_t end = min_i64(i + FLAT_BLOCK, N);
+        for (int64_t j = i; j < end; j++)
+            to[j] = 2.0f * r_[j] * da_[j];
+    }
+}
+
+void cpu_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor positions, int capacity)
+{
+    float *to = cache.data;
+    const float *from = x.data;
+    const int32_t *position = positions.data;
+    (void)dev;
+    for (int64_t r = 0; r < x.rows; r++)
+        memcpy(to + (r * capacity + position[r]) * x.cols, from + r * x.cols, (size_t)x.cols * sizeof *to);
+}

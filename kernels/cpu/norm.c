@@ -1,0 +1,102 @@
+// norm.c - the norm of rows and of rotated heads. Sums run over LANES partial sums of a row, then over the lanes, then over what is
+// left of the row: an order fixed by its length.
+#include "kernels/cpu/cpu.h"
+
+enum { ROWS_WORTH_THREADS = 16 };
+
+// sum of a[i] * b[i]
+static inline float dot(const float *a, const float *b, int64_t n)
+{
+    vec s0 = {0}, s1 = {0};
+    int64_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        s0 += load(a + i) * load(b + i);
+        s1 += load(a + i + LANES) * load(b + i + LANES);
+    }
+    for (; i + LANES <= n; i += LANES)
+        s0 += load(a + i) * load(b + i);
+    if (i < n)
+        s1 += load_part(a + i, n - i, 0) * load_part(b + i, n - i, 0);
+    return vec_sum(s0 + s1);
+}
+
+static inline float inverse_rms(const float *x, int64_t n, float eps)
+{
+    return 1.0f / __builtin_sqrtf(dot(x, x, n) / (float)n + eps);
+}
+
+void cpu_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, float eps)
+{
+    const float *from = x.data;
+    float *to = y.data, *kept = rstd.data;
+    int64_t C = x.cols;
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (x.rows >= ROWS_WORTH_THREADS)
+    for (int64_t n = 0; n < x.rows; n++) {
+        float r = inverse_rms(from + n * C, C, eps);
+        kept[n] = r;
+        for (int64_t c = 0; c < C; c++)
+            to[n * C + c] = from[n * C + c] * r;
+    }
+}
+
+void cpu_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd)
+{
+    float *to = dx.data;
+    const float *dy_ = dy.data, *y_ = y.data, *kept = rstd.data;
+    int64_t C = dx.cols;
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (dx.rows >= ROWS_WORTH_THREADS)
+    for (int64_t n = 0; n < dx.rows; n++) {
+        const float *g = dy_ + n * C, *out = y_ + n * C;
+        float mean = dot(g, out, C) / (float)C, r = kept[n];
+        for (int64_t c = 0; c < C; c++)
+            to[n * C + c] += r * (g[c] - out[c] * mean);
+    }
+}
+
+void cpu_rotary_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, struct tensor cosine,
+                     struct tensor sine, struct tensor positions, int n_head, float eps, float scale)
+{
+    const float *from = x.data, *cos_ = cosine.data, *sin_ = sine.data;
+    const int32_t *position = positions.data;
+    float *to = y.data, *kept = rstd.data;
+    int64_t D = x.cols / n_head, half = D / 2;
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (x.rows >= ROWS_WORTH_THREADS)
+    for (int64_t n = 0; n < x.rows; n++)
+        for (int h = 0; h < n_head; h++) {
+            const float *in = from + n * x.cols + h * D, *c = cos_ + position[n] * half, *s = sin_ + position[n] * half;
+            float *out = to + n * x.cols + h * D;
+            for (int64_t i = 0; i < half; i++) {
+                float a = in[i], b = in[half + i];
+                out[i] = a * c[i] + b * s[i];
+                out[half + i] = b * c[i] - a * s[i];
+            }
+            float r = inverse_rms(out, D, eps), factor = r * scale;
+            kept[n * n_head + h] = r;
+            for (int64_t i = 0; i < D; i++)
+                out[i] *= factor;
+        }
+}
+
+// y = scale * z with z = norm(rotated): d rotated = rstd * (g - z * mean(g * z)), g = scale * dy; then the rotation backwards.
+void cpu_rotary_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd,
+                          struct tensor cosine, struct tensor sine, struct tensor positions, int n_head, float scale)
+{
+    const float *dy_ = dy.data, *y_ = y.data, *kept = rstd.data, *cos_ = cosine.data, *sin_ = sine.data;
+    const int32_t *position = positions.data;
+    float *to = dx.data;
+    int64_t D = dx.cols / n_head, half = D / 2;
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (dx.rows >= ROWS_WORTH_THREADS)
+    for (int64_t n = 0; n < dx.rows; n++)
+        for (int h = 0; h < n_head; h++) {
+            int64_t at = n * dx.cols + h * D;
+            const float *g = dy_ + at, *out = y_ + at, *c = cos_ + position[n] * half, *s = sin_ + position[n] * half;
+            float r = kept[n * n_head + h], g_factor = r * scale;
+            float y_factor = r * (dot(g, out, D) / (float)D) / scale;
+            for (int64_t i = 0; i < half; i++) {
+                float a = g[i] * g_factor - out[i] * y_factor;
+                float b = g[half + i] * g_factor - out[half + i] * y_factor;
+                to[at + i] = a * c[i] - b * s[i];
+                to[at + half + i] = a * s[i] + b * c[i];
+            }
+        }
+}

@@ -1,0 +1,251 @@
+// optimizer.c - clipping, AdamW, Muon.
+//
+// Elementwise work is cut into blocks of FLAT_BLOCK elements; sums of squares are taken a block at a time in double and the blocks'
+// sums added in order, so nothing depends on threads. Newton-Schulz works on the shorter side of a matrix, without transposing it:
+// with cols < rows, A = X^T X and X = X (aI + bA + cA^2).
+#include "kernels/cpu/cpu.h"
+
+static const double NS_A = 3.4445, NS_B = -4.7750, NS_C = 2.0315;
+enum { NS_STEPS = 5 };
+
+static int64_t elements(struct tensor t)
+{
+    return t.rows * t.cols;
+}
+
+static int64_t blocks(int64_t n)
+{
+    return (n + FLAT_BLOCK - 1) / FLAT_BLOCK;
+}
+
+double cpu_square_sum(const float *x, int64_t n)
+{
+    double lane[8] = {0};
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int j = 0; j < 8; j++)
+            lane[j] += (double)x[i + j] * (double)x[i + j];
+    for (int j = 0; i < n; i++, j++)
+        lane[j] += (double)x[i] * (double)x[i];
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+static void block_sums(struct device *dev, double *sums, const float *x, int64_t n)
+{
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (n > 4 * FLAT_BLOCK)
+    for (int64_t b = 0; b < blocks(n); b++)
+        sums[b] = cpu_square_sum(x + b * FLAT_BLOCK, min_i64(FLAT_BLOCK, n - b * FLAT_BLOCK));
+}
+
+static double in_order(const double *sums, int64_t n)
+{
+    double total = 0;
+    for (int64_t i = 0; i < n; i++)
+        total += sums[i];
+    return total;
+}
+
+void cpu_clip(struct device *dev, const struct tensor *gradients, int n, double max_norm)
+{
+    int64_t most = 1;
+    for (int i = 0; i < n; i++)
+        if (blocks(elements(gradients[i])) > most)
+            most = blocks(elements(gradients[i]));
+    double *sums = device_workspace(dev, (size_t)most * sizeof *sums, "clip"), total = 0;
+    if (!sums)
+        return;
+    for (int i = 0; i < n; i++) {
+        block_sums(dev, sums, gradients[i].data, elements(gradients[i]));
+        total += in_order(sums, blocks(elements(gradients[i])));
+    }
+    double norm = __builtin_sqrt(total);
+    dev->scalars.grad_norm = norm;
+    double scale = max_norm > 0 ? max_norm / (norm + 1e-6) : 1;
+    dev->scalars.grad_scale = scale < 1 ? scale : 1;
+}
+
+static double power(double base, int64_t n)
+{
+    double result = 1;
+    for (; n; n >>= 1, base *= base)
+        if (n & 1)
+            result *= base;
+    return result;
+}
+
+void cpu_adamw(struct device *dev, struct tensor p, struct tensor m, struct tensor v, struct tensor g, struct adamw a)
+{
+    const struct step_scalars *s = &dev->scalars;
+    double lr = a.lr * s->lr_scale;
+    float beta1 = (float)a.beta1, beta2 = (float)a.beta2, rest1 = (float)(1 - a.beta1), rest2 = (float)(1 - a.beta2);
+    float keep = (float)(1 - lr * a.weight_decay), rate = (float)(lr / (1 - power(a.beta1, s->step + 1)));
+    float unbias2 = (float)(1 / (1 - power(a.beta2, s->step + 1))), g_scale = (float)s->grad_scale;
+    float eps = a.eps > 1e-30 ? (float)a.eps : 1e-30f; // 0 / 0 must not happen where nothing ever came
+    float *p_ = p.data, *m_ = m.data, *v_ = v.data;
+    const float *g_ = g.data;
+    int64_t N = elements(p);
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+    for (int64_t b = 0; b < N; b += FLAT_BLOCK) {
+        int64_t end = min_i64(b + FLAT_BLOCK, N);
+        for (int64_t i = b; i < end; i++) {
+            float gi = g_[i] * g_scale;
+            float mi = beta1 * m_[i] + rest1 * gi;
+            float vi = beta2 * v_[i] + rest2 * (gi * gi);
+            m_[i] = mi;
+            v_[i] = vi;
+            p_[i] = keep * p_[i] - rate * mi / (__builtin_sqrtf(vi * unbias2) + eps);
+        }
+    }
+}
+
+// --- Newton-Schulz -------------------------------------------------------------------------------------------------------------
+
+struct orthogonal {
+    float *x, *other; // [rows, cols] each; the result is in x after orthogonalise
+    float *square, *poly; // [short, short]
+    double *sums;
+    void *product_workspace;
+};
+
+static struct product gram(int64_t rows, int64_t cols, struct orthogonal o)
+{
+    bool wide = rows <= cols;
+    int64_t side = wide ? rows : cols;
+    return (struct product){
+        .M = side, .N = side, .K = wide ? cols : rows,
+        .a = o.x, .a_m = wide ? cols : 1, .a_k = wide ? 1 : cols,
+        .b = o.x, .b_k = wide ? 1 : cols, .b_n = wide ? cols : 1,
+        .c = o.square, .c_m = side,
+    };
+}
+
+static struct product square(int64_t side, struct orthogonal o)
+{
+    return (struct product){
+        .M = side, .N = side, .K = side,
+        .a = o.square, .a_m = side, .a_k = 1,
+        .b = o.square, .b_k = side, .b_n = 1,
+        .c = o.poly, .c_m = side,
+    };
+}
+
+static struct product apply(int64_t rows, int64_t cols, struct orthogonal o)
+{
+    bool wide = rows <= cols;
+    int64_t side = wide ? rows : cols;
+    return (struct product){
+        .M = rows, .N = cols, .K = side,
+        .a = wide ? o.poly : o.x, .a_m = side, .a_k = 1,
+        .b = wide ? o.x : o.poly, .b_k = cols, .b_n = 1,
+        .c = o.other, .c_m = cols,
+    };
+}
+
+// Cuts one block of workspace; with base NULL only measures.
+static size_t lay_out(const struct device *dev, int64_t rows, int64_t cols, char *base, struct orthogonal *o)
+{
+    int64_t side = rows < cols ? rows : cols;
+    size_t x_bytes = (size_t)round_up(rows * cols, 16) * sizeof(float), s_bytes = (size_t)round_up(side * side, 16) * sizeof(float);
+    size_t sums_bytes = (size_t)round_up(blocks(rows * cols), 8) * sizeof(double), product_bytes = 0;
+    struct product parts[3] = {gram(rows, cols, *o), square(side, *o), apply(rows, cols, *o)};
+    for (int i = 0; i < 3; i++)
+        if (cpu_product_bytes(dev, &parts[i]) > product_bytes)
+            product_bytes = cpu_product_bytes(dev, &parts[i]);
+    if (base) {
+        o->other = (float *)base;
+        o->square = (float *)(base + x_bytes);
+        o->poly = (float *)(base + x_bytes + s_bytes);
+        o->sums = (double *)(base + x_bytes + 2 * s_bytes);
+        o->product_workspace = base + x_bytes + 2 * s_bytes + sums_bytes;
+    }
+    return x_bytes + 2 * s_bytes + sums_bytes + product_bytes;
+}
+
+static void orthogonalise(struct device *dev, int64_t rows, int64_t cols, struct orthogonal *o)
+{
+    int64_t N = rows * cols, side = rows < cols ? rows : cols;
+    block_sums(dev, o->sums, o->x, N);
+    float inverse = (float)(1 / (__builtin_sqrt(in_order(o->sums, blocks(N))) + 1e-7));
+    float *x = o->x;
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+    for (int64_t i = 0; i < N; i++)
+        x[i] *= inverse;
+    for (int step = 0; step < NS_STEPS; step++) {
+        struct product p = gram(rows, cols, *o);
+        cpu_product(dev, &p, o->product_workspace);
+        p = square(side, *o);
+        cpu_product(dev, &p, o->product_workspace);
+        float *poly = o->poly;
+        const float *sq = o->square;
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (side * side > 4 * FLAT_BLOCK)
+        for (int64_t i = 0; i < side; i++) {
+            for (int64_t j = 0; j < side; j++)
+                poly[i * side + j] = (float)NS_B * sq[i * side + j] + (float)NS_C * poly[i * side + j];
+            poly[i * side + i] += (float)NS_A;
+        }
+        p = apply(rows, cols, *o);
+        cpu_product(dev, &p, o->product_workspace);
+        float *swap = o->x;
+        o->x = o->other;
+        o->other = swap;
+    }
+}
+
+// b = b + (1 - mu)(g - b);  g = g + mu (b - g), with g scaled first
+static void momentum(struct device *dev, struct muon_matrix m, float g_scale, float mu)
+{
+    float *buffer = m.momentum.data, *g = m.g.data, rest = 1 - mu;
+    int64_t N = elements(m.g);
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+    for (int64_t b = 0; b < N; b += FLAT_BLOCK) {
+        int64_t end = min_i64(b + FLAT_BLOCK, N);
+        for (int64_t i = b; i < end; i++) {
+            float gi = g[i] * g_scale;
+            float bi = buffer[i] + rest * (gi - buffer[i]);
+            buffer[i] = bi;
+            g[i] = gi + mu * (bi - gi);
+        }
+    }
+}
+
+static void subtract(struct device *dev, float *p, const float *o, float rate, int64_t N)
+{
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+    for (int64_t b = 0; b < N; b += FLAT_BLOCK) {
+        int64_t end = min_i64(b + FLAT_BLOCK, N);
+        for (int64_t i = b; i < end; i++)
+            p[i] -= rate * o[i];
+    }
+}
+
+void cpu_muon(struct device *dev, const struct muon_matrix *matrices, int n, double lr)
+{
+    if (n < 1)
+        return;
+    struct orthogonal o = {0};
+    int64_t rows = matrices[0].p.rows, cols = matrices[0].p.cols;
+    char *base = device_workspace(dev, lay_out(dev, rows, cols, NULL, &o), "muon");
+    if (!base)
+        return;
+    double stretch = rows > cols ? __builtin_sqrt((double)rows / (double)cols) : 1;
+    float rate = (float)(lr * dev->scalars.lr_scale * stretch);
+    for (int i = 0; i < n; i++) {
+        momentum(dev, matrices[i], (float)dev->scalars.grad_scale, (float)dev->scalars.momentum);
+        o.x = matrices[i].g.data;
+        lay_out(dev, rows, cols, base, &o);
+        orthogonalise(dev, rows, cols, &o);
+        subtract(dev, matrices[i].p.data, o.x, rate, rows * cols);
+    }
+}
+
+void cpu_newton_schulz(struct device *dev, struct tensor x)
+{
+    struct orthogonal o = {.x = x.data};
+    char *base = device_workspace(dev, lay_out(dev, x.rows, x.cols, NULL, &o), "newton_schulz");
+    if (!base)
+        return;
+    lay_out(dev, x.rows, x.cols, base, &o);
+    orthogonalise(dev, x.rows, x.cols, &o);
+    if (o.x != x.data)
+        memcpy(x.data, o.x, (size_t)elements(x) * sizeof(float));
+}

@@ -1,0 +1,155 @@
+// product.c - the matrix product: packed panels, tiles in registers.
+//
+//     for n0, BLOCK_N columns of c                      all threads:
+//         for k0, BLOCK_K of K, never across a segment    pack b[k0.., n0..] into panels of TILE_COLS, then, after a barrier,
+//             tasks: BLOCK_M rows x some columns          pack a[m0.., k0..] into panels of TILE_ROWS, a thread's own, and run tiles
+//
+// 1. An element of c is the sum over blocks of K, in order; in a block it is one chain of multiply-adds in a register. Blocks are cut
+//    by K and segment alone. So its bits depend on its row of a and its column of b, and on nothing else.
+// 2. Panels at the edge are filled with zeros and go through the same tiles.
+// Source: the blocking of Goto & van de Geijn 2008, with BLIS's names for the loops turned into ours.
+#include "kernels/cpu/cpu.h"
+
+#include <omp.h>
+
+enum {
+    BLOCK_M = TILE_ROWS * 24, // a block of a stays in the second-level cache
+    BLOCK_N = TILE_COLS * 128, // a block of b in the third
+    TASKS_PER_THREAD = 4,
+    SMALL_WORK = 1 << 15, // multiply-adds below which threads cost more than they bring
+};
+
+// R rows of a tile, R a constant: the arithmetic of an element is the same for every R.
+static inline __attribute__((always_inline)) void tile_rows(int64_t K, const float *restrict a, const float *restrict b, float *c,
+                                                            int64_t c_stride, int rows, int cols, bool add, const int R)
+{
+    vec sum[TILE_ROWS][TILE_VECS];
+#pragma GCC unroll 16
+    for (int i = 0; i < R; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < TILE_VECS; j++)
+            sum[i][j] = (vec){0};
+    for (int64_t k = 0; k < K; k++) {
+        vec bk[TILE_VECS];
+#pragma GCC unroll 4
+        for (int j = 0; j < TILE_VECS; j++)
+            bk[j] = load(b + j * LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < R; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < TILE_VECS; j++)
+                sum[i][j] += bk[j] * a[i];
+        a += TILE_ROWS;
+        b += TILE_COLS;
+    }
+    if (rows == R && cols == TILE_COLS) {
+#pragma GCC unroll 16
+        for (int i = 0; i < R; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < TILE_VECS; j++) {
+                float *to = c + i * c_stride + j * LANES;
+                store(to, add ? load(to) + sum[i][j] : sum[i][j]);
+            }
+        return;
+    }
+    float edge[TILE_ROWS][TILE_COLS];
+#pragma GCC unroll 16
+    for (int i = 0; i < R; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < TILE_VECS; j++)
+            store(&edge[i][j * LANES], sum[i][j]);
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < cols; j++)
+            c[i * c_stride + j] = add ? c[i * c_stride + j] + edge[i][j] : edge[i][j];
+}
+
+void cpu_tile(int64_t K, const float *a, const float *b, float *c, int64_t c_stride, int rows, int cols, bool add)
+{
+    if (rows == 1)
+        tile_rows(K, a, b, c, c_stride, rows, cols, add, 1);
+    else if (rows <= TILE_ROWS / 2)
+        tile_rows(K, a, b, c, c_stride, rows, cols, add, TILE_ROWS / 2);
+    else
+        tile_rows(K, a, b, c, c_stride, rows, cols, add, TILE_ROWS);
+}
+
+// The second half of op_matmul_relu2 on a piece of c that is still in the cache. A NaN stays one.
+static void square_positive(float *r, float *squares, int64_t stride, int rows, int cols)
+{
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < cols; j++) {
+            float x = r[i * stride + j];
+            x = x < 0 ? 0 : x;
+            r[i * stride + j] = x;
+            squares[i * stride + j] = x * x;
+        }
+}
+
+// Rows m0..m1 and columns n0..n1 of c, one block of K; b_panels begins at column n0.
+static void block(const struct product *p, float *a_panels, const float *b_panels, int64_t m0, int64_t m1, int64_t n0, int64_t n1,
+                  int64_t k0, int64_t K)
+{
+    for (int64_t m = m0; m < m1; m += TILE_ROWS)
+        cpu_pack_rows(a_panels + (m - m0) * K, p->a + m * p->a_m + k0 * p->a_k, p->a_m, p->a_k, min_i64(TILE_ROWS, m1 - m), K);
+    bool add = p->add || k0 > 0, last = k0 + K == p->K;
+    for (int64_t n = n0; n < n1; n += TILE_COLS)
+        for (int64_t m = m0; m < m1; m += TILE_ROWS) {
+            int rows = (int)min_i64(TILE_ROWS, m1 - m), cols = (int)min_i64(TILE_COLS, n1 - n);
+            float *c = p->c + m * p->c_m + n;
+            cpu_tile(K, a_panels + (m - m0) * K, b_panels + (n - n0) * K, c, p->c_m, rows, cols, add);
+            if (p->squares && last)
+                square_positive(c, p->squares + m * p->c_m + n, p->c_m, rows, cols);
+        }
+}
+
+static int64_t longest_block(const struct product *p)
+{
+    int64_t longest = p->segment ? min_i64(p->segment, p->K) : p->K;
+    return min_i64(longest, BLOCK_K);
+}
+
+size_t cpu_product_bytes(const struct device *dev, const struct product *p)
+{
+    int64_t K = longest_block(p), cols = round_up(min_i64(p->N, BLOCK_N), TILE_COLS);
+    int64_t rows = round_up(min_i64(p->M, BLOCK_M), TILE_ROWS);
+    return (size_t)(K * cols + dev->n_threads * round_up(rows * K, 16)) * sizeof(float);
+}
+
+void cpu_product(struct device *dev, const struct product *p, void *workspace)
+{
+    int64_t longest = longest_block(p), widest = round_up(min_i64(p->N, BLOCK_N), TILE_COLS);
+    float *b_panels = workspace, *a_first = b_panels + longest * widest;
+    int64_t a_floats = round_up(round_up(min_i64(p->M, BLOCK_M), TILE_ROWS) * longest, 16);
+    int64_t n_row_blocks = (p->M + BLOCK_M - 1) / BLOCK_M;
+    int64_t rows = round_up((p->M + n_row_blocks - 1) / n_row_blocks, TILE_ROWS);
+    n_row_blocks = (p->M + rows - 1) / rows;
+    bool parallel = dev->n_threads > 1 && p->M * p->N * p->K > SMALL_WORK;
+
+#pragma omp parallel num_threads(dev->n_threads) if (parallel)
+    {
+        float *a_panels = a_first + omp_get_thread_num() * a_floats;
+        for (int64_t n0 = 0; n0 < p->N; n0 += BLOCK_N) {
+            int64_t n1 = min_i64(n0 + BLOCK_N, p->N), n_panels = (n1 - n0 + TILE_COLS - 1) / TILE_COLS;
+            int64_t n_cuts = parallel ? (TASKS_PER_THREAD * dev->n_threads + n_row_blocks - 1) / n_row_blocks : 1;
+            int64_t cut = (n_panels + n_cuts - 1) / n_cuts; // panels in a task
+            n_cuts = (n_panels + cut - 1) / cut;
+            for (int64_t k0 = 0, K; k0 < p->K; k0 += K) {
+                K = min_i64(BLOCK_K, p->K - k0);
+                if (p->segment)
+                    K = min_i64(K, p->segment - k0 % p->segment);
+#pragma omp for schedule(static)
+                for (int64_t j = 0; j < n_panels; j++) {
+                    int64_t n = n0 + j * TILE_COLS;
+                    cpu_pack_cols(b_panels + j * TILE_COLS * K, p->b + k0 * p->b_k + n * p->b_n, p->b_n, p->b_k,
+                                  min_i64(TILE_COLS, n1 - n), K);
+                }
+#pragma omp for schedule(dynamic, 1)
+                for (int64_t task = 0; task < n_row_blocks * n_cuts; task++) {
+                    int64_t m0 = task / n_cuts * rows, j = task % n_cuts * cut;
+                    int64_t from = n0 + j * TILE_COLS, to = min_i64(from + cut * TILE_COLS, n1);
+                    block(p, a_panels, b_panels + j * TILE_COLS * K, m0, min_i64(m0 + rows, p->M), from, to, k0, K);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+// table.c - the row of function pointers that one instruction set offers.
+#include "kernels/cpu/cpu.h"
+
+const struct table CPU_NAME(table_cpu) = {
+    .isa = CPU_TEXT(CPU_ISA),
+    .dtype = DTYPE_F32,
+    .embed = cpu_embed,
+    .embed_back = cpu_embed_back,
+    .zero = cpu_zero,
+    .copy = cpu_copy,
+    .add = cpu_add,
+    .norm = cpu_norm,
+    .norm_back = cpu_norm_back,
+    .rotary_norm = cpu_rotary_norm,
+    .rotary_norm_back = cpu_rotary_norm_back,
+    .weight_prepare = cpu_weight_prepare,
+    .matmul = cpu_matmul,
+    .matmul_relu2 = cpu_matmul_relu2,
+    .relu2_back = cpu_relu2_back,
+    .matmul_dx = cpu_matmul_dx,
+    .matmul_dw = cpu_matmul_dw,
+    .attention = cpu_attention,
+    .attention_back = cpu_attention_back,
+    .cache_put = cpu_cache_put,
+    .attention_decode = cpu_attention_decode,
+    .logits = cpu_logits,
+    .loss = cpu_loss,
+    .clip = cpu_clip,
+    .adamw = cpu_adamw,
+    .muon = cpu_muon,
+    .newton_schulz = cpu_newton_schulz,
+};
