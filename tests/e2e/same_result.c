@@ -6,7 +6,7 @@
 
 #include "core/store/store.h"
 
-static const char *const groups[] = {"/model", "/optim", "/tokenizer", "/data", "/metrics", "/scores", "/examples", "/samples"};
+static const char *const groups[] = {"/model", "/optim", "/tokenizer", "/data", "/metrics", "/scores", "/examples", "/samples", "/tokens", "/documents"};
 
 static void die(struct error *e)
 {

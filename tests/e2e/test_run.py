@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+"""The real binary on a real recipe: run, run again, change, stop, kill, and compare bits.
+
+    test_run.py RETORT SAME_RESULT SOURCE_FOLDER [TestClass[.test]]
+
+Needs nothing but Python's own library.
+"""
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+RETORT, SAME, SOURCE = (pathlib.Path(a).resolve() for a in sys.argv[1:4])
+MICRO = SOURCE / "tests/e2e/micro.yaml"
+
+
+def call(*args, results=None, check=None, env=None, cwd=None):
+    full = [str(RETORT), *map(str, args)]
+    if results:
+        full += ["--results", str(results)]
+    done = subprocess.run(full, capture_output=True, text=True, env={**os.environ, **(env or {})}, cwd=cwd, timeout=300)
+    if check is not None and done.returncode != check:
+        raise AssertionError(f"{' '.join(full)}: exit {done.returncode}, wanted {check}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="retort-e2e-"))
+        self.results = self.folder / "results"
+
+    def tearDown(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def plan(self, recipe=MICRO, *more):
+        out = call("plan", recipe, "--json", *more, results=self.results, check=0).stdout
+        return {s["name"]: s for s in json.loads(out)["stages"]}
+
+    def result(self, kind, results=None):
+        found = [p for p in (results or self.results).glob(f"store/{kind}-*.h5") if ".part" not in p.name and ".tmp" not in p.name]
+        self.assertEqual(len(found), 1, f"{kind}: {found}")
+        return found[0]
+
+    def assertSame(self, a, b):
+        done = subprocess.run([SAME, a, b], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
+class Runs(Folder):
+    def test_run_again_change_and_why(self):
+        first = call("run", MICRO, results=self.results, check=0)
+        for name in ("tokenizer", "base", "base_eval", "bpb"):
+            self.assertIn(name, first.stdout)
+        self.assertNotIn("\x1b", first.stdout)  # plain in a pipe
+        self.assertTrue((self.results / "runs/micro/0001.h5").exists())
+        self.assertEqual(list(self.results.glob("store/*.part*.h5")), [])
+        self.assertEqual(list(self.results.glob("store/*.job")), [])
+
+        again = call("run", MICRO, results=self.results, check=0)
+        self.assertIn("nothing to do", again.stdout)
+        self.assertFalse((self.results / "runs/micro/0002.h5").exists())
+        self.assertEqual({s["state"] for s in self.plan().values()}, {"cached"})
+
+        # The evaluation alone depends on how much it looks at; everything on the vocabulary; nothing on the batch a device takes.
+        states = {n: s["state"] for n, s in self.plan(MICRO, "-s", "base_eval.eval_tokens=2048").items()}
+        self.assertEqual(states.pop("base_eval"), "run")
+        self.assertEqual(set(states.values()), {"cached"})
+        states = {n: s["state"] for n, s in self.plan(MICRO, "-s", "tokenizer.vocab=390").items()}
+        self.assertNotIn("cached", states.values())
+        states = {n: s["state"] for n, s in self.plan(MICRO, "-s", "base.device_batch=2").items()}
+        self.assertEqual(set(states.values()), {"cached"})
+
+        changed = self.folder / "micro.yaml"
+        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        changed.write_text(text.replace("vocab: 400", "vocab: 390"))
+        why = call("why", changed, results=self.results, check=0).stdout
+        self.assertRegex(why, r"vocab")
+        self.assertIn("400", why)
+        self.assertIn("390", why)
+        line = next(i for i, l in enumerate(changed.read_text().splitlines(), 1) if "vocab: 390" in l)
+        self.assertRegex(why, rf"micro\.yaml:{line}\b")
+
+        report = call("report", "micro", results=self.results, check=0).stdout
+        self.assertRegex(report, r"(?m)^# ")
+        self.assertIn("bpb", report)
+        ls = call("ls", results=self.results, check=0).stdout
+        self.assertIn("micro", ls)
+        status = call("status", MICRO, results=self.results, check=0).stdout
+        self.assertIn("base", status)
+
+    def test_not_built_and_wrong_say_so_before_anything_starts(self):
+        recipe = self.folder / "r.yaml"
+        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        recipe.write_text(text + "  sft: {kind: finetune, preset: sft, model: base, mixture: [{task: smoltalk}]}\n")
+        done = call("run", recipe, results=self.results, check=4)
+        self.assertRegex(done.stderr, r"r\.yaml:\d+:\d+: ")
+        recipe.write_text(text.replace("vocab: 400", "vocabb: 400"))
+        done = call("run", recipe, results=self.results, check=2)
+        self.assertIn("vocab", done.stderr)
+        self.assertIn("^", done.stderr)
+        recipe.write_text(text.replace("../../recipes", "x").replace("town.yaml", "nowhere.yaml"))
+        self.assertIn(call("run", recipe, results=self.results).returncode, (1, 2, 3))
+        self.assertFalse((self.results / "store").exists() and any((self.results / "store").glob("*.h5")))
+        call("frobnicate", check=2)
+        call("serve", "x", check=4)
+        call("run", self.folder / "absent.yaml", check=2)
+
+    def test_threads_and_device_batch_leave_the_bits(self):
+        call("run", MICRO, results=self.results, env={"OMP_NUM_THREADS": "1"}, check=0)
+        other = self.folder / "other"
+        call("run", MICRO, "-s", "base.device_batch=3", results=other, env={"OMP_NUM_THREADS": "2"}, check=0)
+        self.assertSame(self.result("pretrain"), self.result("pretrain", other))
+
+    def test_two_runners(self):
+        first = subprocess.Popen([RETORT, "run", MICRO, "--results", self.results], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        wait_for(lambda: (self.results / "runs/micro/lock").exists())
+        second = call("run", MICRO, results=self.results, check=3)
+        self.assertIn(str(first.pid), second.stderr)
+        self.assertEqual(first.wait(timeout=120), 0)
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("waited in vain")
+        time.sleep(0.005)
+
+
+def children(pid):
+    try:
+        text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(p) for p in text.split()]
+
+
+def live_step(results, kind):
+    """The newest step of a running stage of that kind, or -1."""
+    for path in results.glob(f"store/{kind}-*.live"):
+        try:
+            steps = re.findall(r'"step":(\d+)', path.read_text())
+        except OSError:
+            continue
+        if steps:
+            return int(steps[-1])
+    return -1
+
+
+class Kills(Folder):
+    """SIGKILL of stage, runner and both, in every kind of stage; stop by Ctrl-C. After running again the bits are those of a run
+    left alone."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.alone = pathlib.Path(tempfile.mkdtemp(prefix="retort-alone-"))
+        call("run", MICRO, results=cls.alone, check=0)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.alone, ignore_errors=True)
+
+    ENV = {**os.environ, "RETORT_CHECKPOINT_SECONDS": "0.05"}
+
+    def start(self):
+        return subprocess.Popen([RETORT, "run", MICRO, "--results", self.results], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, env=self.ENV)
+
+    def finish(self):
+        done = subprocess.run([RETORT, "run", MICRO, "--results", self.results], capture_output=True, text=True, env=self.ENV,
+                              timeout=300)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        for kind in ("tokenizer", "pretrain", "eval"):
+            self.assertSame(self.result(kind, self.alone), self.result(kind))
+        mine = sorted(p for p in self.results.glob("store/tokens-*.h5"))
+        self.assertEqual([p.name for p in mine], sorted(p.name for p in self.alone.glob("store/tokens-*.h5")))
+        return done
+
+    def kill(self, runner, whom):
+        stages = children(runner.pid)
+        if whom in ("stage", "both"):
+            for pid in stages:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        if whom in ("runner", "both"):
+            runner.kill()
+        runner.communicate(timeout=60)
+        # A stage whose runner died sees its lifeline end, saves and goes; the next run waits for it.
+
+    def killed_in(self, kind, whom, when):
+        runner = self.start()
+        wait_for(lambda: when() or runner.poll() is not None)
+        self.assertIsNone(runner.poll(), f"the run ended before {kind} could be killed")
+        self.kill(runner, whom)
+
+    def test_pretrain(self):
+        for whom in ("stage", "runner", "both"):
+            with self.subTest(whom=whom):
+                shutil.rmtree(self.results, ignore_errors=True)
+                self.killed_in("pretrain", whom, lambda: live_step(self.results, "pretrain") >= 12
+                               and any(self.results.glob("store/pretrain-*.part.h5")))
+                done = self.finish()
+                resumed = re.search(r"resum\w*[^\n]*step (\d+)", done.stdout)
+                self.assertTrue(resumed, done.stdout)
+                self.assertGreater(int(resumed.group(1)), 0)
+
+    def test_tokenizer_and_tokens(self):
+        for kind in ("tokenizer", "tokens"):
+            for whom in ("stage", "runner", "both"):
+                with self.subTest(kind=kind, whom=whom):
+                    shutil.rmtree(self.results, ignore_errors=True)
+                    self.killed_in(kind, whom, lambda: any(self.results.glob(f"store/{kind}-*.lock")))
+                    self.finish()
+
+    def test_at_random(self):
+        seed = random.randrange(10**6)
+        print(f"seed {seed}", file=sys.stderr)
+        chance = random.Random(seed)
+        for _ in range(3):
+            runner = self.start()
+            time.sleep(chance.uniform(0.02, 2.5))
+            if runner.poll() is None:
+                self.kill(runner, chance.choice(("stage", "runner", "both")))
+            else:
+                runner.communicate()
+        self.finish()
+
+    def test_interrupt_saves_and_resumes(self):
+        runner = self.start()
+        wait_for(lambda: live_step(self.results, "pretrain") >= 5 or runner.poll() is not None)
+        runner.send_signal(signal.SIGINT)
+        out, _ = runner.communicate(timeout=60)
+        self.assertEqual(runner.returncode, 75, out)
+        self.assertTrue(any(self.results.glob("store/pretrain-*.part.h5")))
+        self.assertEqual(self.plan()["base"]["state"], "resume")
+        self.finish()
+
+    def test_damaged_checkpoint_falls_back(self):
+        runner = self.start()
+        wait_for(lambda: any(self.results.glob("store/pretrain-*.part.prev.h5")) or runner.poll() is not None)
+        runner.send_signal(signal.SIGINT)
+        runner.communicate(timeout=60)
+        self.assertEqual(runner.returncode, 75)
+        part = next(p for p in self.results.glob("store/pretrain-*.part.h5"))
+        data = bytearray(part.read_bytes())
+        data[len(data) // 2] ^= 0x40
+        part.write_bytes(data)
+        self.finish()
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[4:]], verbosity=2)
