@@ -78,6 +78,7 @@ struct product {
     float *c;
     int64_t c_m;
     bool add;
+    bool symmetric; // c is known to be: a * b is symmetric and add is false
     float *squares; // NULL, or: c = max(c, 0), squares = c^2, with c's stride
 };
 

@@ -3,7 +3,7 @@
 // CPU_ISA (portable, avx2, avx512) comes from the build and ends every symbol's name; the vector length follows from the compiler's
 // own macros. Arithmetic is written with vector extensions, a*b + c is fused where the processor can, and no libm is called.
 //
-// Errors of cpu_exp and cpu_tanh here: 2 ulp, measured over all floats of their ranges.
+// Errors, measured on every seventh float of either sign: vec_exp 1.1 ulp, vec_tanh 2.7 ulp.
 #ifndef KERNELS_CPU_ISA_H
 #define KERNELS_CPU_ISA_H
 

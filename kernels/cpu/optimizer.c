@@ -115,7 +115,7 @@ static struct product gram(int64_t rows, int64_t cols, struct orthogonal o)
         .M = side, .N = side, .K = wide ? cols : rows,
         .a = o.x, .a_m = wide ? cols : 1, .a_k = wide ? 1 : cols,
         .b = o.x, .b_k = wide ? 1 : cols, .b_n = wide ? cols : 1,
-        .c = o.square, .c_m = side,
+        .c = o.square, .c_m = side, .symmetric = true,
     };
 }
 
@@ -125,7 +125,7 @@ static struct product square(int64_t side, struct orthogonal o)
         .M = side, .N = side, .K = side,
         .a = o.square, .a_m = side, .a_k = 1,
         .b = o.square, .b_k = side, .b_n = 1,
-        .c = o.poly, .c_m = side,
+        .c = o.poly, .c_m = side, .symmetric = true,
     };
 }
 

@@ -7,6 +7,9 @@
 // 1. An element of c is the sum over blocks of K, in order; in a block it is one chain of multiply-adds in a register. Blocks are cut
 //    by K and segment alone. So its bits depend on its row of a and its column of b, and on nothing else.
 // 2. Panels at the edge are filled with zeros and go through the same tiles.
+// 3. With few rows, as in decoding, time goes to reading b: there a thread packs a panel of b for itself and uses it at once, with
+//    the same blocks of K and the same tiles, hence the same bits.
+// 4. Of a symmetric product the tiles that touch the lower triangle are computed, and the rest is mirrored.
 // Source: the blocking of Goto & van de Geijn 2008, with BLIS's names for the loops turned into ours.
 #include "kernels/cpu/cpu.h"
 
@@ -16,6 +19,8 @@ enum {
     BLOCK_M = TILE_ROWS * 24, // a block of a stays in the second-level cache
     BLOCK_N = TILE_COLS * 128, // a block of b in the third
     TASKS_PER_THREAD = 4,
+    NARROW_M = TILE_ROWS * 4,
+    NARROW_PANELS = 4, // in a task
     SMALL_WORK = 1 << 15, // multiply-adds below which threads cost more than they bring
 };
 
@@ -85,15 +90,19 @@ static void square_positive(float *r, float *squares, int64_t stride, int rows, 
         }
 }
 
-// Rows m0..m1 and columns n0..n1 of c, one block of K; b_panels begins at column n0.
-static void block(const struct product *p, float *a_panels, const float *b_panels, int64_t m0, int64_t m1, int64_t n0, int64_t n1,
-                  int64_t k0, int64_t K)
+static void pack_block(const struct product *p, float *a_panels, int64_t m0, int64_t m1, int64_t k0, int64_t K)
 {
     for (int64_t m = m0; m < m1; m += TILE_ROWS)
         cpu_pack_rows(a_panels + (m - m0) * K, p->a + m * p->a_m + k0 * p->a_k, p->a_m, p->a_k, min_i64(TILE_ROWS, m1 - m), K);
+}
+
+// Rows m0..m1 and columns n0..n1 of c, one block of K; the panels begin at m0 and n0.
+static void run_tiles(const struct product *p, const float *a_panels, const float *b_panels, int64_t m0, int64_t m1, int64_t n0,
+                      int64_t n1, int64_t k0, int64_t K)
+{
     bool add = p->add || k0 > 0, last = k0 + K == p->K;
     for (int64_t n = n0; n < n1; n += TILE_COLS)
-        for (int64_t m = m0; m < m1; m += TILE_ROWS) {
+        for (int64_t m = p->symmetric && n > m0 ? m0 + (n - m0) / TILE_ROWS * TILE_ROWS : m0; m < m1; m += TILE_ROWS) {
             int rows = (int)min_i64(TILE_ROWS, m1 - m), cols = (int)min_i64(TILE_COLS, n1 - n);
             float *c = p->c + m * p->c_m + n;
             cpu_tile(K, a_panels + (m - m0) * K, b_panels + (n - n0) * K, c, p->c_m, rows, cols, add);
@@ -108,35 +117,63 @@ static int64_t longest_block(const struct product *p)
     return min_i64(longest, BLOCK_K);
 }
 
-size_t cpu_product_bytes(const struct device *dev, const struct product *p)
+static int64_t block_at(const struct product *p, int64_t k0)
 {
-    int64_t K = longest_block(p), cols = round_up(min_i64(p->N, BLOCK_N), TILE_COLS);
-    int64_t rows = round_up(min_i64(p->M, BLOCK_M), TILE_ROWS);
-    return (size_t)(K * cols + dev->n_threads * round_up(rows * K, 16)) * sizeof(float);
+    int64_t K = min_i64(BLOCK_K, p->K - k0);
+    return p->segment ? min_i64(K, p->segment - k0 % p->segment) : K;
 }
 
-void cpu_product(struct device *dev, const struct product *p, void *workspace)
-{
-    int64_t longest = longest_block(p), widest = round_up(min_i64(p->N, BLOCK_N), TILE_COLS);
-    float *b_panels = workspace, *a_first = b_panels + longest * widest;
-    int64_t a_floats = round_up(round_up(min_i64(p->M, BLOCK_M), TILE_ROWS) * longest, 16);
-    int64_t n_row_blocks = (p->M + BLOCK_M - 1) / BLOCK_M;
-    int64_t rows = round_up((p->M + n_row_blocks - 1) / n_row_blocks, TILE_ROWS);
-    n_row_blocks = (p->M + rows - 1) / rows;
-    bool parallel = dev->n_threads > 1 && p->M * p->N * p->K > SMALL_WORK;
+// How the work is cut, and where in the workspace panels go; in floats.
+struct plan {
+    bool parallel, narrow;
+    int64_t rows, n_row_blocks;
+    int64_t a_floats, b_floats; // a: of each thread; b: shared, or of each thread when narrow
+};
 
-#pragma omp parallel num_threads(dev->n_threads) if (parallel)
+static struct plan plan_of(const struct device *dev, const struct product *p)
+{
+    struct plan plan = {.parallel = dev->n_threads > 1 && p->M * p->N * p->K > SMALL_WORK, .narrow = p->M <= NARROW_M};
+    int64_t n_blocks = (p->M + BLOCK_M - 1) / BLOCK_M, longest = longest_block(p);
+    plan.rows = round_up((p->M + n_blocks - 1) / n_blocks, TILE_ROWS);
+    plan.n_row_blocks = (p->M + plan.rows - 1) / plan.rows;
+    plan.a_floats = round_up(plan.rows * longest, 16);
+    plan.b_floats = longest * (plan.narrow ? TILE_COLS : round_up(min_i64(p->N, BLOCK_N), TILE_COLS));
+    return plan;
+}
+
+static void narrow_product(struct device *dev, const struct product *p, struct plan plan, float *workspace)
+{
+    enum { TASK_COLS = NARROW_PANELS * TILE_COLS };
+#pragma omp parallel for num_threads(dev->n_threads) schedule(dynamic, 1) if (plan.parallel)
+    for (int64_t n0 = 0; n0 < p->N; n0 += TASK_COLS) {
+        float *a_panels = workspace + omp_get_thread_num() * (plan.a_floats + plan.b_floats);
+        float *b_panel = a_panels + plan.a_floats;
+        for (int64_t k0 = 0, K; k0 < p->K; k0 += K) {
+            K = block_at(p, k0);
+            pack_block(p, a_panels, 0, p->M, k0, K);
+            for (int64_t n = n0; n < min_i64(n0 + TASK_COLS, p->N); n += TILE_COLS) {
+                int64_t end = min_i64(n + TILE_COLS, p->N);
+                cpu_pack_cols(b_panel, p->b + k0 * p->b_k + n * p->b_n, p->b_n, p->b_k, end - n, K);
+                run_tiles(p, a_panels, b_panel, 0, p->M, n, end, k0, K);
+            }
+        }
+    }
+}
+
+static void wide_product(struct device *dev, const struct product *p, struct plan plan, float *workspace)
+{
+    float *b_panels = workspace, *a_first = b_panels + plan.b_floats;
+#pragma omp parallel num_threads(dev->n_threads) if (plan.parallel)
     {
-        float *a_panels = a_first + omp_get_thread_num() * a_floats;
+        float *a_panels = a_first + omp_get_thread_num() * plan.a_floats;
         for (int64_t n0 = 0; n0 < p->N; n0 += BLOCK_N) {
             int64_t n1 = min_i64(n0 + BLOCK_N, p->N), n_panels = (n1 - n0 + TILE_COLS - 1) / TILE_COLS;
-            int64_t n_cuts = parallel ? (TASKS_PER_THREAD * dev->n_threads + n_row_blocks - 1) / n_row_blocks : 1;
+            int64_t n_tasks = plan.parallel ? TASKS_PER_THREAD * dev->n_threads : 1;
+            int64_t n_cuts = (n_tasks + plan.n_row_blocks - 1) / plan.n_row_blocks;
             int64_t cut = (n_panels + n_cuts - 1) / n_cuts; // panels in a task
             n_cuts = (n_panels + cut - 1) / cut;
             for (int64_t k0 = 0, K; k0 < p->K; k0 += K) {
-                K = min_i64(BLOCK_K, p->K - k0);
-                if (p->segment)
-                    K = min_i64(K, p->segment - k0 % p->segment);
+                K = block_at(p, k0);
 #pragma omp for schedule(static)
                 for (int64_t j = 0; j < n_panels; j++) {
                     int64_t n = n0 + j * TILE_COLS;
@@ -144,12 +181,47 @@ void cpu_product(struct device *dev, const struct product *p, void *workspace)
                                   min_i64(TILE_COLS, n1 - n), K);
                 }
 #pragma omp for schedule(dynamic, 1)
-                for (int64_t task = 0; task < n_row_blocks * n_cuts; task++) {
-                    int64_t m0 = task / n_cuts * rows, j = task % n_cuts * cut;
+                for (int64_t task = 0; task < plan.n_row_blocks * n_cuts; task++) {
+                    int64_t m0 = task / n_cuts * plan.rows, m1 = min_i64(m0 + plan.rows, p->M), j = task % n_cuts * cut;
                     int64_t from = n0 + j * TILE_COLS, to = min_i64(from + cut * TILE_COLS, n1);
-                    block(p, a_panels, b_panels + j * TILE_COLS * K, m0, min_i64(m0 + rows, p->M), from, to, k0, K);
+                    if (p->symmetric && from >= m1)
+                        continue;
+                    pack_block(p, a_panels, m0, m1, k0, K);
+                    run_tiles(p, a_panels, b_panels + j * TILE_COLS * K, m0, m1, from, to, k0, K);
                 }
             }
         }
     }
+}
+
+static void mirror(struct device *dev, float *c, int64_t stride, int64_t side)
+{
+    enum { SQUARE = 32 };
+#pragma omp parallel for num_threads(dev->n_threads) schedule(dynamic, 1) if (side > 4 * SQUARE)
+    for (int64_t i = 0; i < side; i += SQUARE) {
+        int64_t rows = min_i64(SQUARE, side - i);
+        for (int64_t j = 0; j < i; j += SQUARE)
+            cpu_transpose(c + j * stride + i, stride, c + i * stride + j, stride, rows, SQUARE);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t s = r + 1; s < rows; s++)
+                c[(i + r) * stride + i + s] = c[(i + s) * stride + i + r];
+    }
+}
+
+size_t cpu_product_bytes(const struct device *dev, const struct product *p)
+{
+    struct plan plan = plan_of(dev, p);
+    int64_t b_floats = plan.narrow ? dev->n_threads * plan.b_floats : plan.b_floats;
+    return (size_t)(b_floats + dev->n_threads * plan.a_floats) * sizeof(float);
+}
+
+void cpu_product(struct device *dev, const struct product *p, void *workspace)
+{
+    struct plan plan = plan_of(dev, p);
+    if (plan.narrow)
+        narrow_product(dev, p, plan, workspace);
+    else
+        wide_product(dev, p, plan, workspace);
+    if (p->symmetric)
+        mirror(dev, p->c, p->c_m, p->M);
 }
