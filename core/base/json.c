@@ -50,7 +50,7 @@ void json_close(struct json *j, char bracket)
 
 void json_key(struct json *j, const char *key)
 {
-    json_string(j, key);
+    json_str(j, key);
     put(j, ":", 1);
     j->comma = false;
 }
@@ -72,7 +72,7 @@ static size_t utf8_length(const unsigned char *s, size_t n)
     return length;
 }
 
-void json_string_n(struct json *j, const char *text, size_t n)
+void json_str_n(struct json *j, const char *text, size_t n)
 {
     value_begins(j);
     put(j, "\"", 1);
@@ -97,12 +97,12 @@ void json_string_n(struct json *j, const char *text, size_t n)
     put(j, "\"", 1);
 }
 
-void json_string(struct json *j, const char *text)
+void json_str(struct json *j, const char *text)
 {
     if (text)
-        json_string_n(j, text, strlen(text));
+        json_str_n(j, text, strlen(text));
     else
-        json_null(j);
+        json_nil(j);
 }
 
 void json_i64(struct json *j, int64_t value)
@@ -116,7 +116,7 @@ void json_f64(struct json *j, double value)
 {
     char text[40];
     if (!isfinite(value)) {
-        json_null(j);
+        json_nil(j);
         return;
     }
     value_begins(j);
@@ -128,7 +128,7 @@ void json_bool(struct json *j, bool value)
     json_raw(j, value ? "true" : "false");
 }
 
-void json_null(struct json *j)
+void json_nil(struct json *j)
 {
     json_raw(j, "null");
 }

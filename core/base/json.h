@@ -26,12 +26,12 @@ struct json {
 void json_open(struct json *j, char bracket);  // '{' or '['
 void json_close(struct json *j, char bracket); // '}' or ']'
 void json_key(struct json *j, const char *key);
-void json_string(struct json *j, const char *text); // NULL gives null
-void json_string_n(struct json *j, const char *text, size_t n);
+void json_str(struct json *j, const char *text); // NULL gives null
+void json_str_n(struct json *j, const char *text, size_t n);
 void json_i64(struct json *j, int64_t value);
 void json_f64(struct json *j, double value);
 void json_bool(struct json *j, bool value);
-void json_null(struct json *j);
+void json_nil(struct json *j);
 void json_raw(struct json *j, const char *json); // a value that is JSON already
 
 // The text so far, zero-terminated, owned by j; NULL when memory ran out.

@@ -5,7 +5,11 @@
 //   {"retort":1,"name":"base","kind":"pretrain","key":"3f9a…","payload":{…},"options":{"seq_len":"256",…},"out":"…/pretrain-3f9a.h5",
 //    "inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},"parts":[{…}],"usd_per_hour":24}
 //
-// options are all set fields as recipe text, read through the table of fields; payload is the canonical text that was hashed.
+// options are all set fields as recipe text (lists as lists of texts), read through the table of fields; payload is the canonical
+// text that was hashed. A token stage makes one file a part, each with a key and a payload of its own.
+//
+// Ownership  what job_read fills in lives in the arena
+// Errors     ERROR_DATA for a job file that is not one (the runner and the stage are of different builds, or it was cut)
 #ifndef RUNNER_STAGES_JOB_H
 #define RUNNER_STAGES_JOB_H
 
@@ -23,6 +27,7 @@ struct job_part {
     struct document_part part; // world: path is set, world is NULL until job_world compiles it
     const char *identity;      // canonical JSON of what is read: sha256 of the file, form, column, range
     const char *key, *out;     // token stage: the key and file of the tokens of this part; else NULL
+    const char *payload;       // token stage: the canonical text of that key; else NULL
 };
 
 struct job {

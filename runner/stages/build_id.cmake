@@ -1,0 +1,18 @@
+# Writes build_id.h with the commit that is being built, only when it changed: cmake -DSOURCE= -DOUT= -DTYPE= -P build_id.cmake
+execute_process(COMMAND git -C ${SOURCE} rev-parse --short HEAD
+  OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+if(failed)
+  set(commit "unknown")
+else()
+  execute_process(COMMAND git -C ${SOURCE} status --porcelain --untracked-files=no OUTPUT_VARIABLE changes ERROR_QUIET)
+  if(changes)
+    set(commit "${commit}+")
+  endif()
+endif()
+set(text "#define BUILD_COMMIT \"${commit}\"\n#define BUILD_TYPE \"${TYPE}\"\n")
+if(EXISTS ${OUT})
+  file(READ ${OUT} old)
+endif()
+if(NOT "${old}" STREQUAL "${text}")
+  file(WRITE ${OUT} "${text}")
+endif()

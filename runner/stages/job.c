@@ -1,0 +1,269 @@
+// job.c - jobs as JSON: written field by field from the table of fields, read back through the same table.
+//
+// Reals go out as %.17g and integers as decimals, so that the stage computes with exactly the values that were hashed.
+#include "runner/stages/job.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "core/base/json.h"
+#include "core/store/atomic.h"
+
+enum { JOB_LIMIT = 256 << 20 }; // bytes; 100,000 files of 1 KiB and some
+
+static const char *const forms[DOCUMENT_FORM_COUNT] = {
+    [DOCUMENT_PARQUET] = "parquet", [DOCUMENT_JSONL] = "jsonl", [DOCUMENT_TEXT] = "text", [DOCUMENT_WORLD] = "world"};
+
+static void write_option(struct json *j, const void *options, const struct field *field, struct arena *arena)
+{
+    const char *at = (const char *)options + field->offset;
+    const struct field_list *list = (const struct field_list *)at;
+    char text[40];
+    json_key(j, field->name);
+    switch (field->type) {
+    case FIELD_INTS:
+        json_open(j, '[');
+        for (int i = 0; i < list->n; i++) {
+            snprintf(text, sizeof text, "%lld", (long long)list->ints[i]);
+            json_str(j, text);
+        }
+        json_close(j, ']');
+        break;
+    case FIELD_NAMES:
+    case FIELD_STAGES:
+        json_open(j, '[');
+        for (int i = 0; i < list->n; i++)
+            json_str(j, list->names[i]);
+        json_close(j, ']');
+        break;
+    case FIELD_REAL:
+        snprintf(text, sizeof text, "%.17g", *(const double *)at);
+        json_str(j, text);
+        break;
+    case FIELD_INT:
+        snprintf(text, sizeof text, "%lld", (long long)*(const int64_t *)at);
+        json_str(j, text);
+        break;
+    default:
+        json_str(j, field_text(options, field, arena));
+    }
+}
+
+static void write_part(struct json *j, const struct job_part *part)
+{
+    json_open(j, '{');
+    json_key(j, "form"), json_str(j, forms[part->part.form]);
+    json_key(j, "path"), json_str(j, part->part.path);
+    json_key(j, "column"), json_str(j, part->part.column);
+    json_key(j, "seed"), json_i64(j, (int64_t)part->part.seed);
+    json_key(j, "first"), json_i64(j, part->part.first);
+    json_key(j, "n"), json_i64(j, part->part.n);
+    json_key(j, "held_out"), json_bool(j, part->part.held_out);
+    json_key(j, "identity"), json_str(j, part->identity);
+    json_key(j, "key"), json_str(j, part->key);
+    json_key(j, "payload"), json_str(j, part->payload);
+    json_key(j, "out"), json_str(j, part->out);
+    json_close(j, '}');
+}
+
+static struct error *malformed(const char *path, const char *what)
+{
+    return error_new(ERROR_DATA, NOWHERE, "run the recipe again; it writes the job anew", "'%s' is not a job file: %s", path, what);
+}
+
+// A text of the object, NULL where it is absent or null.
+static const char *get_text(const json_t *object, const char *key, struct arena *arena)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? arena_strdup(arena, text) : NULL;
+}
+
+static struct error *read_texts(const json_t *list, struct arena *arena, const char *const **texts, int *n)
+{
+    const char **all = arena_array(arena, json_array_size(list), sizeof *all);
+    if (!all)
+        return error_memory();
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        if (!text)
+            return error_plain(ERROR_DATA, "an item of a list is not a text");
+        if (!(all[i] = arena_strdup(arena, text)))
+            return error_memory();
+    }
+    *texts = all;
+    *n = (int)json_array_size(list);
+    return NULL;
+}
+
+static struct error *read_options(struct job *job, json_t *from, const char *path, struct arena *arena)
+{
+    struct place at = {.file = path};
+    job->options = arena_alloc(arena, kind_options_bytes(job->kind) + 1);
+    if (!job->options)
+        return error_memory();
+    fields_unset(job->options, job->kind);
+    const char *name;
+    json_t *value;
+    json_object_foreach(from, name, value) {
+        const struct field *field = field_find(job->kind, name);
+        const char *one = json_string_value(value);
+        const char *const *texts = &one;
+        int n = 1;
+        struct error *e = NULL;
+        if (!field)
+            return malformed(path, "unknown option");
+        if (json_is_array(value))
+            e = read_texts(value, arena, &texts, &n);
+        else if (!one)
+            return malformed(path, "an option is neither a text nor a list");
+        if (!e)
+            e = field_set(job->options, field, texts, n, at, arena);
+        if (e)
+            return error_while(e, at, "reading option '%s' of a job", name);
+    }
+    return NULL;
+}
+
+static struct error *read_inputs(struct job *job, json_t *from, struct arena *arena)
+{
+    job->inputs = arena_array(arena, json_object_size(from) + 1, sizeof *job->inputs);
+    if (!job->inputs)
+        return error_memory();
+    const char *role;
+    json_t *paths;
+    json_object_foreach(from, role, paths) {
+        struct job_input *input = &job->inputs[job->n_inputs++];
+        input->role = arena_strdup(arena, role);
+        struct error *e = input->role ? read_texts(paths, arena, &input->paths, &input->n_paths) : error_memory();
+        if (e)
+            return e;
+    }
+    return NULL;
+}
+
+static struct error *read_parts(struct job *job, const json_t *from, const char *path, struct arena *arena)
+{
+    job->parts = arena_array(arena, json_array_size(from) + 1, sizeof *job->parts);
+    if (!job->parts)
+        return error_memory();
+    for (size_t i = 0; i < json_array_size(from); i++) {
+        const json_t *each = json_array_get(from, i);
+        struct job_part *part = &job->parts[job->n_parts++];
+        const char *form = json_string_value(json_object_get(each, "form"));
+        size_t f = 0;
+        while (f < countof(forms) && form && strcmp(form, forms[f]))
+            f++;
+        if (!form || f == countof(forms))
+            return malformed(path, "a part of unknown form");
+        part->part = (struct document_part){.form = (enum document_form)f,
+                                            .path = get_text(each, "path", arena),
+                                            .column = get_text(each, "column", arena),
+                                            .seed = (uint64_t)json_integer_value(json_object_get(each, "seed")),
+                                            .first = json_integer_value(json_object_get(each, "first")),
+                                            .n = json_integer_value(json_object_get(each, "n")),
+                                            .held_out = json_is_true(json_object_get(each, "held_out"))};
+        part->identity = get_text(each, "identity", arena);
+        part->key = get_text(each, "key", arena);
+        part->payload = get_text(each, "payload", arena);
+        part->out = get_text(each, "out", arena);
+        if (!part->part.path || !part->identity)
+            return malformed(path, "a part without path or identity");
+    }
+    return NULL;
+}
+
+static struct error *read_job(struct job *job, json_t *root, const char *path, struct arena *arena)
+{
+    const char *kind = json_string_value(json_object_get(root, "kind"));
+    if (json_integer_value(json_object_get(root, "retort")) != 1)
+        return malformed(path, "it is of another version");
+    job->kind = KIND_COUNT;
+    for (int k = 0; k < KIND_COUNT; k++)
+        if (kind && !strcmp(kind, kind_name((enum stage_kind_id)k)))
+            job->kind = (enum stage_kind_id)k;
+    if (job->kind == KIND_COUNT)
+        return malformed(path, "unknown kind of stage");
+    job->name = get_text(root, "name", arena);
+    job->key = get_text(root, "key", arena);
+    job->payload = get_text(root, "payload", arena);
+    job->results = get_text(root, "results", arena);
+    job->out = get_text(root, "out", arena);
+    const json_t *usd = json_object_get(root, "usd_per_hour");
+    job->usd_per_hour = json_is_number(usd) ? json_number_value(usd) : NAN;
+    if (!job->name || !job->key || !job->payload || !job->results)
+        return malformed(path, "name, key, payload or results is missing");
+    struct error *e = read_options(job, json_object_get(root, "options"), path, arena);
+    if (!e)
+        e = read_inputs(job, json_object_get(root, "inputs"), arena);
+    return e ? e : read_parts(job, json_object_get(root, "parts"), path, arena);
+}
+
+struct error *job_write(const struct job *job, const char *path)
+{
+    struct arena scratch = {0};
+    struct json j = {0};
+    json_open(&j, '{');
+    json_key(&j, "retort"), json_i64(&j, 1);
+    json_key(&j, "name"), json_str(&j, job->name);
+    json_key(&j, "kind"), json_str(&j, kind_name(job->kind));
+    json_key(&j, "key"), json_str(&j, job->key);
+    json_key(&j, "payload"), json_str(&j, job->payload);
+    json_key(&j, "results"), json_str(&j, job->results);
+    json_key(&j, "out"), json_str(&j, job->out);
+    json_key(&j, "usd_per_hour"), json_f64(&j, job->usd_per_hour);
+    json_key(&j, "options");
+    json_open(&j, '{');
+    for (int i = 0; i < n_fields; i++)
+        if (fields[i].kinds & 1u << job->kind && job->options && field_is_set(job->options, &fields[i]))
+            write_option(&j, job->options, &fields[i], &scratch);
+    json_close(&j, '}');
+    json_key(&j, "inputs");
+    json_open(&j, '{');
+    for (int i = 0; i < job->n_inputs; i++) {
+        json_key(&j, job->inputs[i].role);
+        json_open(&j, '[');
+        for (int p = 0; p < job->inputs[i].n_paths; p++)
+            json_str(&j, job->inputs[i].paths[p]);
+        json_close(&j, ']');
+    }
+    json_close(&j, '}');
+    json_key(&j, "parts");
+    json_open(&j, '[');
+    for (int i = 0; i < job->n_parts; i++)
+        write_part(&j, &job->parts[i]);
+    json_close(&j, ']');
+    json_close(&j, '}');
+    const char *text = json_text(&j);
+    struct error *e = text ? atomic_write(path, text, j.n) : error_memory();
+    json_release(&j);
+    arena_release(&scratch);
+    return e;
+}
+
+struct error *job_read(struct job *job, const char *path, struct arena *arena)
+{
+    char *text;
+    size_t n;
+    *job = (struct job){0};
+    struct error *e = file_read(path, JOB_LIMIT, arena, &text, &n);
+    if (e)
+        return e;
+    json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+    e = root ? read_job(job, root, path, arena) : malformed(path, "it does not parse");
+    json_decref(root);
+    return e;
+}
+
+struct error *job_paths(const struct job *job, const char *role, const char *const **paths, int *n_paths)
+{
+    for (int i = 0; i < job->n_inputs; i++)
+        if (!strcmp(job->inputs[i].role, role)) {
+            *paths = job->inputs[i].paths;
+            *n_paths = job->inputs[i].n_paths;
+            return NULL;
+        }
+    return error_plain(ERROR_FAILED, "stage '%s' was given no input '%s'", job->name, role);
+}

@@ -1,0 +1,53 @@
+// shape_of.c - from a stage's options to the plain structs of core.
+#include "runner/stages/shape_of.h"
+
+#include "core/train/schedule.h"
+
+static void take(int *size, int64_t given)
+{
+    if (given != FIELD_UNSET_INT)
+        *size = (int)given;
+}
+
+struct error *shape_of(struct shape *shape, const struct pretrain_options *o, int64_t n_vocab)
+{
+    // Widths come from the six sizes where depth is not given; one head of 128 and a MLP of 4 C are the reference's habits.
+    if (o->depth != FIELD_UNSET_INT) {
+        struct error *e = shape_from_depth(shape, (int)o->depth, (int)n_vocab, (int)o->seq_len);
+        if (e)
+            return e;
+    } else if (o->n_layer == FIELD_UNSET_INT || o->n_embd == FIELD_UNSET_INT) {
+        return error_new(ERROR_RECIPE, NOWHERE, "give depth, or n_layer, n_embd, n_head and the others",
+                         "the model has neither depth nor n_layer and n_embd");
+    } else {
+        struct error *e = shape_from_depth(shape, 2, (int)n_vocab, (int)o->seq_len); // for eps, base and softcap
+        if (e)
+            return e;
+        shape->n_embd = (int)o->n_embd;
+        shape->n_head = shape->n_embd > 128 ? (shape->n_embd + 127) / 128 : 1;
+        shape->n_kv_head = 0;
+        shape->head_dim = 0;
+        shape->n_mlp = 4 * shape->n_embd;
+    }
+    take(&shape->n_layer, o->n_layer);
+    take(&shape->n_embd, o->n_embd);
+    take(&shape->n_head, o->n_head);
+    take(&shape->n_kv_head, o->n_kv_head);
+    take(&shape->head_dim, o->head_dim);
+    take(&shape->n_mlp, o->n_mlp);
+    if (!shape->n_kv_head)
+        shape->n_kv_head = shape->n_head;
+    if (!shape->head_dim && shape->n_head > 0)
+        shape->head_dim = shape->n_embd / shape->n_head;
+    return shape_check(shape);
+}
+
+struct error *steps_of(int64_t *n_steps, const struct pretrain_options *o, const struct shape *shape)
+{
+    struct horizon horizon = {.steps = o->steps, .tokens = o->tokens, .flops = o->flops, .ratio = o->ratio};
+    *n_steps = horizon_steps(&horizon, shape, o->batch_tokens);
+    if (*n_steps < 1)
+        return error_new(ERROR_RECIPE, NOWHERE, "ask for more tokens, or take a smaller batch_tokens",
+                         "the training is shorter than one step of %lld tokens", (long long)o->batch_tokens);
+    return NULL;
+}

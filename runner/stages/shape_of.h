@@ -1,0 +1,18 @@
+// shape_of.h - what the options of a pretraining come to: the model's shape and the number of steps.
+//
+// plan and the pretrain stage both ask here, so that what plan prints is what the stage does.
+//
+// Errors  ERROR_RECIPE for widths that heads do not divide, ERROR_NOT_BUILT for shapes this version does not run
+#ifndef RUNNER_STAGES_SHAPE_OF_H
+#define RUNNER_STAGES_SHAPE_OF_H
+
+#include "core/model/shape.h"
+#include "runner/recipe/options.h"
+
+// From depth, or from the six sizes; n_vocab is the tokenizer's. Sizes that are given replace what depth leads to.
+struct error *CHECKED shape_of(struct shape *shape, const struct pretrain_options *options, int64_t n_vocab);
+
+// By the one of steps, tokens, flops and ratio that is given; ERROR_RECIPE when that is less than one step.
+struct error *CHECKED steps_of(int64_t *n_steps, const struct pretrain_options *options, const struct shape *shape);
+
+#endif
