@@ -8,9 +8,10 @@
 //
 // Invariants
 //   1. block->start is the position at which the block was taken, and starts grow along the chain
-//   2. the newest block holds the position: start <= used_bytes <= start + capacity
-//   3. every tensor begins on a multiple of 64 bytes and is zeroed when it is made, not when its block is
-//   4. the count device has positions and no blocks
+//   2. the block in use, dev->last, holds the position: start <= used_bytes <= start + capacity
+//   3. blocks behind it are empty, left by a reset for the next round: a loop that makes the same tensors allocates once
+//   4. every tensor begins on a multiple of 64 bytes and is zeroed when it is made, not when its block is
+//   5. the count device has positions and no blocks
 #include "kernels/table.h"
 
 #include <omp.h>
@@ -21,10 +22,11 @@
 
 enum { ALIGN = 64 };
 
-static const size_t first_block = (size_t)1 << 20, largest_block = (size_t)64 << 20;
+// Blocks double up to the largest; a tensor that needs more has a block to itself. No tensor is above half a terabyte.
+static const size_t first_block = (size_t)1 << 20, largest_block = (size_t)64 << 20, largest_tensor = (size_t)1 << 39;
 
 struct device_block {
-    struct device_block *prev;
+    struct device_block *prev, *next;
     size_t start, capacity; // position of the first byte, and bytes, behind the header
 };
 
@@ -41,6 +43,15 @@ static char *block_bytes(struct device_block *b)
 static size_t item_bytes(enum dtype dtype)
 {
     return dtype == DTYPE_F64 ? 8 : 4;
+}
+
+static void free_blocks(struct device_block *b)
+{
+    while (b) {
+        struct device_block *next = b->next;
+        free(b);
+        b = next;
+    }
 }
 
 static void high_water(struct device *dev)
@@ -113,7 +124,6 @@ static enum isa best_isa(void)
 // RETORT_ISA lowers the path and never raises it: a path the processor lacks would only crash.
 static const struct table *cpu_table(struct fault *fault)
 {
-#ifdef KERNELS_HAVE_CPU
     static const char *const names[ISA_COUNT] = {"portable", "avx2", "avx512"};
     static const struct table *const tables[ISA_COUNT] = {
         &table_cpu_portable,
@@ -136,11 +146,6 @@ static const struct table *cpu_table(struct fault *fault)
             isa = (enum isa)named;
     }
     return tables[isa];
-#else
-    (void)best_isa;
-    *fault = open_fault(FAULT_NOT_BUILT, "this build has no cpu kernels");
-    return NULL;
-#endif
 }
 
 struct device *device_open(enum device_kind kind, int threads, struct fault *fault)
@@ -175,8 +180,9 @@ void device_close(struct device *dev)
 {
     if (!dev)
         return;
-    device_reset(dev, 0);
-    free(dev->last);
+    while (dev->last && dev->last->prev)
+        dev->last = dev->last->prev;
+    free_blocks(dev->last);
     free(dev->workspace);
     free(dev);
 }
@@ -224,6 +230,15 @@ static bool chain_room(struct device *dev, size_t bytes, const char *op)
     struct device_block *b = dev->last;
     if (b && bytes <= b->capacity - (dev->used_bytes - b->start))
         return true;
+    if (b && b->next && bytes <= b->next->capacity) {
+        dev->last = b->next;
+        dev->last->start = dev->used_bytes;
+        return true;
+    }
+    if (b) {
+        free_blocks(b->next);
+        b->next = NULL;
+    }
     size_t capacity = b ? b->capacity * 2 : first_block;
     if (capacity > largest_block)
         capacity = largest_block;
@@ -235,6 +250,8 @@ static bool chain_room(struct device *dev, size_t bytes, const char *op)
         return false;
     }
     *fresh = (struct device_block){.prev = b, .start = dev->used_bytes, .capacity = capacity};
+    if (b)
+        b->next = fresh;
     dev->last = fresh;
     return true;
 }
@@ -242,17 +259,13 @@ static bool chain_room(struct device *dev, size_t bytes, const char *op)
 static struct tensor make_tensor(struct device *dev, int64_t rows, int64_t cols, enum dtype dtype, const char *op)
 {
     struct tensor t = {.rows = rows, .cols = cols, .dtype = dtype};
-    if (rows < 0 || cols < 0 || (cols && rows > INT64_MAX / 16 / cols)) {
+    if (rows < 0 || cols < 0 || (cols && rows > (int64_t)(largest_tensor / item_bytes(dtype)) / cols)) {
         device_set_fault(dev, FAULT_MEMORY, op, "a tensor cannot be [%lld,%lld]", (long long)rows, (long long)cols);
         return (struct tensor){.dtype = dtype};
     }
     size_t bytes = round_up((size_t)(rows * cols) * item_bytes(dtype));
     if (!bytes)
         bytes = ALIGN; // an empty tensor is not an absent one: it has an address
-    if (bytes > (size_t)INT64_MAX / 2 - dev->used_bytes) {
-        device_set_fault(dev, FAULT_MEMORY, op, "tensors are larger than the address space");
-        return (struct tensor){.dtype = dtype};
-    }
     if (dev->kind != DEVICE_COUNT) {
         if (!chain_room(dev, bytes, op))
             return (struct tensor){.dtype = dtype};
@@ -278,18 +291,14 @@ size_t device_mark(const struct device *dev)
     return dev->used_bytes;
 }
 
-// The block in which the mark lies stays, and so does the first of all: a loop of mark and reset that fits costs no allocation.
 void device_reset(struct device *dev, size_t mark)
 {
     if (mark > dev->used_bytes) {
         device_set_fault(dev, FAULT_DEVICE, "device_reset", "mark %zu lies ahead of %zu", mark, dev->used_bytes);
         return;
     }
-    while (dev->last && dev->last->prev && dev->last->start >= mark) {
-        struct device_block *prev = dev->last->prev;
-        free(dev->last);
-        dev->last = prev;
-    }
+    while (dev->last && dev->last->prev && dev->last->start >= mark)
+        dev->last = dev->last->prev;
     dev->used_bytes = mark;
 }
 

@@ -2,7 +2,7 @@
 //
 // 1. After a fault nothing runs, so a caller may look at the fault once a step.
 // 2. A table's function sees only shapes and types that kernels.h allows, ids inside their range, and at least one row.
-// 3. On count there is no data: what is checked is shapes and types, which is how a plan finds a model that does not fit together.
+// 3. On count there is no data: what is checked is shapes and types, so a plan finds a model that does not fit together.
 #include "kernels/table.h"
 
 static bool is_faulty(const struct device *dev)

@@ -22,7 +22,7 @@
 // Threads    one device, one calling thread
 // Bits       a row of an output depends on that row of the input alone, not on the other rows, on how many there are, or on the
 //            number of threads. Weight gradients are sums over sequences in row order, each sequence summed in a fixed order, so
-//            that a batch cut in two and accumulated gives the bits of the whole. Bits differ between instruction sets (device_isa)
+//            that a batch cut in two and accumulated gives the bits of the whole. Bits differ between instruction sets
 #ifndef KERNELS_H
 #define KERNELS_H
 
@@ -69,7 +69,7 @@ void device_close(struct device *dev);
 enum dtype device_dtype(const struct device *dev);
 int device_threads(const struct device *dev);
 
-// The instruction-set path: "avx2", "avx512", "portable" (cpu), "double" (ref), "count". RETORT_ISA in the environment may lower it.
+// The instruction-set path: "avx2", "avx512", "portable" (cpu), "double" (ref), "count". RETORT_ISA in the environment lowers it.
 const char *device_isa(const struct device *dev);
 
 // Waits for the device and tells its first fault (FAULT_NONE when all is well).
@@ -145,7 +145,7 @@ void op_rotary_norm_back(struct device *dev, struct tensor dx, struct tensor dy,
 // Refreshes the prepared copy after the master has changed.
 void op_weight_prepare(struct device *dev, struct weight *w);
 
-// y [N,O] = (add: +=) x [N,I] * w[O,I]^T.  Bound against ref (f32): 1e-6 * sqrt(I) * |x||w|
+// y [N,O] = (add: +=) x [N,I] * w[O,I]^T.  Bound against ref (f32): 1e-6 * |x||w|, the norms of the two rows
 void op_matmul(struct device *dev, struct tensor y, struct tensor x, const struct weight *w, bool add);
 
 // r = max(x * w^T, 0), a = r^2       the first half of the MLP; r is kept for the backward pass.   r, a [N,O]
@@ -197,7 +197,8 @@ void op_logits(struct device *dev, struct tensor logits, struct tensor x, const 
 //   losses [N,1] = -log softmax(logits[n])[targets[n]], 0 where targets[n] is -1
 //   dx [N,C] =, dw [Vp,C] += the gradient of sum_n weights[n] * losses[n]; both absent (data NULL, rows 0): losses only
 //   x [N,C]   targets [N] ids   weights [N,1]   w [Vp,C]   T as in op_matmul_dw
-// Source: nanochat 2025-10-13 (cap 15); cap 0 is no cap.  Bound against ref (f32): losses 2e-6 relative, gradients 1e-5 of their largest value
+// Source: nanochat 2025-10-13 (cap 15); cap 0 is no cap.
+// Bound against ref (f32): losses 2e-6 * (1 + loss), gradients 1e-5 of their largest value
 void op_loss(struct device *dev, struct tensor losses, struct tensor dx, struct tensor dw, struct tensor x,
              const struct weight *w, struct tensor targets, struct tensor weights, int n_vocab, float cap, int T);
 
@@ -212,7 +213,8 @@ struct adamw {
     double beta1, beta2, eps, weight_decay;
 };
 
-// p *= 1 - lr*wd;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  p -= lr / (1-b1^t) * m / (sqrt(v / (1-b2^t)) + eps),  t = step + 1
+// p *= 1 - lr*wd;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  p -= lr / (1-b1^t) * m / (sqrt(v / (1-b2^t)) + eps)
+//   t = step + 1
 // Source: Loshchilov & Hutter 2019, algorithm 2.  A zero gradient with zero moments leaves p as it is
 void op_adamw(struct device *dev, struct tensor p, struct tensor m, struct tensor v, struct tensor g, struct adamw a);
 

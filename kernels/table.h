@@ -1,7 +1,7 @@
 // table.h - what stands behind the door: a device is a table of operations, a fault, memory and workspace.
 //
-// Private to kernels/. kernels/dispatch.c checks shapes, types and ids once, for every table, then calls the table's function; so a table's
-// functions see only what kernels.h allows. A signature here is that of the op_ function in kernels.h.
+// Private to kernels/. kernels/dispatch.c checks shapes, types and ids once, for every table, then calls the table's function; so
+// a table's functions see only what kernels.h allows. A signature here is that of the op_ function in kernels.h.
 #ifndef KERNELS_TABLE_H
 #define KERNELS_TABLE_H
 

@@ -1,8 +1,8 @@
 // count.c - the table that computes nothing: it adds up what the step run on it would cost.
 //
-// FLOPs      2 for each multiply-add of a product, attention over visible pairs of query and key only; else one for each addition,
-//            multiplication, division, root or exponential of the formula in kernels.h. Work done twice by a kernel (scores computed
-//            again in the backward pass are part of the formula and count) or on masked pairs by a tile is not counted
+// FLOPs      2 for each multiply-add of a product, attention over visible pairs of query and key only; else one for each
+//            addition, multiplication, division, root or exponential of the formula in kernels.h. Scores computed again in the
+//            backward pass are part of the formula and count; what a kernel does beyond it, on masked pairs or twice, does not
 // Bytes      each operand once, whatever a cache makes of it; += reads and writes; of a table of rows, the rows touched
 // Memory     device.c keeps positions; workspace is asked for here as the cpu table asks at its widest tiles
 // Decoding   positions are not known here: a query is counted against the whole capacity, or the window
@@ -204,7 +204,8 @@ static void count_attention_decode(struct device *dev, struct tensor o, struct t
 
 // --- loss -------------------------------------------------------------------------------------------------------------------
 
-static void count_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap)
+static void count_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab,
+                         float cap)
 {
     (void)n_vocab;
     double head = (double)logits.cols * (double)w->master.cols;

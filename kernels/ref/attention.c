@@ -1,7 +1,7 @@
 // attention.c - softmax attention, one query at a time.
 //
-// Query t of a sequence sees keys first(t) .. t. With s = q.k / sqrt(D), p = exp(s - lse) and dp = do.v the gradient of a score is
-// ds = p * (dp - sum_u p dp), and that sum is do.o: it is the same for all keys of a query.
+// Query t of a sequence sees keys first(t) .. t. With s = q.k / sqrt(D), p = exp(s - lse) and dp = do.v the gradient of a score
+// is ds = p * (dp - sum_u p dp), and that sum is do.o: it is the same for all keys of a query.
 #include "kernels/ref/ref.h"
 
 #include <math.h>
@@ -19,7 +19,7 @@ static double dot(const double *a, const double *b, int D)
     return sum;
 }
 
-// o = the mean of v rows first .. last, each Ckv apart, weighted by softmax(q.k / sqrt(D)). The log of the denominator is returned.
+// o = the mean of v rows first .. last, each Ckv apart, weighted by softmax(q.k / sqrt(D)). Returns the log of the denominator.
 static double attend(double *o, const double *q, const double *k, const double *v, int64_t Ckv, int64_t first, int64_t last,
                      int D)
 {

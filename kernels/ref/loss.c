@@ -1,6 +1,7 @@
 // loss.c - soft-capped logits and their cross entropy.
 //
-// l = cap * tanh(z / cap), so dl/dz = 1 - (l / cap)^2; without a cap (0) l = z. Of the loss lse(l) - l[target], dl = softmax(l) - onehot(target).
+// l = cap * tanh(z / cap), so dl/dz = 1 - (l / cap)^2; without a cap (0) l = z.
+// Of the loss lse(l) - l[target], dl = softmax(l) - onehot(target).
 #include "kernels/ref/ref.h"
 
 #include <math.h>

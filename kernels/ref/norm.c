@@ -1,7 +1,8 @@
 // norm.c - the norm, alone and behind the rotation.
 //
-// With z = x * r, r = (mean(x^2) + eps)^(-1/2) the gradient is dx = r * (dz - z * mean(dz * z)); z is at hand as the saved output,
-// so x is not needed. Behind a rotation y = s * z: then z = y / s, dz = s * dy, and the gradient is turned back by the angle.
+// With z = x * r, r = (mean(x^2) + eps)^(-1/2) the gradient is dx = r * (dz - z * mean(dz * z)); z is at hand as the saved
+// output, so x is not needed. Behind a rotation y = s * z: then z = y / s, dz = s * dy, and the gradient is turned back by
+// the angle.
 #include "kernels/ref/ref.h"
 
 #include <math.h>

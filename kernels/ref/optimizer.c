@@ -52,8 +52,8 @@ static void add_product(double *out, const double *a, const double *b, int64_t m
                 out[i * n + j] += a[i * m + k] * b[k * n + j];
 }
 
-// The iteration of Jordan et al. 2024 on the wide orientation X [m,n], m <= n: X = a X + (b A + c A A) X with A = X X^T. It drives
-// singular values towards 0.7 .. 1.2, not to 1: the coefficients trade exactness for a steep slope at 0.
+// The iteration of Jordan et al. 2024 on the wide orientation X [m,n], m <= n: X = a X + (b A + c A A) X with A = X X^T. It
+// drives singular values towards 0.7 .. 1.2, not to 1: the coefficients trade exactness for a steep slope at 0.
 void ref_newton_schulz(struct device *dev, struct tensor x)
 {
     static const double a = 3.4445, b = -4.7750, c = 2.0315;
