@@ -1,15 +1,41 @@
 // world.h - a small invented world that writes documents: a declarative grammar of sets, facts, sums and weighted templates.
 //
-// The runner parses recipes/worlds/*.yaml into these plain structs (runner/recipe/world_file.h has the language); this module
-// checks references, compiles the templates and generates.
+// The runner parses recipes/worlds/*.yaml into these plain structs (runner/recipe/world_file.h has the file's layout); this
+// module checks references, compiles the templates and generates.
 //
 //     e = world_compile(&world, arena);                               // once; errors carry the places given in the structs
-//     e = world_write(&world, seed, i, held_out, &bytes);             // document i: a pure function of (world, seed, i, held_out)
+//     e = world_write(&world, seed, i, held_out, &text, &n_bytes);    // document i: a pure function of (world, seed, i, held_out)
 //
-// Facts      a fact such as owns maps each name of one set to one of another, by a hash of world, fact and name, not of the seed; a
-//            share hold_out of the pairs is held out by a hash of their names. Training documents draw kept pairs only, held-out
-//            ones only held-out pairs wherever a document uses a fact that holds pairs out
+// The language of templates: text stands for itself, "{{" and "}}" for braces, and slots in braces say or bind values.
+//
+//     {p:person}          draws an item of the set person, calls it p and says it; it differs from all items of that set that
+//                         are in scope (unless all of them are)
+//     {x:few}             draws a whole number of the range few (a name under sums:), calls it x and says it
+//     {person} {few}      the same without a name
+//     {p} {x}             says again what is bound
+//     {a:owns.of(p)}      looks up a fact, calls it a and says it; a is optional; lookups nest: {next.of(next.of(d))}
+//     {s:a*x+3}           sums of products (+ - *, whole numbers, bound numbers), with or without a name
+//     {=x:few}            '=' binds and says nothing
+//     {@aside}            writes one of the templates of the part aside, drawn by weight. A part sees the names of its
+//                         callers; what it binds is gone when it ends, and hides a name of the same spelling. No cycles.
+//                         Called again in one template, a part writes another of its templates until all have been
+//     {^p} {^@aside}      '^' makes the first letter a capital (a to z)
+//     {t|a} {t|s} {t|s(n)}   filters: with "a" or "an" before it; in the plural (s, es, ies); in the plural unless n is 1
+//
+// Facts      a fact such as owns maps each name of one set to one of another: by given pairs, or by a hash of fact and name,
+//            never of the seed; a fact from a set into itself maps nothing to itself. A share hold_out of its pairs is held out by
+//            a hash of their names. Training documents draw kept pairs only, held-out documents only held-out pairs wherever they
+//            use a fact that holds pairs out: a slot {p:person} draws among the people for whom this is true of all lookups on p
+//            in the document and the parts that it calls
+// Hash       fnv(text) = FNV-1a, 64 bit, then x ^= x>>33, x *= FF51AFD7ED558CCD, x ^= x>>33, x *= C4CEB9FE1A85EC53, x ^= x>>33.
+//            Item number ((fnv("value\0" fact "\0" name) >> 32) * n) >> 32 of the set is the fact's value (of a set into itself:
+//            with n-1 for n, and one further from the name's own number on); a pair is held out when
+//            (fnv("hold\0" fact "\0" name "\0" value) >> 11) / 2^53 is below hold_out
+// Sets       of and is of a fact with pairs may name sets that are not listed: they are made of its pairs, in their order
 // Randomness document i draws from Philox(seed, i) in the order in which its template needs values
+// Limits     256 sets, facts, ranges, parts and bound names each; 65,536 items; templates of 64 KiB; parts nest 32 deep; a
+//            document takes at most 1 MiB; a million for the bounds of ranges
+// Errors     ERROR_RECIPE at the place of the set, fact or template; a sum beyond 64 bits when it is written
 // Threads    a compiled world is immutable
 // Version    WORLD_VERSION is raised when the same file would give other documents; it is part of the key of what is made from it
 #ifndef CORE_DATA_WORLD_H
@@ -37,16 +63,16 @@ struct world_fact { // facts: {owns: {of: person, is: thing, hold_out: 0.1}}, or
     struct place at;
 };
 
-struct world_range { // sums: {x: 1..20}
+struct world_range { // sums: {few: 1..20}
     const char *name;
     int64_t low, high;
     struct place at;
 };
 
-struct world_template { // documents: [{weight: 3, text: "{p:person} has {a:owns.of(p)}."}]
+struct world_template { // documents: [{weight: 3, text: "{p:person} has {a:owns.of(p)}."}], parts: {aside: [...]}
     double weight;
     const char *text;
-    const char *name; // documents: the list it belongs to; parts that other templates call by {@name}; NULL for a document
+    const char *name; // of the part that it belongs to; NULL for a document
     struct place at;
 };
 
@@ -59,14 +85,17 @@ struct world {
     const struct world_range *ranges;
     const struct world_template *templates;
     int n_sets, n_facts, n_ranges, n_templates;
-    struct world_compiled *compiled; // by world_compile, in its arena
+    const struct world_compiled *compiled; // by world_compile, in its arena
 };
 
-// Checks everything, reports all errors at once.
+// Checks everything and reports all errors at once: those of sets, facts and ranges, or, where these are right, those of templates.
 struct error *CHECKED world_compile(struct world *world, struct arena *arena);
 
 // Writes document i; *text is owned by the caller (block_free), *n_bytes without a terminator (there is one).
 struct error *CHECKED world_write(const struct world *world, uint64_t seed, int64_t i, bool held_out, char **text,
                                   size_t *n_bytes);
+
+// Which template document i is made from, as an index into world->templates.
+int world_template_of(const struct world *world, uint64_t seed, int64_t i, bool held_out);
 
 #endif
