@@ -7,6 +7,7 @@
 //            FIELD_STAGE, FIELD_SOURCE const char * (the name as written); FIELD_INTS, FIELD_NAMES, FIELD_STAGES: struct field_list;
 //            FIELD_DURATION double seconds; FIELD_MIXTURE is reserved. In each struct an unset optional number is FIELD_UNSET_INT or
 //            NaN, an unset text NULL
+// Choices    "f32|bf16!": a choice that ends in '!' is a word of the language without code behind it; "bpb|*!": so is any other
 // Class      FIELD_RESULT fields are in the key; FIELD_SPEED and FIELD_DISPLAY never are
 // Keys       a RESULT field is left out of the payload when it is unset; a field that was added later and equals its default too
 #ifndef RUNNER_RECIPE_FIELDS_H
@@ -49,6 +50,8 @@ enum field_class { FIELD_RESULT, FIELD_SPEED, FIELD_DISPLAY };
 
 #define FIELD_UNSET_INT INT64_MIN
 
+#define FIELD_NO_MAX 9e18
+
 struct field_list {
     int n;
     const int64_t *ints;      // FIELD_INTS
@@ -62,8 +65,8 @@ struct field {
     uint32_t kinds; // bit 1 << enum stage_kind_id
     bool required, each, exact; // exact: k M B T suffixes are refused
     bool built;                 // code stands behind it; else setting it ends with status 4
-    double min, max;            // of numbers; both 0: no bounds
-    const char *choices;        // "f32|bf16", or for FIELD_STAGE the kinds that fit: "tokenizer|import"
+    double min, max;            // of numbers; both 0: no bounds; max FIELD_NO_MAX: none above
+    const char *choices;        // "f32|bf16!", or for FIELD_STAGE and FIELD_STAGES the kinds that fit: "tokenizer|import"
     const char *unit;           // "tokens", "s", "usd"
     const char *def_2025, *def_2026, *def_mid, *def_sft; // recipe text, or NULL
     size_t offset;              // in the struct of options.h
@@ -87,6 +90,18 @@ const struct field *field_find(enum stage_kind_id kind, const char *name);
 // of the list. Errors name the field, say what is allowed, and stand at `at`. Text is copied to the arena.
 struct error *CHECKED field_set(void *options, const struct field *field, const char *const *texts, int n_texts,
                                 struct place at, struct arena *arena);
+
+// The kind of that name, or KIND_COUNT; KIND_TOKENS has no name in the language.
+enum stage_kind_id kind_find(const char *name);
+
+// Whether a choice of "a|b!" lists the word; NULL choices list every word. *built is whether code stands behind it.
+bool choice_find(const char *choices, const char *word, bool *built);
+
+// "f32|bf16!" as people say it: "f32 or bf16".
+const char *choices_text(const char *choices, struct arena *arena);
+
+// A name of a stage, source or let: [a-z][a-z0-9_]*.
+bool name_is_good(const char *name);
 
 // Marks all of a kind's fields unset.
 void fields_unset(void *options, enum stage_kind_id kind);

@@ -22,8 +22,9 @@ struct setting {
     struct place at;
 };
 
-struct source_file {
-    const char *path; // as the program opens it: relative to the working directory or absolute
+// A variable of the environment that the recipe asked for: recorded with the run.
+struct recipe_env {
+    const char *name, *value;
 };
 
 struct source {
@@ -32,7 +33,7 @@ struct source {
     enum document_form form;
     const char *column;            // parquet column or JSON field
     const char *pattern;           // as written, after interpolation
-    const char **files;            // in order; for a world the world file alone
+    const char **files;            // as the program opens them, in order; for a world the world file alone
     int n_files;
     int64_t documents;             // of a world
     struct world *world;           // compiled; of a world
@@ -59,16 +60,27 @@ struct recipe {
     const char *device;            // hardware: NULL: this machine
     int64_t device_count;
     double usd_per_hour;           // NaN: unknown
-    const char *data;              // base address, or NULL
+    const char *data;              // base address as written, or NULL
     struct source *sources;
     int n_sources;
     struct recipe_stage *stages;
     int n_stages;
+    const struct recipe_env *env;
+    int n_env;
 };
 
+// The shape of a pretraining stands in its six fields: those that depth led to are BY_DEFAULT. Exactly one of steps, tokens, flops,
+// ratio is set. No source or world file but the world files of world sources is opened.
+//
+// Errors     all of the recipe in one list, in order of place; at most 100. An error in a -s has its text for a file, without a line
+//
 // settings: the texts of -s, "base.steps=10", "seed=7", "data=../shared/data".
 struct error *CHECKED recipe_read(struct recipe *recipe, const char *path, const char *const *settings, int n_settings,
                                   struct arena *arena);
+
+// The same from memory; path stands for the file in places, and relative files are relative to its folder.
+struct error *CHECKED recipe_parse(struct recipe *recipe, const char *path, const char *text, size_t n_bytes,
+                                   const char *const *settings, int n_settings, struct arena *arena);
 
 const struct source *recipe_source(const struct recipe *recipe, const char *name);
 const struct recipe_stage *recipe_stage(const struct recipe *recipe, const char *name);

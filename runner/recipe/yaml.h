@@ -5,9 +5,10 @@
 //     const struct node *name = node_get(root, "name");
 //
 // Accepts    one document of maps, lists and scalars; a BOM and CRLF are fine
-// Refuses    with place and remedy: duplicate keys, anchors, aliases, tags, several documents, invalid UTF-8, tabs as indentation,
-//            keys that are not plain scalars, an unquoted {00..09} pattern in flow style
-// Limits     a file of 4 MiB, nesting of 64, 100,000 nodes
+// Refuses    with place and remedy: duplicate keys, anchors, aliases, tags, merge keys, directives, several documents, invalid UTF-8,
+//            tabs as indentation, keys that are not plain scalars, an unquoted {00..09} pattern or ${x} in flow style
+// Limits     a file of 4 MiB, nesting of 64, 100,000 nodes; 100 errors, the rest are counted
+// Places     columns and widths count characters, not bytes
 // Ownership  the tree and all its text live in the arena
 #ifndef RUNNER_RECIPE_YAML_H
 #define RUNNER_RECIPE_YAML_H
@@ -28,8 +29,15 @@ struct node {
     struct node *first;  // NODE_LIST, NODE_MAP: children in order
     struct node *next;   // sibling
     int n;               // children
+    int by;              // 0: this file wrote it; else the value_by of recipe.h: what let and -s put in its place
+    const char *folder;  // what a relative file name in it is relative to: NULL the folder of at.file, "" the working directory
 };
 
+// The whole of a regular file of at most 4 MiB, zero-terminated, in the arena. ERROR_RECIPE without place.
+struct error *CHECKED yaml_load(const char *path, struct arena *arena, char **text, size_t *n_bytes);
+
+// On errors that leave the tree whole (a duplicate key, an alias), *root is set beside them, so that a reader can report its own
+// errors too; else it is NULL. An empty file is an error.
 struct error *CHECKED yaml_read(const char *path, struct arena *arena, struct node **root);
 
 // The same from memory; name stands for the file in places.

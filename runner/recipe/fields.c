@@ -1,0 +1,312 @@
+// fields.c - recipe text into plain structs and back, by the rows of fields_table.c.
+//
+// 1. A value is read by its field's type alone; how it was spelt plays no part.
+// 2. field_text gives text that field_set reads back to the same value.
+#include "runner/recipe/fields.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runner/recipe/number.h"
+#include "runner/recipe/options.h"
+
+static const struct {
+    const char *name, *help;
+    bool built;
+    int version;
+    size_t options_bytes;
+} kinds[KIND_COUNT] = {
+    [KIND_TOKENIZER] = {"tokenizer", "learns a vocabulary from text: byte pairs, in the order of the reference", true, 1,
+                        sizeof(struct tokenizer_options)},
+    [KIND_TOKENS] = {"tokens", "the tokens of a source's files, one file each; nobody writes it", true, 1,
+                     sizeof(struct tokens_options)},
+    [KIND_PRETRAIN] = {"pretrain", "trains a base model on the tokens of a source", true, 1, sizeof(struct pretrain_options)},
+    [KIND_FINETUNE] = {"finetune", "trains a model on a mixture of conversations", false, 1, sizeof(struct finetune_options)},
+    [KIND_GRPO] = {"grpo", "reinforces a chat model by the rewards of a task", false, 1, sizeof(struct grpo_options)},
+    [KIND_EVAL] = {"eval", "scores models: bits per byte and suites of tasks", true, 1, sizeof(struct eval_options)},
+    [KIND_IMPORT] = {"import", "brings in a model and tokenizer that others trained", false, 1, sizeof(struct import_options)},
+};
+
+const char *kind_name(enum stage_kind_id kind)
+{
+    return kinds[kind].name;
+}
+
+const char *kind_help(enum stage_kind_id kind)
+{
+    return kinds[kind].help;
+}
+
+bool kind_built(enum stage_kind_id kind)
+{
+    return kinds[kind].built;
+}
+
+int kind_version(enum stage_kind_id kind)
+{
+    return kinds[kind].version;
+}
+
+size_t kind_options_bytes(enum stage_kind_id kind)
+{
+    return kinds[kind].options_bytes;
+}
+
+enum stage_kind_id kind_find(const char *name)
+{
+    for (int i = 0; i < KIND_COUNT; i++)
+        if (i != KIND_TOKENS && strcmp(kinds[i].name, name) == 0)
+            return (enum stage_kind_id)i;
+    return KIND_COUNT;
+}
+
+const struct field *field_find(enum stage_kind_id kind, const char *name)
+{
+    for (int i = 0; i < n_fields; i++)
+        if (fields[i].kinds >> kind & 1 && strcmp(fields[i].name, name) == 0)
+            return &fields[i];
+    return NULL;
+}
+
+bool choice_find(const char *choices, const char *word, bool *built)
+{
+    *built = true;
+    if (!choices)
+        return true;
+    size_t n = strlen(word);
+    for (const char *s = choices; *s;) {
+        size_t length = strcspn(s, "|");
+        bool unbuilt = length && s[length - 1] == '!';
+        size_t name = length - unbuilt;
+        if ((name == n && memcmp(s, word, n) == 0) || (name == 1 && *s == '*')) {
+            *built = !unbuilt;
+            return true;
+        }
+        s += length + (s[length] == '|');
+    }
+    return false;
+}
+
+const char *choices_text(const char *choices, struct arena *arena)
+{
+    size_t size = 5 * strlen(choices) + 1, n = 0; // " or " is the longest that a bar becomes
+    char *text = arena_alloc(arena, size);
+    for (const char *s = choices; text && *s;) {
+        size_t length = strcspn(s, "|"), name = length - (length && s[length - 1] == '!');
+        const char *rest = s + length + (s[length] == '|');
+        n += (size_t)snprintf(text + n, size - n, "%s%.*s", s == choices ? "" : *rest ? ", " : " or ", (int)name, s);
+        s = rest;
+    }
+    return text ? text : choices;
+}
+
+static struct error *check_choice(const struct field *field, const char *word, struct place at, struct arena *arena)
+{
+    bool built;
+    if (!choice_find(field->choices, word, &built)) {
+        char fix[240];
+        snprintf(fix, sizeof fix, "write %s", choices_text(field->choices, arena));
+        return error_new(ERROR_RECIPE, at, fix, "%s is '%.80s'", field->name, word);
+    }
+    if (!built)
+        return error_new(ERROR_NOT_BUILT, at, NULL, "%s '%.80s' is not built in this version", field->name, word);
+    return NULL;
+}
+
+static struct error *check_bounds(const struct field *field, double value, const char *text, struct place at)
+{
+    if ((field->min == 0 && field->max == 0) || (value >= field->min && value <= field->max))
+        return NULL;
+    char fix[160];
+    if (field->max >= FIELD_NO_MAX)
+        snprintf(fix, sizeof fix, "%s must be at least %.15g", field->name, field->min);
+    else
+        snprintf(fix, sizeof fix, "%s must be between %.15g and %.15g", field->name, field->min, field->max);
+    return error_new(ERROR_RECIPE, at, fix, "%s is %s", field->name, text);
+}
+
+bool name_is_good(const char *s)
+{
+    if (*s < 'a' || *s > 'z')
+        return false;
+    return s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_")] == 0;
+}
+
+static struct error *check_name(const struct field *field, const char *word, struct place at)
+{
+    if (name_is_good(word))
+        return NULL;
+    if (!*word)
+        return error_new(ERROR_RECIPE, at, "write a name, or leave the key out", "%s has no value", field->name);
+    if (strchr(word, ':') || strchr(word, '/') || strchr(word, '.'))
+        return error_new(ERROR_NOT_BUILT, at, "name a stage of this recipe",
+                         "%s '%.80s' stands in another file; that is not built in this version", field->name, word);
+    return error_new(ERROR_RECIPE, at, "names are lower case letters, digits and _, beginning with a letter",
+                     "%s is '%.80s', which is not a name", field->name, word);
+}
+
+static struct error *read_int(const struct field *field, const char *text, struct place at, int64_t *value)
+{
+    struct error *e = number_int(text, !field->exact, at, field->name, value);
+    return e ? e : check_bounds(field, (double)*value, text, at);
+}
+
+static struct error *set_list(struct field_list *list, const struct field *field, const char *const *texts, int n,
+                              struct place at, struct arena *arena)
+{
+    int64_t *ints = NULL;
+    const char **names = NULL;
+    struct error *e = NULL;
+    if (n == 0)
+        return error_new(ERROR_RECIPE, at, "name at least one, or leave the key out", "%s is an empty list", field->name);
+    if (field->type == FIELD_INTS)
+        ints = arena_array(arena, (size_t)n, sizeof *ints);
+    else
+        names = arena_array(arena, (size_t)n, sizeof *names);
+    if (!ints && !names)
+        return error_memory();
+    for (int i = 0; i < n && !e; i++) {
+        if (ints)
+            e = read_int(field, texts[i], at, &ints[i]);
+        else if (field->type == FIELD_STAGES || !(e = check_choice(field, texts[i], at, arena)))
+            e = check_name(field, texts[i], at);
+        if (!e && names && !(names[i] = arena_strdup(arena, texts[i])))
+            e = error_memory();
+    }
+    if (!e)
+        *list = (struct field_list){.n = n, .ints = ints, .names = names};
+    return e;
+}
+
+static bool is_list(enum field_type type)
+{
+    return type == FIELD_INTS || type == FIELD_NAMES || type == FIELD_STAGES || type == FIELD_MIXTURE;
+}
+
+struct error *field_set(void *options, const struct field *field, const char *const *texts, int n_texts, struct place at,
+                        struct arena *arena)
+{
+    void *to = (char *)options + field->offset;
+    if (is_list(field->type))
+        return set_list(to, field, texts, n_texts, at, arena);
+    if (n_texts != 1)
+        return error_new(ERROR_RECIPE, at, "write one value", "%s takes one value, not a list", field->name);
+
+    const char *text = texts[0];
+    struct error *e = NULL;
+    int64_t n;
+    double x;
+    bool truth;
+    switch (field->type) {
+    case FIELD_INT:
+        if (!(e = read_int(field, text, at, &n)))
+            *(int64_t *)to = n;
+        return e;
+    case FIELD_REAL:
+        e = number_real(text, !field->exact, at, field->name, &x);
+        if (!e && !(e = check_bounds(field, x, text, at)))
+            *(double *)to = x;
+        return e;
+    case FIELD_DURATION:
+        e = number_duration(text, at, field->name, &x);
+        if (!e && !(e = check_bounds(field, x, text, at)))
+            *(double *)to = x;
+        return e;
+    case FIELD_BOOL:
+        if (!(e = number_bool(text, at, field->name, &truth)))
+            *(bool *)to = truth;
+        return e;
+    case FIELD_CHOICE:
+        e = check_choice(field, text, at, arena);
+        break;
+    case FIELD_STAGE:
+    case FIELD_SOURCE:
+        e = check_name(field, text, at);
+        break;
+    default:
+        if (!*text)
+            e = error_new(ERROR_RECIPE, at, "write a text, or leave the key out", "%s has no value", field->name);
+    }
+    if (e)
+        return e;
+    const char *copy = arena_strdup(arena, text);
+    if (!copy)
+        return error_memory();
+    *(const char **)to = copy;
+    return NULL;
+}
+
+void fields_unset(void *options, enum stage_kind_id kind)
+{
+    memset(options, 0, kind_options_bytes(kind));
+    for (int i = 0; i < n_fields; i++) {
+        if (!(fields[i].kinds >> kind & 1))
+            continue;
+        void *to = (char *)options + fields[i].offset;
+        if (fields[i].type == FIELD_INT)
+            *(int64_t *)to = FIELD_UNSET_INT;
+        else if (fields[i].type == FIELD_REAL || fields[i].type == FIELD_DURATION)
+            *(double *)to = NAN;
+    }
+}
+
+bool field_is_set(const void *options, const struct field *field)
+{
+    const void *at = (const char *)options + field->offset;
+    if (is_list(field->type))
+        return ((const struct field_list *)at)->n > 0;
+    switch (field->type) {
+    case FIELD_INT:
+        return *(const int64_t *)at != FIELD_UNSET_INT;
+    case FIELD_REAL:
+    case FIELD_DURATION:
+        return !isnan(*(const double *)at);
+    case FIELD_BOOL:
+        return true;
+    default:
+        return *(const char *const *)at != NULL;
+    }
+}
+
+static const char *list_text(const struct field_list *list, struct arena *arena)
+{
+    size_t size = 3;
+    for (int i = 0; i < list->n; i++)
+        size += list->names ? strlen(list->names[i]) + 2 : 24;
+    char *text = arena_alloc(arena, size);
+    if (!text)
+        return NULL;
+    size_t n = 0;
+    text[n++] = '[';
+    for (int i = 0; i < list->n; i++) {
+        const char *comma = i ? ", " : "";
+        int got = list->names ? snprintf(text + n, size - n, "%s%s", comma, list->names[i])
+                              : snprintf(text + n, size - n, "%s%" PRId64, comma, list->ints[i]);
+        n += (size_t)got;
+    }
+    text[n] = ']';
+    return text;
+}
+
+const char *field_text(const void *options, const struct field *field, struct arena *arena)
+{
+    const void *at = (const char *)options + field->offset;
+    if (is_list(field->type))
+        return list_text(at, arena);
+    switch (field->type) {
+    case FIELD_INT:
+        return arena_printf(arena, "%" PRId64, *(const int64_t *)at);
+    case FIELD_REAL:
+        return number_text(*(const double *)at, arena);
+    case FIELD_DURATION: {
+        const char *seconds = number_text(*(const double *)at, arena);
+        return seconds ? arena_printf(arena, "%ss", seconds) : NULL;
+    }
+    case FIELD_BOOL:
+        return *(const bool *)at ? "true" : "false";
+    default:
+        return *(const char *const *)at;
+    }
+}

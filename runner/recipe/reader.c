@@ -1,0 +1,159 @@
+// reader.c - collecting errors, and the small questions that every part of the reading asks.
+#include "runner/recipe/reader.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const top_words[] = {"retort", "name",    "nanochat", "seed",   "budget", "hardware", "data",
+                                 "sources", "stages", "let",      "include", "matrix", "mirror",   "on_end", "on_fail"};
+const int n_top_words = (int)countof(top_words);
+
+bool is_top_word(const char *word)
+{
+    for (int i = 0; i < n_top_words; i++)
+        if (strcmp(top_words[i], word) == 0)
+            return true;
+    return false;
+}
+
+static bool was_told(const struct reader *r, const struct error *e)
+{
+    const struct error *told = r->errors;
+    for (int i = 0; i < r->n_told && told; i++, told = told->next)
+        if (e->at.line && told->at.line == e->at.line && told->at.column == e->at.column)
+            return true;
+    return false;
+}
+
+void reader_error(struct reader *r, struct error *e)
+{
+    while (e) {
+        if (e == error_memory()) {
+            r->no_memory = true;
+            return;
+        }
+        struct error *next = e->next;
+        e->next = NULL;
+        if (was_told(r, e)) {
+            error_free(e);
+        } else if (r->n_errors++ >= MOST_ERRORS) {
+            error_free(e);
+        } else {
+            *r->errors_end = e;
+            r->errors_end = &e->next;
+        }
+        e = next;
+    }
+}
+
+bool reader_full(const struct reader *r)
+{
+    return r->no_memory || r->n_errors >= MOST_ERRORS;
+}
+
+void *reader_have(struct reader *r, void *p)
+{
+    r->no_memory |= !p;
+    return p;
+}
+
+// Damerau's distance (optimal string alignment) of words of up to 40 letters; longer ones are far from everything.
+static int distance(const char *a, const char *b)
+{
+    enum { MOST = 40 };
+    size_t n = strlen(a), m = strlen(b);
+    if (n > MOST || m > MOST)
+        return INT_MAX;
+    int rows[3][MOST + 1];
+    for (size_t j = 0; j <= m; j++)
+        rows[0][j] = (int)j;
+    for (size_t i = 1; i <= n; i++) {
+        int *row = rows[i % 3], *before = rows[(i + 2) % 3], *two_before = rows[(i + 1) % 3];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= m; j++) {
+            int best = before[j - 1] + (a[i - 1] != b[j - 1]);
+            best = before[j] + 1 < best ? before[j] + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two_before[j - 2] + 1 < best)
+                best = two_before[j - 2] + 1;
+            row[j] = best;
+        }
+    }
+    return rows[n % 3][m];
+}
+
+const char *nearest_name(const char *word, const char *const *names, int n_names)
+{
+    const char *nearest = NULL;
+    int limit = (int)strlen(word) / 3, best = (limit < 1 ? 1 : limit > 3 ? 3 : limit) + 1;
+    for (int i = 0; i < n_names; i++) {
+        int d = distance(word, names[i]);
+        if (d < best) {
+            best = d;
+            nearest = names[i];
+        }
+    }
+    return nearest;
+}
+
+struct error *unknown_word(struct place at, const char *what, const char *word, const char *const *names, int n_names)
+{
+    const char *near = nearest_name(word, names, n_names);
+    if (near)
+        return error_new(ERROR_RECIPE, at, NULL, "unknown %s '%.80s'; did you mean '%s'?", what, word, near);
+    char fix[1000];
+    int n = snprintf(fix, sizeof fix, n_names ? "there are: " : "there is none");
+    for (int i = 0; i < n_names && n < (int)sizeof fix - 80; i++)
+        n += snprintf(fix + n, sizeof fix - (size_t)n, "%s%.60s", i ? ", " : "", names[i]);
+    return error_new(ERROR_RECIPE, at, fix, "unknown %s '%.80s'", what, word);
+}
+
+void check_keys(struct reader *r, const struct node *map, const char *const *names, int n_names)
+{
+    for (const struct node *c = map->first; c && !reader_full(r); c = c->next) {
+        int i = 0;
+        while (i < n_names && strcmp(names[i], c->key))
+            i++;
+        if (i == n_names)
+            reader_error(r, unknown_word(c->key_at, "key", c->key, names, n_names));
+    }
+}
+
+bool is_unresolved(const struct node *node)
+{
+    return node->kind == NODE_SCALAR && strstr(node->text, "${");
+}
+
+const char *scalar_text(struct reader *r, const struct node *node, const char *name)
+{
+    if (node->kind != NODE_SCALAR)
+        reader_error(r, error_new(ERROR_RECIPE, node->at, "write one value", "%s takes one value, not a %s", name,
+                                  node->kind == NODE_LIST ? "list" : "map"));
+    else if (!*node->text || (!node->quoted && (strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0)))
+        reader_error(r, error_new(ERROR_RECIPE, node->at, "write one, or leave the key out", "%s has no value", name));
+    else if (!is_unresolved(node))
+        return node->text;
+    return NULL;
+}
+
+enum value_by node_by(const struct node *node)
+{
+    return node->by ? (enum value_by)node->by : BY_RECIPE;
+}
+
+const char *node_file(struct reader *r, const struct node *node, const char *text)
+{
+    const char *folder = node->folder, *slash = strrchr(node->at.file, '/');
+    size_t n = folder ? strlen(folder) : slash ? (size_t)(slash - node->at.file) + 1 : 0;
+    if (!folder)
+        folder = node->at.file;
+    if (*text == '/')
+        n = 0;
+    const char *gap = n && folder[n - 1] != '/' ? "/" : "";
+    if (n + strlen(text) + 1 >= PATH_MAX) {
+        reader_error(r, error_new(ERROR_RECIPE, node->at, "shorten it", "a file name of more than %d bytes", PATH_MAX - 2));
+        return NULL;
+    }
+    return reader_have(r, arena_printf(r->arena, "%.*s%s%s", (int)n, folder, gap, text));
+}

@@ -1,0 +1,237 @@
+// recipe.c - from the text of a recipe to the recipe: the order of things, the top-level words, and the report.
+#include "runner/recipe/recipe.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runner/recipe/number.h"
+#include "runner/recipe/reader.h"
+
+static struct place beginning(const struct reader *r)
+{
+    return (struct place){.file = r->recipe->path, .line = 1, .column = 1, .width = 1};
+}
+
+static void read_int(struct reader *r, const struct node *node, double min, double max, int64_t *value)
+{
+    const char *text = scalar_text(r, node, node->key);
+    int64_t n;
+    struct error *e = text ? number_int(text, false, node->at, node->key, &n) : NULL;
+    if (text && !e && (n < min || n > max))
+        e = error_new(ERROR_RECIPE, node->at, "write a number in range", "%s is %s, not between %.0f and %.0f", node->key, text, min,
+                      max);
+    if (text && !e)
+        *value = n;
+    reader_error(r, e);
+}
+
+static void read_money(struct reader *r, const struct node *node, double *value)
+{
+    const char *text = scalar_text(r, node, node->key);
+    double x;
+    struct error *e = text ? number_real(text, true, node->at, node->key, &x) : NULL;
+    if (text && !e && x < 0)
+        e = error_new(ERROR_RECIPE, node->at, "write dollars, 0 or more", "%s is %s", node->key, text);
+    if (text && !e)
+        *value = x;
+    reader_error(r, e);
+}
+
+static void read_version(struct reader *r)
+{
+    const struct node *node = node_get(r->root, "retort");
+    int64_t version = 1;
+    if (!node) {
+        reader_error(r, error_new(ERROR_RECIPE, beginning(r), "begin the file with retort: 1",
+                                  "the recipe does not say which version of the language it is in"));
+        return;
+    }
+    read_int(r, node, 1, 1e6, &version);
+    if (version > 1)
+        reader_error(r, error_new(ERROR_NOT_BUILT, node->at, "take a newer retort, or write retort: 1",
+                                  "version %lld of the language is not built in this version", (long long)version));
+}
+
+static void read_name(struct reader *r)
+{
+    const struct node *node = node_get(r->root, "name");
+    const char *slash = strrchr(r->recipe->path, '/'), *base = slash ? slash + 1 : r->recipe->path;
+    const char *text = node ? scalar_text(r, node, "name") : NULL;
+    if (!node) {
+        size_t n = strlen(base);
+        n -= n > 5 && strcmp(base + n - 5, ".yaml") == 0 ? 5 : 0;
+        text = reader_have(r, arena_strndup(r->arena, base, n));
+    }
+    if (!text)
+        return;
+    r->recipe->name = text;
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    if (*text == '.' || *text == '-' || text[strspn(text, letters)] || strlen(text) > 100 || !*text)
+        reader_error(r, error_new(ERROR_RECIPE, node ? node->at : beginning(r),
+                                  "name: takes up to 100 letters, digits, '-', '_' and '.': runs are kept under it",
+                                  "'%.80s' cannot be the name of a recipe", text));
+}
+
+static void read_nanochat(struct reader *r)
+{
+    const struct node *node = node_get(r->root, "nanochat");
+    r->recipe->nanochat = 2025;
+    const char *text = node ? scalar_text(r, node, "nanochat") : NULL;
+    if (!text || strcmp(text, "2025") == 0)
+        return;
+    if (strcmp(text, "2026") == 0)
+        reader_error(r, error_new(ERROR_NOT_BUILT, node->at, "write nanochat: 2025", "nanochat 2026 is not built in this version"));
+    else
+        reader_error(r, error_new(ERROR_RECIPE, node->at, "write 2025 or 2026", "nanochat is '%.80s'", text));
+}
+
+static const struct node *map_of(struct reader *r, const char *key, const char *const *keys, int n_keys)
+{
+    const struct node *node = node_get(r->root, key);
+    if (node && node->kind != NODE_MAP) {
+        reader_error(r, error_new(ERROR_RECIPE, node->at, NULL, "%s takes a map", key));
+        return NULL;
+    }
+    if (node)
+        check_keys(r, node, keys, n_keys);
+    return node;
+}
+
+static void read_budget_and_hardware(struct reader *r)
+{
+    static const char *const budget_keys[] = {"usd"}, *const hardware_keys[] = {"device", "count", "usd_per_hour"};
+    struct recipe *recipe = r->recipe;
+    const struct node *budget = map_of(r, "budget", budget_keys, 1), *hardware = map_of(r, "hardware", hardware_keys, 3), *node;
+    recipe->budget_usd = recipe->usd_per_hour = NAN;
+    recipe->device_count = 1;
+    if ((node = node_get(budget, "usd")))
+        read_money(r, node, &recipe->budget_usd);
+    if ((node = node_get(hardware, "device")))
+        recipe->device = scalar_text(r, node, "device");
+    if ((node = node_get(hardware, "count")))
+        read_int(r, node, 1, 1e6, &recipe->device_count);
+    if ((node = node_get(hardware, "usd_per_hour")))
+        read_money(r, node, &recipe->usd_per_hour);
+}
+
+static void refuse_unbuilt(struct reader *r)
+{
+    static const char *const unbuilt[] = {"include", "matrix", "mirror", "on_end", "on_fail"};
+    for (size_t i = 0; i < countof(unbuilt); i++) {
+        const struct node *node = node_get(r->root, unbuilt[i]);
+        if (node)
+            reader_error(r, error_new(ERROR_NOT_BUILT, node->key_at, "take it out", "'%s:' is not built in this version", unbuilt[i]));
+    }
+}
+
+static void read_recipe(struct reader *r, const char *const *settings, int n_settings)
+{
+    struct recipe *recipe = r->recipe;
+    const struct node *node;
+    settings_apply(r, settings, n_settings);
+    values_resolve(r);
+    if (r->no_memory)
+        return;
+    check_keys(r, r->root, top_words, n_top_words);
+    refuse_unbuilt(r);
+    read_version(r);
+    read_name(r);
+    read_nanochat(r);
+    read_budget_and_hardware(r);
+    recipe->seed = 42;
+    if ((r->seed = node_get(r->root, "seed")))
+        read_int(r, r->seed, 0, FIELD_NO_MAX, &recipe->seed);
+    if ((node = node_get(r->root, "data")) && node->kind == NODE_SCALAR && *node->text)
+        recipe->data = node->text;
+    if ((node = node_get(r->root, "sources")))
+        sources_read(r, node);
+    if ((node = node_get(r->root, "stages")))
+        stages_read(r, node);
+    else
+        reader_error(r, error_new(ERROR_RECIPE, beginning(r), "add stages:", "the recipe has no stages"));
+    if (!r->no_memory)
+        references_check(r);
+}
+
+// In order of place: those of the recipe file by line and column, then the others as they came.
+static bool is_after(const struct reader *r, const struct error *a, const struct error *b)
+{
+    bool a_here = a->at.line && strcmp(a->at.file, r->recipe->path) == 0, b_here = b->at.line && strcmp(b->at.file, r->recipe->path) == 0;
+    if (a_here != b_here)
+        return b_here;
+    if (!a_here || a->at.line == b->at.line)
+        return a_here && a->at.column > b->at.column;
+    return a->at.line > b->at.line;
+}
+
+static struct error *finish(struct reader *r)
+{
+    if (r->no_memory) {
+        error_free(r->errors);
+        return error_memory();
+    }
+    struct error *sorted = NULL;
+    while (r->errors) {
+        struct error *e = r->errors, **at = &sorted;
+        r->errors = e->next;
+        while (*at && !is_after(r, *at, e))
+            at = &(*at)->next;
+        e->next = *at;
+        *at = e;
+    }
+    if (r->n_errors > MOST_ERRORS)
+        sorted = error_append(sorted, error_plain(ERROR_RECIPE, "there are more errors, which are not shown"));
+    return sorted;
+}
+
+struct error *recipe_parse(struct recipe *recipe, const char *path, const char *text, size_t n_bytes, const char *const *settings,
+                           int n_settings, struct arena *arena)
+{
+    *recipe = (struct recipe){.arena = arena, .path = arena_strdup(arena, path), .text = arena_strndup(arena, text, n_bytes)};
+    if (!recipe->path || !recipe->text)
+        return error_memory();
+    struct reader r = {.recipe = recipe, .arena = arena};
+    r.errors_end = &r.errors;
+    reader_error(&r, yaml_parse(recipe->path, text, n_bytes, arena, &r.root));
+    r.n_told = r.n_errors;
+    if (r.root && r.root->kind != NODE_MAP)
+        reader_error(&r, error_new(ERROR_RECIPE, beginning(&r), "begin with retort: 1", "a recipe is a map of keys and values"));
+    else if (r.root)
+        read_recipe(&r, settings, n_settings);
+    return finish(&r);
+}
+
+struct error *recipe_read(struct recipe *recipe, const char *path, const char *const *settings, int n_settings, struct arena *arena)
+{
+    char *text;
+    size_t n_bytes;
+    *recipe = (struct recipe){.arena = arena};
+    struct error *e = yaml_load(path, arena, &text, &n_bytes);
+    return e ? e : recipe_parse(recipe, path, text, n_bytes, settings, n_settings, arena);
+}
+
+const struct source *recipe_source(const struct recipe *recipe, const char *name)
+{
+    for (int i = 0; i < recipe->n_sources; i++)
+        if (strcmp(recipe->sources[i].name, name) == 0)
+            return &recipe->sources[i];
+    return NULL;
+}
+
+const struct recipe_stage *recipe_stage(const struct recipe *recipe, const char *name)
+{
+    for (int i = 0; i < recipe->n_stages; i++)
+        if (strcmp(recipe->stages[i].name, name) == 0)
+            return &recipe->stages[i];
+    return NULL;
+}
+
+const struct setting *stage_setting(const struct recipe_stage *stage, const char *field)
+{
+    for (int i = 0; i < stage->n_settings; i++)
+        if (strcmp(stage->settings[i].field->name, field) == 0)
+            return &stage->settings[i];
+    return NULL;
+}

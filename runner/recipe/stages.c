@@ -1,0 +1,390 @@
+// stages.c - a stage's map to the options of its kind: what was written, then what follows from it, then defaults.
+//
+// 1. Of fields that exclude each other (steps, tokens, flops, ratio; depth and the six of the shape) the layer nearest to the user
+//    decides: -s over recipe. Two of one layer are an error with both lines.
+// 2. Every field's setting says who set it; a field that was given, but wrongly, is given: nothing is said twice.
+#include "runner/recipe/reader.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/model/shape.h"
+
+struct stage_reader {
+    struct reader *r;
+    struct recipe_stage *stage;
+    const struct node *node;
+};
+
+static struct setting *setting_of(const struct recipe_stage *stage, const char *field)
+{
+    for (int i = 0; i < stage->n_settings; i++)
+        if (strcmp(stage->settings[i].field->name, field) == 0)
+            return &stage->settings[i];
+    return NULL;
+}
+
+static bool is_given(const struct setting *setting)
+{
+    return setting->by > BY_DEFAULT;
+}
+
+// Where an error about a field stands: its value, or the stage that leaves it to its default.
+static struct place place_of(const struct stage_reader *s, const char *field)
+{
+    const struct setting *setting = setting_of(s->stage, field);
+    return setting && is_given(setting) ? setting->at : s->stage->at;
+}
+
+static void report(struct stage_reader *s, struct error *e)
+{
+    if (e && (e->at.line != s->stage->at.line || e->at.file != s->stage->at.file))
+        e = error_while(e, s->stage->at, "reading stage '%s'", s->stage->name);
+    reader_error(s->r, e);
+}
+
+static bool takes_list(enum field_type type)
+{
+    return type == FIELD_INTS || type == FIELD_NAMES || type == FIELD_STAGES;
+}
+
+// One value after the other, each error at its own place, then the list as a whole.
+static void read_list(struct stage_reader *s, const struct setting *setting, const struct node *list)
+{
+    const char **texts = reader_have(s->r, arena_array(s->r->arena, (size_t)list->n, sizeof *texts));
+    int n = 0;
+    bool wrong = false;
+    for (const struct node *c = list->first; c && texts && !reader_full(s->r); c = c->next) {
+        const char *text = scalar_text(s->r, c, setting->field->name);
+        struct error *e = text ? field_set(s->stage->options, setting->field, &text, 1, c->at, s->r->arena) : NULL;
+        report(s, e);
+        wrong |= !text || e;
+        if (text)
+            texts[n++] = text;
+    }
+    if (texts && !wrong)
+        report(s, field_set(s->stage->options, setting->field, texts, n, list->at, s->r->arena));
+}
+
+static void read_field(struct stage_reader *s, struct setting *setting, const struct node *node)
+{
+    const struct field *field = setting->field;
+    setting->by = node_by(node);
+    setting->at = node->at;
+    if (!field->built && kind_built(s->stage->kind)) {
+        report(s, error_new(ERROR_NOT_BUILT, node->key_at, "take it out", "'%s' of a %s stage is not built in this version", field->name,
+                            kind_name(s->stage->kind)));
+        return;
+    }
+    if (field->type == FIELD_MIXTURE)
+        return;
+    if (node->kind == NODE_LIST && takes_list(field->type)) {
+        read_list(s, setting, node);
+        return;
+    }
+    const char *text = scalar_text(s->r, node, field->name);
+    if (text && field->type == FIELD_FILE)
+        text = node_file(s->r, node, text);
+    if (text)
+        report(s, field_set(s->stage->options, field, &text, 1, node->at, s->r->arena));
+}
+
+static void set_default(struct stage_reader *s, struct setting *setting, const char *text)
+{
+    setting->by = BY_DEFAULT;
+    struct error *e = field_set(s->stage->options, setting->field, &text, 1, s->stage->at, s->r->arena);
+    // What is not built needs no word here: the stage ends with status 4 anyway.
+    if (e && e->kind == ERROR_NOT_BUILT)
+        error_free(e);
+    else
+        report(s, e);
+}
+
+static void set_int_default(struct stage_reader *s, const char *name, int64_t *to, int64_t value)
+{
+    struct setting *setting = setting_of(s->stage, name);
+    if (is_given(setting))
+        return;
+    *to = value;
+    setting->by = BY_DEFAULT;
+}
+
+static int layer(const struct setting *setting)
+{
+    return setting->by == BY_LET ? BY_RECIPE : (int)setting->by;
+}
+
+// Unsets all of the names whose layer is below `keep`.
+static void drop_below(struct stage_reader *s, const char *const *names, int n, int keep)
+{
+    for (int i = 0; i < n; i++) {
+        struct setting *setting = setting_of(s->stage, names[i]);
+        if (!is_given(setting) || layer(setting) >= keep)
+            continue;
+        void *to = (char *)s->stage->options + setting->field->offset;
+        if (setting->field->type == FIELD_INT)
+            *(int64_t *)to = FIELD_UNSET_INT;
+        else
+            *(double *)to = NAN;
+        *setting = (struct setting){.field = setting->field};
+    }
+}
+
+static int top_layer(const struct stage_reader *s, const char *const *names, int n)
+{
+    int top = 0;
+    for (int i = 0; i < n; i++) {
+        const struct setting *setting = setting_of(s->stage, names[i]);
+        if (is_given(setting) && layer(setting) > top)
+            top = layer(setting);
+    }
+    return top;
+}
+
+static bool is_before(const struct setting *a, const struct setting *b)
+{
+    return a->at.line < b->at.line || (a->at.line == b->at.line && a->at.column < b->at.column);
+}
+
+static void report_both(struct stage_reader *s, const struct setting *a, const struct setting *b, const char *fix)
+{
+    const struct setting *first = is_before(a, b) ? a : b, *second = first == a ? b : a;
+    struct error *e = error_new(ERROR_RECIPE, second->at, fix, "'%s' and '%s' exclude each other", first->field->name,
+                                second->field->name);
+    if (first->at.line != second->at.line)
+        e = error_while(e, first->at, "'%s' stands here", first->field->name);
+    report(s, e);
+}
+
+static void resolve_horizon(struct stage_reader *s)
+{
+    static const char *const names[] = {"steps", "tokens", "flops", "ratio"};
+    int top = top_layer(s, names, countof(names));
+    const struct setting *kept = NULL;
+    drop_below(s, names, countof(names), top);
+    for (size_t i = 0; i < countof(names); i++) {
+        const struct setting *setting = setting_of(s->stage, names[i]);
+        if (!is_given(setting))
+            continue;
+        if (kept)
+            report_both(s, kept, setting, "keep one of steps, tokens, flops, ratio");
+        kept = setting;
+    }
+    if (!kept) {
+        struct setting *ratio = setting_of(s->stage, "ratio");
+        set_default(s, ratio, ratio->field->def_2025);
+    }
+}
+
+static const char *const shape_names[] = {"n_layer", "n_embd", "n_head", "n_kv_head", "head_dim", "n_mlp"};
+
+static void shape_by_depth(struct stage_reader *s, struct pretrain_options *o)
+{
+    struct shape shape;
+    struct error *e = shape_from_depth(&shape, (int)o->depth, 1, 1);
+    if (!e && shape.head_dim % 2)
+        e = error_new(ERROR_RECIPE, NOWHERE, "take an even depth, or 1, 3, 7, 15, 31, 63", "depth %" PRId64 " gives heads of odd width %d",
+                      o->depth, shape.head_dim);
+    if (e) {
+        if (e != error_memory())
+            report(s, error_new(e->kind, place_of(s, "depth"), e->fix, "%s", e->what));
+        else
+            report(s, error_memory());
+        error_free(e);
+        return;
+    }
+    set_int_default(s, "n_layer", &o->n_layer, shape.n_layer);
+    set_int_default(s, "n_embd", &o->n_embd, shape.n_embd);
+    set_int_default(s, "n_head", &o->n_head, shape.n_head);
+    set_int_default(s, "n_kv_head", &o->n_kv_head, shape.n_kv_head);
+    set_int_default(s, "head_dim", &o->head_dim, shape.head_dim);
+    set_int_default(s, "n_mlp", &o->n_mlp, shape.n_mlp);
+}
+
+static void shape_by_fields(struct stage_reader *s, struct pretrain_options *o)
+{
+    bool missing = false;
+    for (int i = 0; i < 3; i++) {
+        const struct setting *setting = setting_of(s->stage, shape_names[i]);
+        if (!is_given(setting))
+            report(s, error_new(ERROR_RECIPE, s->stage->at, "give n_layer, n_embd and n_head, or depth",
+                                "stage '%s' has no '%s'", s->stage->name, shape_names[i]));
+        missing |= !field_is_set(o, setting->field);
+    }
+    if (missing)
+        return;
+    if (!is_given(setting_of(s->stage, "head_dim")) && o->n_embd % o->n_head) {
+        report(s, error_new(ERROR_RECIPE, place_of(s, "n_head"), "take a number of heads that divides n_embd, or give head_dim",
+                            "%" PRId64 " heads do not divide a width of %" PRId64, o->n_head, o->n_embd));
+        return;
+    }
+    set_int_default(s, "n_kv_head", &o->n_kv_head, o->n_head);
+    set_int_default(s, "head_dim", &o->head_dim, o->n_embd / o->n_head);
+    set_int_default(s, "n_mlp", &o->n_mlp, 4 * o->n_embd);
+    if (o->n_kv_head > 0 && o->n_head % o->n_kv_head)
+        report(s, error_new(ERROR_RECIPE, place_of(s, "n_kv_head"), "take a divisor of n_head",
+                            "%" PRId64 " query heads cannot share %" PRId64 " key-value heads", o->n_head, o->n_kv_head));
+    if (o->head_dim > 0 && o->head_dim % 2)
+        report(s, error_new(ERROR_RECIPE, place_of(s, is_given(setting_of(s->stage, "head_dim")) ? "head_dim" : "n_head"),
+                            "take an even width: rotary positions turn pairs", "heads of odd width %" PRId64, o->head_dim));
+}
+
+static void resolve_shape(struct stage_reader *s, struct pretrain_options *o)
+{
+    struct setting *depth = setting_of(s->stage, "depth");
+    int of_shape = top_layer(s, shape_names, countof(shape_names));
+    if (is_given(depth) && of_shape == layer(depth)) {
+        for (size_t i = 0; i < countof(shape_names); i++) {
+            const struct setting *other = setting_of(s->stage, shape_names[i]);
+            if (is_given(other) && layer(other) == of_shape)
+                report_both(s, depth, other, "keep depth, or the fields of the shape");
+        }
+        return;
+    }
+    if (of_shape > (is_given(depth) ? layer(depth) : 0)) {
+        drop_below(s, (const char *const[]){"depth"}, 1, of_shape);
+        shape_by_fields(s, o);
+        return;
+    }
+    if (is_given(depth))
+        drop_below(s, shape_names, countof(shape_names), layer(depth));
+    else
+        set_default(s, depth, depth->field->def_2025);
+    if (o->depth != FIELD_UNSET_INT)
+        shape_by_depth(s, o);
+}
+
+static void check_pretrain(struct stage_reader *s, const struct pretrain_options *o)
+{
+    bool rows = o->seq_len > 0 && o->batch_tokens > 0;
+    if (rows && o->batch_tokens % o->seq_len) {
+        struct error *e = error_new(ERROR_RECIPE, place_of(s, "batch_tokens"), "take a multiple of seq_len",
+                                    "batch_tokens %" PRId64 " is not a multiple of seq_len %" PRId64, o->batch_tokens, o->seq_len);
+        report(s, error_while(e, place_of(s, "seq_len"), "cutting batches into rows of seq_len"));
+    } else if (rows && o->tokens > 0 && o->tokens < o->batch_tokens) {
+        struct error *e = error_new(ERROR_RECIPE, place_of(s, "tokens"), "train on more tokens, or lower batch_tokens",
+                                    "%" PRId64 " tokens are less than one batch of %" PRId64, o->tokens, o->batch_tokens);
+        report(s, error_while(e, place_of(s, "batch_tokens"), "counting steps of batch_tokens"));
+    }
+    if (o->warmup + o->warmdown > 1)
+        report(s, error_new(ERROR_RECIPE, place_of(s, "warmdown"), "let them add up to 1 at most",
+                            "warmup %g and warmdown %g overlap", o->warmup, o->warmdown));
+}
+
+static void set_seed(struct stage_reader *s, struct setting *setting)
+{
+    *(int64_t *)((char *)s->stage->options + setting->field->offset) = s->r->recipe->seed;
+    setting->by = s->r->seed ? node_by(s->r->seed) : BY_DEFAULT;
+    setting->at = s->r->seed ? s->r->seed->at : NOWHERE;
+}
+
+static void read_fields(struct stage_reader *s)
+{
+    struct recipe_stage *stage = s->stage;
+    bool pretrain = stage->kind == KIND_PRETRAIN;
+    const char *names[64] = {"kind"};
+    int n_names = 1;
+    for (int i = 0; i < stage->n_settings; i++) {
+        const struct node *node = node_get(s->node, stage->settings[i].field->name);
+        names[n_names++] = stage->settings[i].field->name;
+        if (node)
+            read_field(s, &stage->settings[i], node);
+    }
+    for (const struct node *c = s->node->first; c && !reader_full(s->r); c = c->next)
+        if (strcmp(c->key, "kind") && !field_find(stage->kind, c->key))
+            report(s, unknown_word(c->key_at, "key", c->key, names, n_names));
+    if (pretrain) {
+        resolve_horizon(s);
+        resolve_shape(s, stage->options);
+    }
+    for (int i = 0; i < stage->n_settings; i++) {
+        struct setting *setting = &stage->settings[i];
+        const struct field *field = setting->field;
+        if (setting->by != BY_NOBODY)
+            continue;
+        if (field->required)
+            report(s, error_new(ERROR_RECIPE, stage->at, NULL, "stage '%s' has no '%s': %s", stage->name, field->name, field->help));
+        else if (strcmp(field->name, "seed") == 0)
+            set_seed(s, setting);
+        else if (field->def_2025 && !(pretrain && (strcmp(field->name, "depth") == 0 || strcmp(field->name, "ratio") == 0)))
+            set_default(s, setting, field->def_2025);
+    }
+    if (pretrain)
+        check_pretrain(s, stage->options);
+}
+
+static enum stage_kind_id read_kind(struct stage_reader *s)
+{
+    const char *names[KIND_COUNT];
+    int n_names = 0;
+    for (int i = 0; i < KIND_COUNT; i++)
+        if (i != KIND_TOKENS)
+            names[n_names++] = kind_name((enum stage_kind_id)i);
+    const struct node *node = node_get(s->node, "kind");
+    if (!node) {
+        report(s, error_new(ERROR_RECIPE, s->stage->at, "write kind: tokenizer, pretrain, finetune, grpo, eval or import",
+                            "stage '%s' does not say what kind it is", s->stage->name));
+        return KIND_COUNT;
+    }
+    const char *text = scalar_text(s->r, node, "kind");
+    enum stage_kind_id kind = text ? kind_find(text) : KIND_COUNT;
+    if (text && kind == KIND_COUNT)
+        report(s, unknown_word(node->at, "kind", text, names, n_names));
+    else if (text && !kind_built(kind))
+        report(s, error_new(ERROR_NOT_BUILT, node->at, "take the stage out", "stages of kind '%s' are not built in this version", text));
+    return kind;
+}
+
+static void read_stage(struct stage_reader *s)
+{
+    struct recipe_stage *stage = s->stage;
+    *stage = (struct recipe_stage){.name = s->node->key, .kind = KIND_COUNT, .at = s->node->key_at};
+    if (s->node->kind != NODE_MAP) {
+        report(s, error_new(ERROR_RECIPE, s->node->at, "write {kind: pretrain, ...}", "stage '%s' is not a map", stage->name));
+        return;
+    }
+    if ((stage->kind = read_kind(s)) == KIND_COUNT)
+        return;
+    for (int i = 0; i < n_fields; i++)
+        stage->n_settings += fields[i].kinds >> stage->kind & 1;
+    stage->settings = reader_have(s->r, arena_array(s->r->arena, (size_t)stage->n_settings, sizeof *stage->settings));
+    stage->options = reader_have(s->r, arena_alloc(s->r->arena, kind_options_bytes(stage->kind)));
+    if (!stage->settings || !stage->options)
+        return;
+    fields_unset(stage->options, stage->kind);
+    for (int i = 0, n = 0; i < n_fields; i++)
+        if (fields[i].kinds >> stage->kind & 1)
+            stage->settings[n++].field = &fields[i];
+    read_fields(s);
+}
+
+void stages_read(struct reader *r, const struct node *stages)
+{
+    struct recipe *recipe = r->recipe;
+    if (stages->kind != NODE_MAP || stages->n == 0) {
+        reader_error(r, error_new(ERROR_RECIPE, stages->at, "write NAME: {kind: tokenizer, ...}", "stages is not a map of stages"));
+        return;
+    }
+    if (stages->n > MOST_STAGES) {
+        reader_error(r, error_new(ERROR_RECIPE, stages->at, "use fewer", "more than %d stages", MOST_STAGES));
+        return;
+    }
+    recipe->stages = reader_have(r, arena_array(r->arena, (size_t)stages->n, sizeof *recipe->stages));
+    r->stage_nodes = reader_have(r, arena_array(r->arena, (size_t)stages->n, sizeof *r->stage_nodes));
+    if (!recipe->stages || !r->stage_nodes)
+        return;
+    for (const struct node *c = stages->first; c && !r->no_memory; c = c->next) {
+        const struct source *source = recipe_source(recipe, c->key);
+        if (!name_is_good(c->key) || is_top_word(c->key))
+            reader_error(r, error_new(ERROR_RECIPE, c->key_at, "names are lower case letters, digits and _, and no top-level word",
+                                      "'%.80s' cannot be the name of a stage", c->key));
+        else if (source)
+            reader_error(r, error_while(error_new(ERROR_RECIPE, c->key_at, "rename one of them",
+                                                  "'%s' is the name of a source and of a stage", c->key),
+                                        source->at, "'%s' is a source here", c->key));
+        r->stage_nodes[recipe->n_stages] = c;
+        struct stage_reader s = {.r = r, .stage = &recipe->stages[recipe->n_stages++], .node = c};
+        read_stage(&s);
+    }
+}

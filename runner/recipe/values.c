@@ -1,0 +1,221 @@
+// values.c - ${x}, ${data} and ${env:NAME}: every scalar of the tree gets its final text before anything reads it.
+//
+// 1. A let may use others, above or below it, and ${data}; circles are errors. All of them are resolved before the rest of the tree.
+// 2. What a text begins with decides what a relative file name in it is relative to: the environment and -s count from the working
+//    directory, a let from the file in which it stands.
+// 3. A text that still has "${" afterwards was reported; nobody reports it again.
+// 4. Texts grow at most to 64 KiB each and 16 MiB in all, so that lets that double each other end in an error.
+#include "runner/recipe/reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_TEXT = 64 << 10, MOST_TEXTS = 16 << 20, MOST_DEPTH = 32 };
+
+struct variable {
+    const char *name;
+    struct node *node;
+    enum { NEW, BUSY, DONE } state;
+};
+
+struct values {
+    struct reader *r;
+    struct variable *variables; // data first
+    int n_variables;
+    size_t expanded_bytes;
+    bool no_data_told;
+    struct recipe_env *env;
+    int n_env, env_capacity;
+};
+
+static struct error *expand(struct values *v, struct node *node, int depth);
+
+static struct variable *find(struct values *v, const char *name)
+{
+    for (int i = 0; i < v->n_variables; i++)
+        if (strcmp(v->variables[i].name, name) == 0)
+            return &v->variables[i];
+    return NULL;
+}
+
+static struct error *unknown(struct values *v, const char *name, struct place at)
+{
+    if (strcmp(name, "data") == 0) {
+        if (v->no_data_told) // one hint is enough for all the files of a recipe
+            return NULL;
+        v->no_data_told = true;
+        return error_new(ERROR_RECIPE, at, "say where the data lies: -s data=FOLDER", "nothing says what ${data} is");
+    }
+    const char **names = arena_array(v->r->arena, (size_t)v->n_variables + 1, sizeof *names);
+    if (!names)
+        return error_memory();
+    for (int i = 0; i < v->n_variables; i++)
+        names[i] = v->variables[i].name;
+    names[v->n_variables] = "data";
+    const char *near = nearest_name(name, names, v->n_variables + 1);
+    if (near)
+        return error_new(ERROR_RECIPE, at, NULL, "unknown ${%.80s}; did you mean ${%s}?", name, near);
+    return error_new(ERROR_RECIPE, at, "define it under `let:`, or write ${env:NAME} for the environment", "unknown ${%.80s}",
+                     name);
+}
+
+static struct error *record_env(struct values *v, const char *name, const char *value)
+{
+    for (int i = 0; i < v->n_env; i++)
+        if (strcmp(v->env[i].name, name) == 0)
+            return NULL;
+    if (v->n_env == v->env_capacity) {
+        int capacity = v->env_capacity ? v->env_capacity * 2 : 8;
+        v->env = arena_grow(v->r->arena, v->env, (size_t)v->n_env, (size_t)capacity, sizeof *v->env);
+        if (!v->env)
+            return error_memory();
+        v->env_capacity = capacity;
+    }
+    v->env[v->n_env].name = name;
+    return (v->env[v->n_env++].value = arena_strdup(v->r->arena, value)) ? NULL : error_memory();
+}
+
+// What stands for ${name}; *folder as in struct node. *text NULL: reported before.
+static struct error *look_up(struct values *v, const char *name, const struct node *user, int depth, const char **text,
+                             const char **folder)
+{
+    *text = NULL;
+    if (strncmp(name, "env:", 4) == 0) {
+        const char *value = getenv(name + 4);
+        *folder = "";
+        *text = value;
+        return value ? record_env(v, name + 4, value)
+                     : error_new(ERROR_RECIPE, user->at, "set it before the call", "${%.80s} is not set in the environment", name);
+    }
+    struct variable *x = find(v, name);
+    if (!x)
+        return unknown(v, name, user->at);
+    if (x->state == BUSY)
+        return error_new(ERROR_RECIPE, user->at, "break the circle", "${%s} is made of itself", name);
+    if (depth == MOST_DEPTH)
+        return error_new(ERROR_RECIPE, user->at, "use fewer steps", "values use each other more than %d deep", MOST_DEPTH);
+    if (x->state == NEW) {
+        x->state = BUSY;
+        struct error *e = expand(v, x->node, depth + 1);
+        x->state = DONE;
+        if (e) {
+            reader_error(v->r, e);
+            x->node = NULL;
+        }
+    }
+    if (!x->node || x->node->kind != NODE_SCALAR)
+        return NULL;
+    *text = x->node->text;
+    *folder = x->node->folder;
+    if (!*folder && x->node->at.file != user->at.file) {
+        const char *slash = strrchr(x->node->at.file, '/');
+        *folder = arena_strndup(v->r->arena, x->node->at.file, slash ? (size_t)(slash - x->node->at.file) + 1 : 0);
+        if (!*folder)
+            return error_memory();
+    }
+    return NULL;
+}
+
+// Puts in place of a scalar's ${...} what they stand for.
+static struct error *expand(struct values *v, struct node *node, int depth)
+{
+    if (node->kind != NODE_SCALAR || !strstr(node->text, "${"))
+        return NULL;
+    const char *text = "", *first_folder = node->folder;
+    size_t n = 0;
+    bool alone = false;
+    for (const char *s = node->text; *s;) {
+        const char *dollar = strstr(s, "${"), *part = s, *folder = node->folder;
+        size_t n_part = dollar ? (size_t)(dollar - s) : strlen(s);
+        if (dollar == s) {
+            const char *close = strchr(s, '}');
+            if (!close)
+                return error_new(ERROR_RECIPE, node->at, "close it: ${x}", "'${' without '}'");
+            const char *name = arena_strndup(v->r->arena, s + 2, (size_t)(close - s - 2));
+            if (!name)
+                return error_memory();
+            struct error *e = look_up(v, name, node, depth, &part, &folder);
+            if (e)
+                return e;
+            if (!part)
+                return NULL;
+            if (s == node->text) {
+                first_folder = folder;
+                alone = !close[1];
+            }
+            n_part = strlen(part);
+            s = close + 1;
+        } else {
+            s += n_part;
+        }
+        v->expanded_bytes += n + n_part;
+        if (n + n_part > MOST_TEXT || v->expanded_bytes > MOST_TEXTS)
+            return error_new(ERROR_RECIPE, node->at, "use ${x} for short texts", "${...} makes this too long");
+        char *grown = arena_alloc(v->r->arena, n + n_part + 1);
+        if (!grown)
+            return error_memory();
+        memcpy(grown, text, n);
+        memcpy(grown + n, part, n_part);
+        text = grown;
+        n += n_part;
+    }
+    node->text = text;
+    node->folder = first_folder;
+    if (alone)
+        node->by = BY_LET;
+    return NULL;
+}
+
+static void expand_tree(struct values *v, struct node *node)
+{
+    reader_error(v->r, expand(v, node, 0));
+    for (struct node *c = node->first; c && !v->r->no_memory; c = c->next)
+        expand_tree(v, c);
+}
+
+static void add_lets(struct values *v, const struct node *let)
+{
+    struct reader *r = v->r;
+    if (let->kind != NODE_MAP) {
+        reader_error(r, error_new(ERROR_RECIPE, let->at, "write let: {x: 4}", "let takes a map"));
+        return;
+    }
+    if (let->n > MOST_LETS) {
+        reader_error(r, error_new(ERROR_RECIPE, let->at, "use fewer", "more than %d values in let", MOST_LETS));
+        return;
+    }
+    for (struct node *c = let->first; c; c = c->next) {
+        if (!name_is_good(c->key) || is_top_word(c->key))
+            reader_error(r, error_new(ERROR_RECIPE, c->key_at, "names are lower case letters, digits and _, and no top-level word",
+                                      "'%.80s' cannot be a name in let", c->key));
+        else if (c->kind != NODE_SCALAR)
+            reader_error(r, error_new(ERROR_RECIPE, c->at, "write one value", "let takes single values, not a %s",
+                                      c->kind == NODE_LIST ? "list" : "map"));
+        v->variables[v->n_variables++] = (struct variable){.name = c->key, .node = c};
+    }
+}
+
+void values_resolve(struct reader *r)
+{
+    struct values v = {.r = r};
+    struct node *data = node_get(r->root, "data"), *let = node_get(r->root, "let");
+    int most = 1 + (let && let->kind == NODE_MAP && let->n <= MOST_LETS ? let->n : 0);
+    v.variables = reader_have(r, arena_array(r->arena, (size_t)most, sizeof *v.variables));
+    if (!v.variables)
+        return;
+    if (data && scalar_text(r, data, "data"))
+        v.variables[v.n_variables++] = (struct variable){.name = "data", .node = data};
+    v.no_data_told = data && !v.n_variables; // data is there, but no text: told above
+    if (let)
+        add_lets(&v, let);
+    for (int i = 0; i < v.n_variables; i++) {
+        const char *text, *folder;
+        if (v.variables[i].state == NEW)
+            reader_error(r, look_up(&v, v.variables[i].name, v.variables[i].node, 0, &text, &folder));
+    }
+    for (struct node *c = r->root->first; c && !r->no_memory; c = c->next)
+        if (c != data && c != let)
+            expand_tree(&v, c);
+    r->recipe->env = v.env;
+    r->recipe->n_env = v.n_env;
+}
