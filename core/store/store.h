@@ -10,9 +10,11 @@
 //
 // Layout     every dataset is contiguous, allocated early, never filled; tables are contiguous datasets of compound type. Groups
 //            are made as paths need them. /checksums: compound {offset u64, bytes u64, xxh3 u64}, a row a 4 MiB piece of every other
-//            dataset, in file order. Root attribute retort_format = 1 is written by store_save
-// Steps      X.tmp.h5: HDF5 lays out and closes; posix_fallocate; pwrite of every dataset; checksums; fsync; rename to X.h5;
-//            fsync of the folder
+//            dataset and of what lies between the datasets (HDF5's own tables), in file order: together they cover the file. Tables
+//            are packed in the file. Root attribute retort_format = 1 is written by store_save
+// Texts      attributes are fixed-size strings; an empty one is a single zero byte. Nothing carries a time: same input, same bytes
+// Steps      is there room; X.tmp.h5: HDF5 lays out and closes; posix_fallocate; pwrite of every dataset; checksums; fsync; rename
+//            to X.h5; fsync of the folder. A failure removes X.tmp.h5 and leaves X.h5 as it was
 // Errors     ERROR_MACHINE for a full or failing disk (with what is missing), ERROR_DATA for a file that is damaged, cut, foreign or
 //            newer: each with its own message and what to do
 // Ownership  text and arrays handed to store_save are borrowed for the call; what readers return lives in the given arena
@@ -23,6 +25,7 @@
 #include "core/base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum store_type {
@@ -40,6 +43,9 @@ enum store_type {
 };
 
 enum { STORE_DIMS = 4 };
+
+size_t store_type_bytes(enum store_type type, size_t text_bytes); // of one item; 0 for STORE_TABLE
+const char *store_type_name(enum store_type type);                // "u8" ... "f64", "text", "table"
 
 struct store_member {
     const char *name;
@@ -72,7 +78,8 @@ struct store_attribute store_text(const char *object, const char *name, const ch
 struct store_attribute store_i64(const char *object, const char *name, int64_t value);
 struct store_attribute store_f64(const char *object, const char *name, double value);
 
-// path ends in ".h5"; an existing file of that name is replaced by the rename.
+// path ends in ".h5"; an existing file of that name is replaced by the rename. Runs to the end even when a stop was asked for: saving
+// is what one does then.
 struct error *CHECKED store_save(const char *path, const struct store_attribute *attributes, int n_attributes,
                                  const struct store_set *sets, int n_sets);
 
@@ -81,7 +88,7 @@ struct store_file;
 struct error *CHECKED store_open(struct store_file **file, const char *path);
 void store_close(struct store_file *file); // NULL is fine
 
-// Reads every byte of every dataset against /checksums.
+// Reads every byte of the file against /checksums; the error names the dataset and the place. Looks at the stop flag.
 struct error *CHECKED store_verify(struct store_file *file);
 
 bool store_has(struct store_file *file, const char *path);
@@ -90,11 +97,12 @@ struct error *CHECKED store_get_text(struct store_file *file, const char *object
 struct error *CHECKED store_get_i64(struct store_file *file, const char *object, const char *name, int64_t *value);
 struct error *CHECKED store_get_f64(struct store_file *file, const char *object, const char *name, double *value);
 
-// Type, dimensions and place of a dataset; data stays NULL. bytes = size of its contents.
+// Type, dimensions and place of a dataset; path, data and members stay NULL. bytes = size of its contents; row_bytes of a table is
+// that in the file.
 struct error *CHECKED store_describe(struct store_file *file, const char *path, struct store_set *set, int64_t *offset,
                                      int64_t *bytes);
 
-// Names of what is directly in a group, in creation order or by name; *names in the arena.
+// Names of what is directly in a group, in order of their bytes; *names in the arena.
 struct error *CHECKED store_list(struct store_file *file, const char *group, struct arena *arena, const char *const **names,
                                  int *n_names);
 
@@ -102,13 +110,17 @@ struct error *CHECKED store_list(struct store_file *file, const char *group, str
 struct error *CHECKED store_read(struct store_file *file, const char *path, enum store_type type, int64_t first, int64_t n,
                                  void *to);
 
-// Reads a whole table, matching members by name (unknown ones in the file are ignored, missing ones are left zero).
-// *rows in the arena, n_rows of row_bytes each.
+// Reads a whole table, matching members by name (unknown ones in the file are ignored, missing ones are left zero, other types are
+// an error). The last byte of every text member is zero afterwards. *rows in the arena, n_rows of row_bytes each.
 struct error *CHECKED store_read_table(struct store_file *file, const char *path, const struct store_member *members,
                                        int n_members, size_t row_bytes, struct arena *arena, void **rows, int64_t *n_rows);
 
-// The dataset's bytes mapped into memory, read-only, until store_close.
+// The dataset's bytes mapped into memory, read-only, until store_close. What is mapped may be read by any thread.
 struct error *CHECKED store_map(struct store_file *file, const char *path, enum store_type type, const void **data,
                                 int64_t *n_items);
+
+// Closes everything but what store_map has mapped, so that thousands of files can be used at once: no descriptor stays open, and
+// only store_close may follow.
+void store_detach(struct store_file *file);
 
 #endif

@@ -1,0 +1,28 @@
+// identity.h - the SHA-256 of data files, remembered: hashing 100 GB once is enough.
+//
+//     struct identities *ids;
+//     e = identities_open(&ids, "results/identity.tsv", arena);
+//     e = identities_find(ids, "data/shard_00000.parquet", hex);        // hex[0] == 0: not known without reading the file
+//     e = identities_get(ids, "data/shard_00000.parquet", hex);         // reads it if need be, and remembers
+//
+// Layout  one line a file: dev inode size mtime_ns sha256 path, tab between; the path is absolute and without links. A line counts
+//         while all of dev, inode, size and mtime are as they were. Damaged lines are ignored
+// Cache   the file is rewritten by rename after each hash; of two processes the last writer wins, and a lost line costs one hash.
+//         A cache that cannot be written costs time, and is no error. A file changed in the last two seconds is not remembered: it
+//         may change again without its time showing it
+// Errors  ERROR_DATA for a data file that is missing or cannot be read, or that changes while it is read; ERROR_STOPPED
+#ifndef CORE_STORE_IDENTITY_H
+#define CORE_STORE_IDENTITY_H
+
+#include "core/base/error.h"
+#include "core/base/hash.h"
+
+struct identities;
+
+// Everything lives in the arena. A missing cache is empty.
+struct error *CHECKED identities_open(struct identities **ids, const char *cache, struct arena *arena);
+
+struct error *CHECKED identities_find(struct identities *ids, const char *path, char hex[SHA256_HEX]);
+struct error *CHECKED identities_get(struct identities *ids, const char *path, char hex[SHA256_HEX]);
+
+#endif

@@ -1,0 +1,62 @@
+// inside.h - what the files of the store share with each other, and with nobody else.
+//
+// Idea  the rows of /checksums cover the file from its first byte to its last without a gap, except /checksums itself: pieces of at
+//       most 4 MiB of every dataset, and of what lies between them (HDF5's own tables). So a flipped bit anywhere is found, and a
+//       table of checksums that was tampered with no longer covers the file.
+#ifndef CORE_STORE_INSIDE_H
+#define CORE_STORE_INSIDE_H
+
+#include "core/store/store.h"
+
+#include <hdf5.h>
+
+enum { STORE_FORMAT = 1, STORE_PIECE = 4 << 20 };
+
+#define STORE_CHECKSUMS "/checksums"
+
+struct checksum_row {
+    uint64_t offset, bytes, xxh3;
+};
+
+extern const struct store_member checksum_members[3];
+
+// Switches HDF5's printing and its work at exit off; before the first call of each entry from outside.
+void hdf5_quiet(void);
+
+// The one translator of HDF5's error stack: the text, then what HDF5 says; the stack is emptied.
+struct error *hdf5_error(enum error_kind kind, const char *fix, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// The type in the file; for STORE_TABLE a packed compound. Negative when HDF5 fails; closed by H5Tclose.
+hid_t hdf5_type(const struct store_set *set);
+
+// Size of an item in the file: a row of a table is packed there.
+size_t store_item_bytes(const struct store_set *set);
+
+// Number of items and of bytes in the file; false where they do not fit.
+bool store_sizes(const struct store_set *set, int64_t *n_items, int64_t *n_bytes);
+
+// pwrite and pread of all bytes; a short read gives ERROR_DATA.
+struct error *CHECKED write_all(int fd, const char *path, const void *from, int64_t bytes, int64_t offset);
+struct error *CHECKED read_all(int fd, const char *path, void *to, int64_t bytes, int64_t offset);
+
+struct store_file {
+    hid_t id; // of HDF5; -1 once detached
+    int fd;   // for plain reading; -1 once detached
+    int64_t n_bytes;
+    char *path;
+    void *map; // of the whole file, or NULL
+    struct arena arena;
+};
+
+extern const char *const store_damaged_fix;
+
+// The type as one of ours other than STORE_TABLE; false for any other.
+bool hdf5_plain_type(hid_t type, enum store_type *found, size_t *text_bytes);
+
+// An open dataset of the file (H5Dclose), and store_describe of one that is open.
+struct error *CHECKED hdf5_open_dataset(struct store_file *file, const char *path, hid_t *data);
+struct error *CHECKED hdf5_describe(struct store_file *file, hid_t data, const char *path, struct store_set *set, int64_t *offset,
+                                    int64_t *bytes);
+
+#endif

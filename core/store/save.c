@@ -1,0 +1,389 @@
+// save.c - writing a result: HDF5 lays the file out, plain pwrite fills it.
+//
+// Invariants
+// 1. HDF5 never writes contents: it makes groups, attributes and empty contiguous datasets, and closes. It is asked for room only
+//    after statvfs has said that there is enough, since it is not to be trusted on a full disk.
+// 2. The name X.h5 is touched by the rename alone; whatever fails before leaves X.h5 as it was, and X.tmp.h5 is removed.
+// 3. The file's bytes are a function of what is handed in: no times, packed rows, one layout.
+//
+//     0        superblock, headers      dataset        headers    dataset ...          /checksums    end
+//     |--------- gap ----------|--- 4 MiB pieces ---|--- gap ---|--- pieces ---| ... |-- not in it --|
+#include "core/store/inside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "core/base/hash.h"
+#include "core/store/atomic.h"
+
+// Datasets start at multiples of ALIGNMENT, so that a mapped one can be used as it lies. ROOM_FOR_TABLES: HDF5's headers of an
+// ordinary file take some 100 KB. ATTEMPTS: see lay_out_until_it_fits.
+enum { ALIGNMENT = 64, ROOM_FOR_TABLES = 1 << 20, ATTEMPTS = 8 };
+
+struct extent {
+    int64_t offset, bytes;
+    int i_set; // -1: between the datasets
+};
+
+struct plan {
+    const char *path, *tmp;
+    const struct store_attribute *attributes;
+    int n_attributes;
+    const struct store_set *sets;
+    int n_sets;
+
+    struct extent *extents; // of the sets with contents, then with the gaps; by offset once sorted
+    int n_extents;
+    struct extent checksums;
+    int64_t n_rows, n_bytes; // rows of /checksums; size of the file
+    struct arena arena;
+};
+
+static int64_t pieces_of(int64_t bytes)
+{
+    return bytes / STORE_PIECE + (bytes % STORE_PIECE != 0);
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const struct extent *x = a, *y = b;
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+// Makes the groups of path: those above it, and with_last path itself.
+static bool make_groups(hid_t file, hid_t creation, const char *path, bool with_last, char *scratch)
+{
+    size_t n = strlen(path);
+    for (size_t i = 1; i <= n; i++) {
+        if (path[i] != '/' && !(with_last && i == n && n > 1))
+            continue;
+        memcpy(scratch, path, i);
+        scratch[i] = '\0';
+        htri_t exists = H5Lexists(file, scratch, H5P_DEFAULT);
+        if (exists < 0)
+            return false;
+        if (exists)
+            continue;
+        hid_t group = H5Gcreate2(file, scratch, H5P_DEFAULT, creation, H5P_DEFAULT);
+        if (group < 0 || H5Gclose(group) < 0)
+            return false;
+    }
+    return true;
+}
+
+static hid_t group_creation(void)
+{
+    hid_t creation = H5Pcreate(H5P_GROUP_CREATE);
+    if (creation >= 0 && H5Pset_obj_track_times(creation, false) < 0) {
+        H5Pclose(creation);
+        return -1;
+    }
+    return creation;
+}
+
+static bool create_dataset(hid_t file, const struct store_set *set, struct extent *extent)
+{
+    hsize_t dims[STORE_DIMS];
+    int64_t n_items, n_bytes;
+    if (!store_sizes(set, &n_items, &n_bytes))
+        return false;
+    for (int i = 0; i < set->n_dims; i++)
+        dims[i] = (hsize_t)set->dims[i];
+    hid_t type = hdf5_type(set), space = H5Screate_simple(set->n_dims, dims, NULL), data = -1;
+    hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
+    bool good = type >= 0 && space >= 0 && creation >= 0 && H5Pset_layout(creation, H5D_CONTIGUOUS) >= 0 &&
+                H5Pset_alloc_time(creation, n_items ? H5D_ALLOC_TIME_EARLY : H5D_ALLOC_TIME_LATE) >= 0 &&
+                H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0 && H5Pset_obj_track_times(creation, false) >= 0;
+    if (good)
+        data = H5Dcreate2(file, set->path, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    good = data >= 0;
+    *extent = (struct extent){.bytes = n_bytes};
+    if (good && n_bytes) {
+        haddr_t offset = H5Dget_offset(data);
+        good = offset != HADDR_UNDEF && offset % ALIGNMENT == 0;
+        extent->offset = (int64_t)offset;
+    }
+    if (data >= 0 && H5Dclose(data) < 0)
+        good = false;
+    if (creation >= 0)
+        H5Pclose(creation);
+    if (space >= 0)
+        H5Sclose(space);
+    if (type >= 0)
+        H5Tclose(type);
+    return good;
+}
+
+static bool create_attribute(hid_t file, const struct store_attribute *a)
+{
+    size_t length = a->type == STORE_TEXT ? strlen(a->text) : 0;
+    // HDF5 knows no string of size 0: an empty text is one zero byte.
+    struct store_set as_set = {.type = a->type, .text_bytes = length ? length : 1};
+    const void *value = a->type == STORE_TEXT ? (const void *)a->text : a->type == STORE_I64 ? (const void *)&a->i64 : &a->f64;
+    hid_t object = H5Oopen(file, a->object, H5P_DEFAULT), type = hdf5_type(&as_set), space = H5Screate(H5S_SCALAR), id = -1;
+    if (object >= 0 && type >= 0 && space >= 0)
+        id = H5Acreate2(object, a->name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    bool good = id >= 0 && H5Awrite(id, type, value) >= 0;
+    if (id >= 0 && H5Aclose(id) < 0)
+        good = false;
+    if (space >= 0)
+        H5Sclose(space);
+    if (type >= 0)
+        H5Tclose(type);
+    if (object >= 0)
+        H5Oclose(object);
+    return good;
+}
+
+static hid_t create_file(const char *tmp)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), creation = H5Pcreate(H5P_FILE_CREATE), file = -1;
+    // Version 1.10 of the format: headers carry checksums. The upper bound keeps newer libraries to the same bytes.
+    if (access >= 0 && creation >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
+        H5Pset_alignment(access, 1, ALIGNMENT) >= 0 && H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
+        H5Pset_file_locking(access, false, true) >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
+        file = H5Fcreate(tmp, H5F_ACC_TRUNC, creation, access);
+    if (access >= 0)
+        H5Pclose(access);
+    if (creation >= 0)
+        H5Pclose(creation);
+    return file;
+}
+
+static struct error *fill_layout(struct plan *p, hid_t file, hid_t groups)
+{
+    size_t longest = 1;
+    for (int i = 0; i < p->n_sets; i++)
+        longest = strlen(p->sets[i].path) > longest ? strlen(p->sets[i].path) : longest;
+    for (int i = 0; i < p->n_attributes; i++)
+        longest = strlen(p->attributes[i].object) > longest ? strlen(p->attributes[i].object) : longest;
+    char *scratch = arena_alloc(&p->arena, longest + 1);
+    if (!scratch)
+        return error_memory();
+    p->n_extents = 0;
+    for (int i = 0; i < p->n_sets; i++) {
+        struct extent *extent = &p->extents[p->n_extents];
+        if (!make_groups(file, groups, p->sets[i].path, false, scratch) || !create_dataset(file, &p->sets[i], extent))
+            return hdf5_error(ERROR_MACHINE, NULL, "cannot lay out '%s' of '%s'", p->sets[i].path, p->path);
+        extent->i_set = i;
+        p->n_extents += extent->bytes > 0;
+    }
+    struct store_attribute format = store_i64("/", "retort_format", STORE_FORMAT);
+    for (int i = -1; i < p->n_attributes; i++) {
+        const struct store_attribute *a = i < 0 ? &format : &p->attributes[i];
+        if (!make_groups(file, groups, a->object, true, scratch) || !create_attribute(file, a))
+            return hdf5_error(ERROR_MACHINE, NULL, "cannot write attribute '%s' of '%s' in '%s'", a->name, a->object, p->path);
+    }
+    struct store_set checksums = {.path = STORE_CHECKSUMS, .type = STORE_TABLE, .n_dims = 1, .dims = {p->n_rows},
+                                  .members = checksum_members, .n_members = countof(checksum_members)};
+    if (!create_dataset(file, &checksums, &p->checksums))
+        return hdf5_error(ERROR_MACHINE, NULL, "cannot lay out the checksums of '%s'", p->path);
+    return NULL;
+}
+
+// Adds what lies between the datasets to the extents and counts the rows that /checksums must have.
+static int64_t add_gaps(struct plan *p)
+{
+    int n_sets = p->n_extents;
+    p->extents[p->n_extents++] = p->checksums;
+    qsort(p->extents, (size_t)p->n_extents, sizeof *p->extents, by_offset);
+    int64_t at = 0, n_rows = 0;
+    for (int i = 0; i <= n_sets + 1; i++) {
+        int64_t end = i <= n_sets ? p->extents[i].offset : p->n_bytes;
+        if (end > at) {
+            p->extents[p->n_extents++] = (struct extent){.offset = at, .bytes = end - at, .i_set = -1};
+            n_rows += pieces_of(end - at);
+        }
+        if (i <= n_sets) {
+            at = end + p->extents[i].bytes;
+            if (p->extents[i].offset != p->checksums.offset)
+                n_rows += pieces_of(p->extents[i].bytes);
+        }
+    }
+    qsort(p->extents, (size_t)p->n_extents, sizeof *p->extents, by_offset);
+    return n_rows;
+}
+
+static struct error *lay_out(struct plan *p)
+{
+    hid_t file = create_file(p->tmp), groups = group_creation();
+    struct error *e = NULL;
+    if (file < 0)
+        e = hdf5_error(ERROR_MACHINE, "look at the folder's rights and the disk", "cannot create '%s'", p->tmp);
+    else if (groups < 0)
+        e = hdf5_error(ERROR_MACHINE, NULL, "cannot create groups in '%s'", p->tmp);
+    if (!e)
+        e = fill_layout(p, file, groups);
+    if (groups >= 0)
+        H5Pclose(groups);
+    if (file >= 0 && H5Fclose(file) < 0)
+        e = error_first(e, hdf5_error(ERROR_MACHINE, "free space on the disk", "cannot write '%s'", p->tmp));
+    struct stat st;
+    if (!e && stat(p->tmp, &st))
+        e = error_system(ERROR_MACHINE, errno, "cannot read '%s'", p->tmp);
+    if (!e)
+        p->n_bytes = st.st_size;
+    return e;
+}
+
+// How many gaps there are is known only after the layout, whose table of checksums has a row for each: try, count, try again. The
+// number moves little or not at all, since the table is the last thing in the file.
+static struct error *lay_out_until_it_fits(struct plan *p)
+{
+    p->n_rows = p->n_sets + 2;
+    for (int i = 0; i < p->n_sets; i++) {
+        int64_t n_items, n_bytes;
+        if (!store_sizes(&p->sets[i], &n_items, &n_bytes))
+            return error_plain(ERROR_FAILED, "'%s' of '%s' has an impossible size", p->sets[i].path, p->path);
+        p->n_rows += pieces_of(n_bytes);
+    }
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        struct error *e = lay_out(p);
+        if (e)
+            return e;
+        int64_t n_rows = add_gaps(p);
+        if (n_rows == p->n_rows)
+            return NULL;
+        p->n_rows = n_rows;
+    }
+    return error_plain(ERROR_FAILED, "the layout of '%s' does not settle", p->path);
+}
+
+static struct error *no_room(const char *path, double needed, double available)
+{
+    return error_new(ERROR_MACHINE, NOWHERE, "free space on the disk, or keep results on another one",
+                     "no room for '%s': it takes %.1f MB, and %.1f MB are free", path, needed / 1e6, available / 1e6);
+}
+
+static struct error *look_for_room(const struct plan *p)
+{
+    double needed = ROOM_FOR_TABLES;
+    for (int i = 0; i < p->n_sets; i++) {
+        int64_t n_items, n_bytes;
+        if (store_sizes(&p->sets[i], &n_items, &n_bytes))
+            needed += (double)n_bytes;
+    }
+    for (int i = 0; i < p->n_attributes; i++)
+        needed += p->attributes[i].type == STORE_TEXT ? (double)strlen(p->attributes[i].text) : 0;
+    const char *slash = strrchr(p->tmp, '/');
+    char *folder = arena_strndup((struct arena *)&p->arena, p->tmp, slash ? (size_t)(slash - p->tmp) + 1 : 0);
+    if (!folder)
+        return error_memory();
+    struct statvfs fs;
+    if (statvfs(folder[0] ? folder : ".", &fs))
+        return error_system(ERROR_MACHINE, errno, "cannot write '%s'", p->path);
+    double available = (double)fs.f_bavail * (double)fs.f_frsize;
+    return available < needed ? no_room(p->path, needed, available) : NULL;
+}
+
+// Contents of a table without the padding of the caller's struct, in a block.
+static char *packed(const struct store_set *set, int64_t n_items)
+{
+    size_t row = store_item_bytes(set);
+    char *to = block_alloc(row * (size_t)n_items), *at = to;
+    if (!to)
+        return NULL;
+    for (int64_t i = 0; i < n_items; i++)
+        for (int m = 0; m < set->n_members; m++) {
+            const struct store_member *member = &set->members[m];
+            const char *from = (const char *)set->data + (size_t)i * set->row_bytes + member->offset;
+            size_t bytes = store_type_bytes(member->type, member->text_bytes);
+            // Behind a text's zero there may be anything; what is written depends on the text alone.
+            size_t used = member->type == STORE_TEXT ? strnlen(from, bytes) : bytes;
+            memcpy(at, from, used);
+            memset(at + used, 0, bytes - used);
+            at += bytes;
+        }
+    return to;
+}
+
+static struct error *write_extent(const struct plan *p, int fd, const struct extent *extent, struct checksum_row **row,
+                                  char *scratch)
+{
+    const struct store_set *set = extent->i_set >= 0 ? &p->sets[extent->i_set] : NULL;
+    int64_t n_items, n_bytes;
+    char *table = NULL;
+    if (set && set->type == STORE_TABLE) {
+        if (!store_sizes(set, &n_items, &n_bytes) || !(table = packed(set, n_items)))
+            return error_memory();
+    }
+    const char *from = table ? table : set ? set->data : NULL;
+    struct error *e = NULL;
+    for (int64_t at = 0; at < extent->bytes && !e; at += STORE_PIECE) {
+        int64_t bytes = extent->bytes - at < STORE_PIECE ? extent->bytes - at : STORE_PIECE;
+        e = from ? write_all(fd, p->tmp, from + at, bytes, extent->offset + at)
+                 : read_all(fd, p->tmp, scratch, bytes, extent->offset + at);
+        if (!e)
+            *(*row)++ = (struct checksum_row){.offset = (uint64_t)(extent->offset + at), .bytes = (uint64_t)bytes,
+                                              .xxh3 = xxh3(from ? from + at : scratch, (size_t)bytes)};
+    }
+    block_free(table);
+    return e;
+}
+
+static struct error *write_contents(const struct plan *p, int fd)
+{
+    int err = posix_fallocate(fd, 0, p->n_bytes);
+    if (err == ENOSPC || err == EDQUOT || err == EFBIG) {
+        struct statvfs fs;
+        double available = fstatvfs(fd, &fs) ? 0 : (double)fs.f_bavail * (double)fs.f_frsize;
+        return no_room(p->path, (double)p->n_bytes, available);
+    }
+    // Anything else means that this file system cannot reserve; then the writes will tell.
+    struct checksum_row *rows = block_alloc((size_t)p->n_rows * sizeof *rows), *end = rows;
+    char *scratch = block_alloc(STORE_PIECE);
+    struct error *e = rows && scratch ? NULL : error_memory();
+    for (int i = 0; i < p->n_extents && !e; i++)
+        if (p->extents[i].offset != p->checksums.offset)
+            e = write_extent(p, fd, &p->extents[i], &end, scratch);
+    if (!e)
+        e = write_all(fd, p->tmp, rows, p->checksums.bytes, p->checksums.offset);
+    if (!e && fsync(fd))
+        e = error_system(ERROR_MACHINE, errno, "cannot write '%s'", p->tmp);
+    block_free(scratch);
+    block_free(rows);
+    return e;
+}
+
+static struct error *save(struct plan *p)
+{
+    size_t n = strlen(p->path);
+    if (n < 4 || strcmp(p->path + n - 3, ".h5"))
+        return error_plain(ERROR_FAILED, "'%s' does not end in '.h5'", p->path);
+    p->tmp = arena_printf(&p->arena, "%.*s.tmp.h5", (int)(n - 3), p->path);
+    // The sets, as many gaps and one, and the checksums.
+    p->extents = arena_array(&p->arena, 2 * ((size_t)p->n_sets + 2), sizeof *p->extents);
+    if (!p->tmp || !p->extents)
+        return error_memory();
+    struct error *e = look_for_room(p);
+    if (e)
+        return e;
+    e = lay_out_until_it_fits(p);
+    int fd = e ? -1 : open(p->tmp, O_RDWR | O_CLOEXEC);
+    if (!e && fd < 0)
+        e = error_system(ERROR_MACHINE, errno, "cannot open '%s'", p->tmp);
+    if (!e)
+        e = write_contents(p, fd);
+    if (fd >= 0 && close(fd) && !e)
+        e = error_system(ERROR_MACHINE, errno, "cannot write '%s'", p->tmp);
+    if (!e)
+        e = atomic_publish(p->tmp, p->path);
+    if (e)
+        unlink(p->tmp);
+    return e;
+}
+
+struct error *store_save(const char *path, const struct store_attribute *attributes, int n_attributes,
+                         const struct store_set *sets, int n_sets)
+{
+    struct plan p = {.path = path, .attributes = attributes, .n_attributes = n_attributes, .sets = sets, .n_sets = n_sets};
+    hdf5_quiet();
+    struct error *e = save(&p);
+    arena_release(&p.arena);
+    return e;
+}
