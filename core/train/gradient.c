@@ -6,6 +6,7 @@
 #include "core/train/gradient.h"
 
 #include "core/base/stop.h"
+#include "core/data/rows.h"
 
 struct error *gradient_open(struct gradient *g, struct model *model, int64_t R, int T, int device_batch)
 {
@@ -68,8 +69,9 @@ struct error *gradient_of_rows(struct gradient *g, struct row_source rows, int64
 {
     bool used[GRADIENT_SETS] = {false};
     int pending[4] = {-1, -1, -1, -1}, whole = -1;
-    for (int group = 0; group < GRADIENT_GROUPS; group++) {
-        int64_t begin = group * g->R / GRADIENT_GROUPS, end = (group + 1) * g->R / GRADIENT_GROUPS;
+    for (int group = 0; group < ROW_GROUPS; group++) {
+        int64_t begin, end;
+        group_bounds(g->R, group, &begin, &end);
         int set = -1;
         if (begin < end) {
             struct error *e = take_set(g, used, &set);

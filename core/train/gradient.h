@@ -1,6 +1,6 @@
 // gradient.h - the gradient of a global batch, the same bits however the batch is cut.
 //
-// A global batch of R rows is eight canonical groups, group g being rows floor(gR/8) .. floor((g+1)R/8)-1. Inside a group, rows
+// A global batch of R rows is eight canonical groups (group_bounds in core/data/rows.h). Inside a group, rows
 // are summed one after the other; the groups' sums are added as one fixed binary tree. Micro-batches of at most device_batch rows
 // are cut inside groups, so neither their size nor, later, the number of ranks can be seen in the result.
 //
@@ -10,7 +10,7 @@
 
 #include "core/model/model.h"
 
-enum { GRADIENT_GROUPS = 8, GRADIENT_SETS = 5 };
+enum { GRADIENT_SETS = 5 }; // of gradients that live at a time
 
 // Where rows come from: inputs and targets [n,T] of rows first .. first+n-1 of the run, numbered from 0 without end.
 struct row_source {

@@ -191,10 +191,11 @@ static struct error *read_job(struct job *job, json_t *root, const char *path, s
     job->payload = get_text(root, "payload", arena);
     job->results = get_text(root, "results", arena);
     job->out = get_text(root, "out", arena);
+    job->lock = get_text(root, "lock", arena);
     const json_t *usd = json_object_get(root, "usd_per_hour");
     job->usd_per_hour = json_is_number(usd) ? json_number_value(usd) : NAN;
-    if (!job->name || !job->key || !job->payload || !job->results)
-        return malformed(path, "name, key, payload or results is missing");
+    if (!job->name || !job->key || !job->payload || !job->results || !job->lock)
+        return malformed(path, "name, key, payload, results or lock is missing");
     struct error *e = read_options(job, json_object_get(root, "options"), path, arena);
     if (!e)
         e = read_inputs(job, json_object_get(root, "inputs"), arena);
@@ -213,6 +214,7 @@ struct error *job_write(const struct job *job, const char *path)
     json_key(&j, "payload"), json_str(&j, job->payload);
     json_key(&j, "results"), json_str(&j, job->results);
     json_key(&j, "out"), json_str(&j, job->out);
+    json_key(&j, "lock"), json_str(&j, job->lock);
     json_key(&j, "usd_per_hour"), json_f64(&j, job->usd_per_hour);
     json_key(&j, "options");
     json_open(&j, '{');

@@ -2,7 +2,7 @@
 //
 // The runner writes store/KIND-KEY.job (JSON) and executes `retort _stage --results DIR --job FILE`; the stage reads it back.
 //
-//   {"retort":1,"name":"base","kind":"pretrain","key":"3f9a…","payload":{…},"options":{"seq_len":"256",…},"out":"…/pretrain-3f9a.h5",
+//   {"retort":1,"name":"base","kind":"pretrain","key":"3f9a…","payload":{…},"options":{"seq_len":"256",…},"out":"…/pretrain-3f9a.h5","lock":"…",
 //    "inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},"parts":[{…}],"usd_per_hour":24}
 //
 // options are all set fields as recipe text (lists as lists of texts), read through the table of fields; payload is the canonical
@@ -36,6 +36,7 @@ struct job {
     const char *key, *payload;
     void *options;                // the kind's struct of options.h
     const char *results, *out;    // out: store/KIND-KEY.h5 (token stage: NULL)
+    const char *lock;             // file whose lock the stage process holds; token stages of one tokenizer share one
     struct job_input *inputs;
     int n_inputs;
     struct job_part *parts;

@@ -1,0 +1,68 @@
+// text_inputs.c - opens what a job's roles name.
+#include "runner/stages/text_inputs.h"
+
+#include <string.h>
+
+#include "core/text/tokenizer_file.h"
+
+static struct error *load_tokenizer(struct text_inputs *in, const struct job *job, const char *role, struct arena *arena)
+{
+    const char *const *paths;
+    int n_paths;
+    struct store_file *file = NULL;
+    struct error *e = job_paths(job, role, &paths, &n_paths);
+    if (!e)
+        e = store_open(&file, paths[0]);
+    if (!e)
+        e = tokenizer_load(file, arena, &in->tokenizer);
+    store_close(file);
+    return e;
+}
+
+static struct error *open_rows(struct text_rows *r, const struct job *job, const char *role, int64_t seq_len, uint64_t seed,
+                               int64_t n_vocab, struct arena *arena)
+{
+    const struct job_input *input = NULL;
+    for (int i = 0; i < job->n_inputs; i++)
+        if (!strcmp(job->inputs[i].role, role) && job->inputs[i].n_paths)
+            input = &job->inputs[i];
+    if (!input)
+        return NULL;
+    struct error *e = token_list_open(&r->list, input->paths, input->n_paths, arena);
+    if (!e && r->list.n_vocab != n_vocab)
+        e = error_plain(ERROR_DATA, "the token files have a vocabulary of %lld, the tokenizer one of %lld",
+                        (long long)r->list.n_vocab, (long long)n_vocab);
+    if (!e)
+        e = rows_open(&r->rows, &r->list, seq_len, seed);
+    if (!e)
+        r->n_rows = r->rows.N;
+    return error_while(e, NOWHERE, "opening the text of '%s'", role);
+}
+
+struct error *text_inputs_open(struct text_inputs *in, const struct job *job, const char *role, int64_t seq_len, uint64_t seed,
+                               struct arena *arena)
+{
+    *in = (struct text_inputs){0};
+    struct error *e = load_tokenizer(in, job, role, arena);
+    if (!e)
+        e = open_rows(&in->training, job, "tokens", seq_len, seed, in->tokenizer->n_vocab, arena);
+    if (!e)
+        e = open_rows(&in->validation, job, "validation", seq_len, seed, in->tokenizer->n_vocab, arena);
+    return e;
+}
+
+void text_inputs_close(struct text_inputs *in)
+{
+    token_list_close(&in->training.list);
+    token_list_close(&in->validation.list);
+}
+
+static struct error *read_rows(void *self, int64_t first, int n, int32_t *inputs, int32_t *targets)
+{
+    return rows_read(&((struct text_rows *)self)->rows, first, n, inputs, targets);
+}
+
+struct row_source text_rows(struct text_rows *rows)
+{
+    return (struct row_source){rows, read_rows};
+}
