@@ -1,8 +1,7 @@
 // tokens.c - the token stage that nobody writes: one token file a part of the source, each under a key of its own.
 //
-// A part whose file is there already is passed over, so a stage that was cut off goes on with the next file.
+// The job lists the parts whose files are not there (or damaged), so a stage that was cut off goes on with the next file.
 #include "core/data/tokenize.h"
-#include "core/store/atomic.h"
 #include "core/text/tokenizer_file.h"
 #include "runner/recipe/world_file.h"
 #include "runner/stages/stage.h"
@@ -67,8 +66,7 @@ struct error *stage_tokens(struct stage *stage)
     for (int i = 0; i < job->n_parts; i++)
         progress.of += progress.counts_documents ? job->parts[i].part.n : 1;
     for (int i = 0; i < job->n_parts && !e; i++) {
-        if (!file_exists(job->parts[i].out))
-            e = make_part(stage, &job->parts[i], inputs.tokenizer, &progress);
+        e = make_part(stage, &job->parts[i], inputs.tokenizer, &progress);
         progress.done += progress.counts_documents ? job->parts[i].part.n : 1;
     }
     text_inputs_close(&inputs);

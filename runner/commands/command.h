@@ -1,0 +1,75 @@
+// command.h - the table of commands: what a user can say, described once, for help, for the parser and for the dispatcher.
+//
+// A command is a file with one function and a row in commands.c. The function prints its answer and returns NULL, with call->status
+// for an exit status that is not 0; or it returns errors, which main prints (under --json as the answer) and turns into the status.
+#ifndef RUNNER_COMMANDS_COMMAND_H
+#define RUNNER_COMMANDS_COMMAND_H
+
+#include "core/base/error.h"
+#include "core/base/json.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { // options of a command
+    TAKES_SETTINGS = 1 << 0,  // -s
+    TAKES_STAGES = 1 << 1,    // --until, --only, --fresh
+    TAKES_RESOLVED = 1 << 2,  // --resolved
+    TAKES_WATCH = 1 << 3,     // --watch
+    TAKES_DETACH = 1 << 4,    // --detach, --slurm: words of the language that are not built
+    TAKES_MACHINE = 1 << 5,   // --machine: not built
+    TAKES_HTML = 1 << 6,      // --html FILE: not built
+};
+
+struct call {
+    struct arena *arena;
+    const struct command *command;
+    const char *results;
+    const char **settings; // of -s
+    int n_settings;
+    bool json, help, resolved, watch;
+    const char *until, *only, *fresh;
+    const char **args;
+    int n_args;
+    int status;
+};
+
+struct command {
+    const char *name;
+    const char *args;    // "RECIPE [STAGE]"
+    const char *summary; // one line
+    const char *help;    // some lines
+    struct error *(*run)(struct call *call); // NULL: not built in this version
+    uint32_t takes;
+    int least, most;     // arguments
+};
+
+extern const struct command commands[];
+extern const int n_commands;
+
+const struct command *command_find(const char *name);
+
+// Reads the arguments behind the command's name. Errors: ERROR_USAGE; ERROR_NOT_BUILT for options that are not.
+struct error *CHECKED options_read(struct call *call, int argc, char **argv);
+
+// {"retort":1,"command":…,"ok":…,"errors":[…] : the beginning of every --json answer; the caller adds keys and closes it.
+void answer_open(struct json *j, const struct call *call, const struct error *e);
+
+// Closes, prints, releases.
+struct error *CHECKED answer_print(struct json *j);
+
+struct error *command_run(struct call *call);
+struct error *command_plan(struct call *call);
+struct error *command_why(struct call *call);
+struct error *command_check(struct call *call);
+struct error *command_status(struct call *call);
+struct error *command_stop(struct call *call);
+struct error *command_report(struct call *call);
+struct error *command_ls(struct call *call);
+struct error *command_help(struct call *call);
+struct error *command_version(struct call *call);
+
+// `retort _stage --results DIR --job FILE`, the stage process; returns the exit status.
+int stage_process(int argc, char **argv);
+
+#endif

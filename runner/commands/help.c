@@ -1,0 +1,96 @@
+// help.c - `retort help`: from the table of commands and the table of fields, so that it cannot be out of date.
+#include <stdio.h>
+#include <string.h>
+
+#include "runner/commands/command.h"
+#include "runner/recipe/fields.h"
+#include "runner/recipe/reader.h"
+#include "runner/view/grid.h"
+
+enum { HELP_WIDTH = 80 };
+
+static void all(void)
+{
+    printf("retort: one recipe in; a tokenizer, a model, its scores and a report out.\n\n"
+           "  retort run recipes/tiny.yaml       the whole pipeline on this machine's processor\n"
+           "  retort plan recipes/tiny.yaml      what would run, and why\n"
+           "  retort why recipes/tiny.yaml       what changed since it last ran\n"
+           "  retort report tiny                 the report card of the newest run\n\n"
+           "Every result is kept in results/store under the key of all it is made from: what is there is not made again.\n\n");
+    for (int i = 0; i < n_commands; i++)
+        if (commands[i].run)
+            printf("  %-10s %-22s %s\n", commands[i].name, commands[i].args, commands[i].summary);
+    printf("\nNot built in this version:");
+    for (int i = 0; i < n_commands; i++)
+        if (!commands[i].run)
+            printf(" %s", commands[i].name);
+    printf("\n\nEvery command takes\n"
+           "  -s STAGE.FIELD=VALUE   another value, over the recipe's; -s seed=7, -s data=FOLDER too (commands that read recipes)\n"
+           "  --results DIR          where results are kept (else RETORT_RESULTS, else results)\n"
+           "  --json                 the answer as one JSON object\n"
+           "  --help                 what the command does\n\n"
+           "Kinds of stages:");
+    for (int k = 0; k < KIND_COUNT; k++)
+        if (k != KIND_TOKENS)
+            printf(" %s%s", kind_name((enum stage_kind_id)k), kind_built((enum stage_kind_id)k) ? "" : " (not built)");
+    printf("\n`retort help COMMAND` and `retort help KIND` tell more.\n\n"
+           "Exit status: 0 done; 1 a stage failed; 2 the recipe or the command line is wrong; 3 the machine lacks\n"
+           "something; 4 not built in this version; 75 interrupted with everything saved, run again to go on.\n");
+}
+
+static void about_command(const struct command *c)
+{
+    printf("retort %s%s%s\n\n", c->name, c->args[0] ? " " : "", c->args);
+    if (!c->run)
+        printf("%s: not built in this version.\n", c->summary);
+    else
+        printf("%s\n", c->help);
+}
+
+static struct error *about_kind(enum stage_kind_id kind, struct arena *arena)
+{
+    static const struct column columns[] = {{"field", false, false}, {"2025", true, false}, {"unit", false, false}, {"what", false, true}};
+    struct grid grid;
+    grid_init(&grid, columns, countof(columns), arena);
+    printf("kind: %s - %s%s\n\n", kind_name(kind), kind_help(kind), kind_built(kind) ? "" : " (not built in this version)");
+    for (int i = 0; i < n_fields; i++) {
+        const struct field *f = &fields[i];
+        if (!(f->kinds & 1u << kind))
+            continue;
+        const char *what = f->built ? f->help : arena_printf(arena, "%s (not built)", f->help);
+        if (!what)
+            return error_memory();
+        grid_add(&grid, (const char *const[]){f->name, f->required ? "required" : f->def_2025 ? f->def_2025 : "", f->unit, what});
+    }
+    if (grid.failed)
+        return error_memory();
+    grid_print(&grid, stdout, HELP_WIDTH);
+    return NULL;
+}
+
+struct error *command_help(struct call *call)
+{
+    const char *what = call->n_args ? call->args[0] : NULL, *names[64];
+    int n = 0;
+    if (call->help && call->command->run != command_help) {
+        about_command(call->command);
+        return NULL;
+    }
+    if (!what) {
+        all();
+        return NULL;
+    }
+    const struct command *command = command_find(what);
+    if (command) {
+        about_command(command);
+        return NULL;
+    }
+    for (int k = 0; k < KIND_COUNT; k++)
+        if (k != KIND_TOKENS && !strcmp(kind_name((enum stage_kind_id)k), what))
+            return about_kind((enum stage_kind_id)k, call->arena);
+    for (int i = 0; i < n_commands; i++)
+        names[n++] = commands[i].name;
+    const char *near = nearest_name(what, names, n);
+    const char *fix = near ? arena_printf(call->arena, "did you mean '%s'?", near) : "`retort help` lists the commands and kinds";
+    return error_new(ERROR_USAGE, NOWHERE, fix, "'%s' is neither a command nor a kind of stage", what);
+}

@@ -1,0 +1,116 @@
+// load.c - recipe, graph, keys, plan, one after the other.
+#include "runner/commands/load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/store/atomic.h"
+#include "runner/graph/keys.h"
+#include "runner/recipe/reader.h"
+
+struct error *load_recipe(struct loaded *l, const struct call *call, const char *path)
+{
+    struct error *e = recipe_read(&l->recipe, path, call->settings, call->n_settings, call->arena);
+    return e ? e : graph_build(&l->graph, &l->recipe, call->arena);
+}
+
+struct error *load_plan(struct loaded *l, const struct call *call, const char *path)
+{
+    struct error *e = load_recipe(l, call, path);
+    if (e || (e = keys_make(&l->graph, call->results)))
+        return e;
+    return plan_build(&l->plan, &l->graph, call->results, call->arena);
+}
+
+struct error *load_stage(const struct loaded *l, const char *name, struct plan_stage **stage)
+{
+    *stage = plan_stage(&l->plan, name);
+    if (*stage)
+        return NULL;
+    const char *names[256];
+    int n = 0;
+    for (int i = 0; i < l->plan.n_stages && n < (int)countof(names); i++)
+        names[n++] = l->plan.stages[i].node->name;
+    const char *near = nearest_name(name, names, n);
+    char fix[300];
+    snprintf(fix, sizeof fix, "did you mean '%s'?", near ? near : "");
+    return error_new(ERROR_USAGE, NOWHERE, near ? fix : "`retort plan` lists the stages", "the recipe has no stage '%s'", name);
+}
+
+static bool ends_in(const char *text, const char *ending)
+{
+    size_t n = strlen(text), m = strlen(ending);
+    return n >= m && !strcmp(text + n - m, ending);
+}
+
+struct error *load_run(struct run *run, const struct call *call, const char *what)
+{
+    const char *name = what, *slash = strrchr(what, '/');
+    if (ends_in(what, ".h5"))
+        return run_read(run, what, call->arena);
+    if (ends_in(what, ".yaml") || ends_in(what, ".yml")) {
+        struct recipe recipe;
+        struct error *e = recipe_read(&recipe, what, call->settings, call->n_settings, call->arena);
+        if (e)
+            return e;
+        name = recipe.name;
+    } else if (slash && slash[1] && !slash[1 + strspn(slash + 1, "0123456789")]) {
+        name = arena_strndup(call->arena, what, (size_t)(slash - what));
+        const char *path = name ? run_path(call->arena, call->results, name, atoi(slash + 1)) : NULL;
+        if (!path)
+            return error_memory();
+        if (file_exists(path))
+            return run_read(run, path, call->arena);
+    }
+    struct error *e = run_newest(run, call->results, name, call->arena);
+    if (e || run->number)
+        return e;
+    return error_new(ERROR_USAGE, NOWHERE, "`retort ls` lists the runs", "there is no run of '%s' in '%s'", what, call->results);
+}
+
+struct error *resolved_text(const struct recipe *recipe, struct arena *arena, const char **text)
+{
+    static const char *const by[BY_COUNT] = {[BY_NOBODY] = "",         [BY_DEFAULT] = "default", [BY_PRESET] = "preset",
+                                             [BY_INCLUDE] = "include", [BY_RECIPE] = "recipe",   [BY_LET] = "let",
+                                             [BY_SETTING] = "-s"};
+    const char **lines = NULL, *first;
+    size_t n = 0, capacity = 0, bytes = 1;
+    first = arena_printf(arena, "%-32s %lld\n%-32s %lld\n", "nanochat", (long long)recipe->nanochat, "seed", (long long)recipe->seed);
+    for (int i = -1; i < recipe->n_stages; i++) {
+        const struct recipe_stage *stage = i < 0 ? NULL : &recipe->stages[i];
+        for (int k = 0; k < (stage ? stage->n_settings : 1); k++) {
+            const struct setting *s = stage ? &stage->settings[k] : NULL;
+            if (s && !field_is_set(stage->options, s->field))
+                continue;
+            if (n == capacity) {
+                capacity = capacity ? 2 * capacity : 64;
+                const char **more = arena_grow(arena, lines, n, capacity, sizeof *more);
+                if (!more)
+                    return error_memory();
+                lines = more;
+            }
+            const char *line = first;
+            if (s) {
+                const char *name = arena_printf(arena, "%s.%s", stage->name, s->field->name);
+                const char *value = field_text(stage->options, s->field, arena);
+                bool placed = s->by != BY_DEFAULT && s->at.file && s->at.line > 0;
+                char at[32] = "";
+                if (placed)
+                    snprintf(at, sizeof at, ":%d", s->at.line);
+                line = name && value ? arena_printf(arena, "%-32s %-20s %s%s%s%s\n", name, value, by[s->by], placed ? " " : "",
+                                                    placed ? s->at.file : "", at)
+                                     : NULL;
+            }
+            if (!line)
+                return error_memory();
+            bytes += strlen(line);
+            lines[n++] = line;
+        }
+    }
+    char *all = arena_alloc(arena, bytes), *end = all;
+    for (size_t i = 0; i < n && all; i++)
+        end = stpcpy(end, lines[i]);
+    *text = all;
+    return all ? NULL : error_memory();
+}

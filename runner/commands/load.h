@@ -1,0 +1,27 @@
+// load.h - from a command line to a plan: the way that check, plan, run, why and status share.
+#ifndef RUNNER_COMMANDS_LOAD_H
+#define RUNNER_COMMANDS_LOAD_H
+
+#include "runner/commands/command.h"
+#include "runner/graph/plan.h"
+
+struct loaded {
+    struct recipe recipe;
+    struct graph graph;
+    struct plan plan;
+};
+
+// Everything in the call's arena.
+struct error *CHECKED load_recipe(struct loaded *loaded, const struct call *call, const char *path); // recipe and graph
+struct error *CHECKED load_plan(struct loaded *loaded, const struct call *call, const char *path);
+
+// A stage by the name the user gave; ERROR_USAGE with the nearest name.
+struct error *CHECKED load_stage(const struct loaded *loaded, const char *name, struct plan_stage **stage);
+
+// The newest run of a recipe file, of a recipe's name, NAME/NUMBER, or the file of a run. ERROR_USAGE if there is none.
+struct error *CHECKED load_run(struct run *run, const struct call *call, const char *what);
+
+// Every value of the recipe and who set it, a line a field; in the arena.
+struct error *CHECKED resolved_text(const struct recipe *recipe, struct arena *arena, const char **text);
+
+#endif

@@ -1,0 +1,143 @@
+// ls.c - `retort ls`: all runs, what they reached and how large their models are.
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "runner/commands/load.h"
+#include "runner/graph/keys.h"
+#include "runner/view/card.h"
+#include "runner/view/format.h"
+#include "runner/view/grid.h"
+
+struct summary { // of a run: of its last stage that has the number
+    double loss, bpb;
+    int64_t params, bytes; // bytes of all results in the store
+};
+
+static enum stage_kind_id kind_of(const char *name)
+{
+    for (int k = 0; k < KIND_COUNT; k++)
+        if (!strcmp(kind_name((enum stage_kind_id)k), name))
+            return (enum stage_kind_id)k;
+    return KIND_COUNT;
+}
+
+static struct error *sum_up(struct summary *sum, const struct run *run, const struct call *call)
+{
+    *sum = (struct summary){.loss = NAN, .bpb = NAN, .params = -1};
+    for (int i = 0; i < run->n_stages; i++) {
+        const struct run_stage *s = &run->stages[i];
+        struct run_tables tables;
+        struct stat st;
+        const char *prefix = arena_printf(call->arena, "/stage/%s", s->name);
+        const char *file = key_path(call->arena, call->results, kind_of(s->kind) == KIND_COUNT ? KIND_TOKENS : kind_of(s->kind), s->key, ".h5");
+        if (!prefix || !file)
+            return error_memory();
+        struct error *e = run_tables_load(&tables, run->path, prefix);
+        double loss = card_loss(&tables), bpb = card_bpb(&tables);
+        run_tables_release(&tables);
+        if (e)
+            return e;
+        sum->loss = isfinite(loss) ? loss : sum->loss;
+        sum->bpb = isfinite(bpb) ? bpb : sum->bpb;
+        sum->params = s->params >= 0 ? s->params : sum->params;
+        sum->bytes += s->key[0] && !stat(file, &st) ? st.st_size : 0;
+    }
+    return NULL;
+}
+
+static void run_to_json(struct json *j, const struct run *run, const struct summary *sum)
+{
+    json_open(j, '{');
+    json_key(j, "name"), json_str(j, run->name);
+    json_key(j, "run"), json_i64(j, run->number);
+    json_key(j, "state"), json_str(j, run->state);
+    json_key(j, "started"), json_str(j, run->started);
+    json_key(j, "seconds"), json_f64(j, run->seconds);
+    json_key(j, "usd"), json_f64(j, run->usd);
+    json_key(j, "params");
+    if (sum->params >= 0)
+        json_i64(j, sum->params);
+    else
+        json_nil(j);
+    json_key(j, "loss"), json_f64(j, sum->loss);
+    json_key(j, "bpb"), json_f64(j, sum->bpb);
+    json_key(j, "bytes"), json_i64(j, sum->bytes);
+    json_close(j, '}');
+}
+
+static struct error *run_to_grid(struct grid *grid, const struct run *run, const struct summary *sum, struct arena *arena)
+{
+    char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT], f[FORMAT_TEXT];
+    const char *const cells[] = {arena_printf(arena, "%s/%04d", run->name, run->number),
+                                 run->state,
+                                 run->started,
+                                 arena_strdup(arena, format_seconds(a, run->seconds)),
+                                 arena_strdup(arena, format_count(b, sum->params)),
+                                 arena_strdup(arena, format_real(c, sum->loss, 3)),
+                                 arena_strdup(arena, format_real(d, sum->bpb, 4)),
+                                 arena_strdup(arena, format_bytes(f, sum->bytes))};
+    for (size_t i = 0; i < countof(cells); i++)
+        if (!cells[i])
+            return error_memory();
+    grid_add(grid, cells);
+    return grid->failed ? error_memory() : NULL;
+}
+
+// Each readable run of each name; damaged records are named and passed over.
+static struct error *each_run(const struct call *call, struct json *j, struct grid *grid)
+{
+    const char **names;
+    int n_names, *numbers, n_numbers;
+    struct error *e = run_names(call->results, call->arena, &names, &n_names);
+    for (int i = 0; i < n_names && !e; i++) {
+        e = run_numbers(call->results, names[i], call->arena, &numbers, &n_numbers);
+        for (int k = 0; k < n_numbers && !e; k++) {
+            struct run run;
+            struct summary sum;
+            const char *path = run_path(call->arena, call->results, names[i], numbers[k]);
+            e = path ? run_read(&run, path, call->arena) : error_memory();
+            if (!e)
+                e = sum_up(&sum, &run, call);
+            if (e && e->kind == ERROR_DATA) {
+                if (grid)
+                    printf("%s/%04d is passed over: %s\n", names[i], numbers[k], e->what);
+                error_free(e);
+                e = NULL;
+            } else if (!e && j) {
+                run_to_json(j, &run, &sum);
+            } else if (!e) {
+                e = run_to_grid(grid, &run, &sum, call->arena);
+            }
+        }
+    }
+    return e;
+}
+
+struct error *command_ls(struct call *call)
+{
+    static const struct column columns[] = {{"run", false, true},   {"state", false, false}, {"started", false, false}, {"time", true, false},
+                                            {"params", true, false}, {"loss", true, false},   {"bpb", true, false},      {"size", true, false}};
+    struct json j;
+    struct grid grid;
+    struct error *e;
+    if (call->json) {
+        answer_open(&j, call, NULL);
+        json_key(&j, "runs");
+        json_open(&j, '[');
+        if ((e = each_run(call, &j, NULL))) {
+            json_release(&j);
+            return e;
+        }
+        json_close(&j, ']');
+        return answer_print(&j);
+    }
+    grid_init(&grid, columns, countof(columns), call->arena);
+    e = each_run(call, NULL, &grid);
+    if (!e && grid.n_rows)
+        grid_print(&grid, stdout, 80);
+    else if (!e)
+        printf("no runs in '%s'\n", call->results);
+    return e;
+}

@@ -1,0 +1,153 @@
+// options.c - one list of options for getopt_long; which of them a command takes stands in its row.
+#include "runner/commands/command.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runner/stages/error_json.h"
+
+enum option_id { OPTION_RESULTS = 256, OPTION_JSON, OPTION_HELP, OPTION_UNTIL, OPTION_ONLY, OPTION_FRESH, OPTION_RESOLVED, OPTION_WATCH,
+                 OPTION_DETACH, OPTION_SLURM, OPTION_MACHINE, OPTION_HTML };
+
+static const struct option longs[] = {
+    {"results", required_argument, NULL, OPTION_RESULTS}, {"json", no_argument, NULL, OPTION_JSON},
+    {"help", no_argument, NULL, OPTION_HELP},             {"until", required_argument, NULL, OPTION_UNTIL},
+    {"only", required_argument, NULL, OPTION_ONLY},       {"fresh", required_argument, NULL, OPTION_FRESH},
+    {"resolved", no_argument, NULL, OPTION_RESOLVED},     {"watch", no_argument, NULL, OPTION_WATCH},
+    {"detach", no_argument, NULL, OPTION_DETACH},         {"slurm", no_argument, NULL, OPTION_SLURM},
+    {"machine", no_argument, NULL, OPTION_MACHINE},       {"html", required_argument, NULL, OPTION_HTML},
+    {0}};
+
+// What a command must take for an option; 0: every command does.
+static uint32_t needs(int id)
+{
+    switch (id) {
+    case 's':
+        return TAKES_SETTINGS;
+    case OPTION_UNTIL:
+    case OPTION_ONLY:
+    case OPTION_FRESH:
+        return TAKES_STAGES;
+    case OPTION_RESOLVED:
+        return TAKES_RESOLVED;
+    case OPTION_WATCH:
+        return TAKES_WATCH;
+    case OPTION_DETACH:
+    case OPTION_SLURM:
+        return TAKES_DETACH;
+    case OPTION_MACHINE:
+        return TAKES_MACHINE;
+    case OPTION_HTML:
+        return TAKES_HTML;
+    default:
+        return 0;
+    }
+}
+
+static struct error *usage(const struct call *call, const char *format, const char *what)
+{
+    char text[512], fix[200];
+    snprintf(text, sizeof text, format, what);
+    snprintf(fix, sizeof fix, "see `retort %s --help`", call->command->name);
+    return error_new(ERROR_USAGE, NOWHERE, fix, "%s", text);
+}
+
+static struct error *take(struct call *call, int id, const char *value, const char *written)
+{
+    if (needs(id) && !(call->command->takes & needs(id)))
+        return usage(call, "'%s' is not an option of this command", written);
+    switch (id) {
+    case 's':
+        call->settings[call->n_settings++] = value;
+        break;
+    case OPTION_RESULTS:
+        call->results = value;
+        break;
+    case OPTION_JSON:
+        call->json = true;
+        break;
+    case 'h':
+    case OPTION_HELP:
+        call->help = true;
+        break;
+    case OPTION_UNTIL:
+        call->until = value;
+        break;
+    case OPTION_ONLY:
+        call->only = value;
+        break;
+    case OPTION_FRESH:
+        call->fresh = value;
+        break;
+    case OPTION_RESOLVED:
+        call->resolved = true;
+        break;
+    case OPTION_WATCH:
+        call->watch = true;
+        break;
+    case OPTION_DETACH:
+    case OPTION_SLURM:
+    case OPTION_MACHINE:
+    case OPTION_HTML:
+        return error_new(ERROR_NOT_BUILT, NOWHERE, "leave it out", "'%s' is not built in this version", written);
+    case ':':
+        return usage(call, "'%s' wants a value", written);
+    default:
+        return usage(call, "unknown option '%s'", written);
+    }
+    return NULL;
+}
+
+struct error *options_read(struct call *call, int argc, char **argv)
+{
+    const char *from_environment = getenv("RETORT_RESULTS");
+    call->results = from_environment && from_environment[0] ? from_environment : "results";
+    call->settings = arena_array(call->arena, (size_t)argc + 1, sizeof *call->settings);
+    call->args = arena_array(call->arena, (size_t)argc + 1, sizeof *call->args);
+    if (!call->settings || !call->args)
+        return error_memory();
+    opterr = 0;
+    optind = 1;
+    for (int id; (id = getopt_long(argc, argv, "-:s:h", longs, NULL)) != -1;) {
+        // "-" makes getopt hand out what is no option in its place, as 1.
+        struct error *e = id == 1 ? NULL : take(call, id, optarg, argv[optind - 1] == optarg && optind > 1 ? argv[optind - 2] : argv[optind - 1]);
+        if (e)
+            return e;
+        if (id == 1)
+            call->args[call->n_args++] = optarg;
+    }
+    while (optind < argc)
+        call->args[call->n_args++] = argv[optind++];
+    if (!call->results[0])
+        return usage(call, "'%s' is empty", "--results");
+    if (call->help || !call->command->run)
+        return NULL;
+    if (call->n_args < call->command->least)
+        return usage(call, "it wants %s", call->command->args);
+    if (call->command->most >= 0 && call->n_args > call->command->most)
+        return usage(call, "'%s' is one argument too many", call->args[call->command->most]);
+    return NULL;
+}
+
+void answer_open(struct json *j, const struct call *call, const struct error *e)
+{
+    *j = (struct json){0};
+    json_open(j, '{');
+    json_key(j, "retort"), json_i64(j, 1);
+    json_key(j, "command"), json_str(j, call->command ? call->command->name : NULL);
+    json_key(j, "ok"), json_bool(j, !e && !call->status);
+    json_key(j, "errors");
+    errors_to_json(j, e);
+}
+
+struct error *answer_print(struct json *j)
+{
+    json_close(j, '}');
+    const char *text = json_text(j);
+    if (text)
+        puts(text);
+    json_release(j);
+    return text ? NULL : error_memory();
+}

@@ -1,0 +1,123 @@
+// plan.c - `retort plan RECIPE`: the plan as a table, or as JSON.
+#include <math.h>
+#include <stdio.h>
+
+#include "runner/commands/load.h"
+#include "runner/stages/error_json.h"
+#include "runner/view/format.h"
+#include "runner/view/grid.h"
+#include "runner/view/reasons.h"
+
+enum { PLAN_WIDTH = 80 };
+
+static void put_count(struct json *j, const char *key, int64_t count)
+{
+    json_key(j, key);
+    if (count >= 0)
+        json_i64(j, count);
+    else
+        json_nil(j);
+}
+
+static void put_real(struct json *j, const char *key, double value)
+{
+    json_key(j, key), json_f64(j, value);
+}
+
+static struct error *print_json(const struct call *call, const struct plan *plan)
+{
+    struct json j;
+    int64_t tokens = 0, disk = 0;
+    double flops = 0;
+    answer_open(&j, call, NULL);
+    json_key(&j, "recipe"), json_str(&j, plan->graph->recipe->path);
+    json_key(&j, "name"), json_str(&j, plan->graph->recipe->name);
+    json_key(&j, "stages");
+    json_open(&j, '[');
+    for (int i = 0; i < plan->n_stages; i++) {
+        const struct plan_stage *s = &plan->stages[i];
+        const char *reasons = reasons_json(s->reasons, s->n_reasons, call->arena);
+        if (!reasons)
+            return error_memory();
+        json_open(&j, '{');
+        json_key(&j, "name"), json_str(&j, s->node->name);
+        json_key(&j, "kind"), json_str(&j, kind_name(s->node->kind));
+        json_key(&j, "key"), json_str(&j, s->node->key);
+        json_key(&j, "state"), json_str(&j, plan_state_name(s->state));
+        json_key(&j, "reasons"), json_raw(&j, reasons);
+        put_count(&j, "params", s->params);
+        put_count(&j, "tokens", s->tokens);
+        put_real(&j, "flops", s->flops);
+        put_count(&j, "bytes_device", -1);
+        put_count(&j, "bytes_disk", s->bytes_disk);
+        put_real(&j, "seconds", s->seconds);
+        put_real(&j, "usd", s->usd);
+        json_close(&j, '}');
+        // Of what is known: a total that leaves something out is a lower bound.
+        tokens += s->node->kind == KIND_PRETRAIN && s->tokens > 0 ? s->tokens : 0;
+        disk += s->bytes_disk > 0 ? s->bytes_disk : 0;
+        flops += isfinite(s->flops) ? s->flops : 0;
+    }
+    json_close(&j, ']');
+    json_key(&j, "total");
+    json_open(&j, '{');
+    put_count(&j, "stages", plan->n_stages);
+    put_count(&j, "cached", plan->n_cached);
+    put_count(&j, "tokens", tokens);
+    put_real(&j, "flops", flops);
+    put_count(&j, "bytes_disk", disk);
+    put_real(&j, "seconds", NAN);
+    put_real(&j, "usd", NAN);
+    json_close(&j, '}');
+    return answer_print(&j);
+}
+
+static struct error *print_table(const struct call *call, const struct plan *plan)
+{
+    static const struct column columns[] = {{"stage", false, false}, {"state", false, false}, {"why", false, true},
+                                            {"params", true, false}, {"tokens", true, false}, {"FLOPs", true, false},
+                                            {"time", true, false}};
+    struct arena *arena = call->arena;
+    struct grid grid;
+    grid_init(&grid, columns, countof(columns), arena);
+    for (int i = 0; i < plan->n_stages; i++) {
+        const struct plan_stage *s = &plan->stages[i];
+        char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT];
+        const char *const cells[] = {s->node->name,
+                                     plan_state_name(s->state),
+                                     reasons_short(s, arena),
+                                     arena_strdup(arena, format_count(a, s->params)),
+                                     arena_strdup(arena, format_count(b, s->tokens)),
+                                     arena_strdup(arena, format_big(c, s->flops)),
+                                     arena_strdup(arena, format_seconds(d, s->seconds))};
+        for (size_t k = 0; k < countof(cells); k++)
+            if (!cells[k])
+                return error_memory();
+        grid_add(&grid, cells);
+    }
+    if (grid.failed)
+        return error_memory();
+    grid_print(&grid, stdout, PLAN_WIDTH);
+    int n_run = plan->n_stages - plan->n_cached;
+    if (n_run)
+        printf("\n%d of %d stages to run. `-` is not known: what a stage takes shows when it has run once.\n", n_run, plan->n_stages);
+    else
+        printf("\nnothing to do: all %d stages are cached\n", plan->n_stages);
+    return NULL;
+}
+
+struct error *command_plan(struct call *call)
+{
+    struct loaded l;
+    const char *text;
+    struct error *e = load_plan(&l, call, call->args[0]);
+    if (e)
+        return e;
+    if (call->resolved) {
+        e = resolved_text(&l.recipe, call->arena, &text);
+        if (!e)
+            fputs(text, stdout);
+        return e;
+    }
+    return call->json ? print_json(call, &l.plan) : print_table(call, &l.plan);
+}

@@ -1,0 +1,77 @@
+// stop.c - `retort stop [RECIPE]`: a signal to the runner on this host, a file for one on another.
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/store/atomic.h"
+#include "runner/commands/load.h"
+#include "runner/graph/lock.h"
+
+static char *lock_of(const struct call *call, const char *name)
+{
+    return arena_printf(call->arena, "%s/runs/%s/lock", call->results, name);
+}
+
+// The one recipe whose run is going on.
+static struct error *find_running(const struct call *call, const char **name)
+{
+    const char **names;
+    int n, n_running = 0;
+    struct error *e = run_names(call->results, call->arena, &names, &n);
+    for (int i = 0; i < n && !e; i++) {
+        const char *path = lock_of(call, names[i]);
+        if (!path)
+            return error_memory();
+        if (lock_held(path, NULL)) {
+            *name = names[i];
+            n_running++;
+        }
+    }
+    if (!e && n_running != 1)
+        e = error_new(ERROR_USAGE, NOWHERE, n_running ? "say which: retort stop RECIPE" : NULL, n_running ? "%d runs are going on" : "no run is going on",
+                      n_running);
+    return e;
+}
+
+struct error *command_stop(struct call *call)
+{
+    struct lock_holder holder = {0};
+    char host[256] = "";
+    const char *name = call->n_args ? call->args[0] : NULL;
+    struct error *e = NULL;
+    if (!name) {
+        e = find_running(call, &name);
+    } else if (strstr(name, ".y")) {
+        struct recipe recipe;
+        e = recipe_read(&recipe, name, call->settings, call->n_settings, call->arena);
+        name = e ? NULL : recipe.name;
+    }
+    if (e)
+        return e;
+    const char *path = lock_of(call, name);
+    if (!path)
+        return error_memory();
+    if (!lock_held(path, &holder))
+        return error_new(ERROR_USAGE, NOWHERE, "`retort status` shows what is", "no run of '%s' is going on", name);
+    gethostname(host, sizeof host - 1);
+    if (!strcmp(host, holder.host) && holder.pid > 0) {
+        if (kill(holder.pid, SIGTERM))
+            return error_system(ERROR_MACHINE, errno, "cannot signal process %d", holder.pid);
+    } else {
+        const char *file = arena_printf(call->arena, "%s/runs/%s/stop", call->results, name);
+        if (!file)
+            return error_memory();
+        if ((e = atomic_write(file, "stop\n", 5)))
+            return e;
+    }
+    if (call->json) {
+        struct json j;
+        answer_open(&j, call, NULL);
+        json_key(&j, "name"), json_str(&j, name);
+        return answer_print(&j);
+    }
+    printf("asked '%s' (process %d on %s) to save and stop\n", name, holder.pid, holder.host);
+    return NULL;
+}

@@ -1,0 +1,67 @@
+// why.c - `retort why RECIPE [STAGE]`: the reasons in full.
+#include <stdio.h>
+#include <string.h>
+
+#include "runner/commands/load.h"
+#include "runner/view/reasons.h"
+
+static struct error *tell(const struct plan_stage *s, const struct plan *plan, struct arena *arena)
+{
+    printf("%s: %s", s->node->name, plan_state_name(s->state));
+    if (s->state == PLAN_CACHED && !s->n_reasons)
+        printf(plan->last.number ? ", as it was in run %04d" : ", made under another name", plan->last.number);
+    else if (s->state == PLAN_CACHED)
+        printf(", made before; but not what run %04d had:", plan->last.number);
+    putchar('\n');
+    for (int i = 0; i < s->n_reasons; i++) {
+        const char *text = reason_long(&s->reasons[i], arena);
+        if (!text)
+            return error_memory();
+        printf("    %s\n", text);
+    }
+    return NULL;
+}
+
+struct error *command_why(struct call *call)
+{
+    struct loaded l;
+    struct json j;
+    if (call->n_args == 2 && !strstr(call->args[0], ".y"))
+        return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort why RECIPE` explains a recipe against its last run",
+                         "comparing two runs is not built in this version");
+    struct error *e = load_plan(&l, call, call->args[0]);
+    struct plan_stage *only = NULL;
+    if (!e && call->n_args == 2)
+        e = load_stage(&l, call->args[1], &only);
+    if (e)
+        return e;
+    if (call->json) {
+        answer_open(&j, call, NULL);
+        json_key(&j, "last_run"), json_i64(&j, l.plan.last.number);
+        json_key(&j, "stages");
+        json_open(&j, '[');
+    }
+    for (int i = 0; i < l.plan.n_stages && !e; i++) {
+        const struct plan_stage *s = &l.plan.stages[i];
+        if (only && only != s)
+            continue;
+        if (!call->json) {
+            e = tell(s, &l.plan, call->arena);
+            continue;
+        }
+        const char *reasons = reasons_json(s->reasons, s->n_reasons, call->arena);
+        if (!reasons)
+            return error_memory();
+        json_open(&j, '{');
+        json_key(&j, "name"), json_str(&j, s->node->name);
+        json_key(&j, "kind"), json_str(&j, kind_name(s->node->kind));
+        json_key(&j, "key"), json_str(&j, s->node->key);
+        json_key(&j, "state"), json_str(&j, plan_state_name(s->state));
+        json_key(&j, "reasons"), json_raw(&j, reasons);
+        json_close(&j, '}');
+    }
+    if (!call->json)
+        return e;
+    json_close(&j, ']');
+    return answer_print(&j);
+}

@@ -1,0 +1,339 @@
+// graph.c - nodes are made depth first, each after its inputs, so the list is in an order that can be run.
+//
+// A visit of a written stage first visits what its fields name. A stage that is being visited while its own visit goes on closes a
+// circle. Token nodes are made when the first reader asks for them; a reader marks the parts that it wants.
+#include "runner/graph/graph.h"
+
+#include <string.h>
+
+enum { HELD_OUT_LEAST = 200, HELD_OUT_SHARE = 50 };
+
+enum mark { MARK_NONE, MARK_OPEN, MARK_DONE };
+
+struct builder {
+    struct graph *graph;
+    enum mark *marks; // one a written stage
+    int capacity;
+};
+
+static struct error *visit(struct builder *b, const struct recipe_stage *stage);
+
+static struct error *add_node(struct builder *b, struct graph_node **node)
+{
+    struct graph *g = b->graph;
+    if (g->n_nodes == b->capacity) {
+        int more = b->capacity ? 2 * b->capacity : 16;
+        struct graph_node **nodes = arena_grow(g->arena, g->nodes, (size_t)g->n_nodes, (size_t)more, sizeof *nodes);
+        if (!nodes)
+            return error_memory();
+        g->nodes = nodes;
+        b->capacity = more;
+    }
+    *node = arena_alloc(g->arena, sizeof **node);
+    if (!*node)
+        return error_memory();
+    g->nodes[g->n_nodes++] = *node;
+    return NULL;
+}
+
+static struct error *add_input(struct graph *g, struct graph_node *node, const char *role, struct graph_node *input)
+{
+    struct graph_input *inputs = arena_grow(g->arena, node->inputs, (size_t)node->n_inputs, (size_t)node->n_inputs + 1, sizeof *inputs);
+    if (!inputs)
+        return error_memory();
+    inputs[node->n_inputs++] = (struct graph_input){role, input};
+    node->inputs = inputs;
+    return NULL;
+}
+
+static struct error *find_source(const struct graph *g, const struct recipe_stage *stage, const char *name,
+                                 const struct source **source)
+{
+    *source = name ? recipe_source(g->recipe, name) : NULL;
+    if (*source)
+        return NULL;
+    return error_new(ERROR_RECIPE, stage->at, "name one of the sources", "stage '%s' reads a source '%s' that is not there",
+                     stage->name, name ? name : "");
+}
+
+// The one node that a name of a stage leads to, made first if need be.
+static struct error *find_stage(struct builder *b, const struct recipe_stage *from, const char *name, struct graph_node **node)
+{
+    const struct recipe_stage *stage = name ? recipe_stage(b->graph->recipe, name) : NULL;
+    if (!stage)
+        return error_new(ERROR_RECIPE, from->at, "name one of the stages", "stage '%s' needs a stage '%s' that is not there",
+                         from->name, name ? name : "");
+    struct error *e = visit(b, stage);
+    if (e)
+        return e;
+    *node = graph_find(b->graph, name);
+    if (!*node)
+        return error_new(ERROR_RECIPE, from->at, "name a stage that makes one result", "stage '%s' needs '%s', which is several stages",
+                         from->name, name);
+    return NULL;
+}
+
+static int64_t held_out_documents(int64_t documents)
+{
+    return documents / HELD_OUT_SHARE > HELD_OUT_LEAST ? documents / HELD_OUT_SHARE : HELD_OUT_LEAST;
+}
+
+static struct error *world_parts(struct graph *g, struct graph_node *node, const struct source *source)
+{
+    struct document_part part = {.form = DOCUMENT_WORLD,
+                                 .path = source->files[0],
+                                 .world = source->world,
+                                 .seed = (uint64_t)g->recipe->seed,
+                                 .n = source->documents};
+    node->parts = arena_array(g->arena, 2, sizeof *node->parts);
+    if (!node->parts)
+        return error_memory();
+    node->parts[node->n_parts++] = (struct graph_part){.part = part};
+    if (source->validate == VALIDATE_HELD_OUT) {
+        part.n = held_out_documents(source->documents);
+        part.held_out = true;
+        node->parts[node->n_parts++] = (struct graph_part){.part = part, .validation = true};
+    }
+    return NULL;
+}
+
+// Training parts in order, then the validation part.
+static struct error *source_parts(struct graph *g, struct graph_node *node, const struct source *source)
+{
+    node->source = source;
+    if (source->form == DOCUMENT_WORLD)
+        return world_parts(g, node, source);
+    const char *validation = source->validate == VALIDATE_FILE   ? source->validate_file
+                             : source->validate == VALIDATE_LAST ? source->files[source->n_files - 1]
+                                                                 : NULL;
+    node->parts = arena_array(g->arena, (size_t)source->n_files + 1, sizeof *node->parts);
+    if (!node->parts)
+        return error_memory();
+    struct document_part part = {.form = source->form, .column = source->column};
+    for (int i = 0; i < source->n_files; i++) {
+        part.path = source->files[i];
+        if (!validation || strcmp(part.path, validation))
+            node->parts[node->n_parts++] = (struct graph_part){.part = part};
+    }
+    if (!node->n_parts)
+        return error_new(ERROR_RECIPE, source->validate_at, "give more files, or validate: none",
+                         "source '%s' has no file left for training", source->name);
+    part.path = validation;
+    if (validation)
+        node->parts[node->n_parts++] = (struct graph_part){.part = part, .validation = true};
+    return NULL;
+}
+
+// The token node of a source under a tokenizer, made where it is not there yet.
+static struct error *find_tokens(struct builder *b, const struct source *source, struct graph_node *tokenizer, struct graph_node **node)
+{
+    struct graph *g = b->graph;
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i]->kind == KIND_TOKENS && g->nodes[i]->source == source && graph_input(g->nodes[i], "tokenizer") == tokenizer) {
+            *node = g->nodes[i];
+            return NULL;
+        }
+    struct error *e = add_node(b, node);
+    if (e)
+        return e;
+    struct tokens_options *options = arena_alloc(g->arena, sizeof *options);
+    if (!options)
+        return error_memory();
+    *options = (struct tokens_options){.tokenizer = tokenizer->name, .source = source->name};
+    (*node)->kind = KIND_TOKENS;
+    (*node)->options = options;
+    e = source_parts(g, *node, source);
+    return e ? e : add_input(g, *node, "tokenizer", tokenizer);
+}
+
+// Links a reader to the training or the validation part of a token node; found = false where the source has no such part.
+static struct error *want(struct graph *g, struct graph_node *reader, struct graph_node *tokens, bool validation, bool *found)
+{
+    *found = false;
+    for (int i = 0; i < tokens->n_parts; i++)
+        if (tokens->parts[i].validation == validation)
+            *found = tokens->parts[i].wanted = true;
+    return *found ? add_input(g, reader, validation ? "validation" : "tokens", tokens) : NULL;
+}
+
+static struct error *link_pretrain(struct builder *b, struct graph_node *node)
+{
+    const struct pretrain_options *o = node->options;
+    const struct source *source;
+    struct graph_node *tokenizer, *tokens;
+    bool found;
+    struct error *e = find_source(b->graph, node->stage, o->source, &source);
+    if (e || (e = find_stage(b, node->stage, o->tokenizer, &tokenizer)) || (e = find_tokens(b, source, tokenizer, &tokens)) ||
+        (e = add_input(b->graph, node, "tokenizer", tokenizer)) || (e = want(b->graph, node, tokens, false, &found)))
+        return e;
+    return want(b->graph, node, tokens, true, &found);
+}
+
+static struct error *link_eval(struct builder *b, struct graph_node *node)
+{
+    const struct eval_options *o = node->options;
+    struct graph_node *model, *tokenizer, *tokens;
+    struct error *e = find_stage(b, node->stage, o->model.n == 1 ? o->model.names[0] : NULL, &model);
+    if (e || (e = add_input(b->graph, node, "model", model)))
+        return e;
+    // What the model's pretraining read is the default text, and its tokenizer the only one that fits.
+    const struct graph_node *base = model;
+    while (base && base->kind != KIND_PRETRAIN)
+        base = graph_input(base, "model");
+    if (!base)
+        return NULL; // an import brings its own tokenizer, and is not built
+    tokenizer = graph_input(base, "tokenizer");
+    if ((e = add_input(b->graph, node, "tokenizer", tokenizer)))
+        return e;
+    bool bpb = false, found = false;
+    for (int i = 0; i < o->suites.n; i++)
+        bpb = bpb || !strcmp(o->suites.names[i], "bpb");
+    if (!bpb)
+        return NULL;
+    const struct pretrain_options *trained = base->options;
+    const struct source *source;
+    if ((e = find_source(b->graph, node->stage, o->source ? o->source : trained->source, &source)) ||
+        (e = find_tokens(b, source, tokenizer, &tokens)) || (e = want(b->graph, node, tokens, true, &found)))
+        return e;
+    if (!found)
+        return error_new(ERROR_RECIPE, node->stage->at, "give the source `validate:`, or name another in `source:`",
+                         "stage '%s' measures bpb, but source '%s' has no validation text", node->name, source->name);
+    return NULL;
+}
+
+static struct error *link_node(struct builder *b, struct graph_node *node)
+{
+    struct graph_node *model;
+    const struct source *source;
+    struct error *e = NULL;
+    switch (node->kind) {
+    case KIND_TOKENIZER:
+        e = find_source(b->graph, node->stage, ((const struct tokenizer_options *)node->options)->source, &source);
+        if (!e)
+            e = source_parts(b->graph, node, source);
+        if (!e && node->parts[node->n_parts - 1].validation)
+            node->n_parts--;
+        return e;
+    case KIND_PRETRAIN:
+        return link_pretrain(b, node);
+    case KIND_EVAL:
+        return link_eval(b, node);
+    case KIND_FINETUNE:
+        e = find_stage(b, node->stage, ((const struct finetune_options *)node->options)->model, &model);
+        return e ? e : add_input(b->graph, node, "model", model);
+    case KIND_GRPO:
+        e = find_stage(b, node->stage, ((const struct grpo_options *)node->options)->model, &model);
+        return e ? e : add_input(b->graph, node, "model", model);
+    case KIND_TOKENS:
+    case KIND_IMPORT:
+    case KIND_COUNT:
+        break;
+    }
+    return NULL;
+}
+
+// Inputs are visited before the node is listed: its links are made in a node of its own, which then takes its place at the end.
+static struct error *make_node(struct builder *b, const struct recipe_stage *stage, const char *name, void *options)
+{
+    struct graph *g = b->graph;
+    struct graph_node *made = arena_alloc(g->arena, sizeof *made), *listed;
+    if (!made || !name)
+        return error_memory();
+    *made = (struct graph_node){.name = name, .kind = stage->kind, .stage = stage, .options = options};
+    struct error *e = link_node(b, made);
+    if (e || (e = add_node(b, &listed)))
+        return e;
+    *listed = *made;
+    return NULL;
+}
+
+// A stage with a list of models becomes a stage a model.
+static struct error *split_eval(struct builder *b, const struct recipe_stage *stage)
+{
+    struct arena *arena = b->graph->arena;
+    const struct eval_options *o = stage->options;
+    for (int i = 0; i < o->model.n; i++) {
+        struct eval_options *one = arena_alloc(arena, sizeof *one);
+        if (!one)
+            return error_memory();
+        *one = *o;
+        one->model = (struct field_list){.n = 1, .names = o->model.names + i};
+        struct error *e = make_node(b, stage, arena_printf(arena, "%s@%s", stage->name, o->model.names[i]), one);
+        if (e)
+            return e;
+    }
+    return NULL;
+}
+
+static struct error *visit(struct builder *b, const struct recipe_stage *stage)
+{
+    enum mark *mark = &b->marks[stage - b->graph->recipe->stages];
+    if (*mark == MARK_DONE)
+        return NULL;
+    if (*mark == MARK_OPEN)
+        return error_new(ERROR_RECIPE, stage->at, "cut the circle: a stage can only need stages that do not need it",
+                         "stage '%s' needs itself, through the stages that it names", stage->name);
+    *mark = MARK_OPEN;
+    const struct eval_options *eval = stage->kind == KIND_EVAL ? stage->options : NULL;
+    struct error *e = eval && eval->model.n > 1 ? split_eval(b, stage) : make_node(b, stage, stage->name, stage->options);
+    *mark = MARK_DONE;
+    return e;
+}
+
+// A source that two tokenizers read gives two token nodes, told apart by the tokenizer.
+static struct error *name_tokens(struct graph *g)
+{
+    for (int i = 0; i < g->n_nodes; i++) {
+        struct graph_node *node = g->nodes[i];
+        int same = 0;
+        for (int k = 0; k < g->n_nodes && node->kind == KIND_TOKENS; k++)
+            same += g->nodes[k]->kind == KIND_TOKENS && g->nodes[k]->source == node->source;
+        if (same == 1)
+            node->name = arena_printf(g->arena, "%s.tokens", node->source->name);
+        else if (same)
+            node->name = arena_printf(g->arena, "%s.tokens@%s", node->source->name, graph_input(node, "tokenizer")->name);
+        if (!node->name)
+            return error_memory();
+    }
+    return NULL;
+}
+
+struct error *graph_build(struct graph *graph, const struct recipe *recipe, struct arena *arena)
+{
+    *graph = (struct graph){.arena = arena, .recipe = recipe};
+    struct builder b = {.graph = graph, .marks = arena_array(arena, (size_t)recipe->n_stages + 1, sizeof *b.marks)};
+    if (!b.marks)
+        return error_memory();
+    for (int i = 0; i < recipe->n_stages; i++) {
+        struct error *e = visit(&b, &recipe->stages[i]);
+        if (e)
+            return e;
+    }
+    return name_tokens(graph);
+}
+
+struct graph_node *graph_find(const struct graph *graph, const char *name)
+{
+    for (int i = 0; i < graph->n_nodes; i++)
+        if (graph->nodes[i]->name && !strcmp(graph->nodes[i]->name, name))
+            return graph->nodes[i];
+    return NULL;
+}
+
+struct graph_node *graph_input(const struct graph_node *node, const char *role)
+{
+    for (int i = 0; i < node->n_inputs; i++)
+        if (!strcmp(node->inputs[i].role, role))
+            return node->inputs[i].node;
+    return NULL;
+}
+
+bool graph_needs(const struct graph_node *node, const struct graph_node *other)
+{
+    if (node == other)
+        return true;
+    for (int i = 0; i < node->n_inputs; i++)
+        if (graph_needs(node->inputs[i].node, other))
+            return true;
+    return false;
+}

@@ -1,0 +1,74 @@
+// graph.h - a recipe as nodes and edges: what is made from what.
+//
+//     struct graph g;
+//     e = graph_build(&g, &recipe, &arena);        // nodes stand in an order in which each comes after its inputs
+//     e = keys_make(&g, "results");                // keys.h: payloads and keys
+//     e = plan_build(&plan, &g, "results", ...);   // plan.h: what would run, and why
+//
+// Nodes      a written stage is a node; one with a list of models is a node a model (chat_eval@mid); and between a tokenizer and
+//            whatever reads text stands the token stage that nobody writes, SOURCE.tokens (SOURCE.tokens@TOKENIZER where two
+//            tokenizers read one source)
+// Parts      text that a node reads by itself: a file, or a range of a world's documents. A tokenizer reads its source's training
+//            parts; a token stage makes one token file a part, keyed on its own, so that more files reuse what is there
+// Validation the part that is held back from training: `last` the last file, `file` one more file, `held_out` the world's held-out
+//            documents (a fiftieth of the documents, at least 200), `none` nothing
+// Inputs     by role: "tokenizer"; "tokens", the training parts of a token node; "validation", its validation part; "model"
+// Ownership  everything lives in the arena
+// Errors     ERROR_RECIPE with the place of the stage: an unknown name, a circle, a bpb without validation text
+#ifndef RUNNER_GRAPH_GRAPH_H
+#define RUNNER_GRAPH_GRAPH_H
+
+#include "runner/recipe/recipe.h"
+
+struct graph_node;
+
+struct graph_input {
+    const char *role;
+    struct graph_node *node;
+};
+
+struct graph_part {
+    struct document_part part;
+    bool validation;
+    bool wanted; // of a token stage: some node reads its tokens
+
+    // by keys_make
+    const char *identity;      // canonical JSON; NULL: the file is not there
+    const char *payload, *key; // of a token stage; NULL: unknown
+};
+
+struct graph_node {
+    const char *name;
+    enum stage_kind_id kind;
+    const struct recipe_stage *stage; // NULL for a token stage
+    void *options;                    // the kind's struct of options.h; of a split stage with its one model
+    const struct source *source;      // the text that the parts are of, or NULL
+    struct graph_part *parts;
+    int n_parts;
+    struct graph_input *inputs;
+    int n_inputs;
+
+    // by keys_make
+    const char *payload, *key; // NULL: unknown, a file is missing here or before
+    const char *missing;       // a file of this node that is not there, or NULL
+};
+
+struct graph {
+    struct arena *arena;
+    const struct recipe *recipe;
+    struct graph_node **nodes;
+    int n_nodes;
+};
+
+struct error *CHECKED graph_build(struct graph *graph, const struct recipe *recipe, struct arena *arena);
+
+// By name; NULL if there is none. The name of a split stage ("chat_eval") finds nothing: its nodes are chat_eval@....
+struct graph_node *graph_find(const struct graph *graph, const char *name);
+
+// The input of that role, or NULL.
+struct graph_node *graph_input(const struct graph_node *node, const char *role);
+
+// Whether node is other, or needs it directly or through others.
+bool graph_needs(const struct graph_node *node, const struct graph_node *other);
+
+#endif

@@ -1,0 +1,233 @@
+// keys.c - payloads are emitted in sorted order by hand: data < fields < inputs < kind < version, and fields after a sort by name.
+//
+// Nodes come after their inputs, so that one pass gives all keys.
+#include "runner/graph/keys.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/hash.h"
+#include "core/base/json.h"
+#include "core/store/atomic.h"
+#include "core/store/identity.h"
+
+static const char *const forms[DOCUMENT_FORM_COUNT] = {
+    [DOCUMENT_PARQUET] = "parquet", [DOCUMENT_JSONL] = "jsonl", [DOCUMENT_TEXT] = "text", [DOCUMENT_WORLD] = "world"};
+
+// Takes the text out of the emitter into the arena.
+static struct error *take_text(struct json *j, struct arena *arena, const char **text)
+{
+    *text = json_text(j) ? arena_strdup(arena, j->text) : NULL;
+    json_release(j);
+    return *text ? NULL : error_memory();
+}
+
+static struct error *part_identity(struct graph_part *part, struct identities *ids, struct arena *arena)
+{
+    char sha256[SHA256_HEX];
+    const struct document_part *p = &part->part;
+    if (!file_exists(p->path))
+        return NULL;
+    struct error *e = identities_get(ids, p->path, sha256);
+    if (e)
+        return error_while(e, NOWHERE, "reading '%s' for its hash", p->path);
+    struct json j = {0};
+    json_open(&j, '{');
+    if (p->form == DOCUMENT_WORLD) {
+        json_key(&j, "first"), json_i64(&j, p->first);
+        json_key(&j, "form"), json_str(&j, forms[p->form]);
+        json_key(&j, "generator"), json_i64(&j, WORLD_VERSION);
+        json_key(&j, "held_out"), json_bool(&j, p->held_out);
+        json_key(&j, "n"), json_i64(&j, p->n);
+        json_key(&j, "seed"), json_i64(&j, (int64_t)p->seed);
+    } else {
+        if (p->column)
+            json_key(&j, "column"), json_str(&j, p->column);
+        json_key(&j, "form"), json_str(&j, forms[p->form]);
+    }
+    json_key(&j, "sha256"), json_str(&j, sha256);
+    json_close(&j, '}');
+    return take_text(&j, arena, &part->identity);
+}
+
+// Names of stages and sources are not content: their keys and data stand in the payload instead.
+static bool in_payload(const struct field *field, enum stage_kind_id kind, const void *options)
+{
+    return field->kinds & 1u << kind && field->class == FIELD_RESULT && field->type != FIELD_STAGE &&
+           field->type != FIELD_SOURCE && field->type != FIELD_STAGES && field->type != FIELD_MIXTURE &&
+           field_is_set(options, field);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const struct field *const *)a)->name, (*(const struct field *const *)b)->name);
+}
+
+static struct error *write_field(struct json *j, const void *options, const struct field *field, struct identities *ids)
+{
+    const char *at = (const char *)options + field->offset;
+    const struct field_list *list = (const struct field_list *)at;
+    const char *text = *(const char *const *)at;
+    char sha256[SHA256_HEX];
+    struct error *e = NULL;
+    json_key(j, field->name);
+    switch (field->type) {
+    case FIELD_INT:
+        json_i64(j, *(const int64_t *)at);
+        break;
+    case FIELD_REAL:
+    case FIELD_DURATION:
+        json_f64(j, *(const double *)at);
+        break;
+    case FIELD_BOOL:
+        json_bool(j, *(const bool *)at);
+        break;
+    case FIELD_INTS:
+        json_open(j, '[');
+        for (int i = 0; i < list->n; i++)
+            json_i64(j, list->ints[i]);
+        json_close(j, ']');
+        break;
+    case FIELD_NAMES:
+        json_open(j, '[');
+        for (int i = 0; i < list->n; i++)
+            json_str(j, list->names[i]);
+        json_close(j, ']');
+        break;
+    case FIELD_FILE: // its content, not its name; one that is not there is reported by whoever reads it
+        if (file_exists(text) && !(e = identities_get(ids, text, sha256)))
+            json_str(j, sha256);
+        else
+            json_nil(j);
+        break;
+    default:
+        json_str(j, text);
+    }
+    return e;
+}
+
+static struct error *write_fields(struct json *j, const struct graph_node *node, struct identities *ids, struct arena *arena)
+{
+    const struct field **sorted = arena_array(arena, (size_t)n_fields + 1, sizeof *sorted);
+    int n = 0;
+    if (!sorted)
+        return error_memory();
+    for (int i = 0; i < n_fields; i++)
+        if (in_payload(&fields[i], node->kind, node->options))
+            sorted[n++] = &fields[i];
+    qsort(sorted, (size_t)n, sizeof *sorted, by_name);
+    struct error *e = NULL;
+    json_key(j, "fields");
+    json_open(j, '{');
+    for (int i = 0; i < n && !e; i++)
+        e = write_field(j, node->options, sorted[i], ids);
+    json_close(j, '}');
+    return e;
+}
+
+// The roles in sorted order: model < tokenizer < tokens < validation.
+static void write_inputs(struct json *j, const struct graph_node *node)
+{
+    static const char *const roles[] = {"model", "tokenizer", "tokens", "validation"};
+    json_key(j, "inputs");
+    json_open(j, '{');
+    for (size_t r = 0; r < countof(roles); r++) {
+        const struct graph_node *input = graph_input(node, roles[r]);
+        if (!input)
+            continue;
+        json_key(j, roles[r]);
+        if (input->kind != KIND_TOKENS) {
+            json_str(j, input->key);
+            continue;
+        }
+        json_open(j, '[');
+        for (int i = 0; i < input->n_parts; i++)
+            if (input->parts[i].validation == !strcmp(roles[r], "validation"))
+                json_str(j, input->parts[i].key);
+        json_close(j, ']');
+    }
+    json_close(j, '}');
+}
+
+// Identities of the wanted parts, or of one part alone.
+static void write_data(struct json *j, const struct graph_node *node, const struct graph_part *only)
+{
+    json_key(j, "data");
+    json_open(j, '[');
+    for (int i = 0; i < node->n_parts; i++)
+        if (only ? only == &node->parts[i] : node->kind != KIND_TOKENS || node->parts[i].wanted)
+            json_raw(j, node->parts[i].identity);
+    json_close(j, ']');
+}
+
+static struct error *make_key(const struct graph_node *node, const struct graph_part *only, struct identities *ids,
+                              struct arena *arena, const char **payload, const char **key)
+{
+    struct json j = {0};
+    char hex[SHA256_HEX];
+    json_open(&j, '{');
+    write_data(&j, node, only);
+    struct error *e = write_fields(&j, node, ids, arena);
+    write_inputs(&j, node);
+    json_key(&j, "kind"), json_str(&j, kind_name(node->kind));
+    json_key(&j, "version"), json_i64(&j, kind_version(node->kind));
+    json_close(&j, '}');
+    if (e) {
+        json_release(&j);
+        return e;
+    }
+    if ((e = take_text(&j, arena, payload)) || (e = sha256_bytes(*payload, strlen(*payload), hex)))
+        return e;
+    *key = arena_strdup(arena, hex);
+    return *key ? NULL : error_memory();
+}
+
+// Whether everything is known that the key is made from; parts that nobody wants do not count.
+static bool is_known(struct graph_node *node)
+{
+    bool known = true;
+    for (int i = 0; i < node->n_parts; i++) {
+        const struct graph_part *part = &node->parts[i];
+        if (part->identity || (node->kind == KIND_TOKENS && !part->wanted))
+            continue;
+        known = false;
+        if (!node->missing)
+            node->missing = part->part.path;
+    }
+    for (int i = 0; i < node->n_inputs; i++)
+        known = known && node->inputs[i].node->key;
+    return known;
+}
+
+static struct error *node_keys(struct graph_node *node, struct identities *ids, struct arena *arena)
+{
+    struct error *e = NULL;
+    for (int i = 0; i < node->n_parts && !e; i++)
+        e = node->kind != KIND_TOKENS || node->parts[i].wanted ? part_identity(&node->parts[i], ids, arena) : NULL;
+    const struct graph_node *tokenizer = graph_input(node, "tokenizer");
+    for (int i = 0; i < node->n_parts && !e && node->kind == KIND_TOKENS; i++) {
+        struct graph_part *part = &node->parts[i];
+        if (part->wanted && part->identity && tokenizer->key)
+            e = make_key(node, part, ids, arena, &part->payload, &part->key);
+    }
+    if (e || !is_known(node))
+        return e;
+    return make_key(node, NULL, ids, arena, &node->payload, &node->key);
+}
+
+struct error *keys_make(struct graph *graph, const char *results)
+{
+    struct identities *ids;
+    const char *cache = arena_printf(graph->arena, "%s/identity.tsv", results);
+    struct error *e = cache ? identities_open(&ids, cache, graph->arena) : error_memory();
+    for (int i = 0; i < graph->n_nodes && !e; i++)
+        e = node_keys(graph->nodes[i], ids, graph->arena);
+    return e;
+}
+
+char *key_path(struct arena *arena, const char *results, enum stage_kind_id kind, const char *key, const char *ending)
+{
+    return arena_printf(arena, "%s/store/%s-%.16s%s", results, kind_name(kind), key, ending);
+}

@@ -1,0 +1,38 @@
+// lock.h - one at a time: a flock whose file says who holds it.
+//
+//     e = lock_take(&lock, "results/runs/tiny/lock", "retort run recipes/tiny.yaml", &holder);
+//     if (!e && !lock.taken) ...                 // holder says who has it
+//     lock_release(&lock, true);                 // and removes the file
+//
+// Text    "HOST PID START COMMAND\n", START in RFC 3339; the lock is the flock, which dies with its process: the text is for people
+//         and for `retort stop`
+// Files   a lock file may be removed by its holder; a taker that finds it has locked a removed file opens the new one
+#ifndef RUNNER_GRAPH_LOCK_H
+#define RUNNER_GRAPH_LOCK_H
+
+#include "core/base/error.h"
+
+#include <stdbool.h>
+
+struct lock {
+    int fd;
+    bool taken;
+    const char *path; // borrowed
+};
+
+struct lock_holder { // empty where the text could not be read
+    char host[128], start[32], command[256];
+    int pid;
+};
+
+// lock->taken says whether it was to be had; if not, holder (may be NULL) says who has it.
+struct error *CHECKED lock_take(struct lock *lock, const char *path, const char *command, struct lock_holder *holder);
+void lock_release(struct lock *lock, bool remove_file);
+
+// Whether somebody holds it, and who; takes nothing. A file that is not there is not held.
+bool lock_held(const char *path, struct lock_holder *holder);
+
+// ERROR_MACHINE naming the holder.
+struct error *lock_error(const char *what, const struct lock_holder *holder);
+
+#endif

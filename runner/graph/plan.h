@@ -1,0 +1,89 @@
+// plan.h - what would run, and why: the one place that decides, and it explains in the same breath.
+//
+//     struct plan plan;
+//     e = plan_build(&plan, &graph, "results", &arena);      // graph with keys (keys.h)
+//     for (int i = 0; i < plan.n_stages; i++) ... plan.stages[i].state, .reasons ...
+//
+// plan prints it, run carries it out, why and status ask it, and its reasons are stored with the run. So what plan says is what run
+// does.
+//
+// States     PLAN_CACHED   the result of this key is there (of a token stage: every part that is wanted is, or nothing that will run
+//                          needs it: token files that were cleared away are not made again for their own sake)
+//            PLAN_RESUME   it is not, but a checkpoint of this key is: run goes on from it
+//            PLAN_RUN      it is not
+//            PLAN_UNKNOWN  the key cannot be known: a data file is missing, here or in a stage before
+// Reasons    why a stage is not what it was when this recipe was last run (the newest record in results/runs/NAME; its payload is held
+//            against the new one):
+//            field     a field has another value: name, place in the recipe, old and new value, by whom
+//            input     a stage before it makes something else: name of that stage
+//            data      a file has another content, or is missing: name of the file
+//            version   the code of this kind of stage changed what it computes
+//            missing   nothing changed, but the result is not there, or damaged, or not finished: name of the file, new = what is
+//                      wrong, or where the checkpoint stands
+//            fresh     it was never made here under this recipe's name
+//            A cached stage has reasons too when it differs from the last run's; none means: as it was
+// Numbers    parameters, tokens and FLOPs of training as core/model/shape counts them, of this stage whole, whether cached or not;
+//            -1 and NaN are unknown. seconds and usd: what making the result took, of a cached one; of one to run what it took in the
+//            last run if that had the same key; else unknown
+// Ownership  everything lives in the arena
+// Errors     those of reading results; a damaged result is no error, it is a reason
+#ifndef RUNNER_GRAPH_PLAN_H
+#define RUNNER_GRAPH_PLAN_H
+
+#include "runner/graph/graph.h"
+#include "runner/graph/run_record.h"
+
+enum plan_state { PLAN_CACHED, PLAN_RUN, PLAN_RESUME, PLAN_UNKNOWN, PLAN_STATE_COUNT };
+
+enum reason_kind { REASON_FIELD, REASON_INPUT, REASON_DATA, REASON_VERSION, REASON_MISSING, REASON_FRESH, REASON_COUNT };
+
+struct reason {
+    enum reason_kind kind;
+    const char *name;
+    struct place at;       // of a field; else nowhere
+    const char *old, *new; // NULL: not known, or not set
+    const char *by;        // of a field: "recipe", "-s", "default", ...; else NULL
+};
+
+struct plan_stage {
+    const struct graph_node *node;
+    enum plan_state state;
+    struct reason *reasons;
+    int n_reasons;
+    const char *out;           // the result's file; NULL for a token stage and for an unknown key
+    const char **part_out;     // of a token stage: the file of each of the node's parts; NULL for parts that nobody wants
+    bool *part_done;
+    int n_wanted, n_done;      // of a token stage: parts
+    int64_t step, n_steps;     // PLAN_RESUME: where the checkpoint stands; -1: unknown
+
+    int64_t params, tokens, bytes_disk; // -1: unknown
+    double flops, seconds, usd;         // NaN: unknown
+};
+
+struct plan {
+    const struct graph *graph;
+    const char *results;
+    struct run last; // newest run of this recipe's name; number 0: none
+    struct plan_stage *stages; // in the order of the graph
+    int n_stages;
+    int n_cached;              // how many are
+};
+
+struct error *CHECKED plan_build(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena);
+
+// Looks again at one stage: whether its result, its parts, its checkpoint are there by now. Its reasons stay.
+struct error *CHECKED plan_look(struct plan *plan, struct plan_stage *stage, struct arena *arena);
+
+// Removes the result and the checkpoints of a stage, so that it runs although it is cached (run --fresh). Under the lock of the run.
+struct error *CHECKED plan_forget(struct plan *plan, struct plan_stage *stage, struct arena *arena);
+
+struct plan_stage *plan_stage(const struct plan *plan, const char *name); // NULL if there is none
+struct plan_stage *plan_of(const struct plan *plan, const struct graph_node *node);
+
+const char *plan_state_name(enum plan_state state);    // "cached", "run", "resume", "unknown"
+const char *reason_kind_name(enum reason_kind kind);   // "field", "input", ...
+
+// The reasons as the JSON list of formats (plan --json, run records); in the arena, NULL when memory runs out.
+const char *reasons_json(const struct reason *reasons, int n_reasons, struct arena *arena);
+
+#endif

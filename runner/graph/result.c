@@ -1,0 +1,61 @@
+// result.c - damage is an answer here, not an error: the plan says it and makes the result anew.
+#include "runner/graph/result.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/store/atomic.h"
+#include "core/store/store.h"
+
+static void take_f64(struct store_file *file, const char *name, double *value)
+{
+    error_free(store_get_f64(file, "/", name, value));
+}
+
+static void take_i64(struct store_file *file, const char *name, int64_t *value)
+{
+    error_free(store_get_i64(file, "/", name, value));
+}
+
+static struct error *look_inside(struct result *r, struct store_file *file, const char *key, bool finished, struct arena *arena)
+{
+    const char *its_key, *state;
+    struct error *e = store_get_text(file, "/", "key", arena, &its_key);
+    if (e || (e = store_get_text(file, "/", "state", arena, &state)))
+        return e;
+    if (key && strcmp(key, its_key))
+        return error_plain(ERROR_DATA, "it has the key %.16s", its_key);
+    if (finished && strcmp(state, "finished"))
+        return error_plain(ERROR_DATA, "its state is '%s'", state);
+    take_f64(file, "seconds", &r->seconds);
+    take_f64(file, "usd", &r->usd);
+    take_i64(file, "step", &r->step);
+    take_i64(file, "n_steps", &r->n_steps);
+    take_i64(file, "n", &r->tokens);
+    return NULL;
+}
+
+struct error *result_look(struct result *result, const char *path, const char *key, bool finished, struct arena *arena)
+{
+    *result = (struct result){.seconds = NAN, .usd = NAN, .step = -1, .n_steps = -1, .tokens = -1};
+    struct stat s;
+    if (stat(path, &s))
+        return NULL;
+    result->bytes = s.st_size;
+    struct store_file *file = NULL;
+    struct error *e = store_open(&file, path);
+    if (!e)
+        e = look_inside(result, file, key, finished, arena);
+    store_close(file);
+    if (e && e->kind != ERROR_DATA)
+        return e;
+    result->state = e ? RESULT_DAMAGED : RESULT_WHOLE;
+    if (e && !(result->problem = arena_strdup(arena, e->what))) {
+        error_free(e);
+        return error_memory();
+    }
+    error_free(e);
+    return NULL;
+}

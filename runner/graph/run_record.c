@@ -1,0 +1,415 @@
+// run_record.c - a record is rewritten whole each time: it is small, and so it is always either the old one or the new one.
+//
+// The number is taken by making an empty NNNN.h5 with O_EXCL, which the first run_save replaces; an empty one that a crash left
+// behind is damaged for readers and passed over. Numbers are not used again.
+#include "runner/graph/run_record.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/store/atomic.h"
+
+enum { NAME_TEXT = 256, WORD_TEXT = 72, SETS_A_STAGE = 8, NUMBERS_MOST = 1000000, TEXT_MOST = 64 << 20 };
+
+struct stage_row {
+    char name[NAME_TEXT], kind[WORD_TEXT], key[WORD_TEXT], state[WORD_TEXT];
+    double seconds, usd;
+    int64_t params, tokens;
+    double flops;
+};
+
+static const struct store_member stage_members[] = {
+    {"name", STORE_TEXT, offsetof(struct stage_row, name), NAME_TEXT},
+    {"kind", STORE_TEXT, offsetof(struct stage_row, kind), WORD_TEXT},
+    {"key", STORE_TEXT, offsetof(struct stage_row, key), WORD_TEXT},
+    {"state", STORE_TEXT, offsetof(struct stage_row, state), WORD_TEXT},
+    {"seconds", STORE_F64, offsetof(struct stage_row, seconds), 0},
+    {"usd", STORE_F64, offsetof(struct stage_row, usd), 0},
+    {"params", STORE_I64, offsetof(struct stage_row, params), 0},
+    {"tokens", STORE_I64, offsetof(struct stage_row, tokens), 0},
+    {"flops", STORE_F64, offsetof(struct stage_row, flops), 0},
+};
+
+// What a record is saved from: sets point into the arena and into the tables.
+struct saving {
+    struct arena arena;
+    struct store_set *sets;
+    int n_sets;
+    struct run_tables *tables; // one a stage
+};
+
+static void tables_init(struct run_tables *t)
+{
+    *t = (struct run_tables){
+        .train = {.members = metric_train_members, .n_members = METRIC_TRAIN_MEMBERS, .row_bytes = sizeof(struct metric_train)},
+        .val = {.members = metric_val_members, .n_members = METRIC_VAL_MEMBERS, .row_bytes = sizeof(struct metric_val)},
+        .timing = {.members = timing_train_members, .n_members = TIMING_TRAIN_MEMBERS, .row_bytes = sizeof(struct timing_train)},
+        .samples = {.members = sample_members, .n_members = SAMPLE_MEMBERS, .row_bytes = sizeof(struct sample)},
+        .scores = {.members = metric_val_members, .n_members = METRIC_VAL_MEMBERS, .row_bytes = sizeof(struct metric_val)},
+    };
+}
+
+// The tables of a stage with the names they have under its group.
+static void tables_list(struct run_tables *t, struct table *tables[5], const char *names[5])
+{
+    static const char *const all[5] = {"metrics/train", "metrics/val", "timing/train", "samples", "scores/bpb"};
+    struct table *const list[5] = {&t->train, &t->val, &t->timing, &t->samples, &t->scores};
+    for (int i = 0; i < 5; i++) {
+        tables[i] = list[i];
+        names[i] = all[i];
+    }
+}
+
+static struct error *tables_load(struct run_tables *t, struct store_file *file, const char *prefix)
+{
+    struct table *tables[5];
+    const char *names[5];
+    struct arena arena = {0};
+    struct error *e = NULL;
+    tables_list(t, tables, names);
+    for (int i = 0; i < 5 && !e; i++) {
+        const char *path = arena_printf(&arena, "%s/%s", prefix, names[i]);
+        e = path ? table_load(tables[i], file, path) : error_memory();
+    }
+    arena_release(&arena);
+    return e;
+}
+
+static void add_text(struct saving *s, const char *path, const char *text)
+{
+    if (text)
+        s->sets[s->n_sets++] = (struct store_set){
+            .path = path, .type = STORE_TEXT, .n_dims = 1, .dims = {1}, .data = text, .text_bytes = strlen(text) + 1};
+}
+
+static struct error *add_stage(struct saving *s, const struct run_stage *stage, struct run_tables *tables)
+{
+    struct table *list[5];
+    const char *names[5], *texts[3] = {stage->payload, stage->reasons, stage->error};
+    static const char *const text_names[3] = {"payload", "reasons", "error"};
+    const char *base = arena_printf(&s->arena, "/stage/%s", stage->name);
+    tables_init(tables);
+    for (int i = 0; i < 3; i++) {
+        const char *path = arena_printf(&s->arena, "%s/%s", base, text_names[i]);
+        if (!path)
+            return error_memory();
+        add_text(s, path, texts[i]);
+    }
+    struct store_file *file = NULL;
+    struct error *e = stage->file ? store_open(&file, stage->file) : NULL;
+    if (!e && file)
+        e = tables_load(tables, file, "");
+    store_close(file);
+    tables_list(tables, list, names);
+    for (int i = 0; i < 5 && !e; i++) {
+        const char *path = arena_printf(&s->arena, "%s/%s", base, names[i]);
+        if (!path)
+            return error_memory();
+        if (list[i]->n)
+            s->sets[s->n_sets++] = table_set(list[i], path);
+    }
+    return e;
+}
+
+static struct error *save(struct saving *s, const struct run *run)
+{
+    size_t n = (size_t)run->n_stages;
+    s->sets = arena_array(&s->arena, n * SETS_A_STAGE + 3, sizeof *s->sets);
+    s->tables = arena_array(&s->arena, n + 1, sizeof *s->tables);
+    struct stage_row *rows = arena_array(&s->arena, n + 1, sizeof *rows);
+    if (!s->sets || !s->tables || !rows)
+        return error_memory();
+    add_text(s, "/recipe/text", run->recipe_text);
+    add_text(s, "/recipe/resolved", run->resolved);
+    for (size_t i = 0; i < n; i++) {
+        const struct run_stage *stage = &run->stages[i];
+        rows[i] = (struct stage_row){.seconds = stage->seconds, .usd = stage->usd, .params = stage->params, .tokens = stage->tokens,
+                                     .flops = stage->flops};
+        snprintf(rows[i].name, sizeof rows[i].name, "%s", stage->name);
+        snprintf(rows[i].kind, sizeof rows[i].kind, "%s", stage->kind);
+        snprintf(rows[i].key, sizeof rows[i].key, "%s", stage->key);
+        snprintf(rows[i].state, sizeof rows[i].state, "%s", stage->state);
+        struct error *e = add_stage(s, stage, &s->tables[i]);
+        if (e)
+            return e;
+    }
+    s->sets[s->n_sets++] = (struct store_set){.path = "/stages", .type = STORE_TABLE, .n_dims = 1, .dims = {run->n_stages},
+                                              .data = rows, .members = stage_members, .n_members = countof(stage_members),
+                                              .row_bytes = sizeof *rows};
+    const struct store_attribute attributes[] = {
+        store_text("/", "kind", "run"),
+        store_text("/", "name", run->name),
+        store_i64("/", "number", run->number),
+        store_text("/", "state", run->state),
+        store_text("/", "started", run->started),
+        store_text("/", "ended", run->ended ? run->ended : ""),
+        store_f64("/", "seconds", run->seconds),
+        store_f64("/", "usd", run->usd),
+        store_text("/", "recipe_path", run->recipe_path),
+        store_text("/", "settings", run->settings),
+        store_text("/", "host", run->host),
+        store_i64("/", "pid", run->pid),
+        store_text("/", "machine", run->machine),
+        store_text("/", "build", run->build),
+    };
+    return store_save(run->path, attributes, countof(attributes), s->sets, s->n_sets);
+}
+
+// A text dataset; *text NULL where there is none.
+static struct error *read_text(struct store_file *file, const char *path, struct arena *arena, const char **text)
+{
+    struct store_set set;
+    int64_t offset, bytes;
+    *text = NULL;
+    if (!store_has(file, path))
+        return NULL;
+    struct error *e = store_describe(file, path, &set, &offset, &bytes);
+    if (e)
+        return e;
+    if (set.type != STORE_TEXT || bytes < 1 || bytes > TEXT_MOST || set.text_bytes != (size_t)bytes)
+        return error_plain(ERROR_DATA, "'%s' is not a text", path);
+    char *to = arena_alloc(arena, (size_t)bytes + 1);
+    if (!to)
+        return error_memory();
+    *text = to;
+    return store_read(file, path, STORE_TEXT, 0, 1, to);
+}
+
+static struct error *read_stage(struct run_stage *stage, struct stage_row *row, struct store_file *file, struct arena *arena)
+{
+    row->name[NAME_TEXT - 1] = row->kind[WORD_TEXT - 1] = row->key[WORD_TEXT - 1] = row->state[WORD_TEXT - 1] = '\0';
+    *stage = (struct run_stage){.name = row->name, .kind = row->kind, .key = row->key, .state = row->state,
+                                .seconds = row->seconds, .usd = row->usd, .params = row->params, .tokens = row->tokens,
+                                .flops = row->flops};
+    const char **const texts[3] = {&stage->payload, &stage->reasons, &stage->error};
+    static const char *const names[3] = {"payload", "reasons", "error"};
+    for (int i = 0; i < 3; i++) {
+        const char *path = arena_printf(arena, "/stage/%s/%s", row->name, names[i]);
+        struct error *e = path ? read_text(file, path, arena, texts[i]) : error_memory();
+        if (e)
+            return e;
+    }
+    return NULL;
+}
+
+static struct error *read_attributes(struct run *run, struct store_file *file, struct arena *arena)
+{
+    const struct {
+        const char *name, **to;
+    } texts[] = {{"name", &run->name},       {"state", &run->state},
+                 {"started", &run->started}, {"ended", &run->ended},
+                 {"host", &run->host},       {"recipe_path", &run->recipe_path},
+                 {"build", &run->build},     {"settings", &run->settings},
+                 {"machine", &run->machine}};
+    const char *kind;
+    int64_t number = 0;
+    struct error *e = store_get_text(file, "/", "kind", arena, &kind);
+    if (!e && strcmp(kind, "run"))
+        return error_plain(ERROR_DATA, "it is not the record of a run");
+    for (size_t i = 0; i < countof(texts) && !e; i++)
+        e = store_get_text(file, "/", texts[i].name, arena, texts[i].to);
+    if (e || (e = store_get_i64(file, "/", "number", &number)) || (e = store_get_i64(file, "/", "pid", &run->pid)) ||
+        (e = store_get_f64(file, "/", "seconds", &run->seconds)))
+        return e;
+    run->number = number > 0 && number <= NUMBERS_MOST ? (int)number : 0;
+    return store_get_f64(file, "/", "usd", &run->usd);
+}
+
+static struct error *read_run(struct run *run, struct store_file *file, struct arena *arena)
+{
+    void *rows;
+    int64_t n;
+    struct error *e = read_attributes(run, file, arena);
+    if (e || (e = read_text(file, "/recipe/text", arena, &run->recipe_text)) ||
+        (e = read_text(file, "/recipe/resolved", arena, &run->resolved)) ||
+        (e = store_read_table(file, "/stages", stage_members, countof(stage_members), sizeof(struct stage_row), arena, &rows, &n)))
+        return e;
+    run->stages = arena_array(arena, (size_t)n + 1, sizeof *run->stages);
+    if (!run->stages)
+        return error_memory();
+    for (int64_t i = 0; i < n && !e; i++)
+        e = read_stage(&run->stages[run->n_stages++], (struct stage_row *)rows + i, file, arena);
+    return e;
+}
+
+// NNNN of "NNNN.h5" with at least four digits, else 0.
+static int number_of(const char *file_name)
+{
+    size_t digits = strspn(file_name, "0123456789");
+    if (digits < 4 || digits > 6 || strcmp(file_name + digits, ".h5"))
+        return 0;
+    return (int)strtol(file_name, NULL, 10);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+static int alphabetical(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+char *run_path(struct arena *arena, const char *results, const char *name, int number)
+{
+    return arena_printf(arena, "%s/runs/%s/%04d.h5", results, name, number);
+}
+
+struct error *run_numbers(const char *results, const char *name, struct arena *arena, int **numbers, int *n_numbers)
+{
+    *numbers = NULL;
+    *n_numbers = 0;
+    int capacity = 0;
+    const char *folder = arena_printf(arena, "%s/runs/%s", results, name);
+    if (!folder)
+        return error_memory();
+    DIR *dir = opendir(folder);
+    for (const struct dirent *each; dir && (each = readdir(dir));) {
+        int number = number_of(each->d_name);
+        if (!number)
+            continue;
+        if (*n_numbers == capacity) {
+            capacity = capacity ? 2 * capacity : 64;
+            int *more = arena_grow(arena, *numbers, (size_t)*n_numbers, (size_t)capacity, sizeof *more);
+            if (!more) {
+                closedir(dir);
+                return error_memory();
+            }
+            *numbers = more;
+        }
+        (*numbers)[(*n_numbers)++] = number;
+    }
+    if (dir)
+        closedir(dir);
+    if (*n_numbers)
+        qsort(*numbers, (size_t)*n_numbers, sizeof **numbers, ascending);
+    return NULL;
+}
+
+struct error *run_names(const char *results, struct arena *arena, const char ***names, int *n_names)
+{
+    *names = NULL;
+    *n_names = 0;
+    const char *folder = arena_printf(arena, "%s/runs", results);
+    if (!folder)
+        return error_memory();
+    DIR *dir = opendir(folder);
+    for (const struct dirent *each; dir && (each = readdir(dir));) {
+        if (!isalnum((unsigned char)each->d_name[0]))
+            continue;
+        const char **more = arena_grow(arena, *names, (size_t)*n_names, (size_t)*n_names + 1, sizeof *more);
+        if (!more || !(more[*n_names] = arena_strdup(arena, each->d_name))) {
+            closedir(dir);
+            return error_memory();
+        }
+        *names = more;
+        ++*n_names;
+    }
+    if (dir)
+        closedir(dir);
+    if (*n_names)
+        qsort(*names, (size_t)*n_names, sizeof **names, alphabetical);
+    return NULL;
+}
+
+struct error *run_create(struct run *run, const char *results, struct arena *arena)
+{
+    int *numbers, n;
+    const char *folder = arena_printf(arena, "%s/runs/%s", results, run->name);
+    struct error *e = folder ? folder_make(folder) : error_memory();
+    if (e || (e = run_numbers(results, run->name, arena, &numbers, &n)))
+        return e;
+    for (int number = n ? numbers[n - 1] + 1 : 1; number < NUMBERS_MOST; number++) {
+        const char *path = run_path(arena, results, run->name, number);
+        if (!path)
+            return error_memory();
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0) {
+            close(fd);
+            run->path = path;
+            run->number = number;
+            return NULL;
+        }
+        if (errno != EEXIST)
+            return error_system(ERROR_MACHINE, errno, "cannot create '%s'", path);
+    }
+    return error_new(ERROR_MACHINE, NOWHERE, "move old ones away", "there are too many runs in '%s'", folder);
+}
+
+struct error *run_save(const struct run *run)
+{
+    struct saving s = {0};
+    struct error *e = save(&s, run);
+    for (int i = 0; i < run->n_stages && s.tables; i++)
+        run_tables_release(&s.tables[i]);
+    arena_release(&s.arena);
+    return e ? error_while(e, NOWHERE, "recording run %04d of '%s'", run->number, run->name) : NULL;
+}
+
+struct error *run_read(struct run *run, const char *path, struct arena *arena)
+{
+    struct store_file *file = NULL;
+    *run = (struct run){.path = path};
+    struct error *e = store_open(&file, path);
+    if (!e)
+        e = read_run(run, file, arena);
+    store_close(file);
+    return e ? error_while(e, NOWHERE, "reading the run '%s'", path) : NULL;
+}
+
+struct error *run_newest(struct run *run, const char *results, const char *name, struct arena *arena)
+{
+    int *numbers, n;
+    struct error *e = run_numbers(results, name, arena, &numbers, &n);
+    *run = (struct run){.name = name};
+    for (int i = n - 1; i >= 0 && !e; i--) {
+        const char *path = run_path(arena, results, name, numbers[i]);
+        e = path ? run_read(run, path, arena) : error_memory();
+        if (!e && run->number)
+            return NULL;
+        if (e && e->kind != ERROR_DATA)
+            return e;
+        error_free(e);
+        e = NULL;
+        *run = (struct run){.name = name};
+    }
+    return e;
+}
+
+const struct run_stage *run_stage(const struct run *run, const char *name)
+{
+    for (int i = 0; i < run->n_stages; i++)
+        if (!strcmp(run->stages[i].name, name))
+            return &run->stages[i];
+    return NULL;
+}
+
+struct error *run_tables_load(struct run_tables *tables, const char *path, const char *prefix)
+{
+    struct store_file *file = NULL;
+    tables_init(tables);
+    struct error *e = store_open(&file, path);
+    if (!e)
+        e = tables_load(tables, file, prefix);
+    store_close(file);
+    return e;
+}
+
+void run_tables_release(struct run_tables *tables)
+{
+    table_release(&tables->train);
+    table_release(&tables->val);
+    table_release(&tables->timing);
+    table_release(&tables->samples);
+    table_release(&tables->scores);
+}

@@ -1,0 +1,72 @@
+// run_record.h - one file a run: what was asked, what was made, why, and how it went; small enough to mail.
+//
+// results/runs/NAME/NNNN.h5, made exclusively (numbers never collide), written anew at the end of each stage.
+//
+// Layout  / attributes: kind="run", name, number, state (running, finished, failed, stopped), started, ended (RFC 3339, UTC), seconds,
+//         usd, recipe_path, settings (JSON list of the -s), host, pid, machine, build
+//         /recipe/text, /recipe/resolved       the recipe file, and every value with who set it (text)
+//         /stages                              table: name kind key state seconds usd params tokens flops; a row a node in order; state: cached, finished,
+//                                              failed, stopped, skipped, waiting, running, unknown
+//         /stage/NAME/payload, .../reasons     canonical payload of the key; why it ran (JSON, as plan --json has it)
+//         /stage/NAME/error                    of a failed stage: what it said
+//         /stage/NAME/metrics/train, .../metrics/val, .../timing/train, .../samples, .../scores
+//                                              copies of the result's small tables (core/store/metrics.h)
+// Errors  ERROR_DATA for a record that is damaged; run_newest passes over those
+#ifndef RUNNER_GRAPH_RUN_RECORD_H
+#define RUNNER_GRAPH_RUN_RECORD_H
+
+#include "core/base/error.h"
+#include "core/store/metrics.h"
+
+#include <stdint.h>
+
+struct run_stage {
+    const char *name, *kind, *key; // key "": unknown
+    const char *state;
+    double seconds, usd;           // NaN: unknown
+    int64_t params, tokens;        // -1: unknown
+    double flops;                  // NaN: unknown
+    const char *payload, *reasons, *error; // NULL: none
+    const char *file;              // to copy tables from at run_save, or NULL; not kept
+};
+
+struct run {
+    const char *path; // results/runs/NAME/NNNN.h5
+    const char *name;
+    int number;       // 0: there is no run
+    const char *state, *started, *ended, *recipe_path, *settings, *host, *machine, *build;
+    int64_t pid;
+    double seconds, usd;
+    const char *recipe_text, *resolved;
+    struct run_stage *stages;
+    int n_stages;
+};
+
+// The small tables of one stage, of a record or of a result file.
+struct run_tables {
+    struct table train, val, timing, samples, scores;
+};
+
+// Takes the next free number of results/runs/NAME and its file; fills in path and number of *run, whose name is set.
+struct error *CHECKED run_create(struct run *run, const char *results, struct arena *arena);
+
+// Writes it whole, with the tables of the stages whose `file` is set.
+struct error *CHECKED run_save(const struct run *run);
+
+struct error *CHECKED run_read(struct run *run, const char *path, struct arena *arena);
+
+// The newest readable run of that name; run->number is 0 if there is none.
+struct error *CHECKED run_newest(struct run *run, const char *results, const char *name, struct arena *arena);
+
+const struct run_stage *run_stage(const struct run *run, const char *name);
+
+// Names of recipes with runs; numbers of the runs of one, ascending. In the arena.
+struct error *CHECKED run_names(const char *results, struct arena *arena, const char ***names, int *n_names);
+struct error *CHECKED run_numbers(const char *results, const char *name, struct arena *arena, int **numbers, int *n_numbers);
+char *run_path(struct arena *arena, const char *results, const char *name, int number);
+
+// Loads what is there of the tables under prefix: "/stage/base" in a record, "" in a result file. Release them.
+struct error *CHECKED run_tables_load(struct run_tables *tables, const char *path, const char *prefix);
+void run_tables_release(struct run_tables *tables);
+
+#endif

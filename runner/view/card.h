@@ -1,0 +1,19 @@
+// card.h - the report card of a run: short, as `run` ends with it, and as Markdown for `report`.
+#ifndef RUNNER_VIEW_CARD_H
+#define RUNNER_VIEW_CARD_H
+
+#include "runner/graph/run_record.h"
+
+#include <stdio.h>
+
+// Stages with times and scores, and what the model wrote last; at most 80 columns.
+struct error *CHECKED card_print(const struct run *run, FILE *to, struct arena *arena);
+
+// Title, machine and build; stages with time, parameters, tokens, loss and bits per byte; samples; the recipe.
+struct error *CHECKED card_markdown(const struct run *run, FILE *to, struct arena *arena);
+
+// The last loss and bits per byte of a stage's tables; NaN: none.
+double card_loss(const struct run_tables *tables);
+double card_bpb(const struct run_tables *tables);
+
+#endif

@@ -1,0 +1,128 @@
+// grid.c - first the widths, then row by row: a row takes as many lines as its wrapped cell.
+#include "runner/view/grid.h"
+
+#include <string.h>
+
+enum { GAP = 2, WRAP_LEAST = 16 };
+
+int text_width(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += (*text & 0xC0) != 0x80;
+    return n;
+}
+
+size_t text_prefix(const char *text, int n)
+{
+    size_t at = 0;
+    while (text[at] && n > 0) {
+        at++;
+        while ((text[at] & 0xC0) == 0x80)
+            at++;
+        n--;
+    }
+    return at;
+}
+
+// The bytes of the next line of a wrapped cell; *skip: with the blanks behind it.
+static size_t next_line(const char *text, int width, size_t *skip)
+{
+    size_t end = text_prefix(text, width);
+    if (text[end] && text[end] != ' ') {
+        size_t blank = end;
+        while (blank > 0 && text[blank - 1] != ' ')
+            blank--;
+        if (blank > 0)
+            end = blank;
+    }
+    *skip = end + strspn(text + end, " ");
+    while (end > 0 && text[end - 1] == ' ')
+        end--;
+    return end;
+}
+
+static void put_cell(FILE *to, const char *text, size_t n, int pad, bool right, bool last)
+{
+    if (right)
+        fprintf(to, "%*s", pad, "");
+    fwrite(text, 1, n, to);
+    if (!right && !last)
+        fprintf(to, "%*s", pad, "");
+    if (!last)
+        fprintf(to, "%*s", GAP, "");
+}
+
+static void put_row(const struct grid *g, FILE *to, const char *const *cells, const int *widths)
+{
+    const char *rest = NULL; // of the wrapped cell
+    for (int line = 0; line == 0 || (rest && *rest); line++) {
+        for (int c = 0; c < g->n_columns; c++) {
+            const char *text = cells[c] ? cells[c] : "";
+            size_t n = strlen(text), skip;
+            bool last = c == g->n_columns - 1;
+            if (g->columns[c].wrap) {
+                text = line ? rest : text;
+                n = next_line(text, widths[c], &skip);
+                rest = text + skip;
+            } else if (line) {
+                n = 0;
+            }
+            int shown = 0;
+            for (size_t i = 0; i < n; i++)
+                shown += (text[i] & 0xC0) != 0x80;
+            put_cell(to, text, n, widths[c] - shown > 0 ? widths[c] - shown : 0, g->columns[c].right, last);
+        }
+        fputc('\n', to);
+    }
+}
+
+void grid_init(struct grid *grid, const struct column *columns, int n_columns, struct arena *arena)
+{
+    *grid = (struct grid){.columns = columns, .n_columns = n_columns, .arena = arena};
+}
+
+void grid_add(struct grid *g, const char *const *cells)
+{
+    size_t n = (size_t)g->n_columns;
+    if (g->n_rows == g->capacity) {
+        int more = g->capacity ? 2 * g->capacity : 16;
+        const char **grown = arena_grow(g->arena, g->cells, (size_t)g->n_rows * n, (size_t)more * n, sizeof *grown);
+        if (!grown) {
+            g->failed = true;
+            return;
+        }
+        g->cells = grown;
+        g->capacity = more;
+    }
+    for (size_t c = 0; c < n; c++)
+        g->cells[(size_t)g->n_rows * n + c] = cells[c];
+    g->n_rows++;
+}
+
+void grid_print(const struct grid *g, FILE *to, int width)
+{
+    int widths[16] = {0}, total = 0, wrapped = -1;
+    const char *titles[16] = {0};
+    if (g->n_columns > 16)
+        return;
+    for (int c = 0; c < g->n_columns; c++) {
+        titles[c] = g->columns[c].title;
+        widths[c] = text_width(titles[c]);
+        for (int r = 0; r < g->n_rows; r++) {
+            const char *cell = g->cells[(size_t)r * (size_t)g->n_columns + (size_t)c];
+            int w = cell ? text_width(cell) : 0;
+            widths[c] = w > widths[c] ? w : widths[c];
+        }
+        if (g->columns[c].wrap)
+            wrapped = c;
+        total += widths[c] + (c ? GAP : 0);
+    }
+    if (wrapped >= 0 && total > width) {
+        int room = widths[wrapped] - (total - width);
+        widths[wrapped] = room > WRAP_LEAST ? room : WRAP_LEAST;
+    }
+    put_row(g, to, titles, widths);
+    for (int r = 0; r < g->n_rows; r++)
+        put_row(g, to, g->cells + (size_t)r * (size_t)g->n_columns, widths);
+}

@@ -1,0 +1,42 @@
+// grid.h - tables for terminals: columns side by side, one of them wrapped so that a line fits.
+//
+//     struct grid grid;
+//     grid_init(&grid, columns, countof(columns), &arena);
+//     grid_add(&grid, (const char *[]){"base", "run", "vocab 512 -> 400"});
+//     grid_print(&grid, stdout, 80);
+//
+// Width      in characters, which for the few texts that are not ASCII means code points
+// Wrapped    at blanks, words longer than the column anywhere; other columns are as wide as their widest cell
+// Ownership  cells are borrowed until grid_print; the rest is in the arena
+#ifndef RUNNER_VIEW_GRID_H
+#define RUNNER_VIEW_GRID_H
+
+#include "core/base/arena.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct column {
+    const char *title;
+    bool right; // numbers
+    bool wrap;  // at most one column
+};
+
+struct grid {
+    const struct column *columns;
+    int n_columns;
+    const char **cells; // n_rows * n_columns
+    int n_rows, capacity;
+    struct arena *arena;
+    bool failed; // memory ran out: what was added is incomplete
+};
+
+void grid_init(struct grid *grid, const struct column *columns, int n_columns, struct arena *arena);
+void grid_add(struct grid *grid, const char *const *cells); // NULL cells are empty
+void grid_print(const struct grid *grid, FILE *to, int width);
+
+// Code points of a text, and the bytes of its first n code points.
+int text_width(const char *text);
+size_t text_prefix(const char *text, int n);
+
+#endif

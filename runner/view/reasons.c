@@ -1,0 +1,94 @@
+// reasons.c - wording in one place.
+#include "runner/view/reasons.h"
+
+#include <string.h>
+
+static const char *or_unset(const char *value)
+{
+    return value ? value : "unset";
+}
+
+// The file's own name: the folder is the same for all.
+static const char *base_name(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    return slash ? slash + 1 : path ? path : "";
+}
+
+static const char *reason_short(const struct reason *r, struct arena *arena)
+{
+    switch (r->kind) {
+    case REASON_FIELD:
+        return arena_printf(arena, "%s %s -> %s", r->name, or_unset(r->old), or_unset(r->new));
+    case REASON_INPUT:
+        return arena_printf(arena, r->new || r->old ? "%s changed" : "%s is unknown", r->name);
+    case REASON_DATA:
+        return r->new && !strcmp(r->new, "missing") ? arena_printf(arena, "file %s is missing", base_name(r->name))
+                                                    : arena_printf(arena, "%s changed", base_name(r->name));
+    case REASON_VERSION:
+        return arena_printf(arena, "%s version %s -> %s", r->name, or_unset(r->old), or_unset(r->new));
+    case REASON_MISSING:
+        return arena_printf(arena, "%s", r->new ? r->new : "not there");
+    case REASON_FRESH:
+    case REASON_COUNT:
+        break;
+    }
+    return arena_strdup(arena, "never run here");
+}
+
+// Fields that only follow from another one (a depth that sets widths) are told last, as a number.
+static bool is_minor(const struct plan_stage *stage, const struct reason *r)
+{
+    bool by_user = false;
+    for (int i = 0; i < stage->n_reasons; i++)
+        by_user = by_user || (stage->reasons[i].kind == REASON_FIELD && stage->reasons[i].by && strcmp(stage->reasons[i].by, "default"));
+    return by_user && r->kind == REASON_FIELD && (!r->by || !strcmp(r->by, "default"));
+}
+
+const char *reasons_short(const struct plan_stage *stage, struct arena *arena)
+{
+    const char *text = "";
+    int n_minor = 0;
+    for (int i = 0; i < stage->n_reasons && text; i++) {
+        const struct reason *r = &stage->reasons[i];
+        const char *one = reason_short(r, arena);
+        if (is_minor(stage, r))
+            n_minor++;
+        else
+            text = one ? arena_printf(arena, "%s%s%s", text, *text ? ", " : "", one) : NULL;
+    }
+    if (n_minor && text)
+        text = arena_printf(arena, "%s, and %d that follow%s", text, n_minor, n_minor == 1 ? "s" : "");
+    return text;
+}
+
+const char *reason_long(const struct reason *r, struct arena *arena)
+{
+    const char *where = r->at.file && r->at.line > 0 ? arena_printf(arena, "   %s:%d", r->at.file, r->at.line)
+                        : r->at.file               ? arena_printf(arena, "   %s", r->at.file)
+                                                   : "";
+    if (!where)
+        return NULL;
+    switch (r->kind) {
+    case REASON_FIELD:
+        return arena_printf(arena, "%s: %s -> %s%s%s%s%s", r->name, or_unset(r->old), or_unset(r->new), where, r->by ? " (" : "",
+                            r->by ? r->by : "", r->by ? ")" : "");
+    case REASON_INPUT:
+        return r->new && r->old ? arena_printf(arena, "input '%s' changed: %s -> %s", r->name, r->old, r->new)
+               : r->new || r->old
+                   ? arena_printf(arena, "input '%s' changed", r->name)
+                   : arena_printf(arena, "what '%s' makes is not known, for a file is missing", r->name);
+    case REASON_DATA:
+        return r->new && !strcmp(r->new, "missing")
+                   ? arena_printf(arena, "data file '%s' is missing", r->name)
+                   : arena_printf(arena, "data '%s' changed: %s -> %s", r->name, or_unset(r->old), or_unset(r->new));
+    case REASON_VERSION:
+        return arena_printf(arena, "the code of '%s' computes something else: version %s -> %s", r->name, or_unset(r->old), or_unset(r->new));
+    case REASON_MISSING:
+        return arena_printf(arena, "result '%s': %s", r->name, r->new ? r->new : "not there");
+    case REASON_FRESH:
+    case REASON_COUNT:
+        break;
+    }
+    return arena_printf(arena, "never run here under the name '%s'", r->name);
+}
