@@ -1,16 +1,16 @@
 // attention.c - attention in tiles, a query to a lane.
 //
-// Scores are made transposed, S^T [keys, queries], so that the softmax runs down the keys with every lane minding its own query, and
-// S^T is at once the packed right operand of O^T += V^T P^T. One panel holds TILE_COLS queries; a task takes QUERIES of them, PANELS
-// panels, against blocks of KEYS keys:
+// Scores are made transposed, S^T [keys, queries], so that the softmax runs down the keys with every lane minding its own
+// query, and S^T is at once the packed right operand of O^T += V^T P^T. One panel holds TILE_COLS queries; a task takes QUERIES
+// of them, PANELS panels, against blocks of KEYS keys:
 //
-//     scores  [KEYS,  TILE_COLS] = keys_by_row [KEYS, D] * queries [D, TILE_COLS]     left panels: TILE_ROWS keys, k runs over D
-//     output  [D,     TILE_COLS] += values_by_col [D, KEYS] * scores                   left panels: TILE_ROWS of D, k runs over keys
+//     scores [KEYS, TILE_COLS] = keys_by_row [KEYS, D] * queries [D, TILE_COLS]     left panels: TILE_ROWS keys, k over D
+//     output [D, TILE_COLS] += values_by_col [D, KEYS] * scores                     left panels: TILE_ROWS of D, k over keys
 //
 // 1. Blocks of keys begin at multiples of KEYS from the sequence's start; masked scores count exactly 0. So a query's output does
 //    not depend on the queries beside it.
-// 2. Backwards a task is one sequence and one kv head: its query heads and their tiles follow in order, so dk and dv are summed in
-//    an order that threads do not change.
+// 2. Backwards a task is one sequence and one kv head: its query heads and their tiles follow in order, so dk and dv are summed
+//    in an order that threads do not change.
 // Source: Dao et al. 2022 (FlashAttention), algorithms 1 and 4, for the tiles; the layout is ours.
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/logarithm.h"
@@ -119,7 +119,8 @@ struct running {
 };
 
 // Scores of one panel to unnormalised weights; `output` and the running sums are brought to the new maximum.
-static void soften(float *score, float *output, struct running *run, struct shape s, int64_t q0, int64_t k0, int64_t n, bool partly)
+static void soften(float *score, float *output, struct running *run, struct shape s, int64_t q0, int64_t k0, int64_t n,
+                   bool partly)
 {
     const vec scale = splat(s.scale), nothing = splat(-__builtin_inff());
     for (int j = 0; j < TILE_VECS; j++) {
@@ -274,8 +275,8 @@ static void pack_rows_of_queries(float *to, const float *from, int64_t q0, struc
 }
 
 // weights = exp(scale * scores - lse), dscores = scale * weights * (dweights - delta), both in place, for n keys of one panel.
-static void harden(float *weight, float *dscore, const float *lse, const float *delta, struct shape s, int64_t q0, int64_t k0, int64_t n,
-                   bool partly)
+static void harden(float *weight, float *dscore, const float *lse, const float *delta, struct shape s, int64_t q0, int64_t k0,
+                   int64_t n, bool partly)
 {
     const vec scale = splat(s.scale);
     for (int j = 0; j < TILE_VECS; j++) {

@@ -1,4 +1,4 @@
-// cpu.h - what the sources of the cpu table share: names that differ between instruction sets, and the product behind most of them.
+// cpu.h - what the sources of the cpu table share: names that differ between instruction sets, and the matrix product.
 #ifndef KERNELS_CPU_CPU_H
 #define KERNELS_CPU_CPU_H
 
@@ -62,9 +62,9 @@ void cpu_pack_rows(float *to, const float *from, int64_t i_stride, int64_t k_str
 // One panel of the right operand: to[k][TILE_COLS].
 void cpu_pack_cols(float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K);
 
-// --- product.c ------------------------------------------------------------------------------------------------------------------
+// --- product.c -------------------------------------------------------------------------------------------------------------
 
-// c[rows, cols] = or += a * b from one panel each, 1 <= rows <= TILE_ROWS, 1 <= cols <= TILE_COLS; K in one chain of multiply-adds.
+// c[rows, cols] = or += a * b from one panel each, 1 <= rows <= TILE_ROWS, 1 <= cols <= TILE_COLS; one chain of multiply-adds.
 void cpu_tile(int64_t K, const float *a, const float *b, float *c, int64_t c_stride, int rows, int cols, bool add);
 
 // c [M,N] = (add: +=) a [M,K] * b [K,N]; strides of a and b are free, one of each pair is 1.
@@ -85,12 +85,12 @@ struct product {
 size_t cpu_product_bytes(const struct device *dev, const struct product *p);
 void cpu_product(struct device *dev, const struct product *p, void *workspace);
 
-// --- optimizer.c ----------------------------------------------------------------------------------------------------------------
+// --- optimizer.c -----------------------------------------------------------------------------------------------------------
 
 // Sum of n squares in an order fixed by n alone.
 double cpu_square_sum(const float *x, int64_t n);
 
-// --- the operations, as in kernels.h ----------------------------------------------------------------------------------------------
+// --- the operations, as in kernels.h ---------------------------------------------------------------------------------------
 
 void cpu_embed(struct device *dev, struct tensor x, const struct weight *table, struct tensor ids);
 void cpu_embed_back(struct device *dev, struct tensor dtable, struct tensor dx, struct tensor ids);

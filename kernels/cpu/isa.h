@@ -1,7 +1,8 @@
 // isa.h - what one instruction set looks like to the cpu table's sources, which are compiled once for each.
 //
-// CPU_ISA (portable, avx2, avx512) comes from the build and ends every symbol's name; the vector length follows from the compiler's
-// own macros. Arithmetic is written with vector extensions, a*b + c is fused where the processor can, and no libm is called.
+// CPU_ISA (portable, avx2, avx512) comes from the build and ends every symbol's name; the vector length follows from the
+// compiler's own macros. Arithmetic is written with vector extensions, a*b + c is fused where the processor can, and no libm is
+// called.
 //
 // Errors, measured on every seventh float of either sign: vec_exp 1.1 ulp, vec_tanh 2.7 ulp.
 #ifndef KERNELS_CPU_ISA_H
@@ -30,6 +31,13 @@ enum { LANES = 8, TILE_ROWS = 6, TILE_VECS = 2, BLOCK_K = 256 };
 enum { LANES = 4, TILE_ROWS = 6, TILE_VECS = 2, BLOCK_K = 256 };
 #endif
 enum { TILE_COLS = LANES * TILE_VECS };
+
+// Before a loop of constant length over an array of vectors, which must be unrolled whole for the array to live in registers.
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 typedef float vec __attribute__((vector_size(LANES * 4)));
 typedef int32_t ivec __attribute__((vector_size(LANES * 4)));

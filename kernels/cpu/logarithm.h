@@ -1,4 +1,5 @@
-// logarithm.h - the natural logarithm of a positive, normal double; a few a row, so scalar. Error below 1e-14 relative to 1 + |ln x|.
+// logarithm.h - the natural logarithm of a positive, normal double; a few a row, so scalar.
+// Error below 1e-14 (1 + |ln x|).
 #ifndef KERNELS_CPU_LOGARITHM_H
 #define KERNELS_CPU_LOGARITHM_H
 

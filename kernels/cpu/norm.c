@@ -1,5 +1,5 @@
-// norm.c - the norm of rows and of rotated heads. Sums run over LANES partial sums of a row, then over the lanes, then over what is
-// left of the row: an order fixed by its length.
+// norm.c - the norm of rows and of rotated heads. Sums run over LANES partial sums of a row, then over the lanes, then over
+// what is left of the row: an order fixed by its length.
 #include "kernels/cpu/cpu.h"
 
 enum { ROWS_WORTH_THREADS = 16 };

@@ -1,8 +1,8 @@
 // optimizer.c - clipping, AdamW, Muon.
 //
-// Elementwise work is cut into blocks of FLAT_BLOCK elements; sums of squares are taken a block at a time in double and the blocks'
-// sums added in order, so nothing depends on threads. Newton-Schulz works on the shorter side of a matrix, without transposing it:
-// with cols < rows, A = X^T X and X = X (aI + bA + cA^2).
+// Elementwise work is cut into blocks of FLAT_BLOCK elements; sums of squares are taken a block at a time in double and the
+// blocks' sums added in order, so nothing depends on threads. Newton-Schulz works on the shorter side of a matrix, without
+// transposing it: with cols < rows, A = X^T X and X = X (aI + bA + cA^2).
 #include "kernels/cpu/cpu.h"
 
 static const double NS_A = 3.4445, NS_B = -4.7750, NS_C = 2.0315;
@@ -145,7 +145,8 @@ static struct product apply(int64_t rows, int64_t cols, struct orthogonal o)
 static size_t lay_out(const struct device *dev, int64_t rows, int64_t cols, char *base, struct orthogonal *o)
 {
     int64_t side = rows < cols ? rows : cols;
-    size_t x_bytes = (size_t)round_up(rows * cols, 16) * sizeof(float), s_bytes = (size_t)round_up(side * side, 16) * sizeof(float);
+    size_t x_bytes = (size_t)round_up(rows * cols, 16) * sizeof(float);
+    size_t s_bytes = (size_t)round_up(side * side, 16) * sizeof(float);
     size_t sums_bytes = (size_t)round_up(blocks(rows * cols), 8) * sizeof(double), product_bytes = 0;
     struct product parts[3] = {gram(rows, cols, *o), square(side, *o), apply(rows, cols, *o)};
     for (int i = 0; i < 3; i++)

@@ -55,8 +55,8 @@ static void transpose_short(float *to, int64_t to_stride, const float *from, int
 }
 
 // width: the panel's, a constant
-static inline __attribute__((always_inline)) void pack(float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n,
-                                                       int64_t K, const int width)
+static inline __attribute__((always_inline)) void pack(float *to, const float *from, int64_t i_stride, int64_t k_stride,
+                                                       int64_t n, int64_t K, const int width)
 {
     if (n < width)
         memset(to, 0, (size_t)(K * width) * sizeof *to);

@@ -1,14 +1,14 @@
 // product.c - the matrix product: packed panels, tiles in registers.
 //
 //     for n0, BLOCK_N columns of c                      all threads:
-//         for k0, BLOCK_K of K, never across a segment    pack b[k0.., n0..] into panels of TILE_COLS, then, after a barrier,
-//             tasks: BLOCK_M rows x some columns          pack a[m0.., k0..] into panels of TILE_ROWS, a thread's own, and run tiles
+//         for k0, BLOCK_K of K, never across a segment    pack b[k0.., n0..] into panels of TILE_COLS; a barrier
+//             tasks: BLOCK_M rows x some columns          pack a[m0.., k0..] into a thread's own panels of TILE_ROWS; run tiles
 //
-// 1. An element of c is the sum over blocks of K, in order; in a block it is one chain of multiply-adds in a register. Blocks are cut
-//    by K and segment alone. So its bits depend on its row of a and its column of b, and on nothing else.
+// 1. An element of c is the sum over blocks of K, in order; in a block it is one chain of multiply-adds in a register. Blocks
+//    are cut by K and segment alone. So its bits depend on its row of a and its column of b, and on nothing else.
 // 2. Panels at the edge are filled with zeros and go through the same tiles.
-// 3. With few rows, as in decoding, time goes to reading b: there a thread packs a panel of b for itself and uses it at once, with
-//    the same blocks of K and the same tiles, hence the same bits.
+// 3. With few rows, as in decoding, time goes to reading b: there a thread packs a panel of b for itself and uses it at once,
+//    with the same blocks of K and the same tiles, hence the same bits.
 // 4. Of a symmetric product the tiles that touch the lower triangle are computed, and the rest is mirrored.
 // Source: the blocking of Goto & van de Geijn 2008, with BLIS's names for the loops turned into ours.
 #include "kernels/cpu/cpu.h"
@@ -29,28 +29,28 @@ static inline __attribute__((always_inline)) void tile_rows(int64_t K, const flo
                                                             int64_t c_stride, int rows, int cols, bool add, const int R)
 {
     vec sum[TILE_ROWS][TILE_VECS];
-#pragma GCC unroll 16
+    UNROLL
     for (int i = 0; i < R; i++)
-#pragma GCC unroll 4
+        UNROLL
         for (int j = 0; j < TILE_VECS; j++)
             sum[i][j] = (vec){0};
     for (int64_t k = 0; k < K; k++) {
         vec bk[TILE_VECS];
-#pragma GCC unroll 4
+        UNROLL
         for (int j = 0; j < TILE_VECS; j++)
             bk[j] = load(b + j * LANES);
-#pragma GCC unroll 16
+        UNROLL
         for (int i = 0; i < R; i++)
-#pragma GCC unroll 4
+            UNROLL
             for (int j = 0; j < TILE_VECS; j++)
                 sum[i][j] += bk[j] * a[i];
         a += TILE_ROWS;
         b += TILE_COLS;
     }
     if (rows == R && cols == TILE_COLS) {
-#pragma GCC unroll 16
+        UNROLL
         for (int i = 0; i < R; i++)
-#pragma GCC unroll 4
+            UNROLL
             for (int j = 0; j < TILE_VECS; j++) {
                 float *to = c + i * c_stride + j * LANES;
                 store(to, add ? load(to) + sum[i][j] : sum[i][j]);
@@ -58,9 +58,9 @@ static inline __attribute__((always_inline)) void tile_rows(int64_t K, const flo
         return;
     }
     float edge[TILE_ROWS][TILE_COLS];
-#pragma GCC unroll 16
+    UNROLL
     for (int i = 0; i < R; i++)
-#pragma GCC unroll 4
+        UNROLL
         for (int j = 0; j < TILE_VECS; j++)
             store(&edge[i][j * LANES], sum[i][j]);
     for (int i = 0; i < rows; i++)
