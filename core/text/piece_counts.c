@@ -1,0 +1,92 @@
+// piece_counts.c - the table of pieces that the trainer counts in.
+#include "core/text/piece_counts.h"
+
+#include "core/text/piece_key.h"
+
+// a, b: the key; of a longer piece a is its hash and b where its bytes are.
+struct piece_slot {
+    uint64_t a, b;
+    int64_t count; // 0: the slot is free
+    uint32_t n;
+};
+
+enum { FIRST_SLOTS = 1 << 12 };
+
+static uint64_t slot_hash(const struct piece_slot *s)
+{
+    return piece_key_hash((struct piece_key){s->a, s->n > SHORT_PIECE ? 0 : s->b, s->n});
+}
+
+static struct error *grow(struct piece_counts *c)
+{
+    size_t capacity = c->capacity ? 2 * c->capacity : FIRST_SLOTS;
+    struct piece_slot *slots = block_alloc(capacity * sizeof *slots);
+    if (!slots)
+        return error_memory();
+    memset(slots, 0, capacity * sizeof *slots);
+    for (size_t i = 0; i < c->capacity; i++) {
+        if (!c->slots[i].count)
+            continue;
+        size_t to = slot_hash(&c->slots[i]) & (capacity - 1);
+        while (slots[to].count)
+            to = (to + 1) & (capacity - 1);
+        slots[to] = c->slots[i];
+    }
+    block_free(c->slots);
+    c->slots = slots;
+    c->capacity = capacity;
+    return NULL;
+}
+
+static bool is_piece(const struct piece_counts *c, const struct piece_slot *s, struct piece_key k, const uint8_t *p)
+{
+    if (s->a != k.a || s->n != k.n)
+        return false;
+    return k.n <= SHORT_PIECE ? s->b == k.b : memcmp(c->longer.byte + s->b, p, k.n) == 0;
+}
+
+struct error *piece_counts_add(struct piece_counts *c, const uint8_t *p, size_t n, size_t readable, int64_t count)
+{
+    struct error *e = c->n >= c->capacity / 2 ? grow(c) : NULL;
+    if (e)
+        return e;
+    struct piece_key k = piece_key(p, n, readable);
+    size_t mask = c->capacity - 1, i = piece_key_hash(k) & mask;
+    for (; c->slots[i].count; i = (i + 1) & mask) {
+        if (is_piece(c, &c->slots[i], k, p)) {
+            c->slots[i].count += count;
+            return NULL;
+        }
+    }
+    if (n > SHORT_PIECE) {
+        k.b = c->longer.n;
+        if ((e = bytes_append(&c->longer, p, n)))
+            return e;
+    }
+    c->slots[i] = (struct piece_slot){.a = k.a, .b = k.b, .count = count, .n = k.n};
+    c->n++;
+    c->n_bytes += n;
+    return NULL;
+}
+
+const uint8_t *piece_counts_next(const struct piece_counts *c, size_t *at, size_t *n, int64_t *count)
+{
+    for (; *at < c->capacity; ++*at) {
+        const struct piece_slot *s = &c->slots[*at];
+        if (s->count) {
+            ++*at;
+            *n = s->n;
+            *count = s->count;
+            // A short piece's bytes are the key itself, in memory order.
+            return s->n > SHORT_PIECE ? c->longer.byte + s->b : (const uint8_t *)&s->a;
+        }
+    }
+    return NULL;
+}
+
+void piece_counts_release(struct piece_counts *c)
+{
+    block_free(c->slots);
+    bytes_release(&c->longer);
+    *c = (struct piece_counts){0};
+}

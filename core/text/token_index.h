@@ -1,0 +1,43 @@
+// token_index.h - finds the id of a byte string among the tokens that merges may make (private to core/text).
+//
+// Open addressing at half load or less; a slot holds the key (piece_key.h), so that only tokens of more than 16 bytes need a look
+// at the table itself. Special tokens are not in it: their names in a text are text.
+#ifndef CORE_TEXT_TOKEN_INDEX_H
+#define CORE_TEXT_TOKEN_INDEX_H
+
+#include "core/text/piece_key.h"
+#include "core/text/token_table.h"
+
+struct token_slot {
+    uint64_t a, b;
+    uint32_t n; // 0: the slot is free
+    int32_t id;
+};
+
+struct token_index {
+    const struct token_table *table;
+    const struct token_slot *slots;
+    size_t mask;
+    size_t longest; // bytes of the longest token
+};
+
+// The table must have passed token_table_check and stay; slots live in the arena. ERROR_DATA for two equal tokens.
+struct error *CHECKED token_index_init(struct token_index *index, const struct token_table *table, struct arena *arena);
+
+// The id of the token with these n >= 1 bytes, or -1. readable as in piece_key().
+static inline int32_t token_find(const struct token_index *index, const uint8_t *p, size_t n, size_t readable)
+{
+    if (n > index->longest)
+        return -1;
+    struct piece_key k = piece_key(p, n, readable);
+    for (size_t i = piece_key_hash(k) & index->mask;; i = (i + 1) & index->mask) {
+        const struct token_slot *s = &index->slots[i];
+        if (s->n == 0)
+            return -1;
+        if (s->a == k.a && s->b == k.b && s->n == k.n &&
+            (n <= SHORT_PIECE || memcmp(index->table->bytes + index->table->offsets[s->id], p, n) == 0))
+            return s->id;
+    }
+}
+
+#endif

@@ -1,0 +1,233 @@
+// The pieces of the split pattern: the vectors of the specification, a slow matcher that reads the pattern word for word, cost.
+#include "core/text/split.h"
+
+#include "core/base/philox.h"
+#include "core/text/unicode.h"
+#include "core/text/utf8.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+// Pieces are joined by '|', which therefore must not be in the text.
+static void expect(const char *text, const char *pieces)
+{
+    char joined[256] = "";
+    size_t n = strlen(text), used = 0;
+    for (size_t at = 0, end; at < n; at = end) {
+        end = split_next((const uint8_t *)text, n, at);
+        assert_true(end > at && end <= n);
+        if (at)
+            joined[used++] = '|';
+        memcpy(joined + used, text + at, end - at);
+        used += end - at;
+        joined[used] = 0;
+    }
+    assert_string_equal(joined, pieces);
+}
+
+static void vectors(void **state)
+{
+    (void)state;
+    expect("it's IT'S it'\xC5\xBF x", "it|'s| IT|'S| it|'\xC5\xBF| x");
+    expect("don't 'tis 'tTt", "don|'t| '|tis| '|tTt");
+    expect("  a\n\n  \n  b", " | a|\n\n  \n| | b");
+    expect("12345 a1b22", "12|34|5| a|1|b|22");
+    expect(" 1 2", " |1| |2");
+    expect("$100,000.50", "$|10|0|,|00|0|.|50");
+    expect("hello   world  ", "hello|  | world|  ");
+    expect("a\r\n\r\nb", "a|\r\n\r\n|b");
+    expect("foo!!\n\nbar", "foo|!!\n\n|bar");
+    expect("\t\tif x", "\t|\tif| x");
+    expect("\xC2\xBD\xC2\xB2\xE2\x85\xA7"
+           "1",
+           "\xC2\xBD\xC2\xB2|\xE2\x85\xA7"
+           "1");
+    expect("e\xCC\x81"
+           "a",
+           "e|\xCC\x81"
+           "a");
+    expect("x\x1C\x1Cy", "x|\x1C\x1C|y");
+}
+
+static void more_borders(void **state)
+{
+    (void)state;
+    expect("'ll 'LL 'vE 're 'x", "'ll| '|LL| '|vE| '|re| '|x");
+    expect("we'll've'd", "we|'ll|'ve|'d");
+    expect("x'lx'v", "x|'lx|'v");
+    expect("a'", "a|'");
+    expect("'\xC5", "'\xC5");
+    expect("\xE3\x80\x80"
+           "a\xC2\x85\xC2\x85!",
+           "\xE3\x80\x80"
+           "a|\xC2\x85|\xC2\x85|!");
+    expect(" !a", " !|a");
+    expect("\t!", "\t|!");
+    expect("\n\n a", "\n\n| a");
+    expect(" \n", " \n");
+    expect("   ", "   ");
+    expect("   \xFF", "  | \xFF");
+    // A part that is no character is "other": it may stand before letters, and with others in a row.
+    expect("\xE4\xBD"
+           "ab",
+           "\xE4\xBD"
+           "ab");
+    expect("a\xBD\xA0!\n1", "a|\xBD\xA0!\n|1");
+    assert_string_equal(SPLIT_PATTERN, "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}{1,2}| "
+                                       "?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+");
+}
+
+// The text as an array of classes, with the ASCII character where there is one, and the pattern branch by branch, greedy loops
+// and backing off included.
+struct chars {
+    int n;
+    uint32_t code[64];
+    enum unicode_class class[64];
+    size_t at[65];
+};
+
+static bool is_space(const struct chars *c, int i)
+{
+    return c->class[i] == UNICODE_SPACE || c->class[i] == UNICODE_LINE_END;
+}
+
+static int branch_1(const struct chars *c, int i)
+{
+    if (c->code[i] != '\'' || i + 1 >= c->n)
+        return 0;
+    uint32_t a = c->code[i + 1], b = i + 2 < c->n ? c->code[i + 2] : 0;
+    if (strchr("sdmtSDMT", (int)(a < 128 && a ? a : '?')) || a == 0x17F)
+        return i + 2;
+    bool ll = (a == 'l' || a == 'L') && (b == 'l' || b == 'L'), e = b == 'e' || b == 'E';
+    return ll || ((a == 'v' || a == 'V' || a == 'r' || a == 'R') && e) ? i + 3 : 0;
+}
+
+static int slow_next(const struct chars *c, int i)
+{
+    int n = c->n, j = branch_1(c, i);
+    if (j)
+        return j;
+    j = i; // branch 2
+    if (c->class[j] != UNICODE_LINE_END && c->class[j] != UNICODE_LETTER && c->class[j] != UNICODE_NUMBER)
+        j++;
+    int letters = j;
+    while (j < n && c->class[j] == UNICODE_LETTER)
+        j++;
+    if (j > letters)
+        return j;
+    if (c->class[i] == UNICODE_NUMBER) // branch 3
+        return i + 1 < n && c->class[i + 1] == UNICODE_NUMBER ? i + 2 : i + 1;
+    j = c->code[i] == ' ' ? i + 1 : i; // branch 4
+    int others = j;
+    while (j < n && c->class[j] == UNICODE_OTHER)
+        j++;
+    if (j > others) {
+        while (j < n && c->class[j] == UNICODE_LINE_END)
+            j++;
+        return j;
+    }
+    int run = i; // branches 5 to 7
+    while (run < n && is_space(c, run))
+        run++;
+    for (j = run; j > i; j--)
+        if (c->class[j - 1] == UNICODE_LINE_END)
+            return j;
+    for (j = run; j > i; j--)
+        if (j == n || is_space(c, j))
+            return j;
+    return run;
+}
+
+static void like_the_slow_matcher(void **state)
+{
+    (void)state;
+    static const char *const snippets[] = {"'",
+                                           "s",
+                                           "S",
+                                           "l",
+                                           "v",
+                                           "e",
+                                           "r",
+                                           "\xC5\xBF",
+                                           " ",
+                                           " ",
+                                           " ",
+                                           "\n",
+                                           "\r",
+                                           "\t",
+                                           "1",
+                                           "\xC2\xBD",
+                                           "!",
+                                           "\xE3\x80\x80",
+                                           "\xC2\xA0",
+                                           "\xE4\xBD\xA0",
+                                           "\xF0\x9F\x99\x82",
+                                           "\xCC\x81",
+                                           "\xFF",
+                                           "\xE4\xBD",
+                                           "\x1C",
+                                           "x",
+                                           "7"};
+    struct philox random = philox_for(1, PHILOX_SAMPLE);
+    for (uint64_t round = 0; round < 100000; round++) {
+        uint8_t text[256];
+        size_t n = 0;
+        uint32_t words[4];
+        philox_words(random, round, 0, words);
+        size_t length = 1 + words[0] % 24;
+        for (size_t i = 0; i < length; i++) {
+            philox_words(random, round, 1 + i, words);
+            const char *snippet = snippets[words[0] % countof(snippets)];
+            memcpy(text + n, snippet, strlen(snippet));
+            n += strlen(snippet);
+        }
+        struct chars c = {0};
+        size_t at = 0;
+        for (; at < n; c.n++) {
+            c.at[c.n] = at;
+            at += utf8_next(text + at, n - at, &c.code[c.n]);
+            c.class[c.n] = unicode_class_of(c.code[c.n]);
+        }
+        c.at[c.n] = n;
+        for (int i = 0; i < c.n;) {
+            int j = slow_next(&c, i);
+            assert_int_equal(split_next(text, n, c.at[i]), c.at[j]);
+            i = j;
+        }
+    }
+}
+
+// A quadratic matcher would need hours for these.
+static void long_runs_are_linear(void **state)
+{
+    (void)state;
+    static const char *const units[] = {" ", "\n", " \n", "\n ", "a", "!", "'", "1", "\xE3\x80\x80", " !", "\xFF", "\t \r"};
+    size_t n = 8 << 20;
+    uint8_t *text = block_alloc(n + 8);
+    assert_non_null(text);
+    for (size_t i = 0; i < countof(units); i++) {
+        size_t length = strlen(units[i]);
+        for (size_t j = 0; j < n; j++)
+            text[j] = (uint8_t)units[i][j % length];
+        text[n - 1] = 'x';
+        size_t at = 0;
+        while (at < n)
+            at = split_next(text, n, at);
+        assert_int_equal(at, n);
+    }
+    block_free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vectors),
+        cmocka_unit_test(more_borders),
+        cmocka_unit_test(like_the_slow_matcher),
+        cmocka_unit_test(long_runs_are_linear),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
