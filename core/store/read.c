@@ -38,8 +38,8 @@ struct error *store_read(struct store_file *f, const char *path, enum store_type
         return e;
     int64_t n_items = count_items(&set);
     if (first < 0 || n < 0 || first > n_items || n > n_items - first)
-        return error_plain(ERROR_DATA, "'%s' of '%s' has %lld items where %lld to %lld are needed", path, f->path,
-                           (long long)n_items, (long long)first, (long long)(first + n));
+        return error_plain(ERROR_DATA, "'%s' of '%s' has %lld items where %lld from %lld on are needed", path, f->path,
+                           (long long)n_items, (long long)n, (long long)first);
     if (n == 0)
         return NULL;
     int64_t item = bytes / n_items;

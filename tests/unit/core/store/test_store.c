@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "core/store/store.h"
+#include "tests/unit/core/store/hdf5_leaks.h"
 
 static void load(struct store_file **file, const char *path)
 {
@@ -340,6 +341,7 @@ static void a_failing_disk_leaves_nothing(void **state)
     struct rlimit before, limit;
     getrlimit(RLIMIT_FSIZE, &before);
     signal(SIGXFSZ, SIG_IGN);
+    int64_t n_identifiers = open_identifiers();
     const rlim_t limits[] = {0, 1, 100, 4096, 30000, 65536, 100000, 500000, LARGE};
     for (size_t i = 0; i < countof(limits); i++) {
         limit = (struct rlimit){limits[i], before.rlim_max};
@@ -350,6 +352,7 @@ static void a_failing_disk_leaves_nothing(void **state)
         assert_int_equal(access("kept.tmp.h5", F_OK), -1);
     }
     struct store_file *file;
+    assert_int_equal(open_identifiers(), n_identifiers);
     load(&file, "kept.h5");
     assert_false(store_has(file, "/s"));
     store_close(file);
