@@ -328,7 +328,9 @@ static struct error *write_extent(const struct plan *p, int fd, const struct ext
 
 static struct error *write_contents(const struct plan *p, int fd)
 {
-    int err = posix_fallocate(fd, 0, p->n_bytes);
+    int err;
+    while ((err = posix_fallocate(fd, 0, p->n_bytes)) == EINTR)
+        ; // a request to stop may come right here: saving goes on
     if (err == ENOSPC || err == EDQUOT || err == EFBIG) {
         struct statvfs fs;
         double available = fstatvfs(fd, &fs) ? 0 : (double)fs.f_bavail * (double)fs.f_frsize;
