@@ -36,8 +36,8 @@ static bool one_of(const char *text, const char *const *words, size_t n)
 static struct error *refuse(const char *text, bool suffixes, struct place at, const char *name)
 {
     static const char *const nothing[] = {"", "~", "null", "Null", "NULL"};
-    static const char *const not_finite[] = {".nan", ".NaN", ".NAN",  ".inf", "-.inf", "+.inf", ".Inf", "-.Inf",
-                                             "nan",  "NaN",  "inf", "-inf", "Infinity"};
+    static const char *const not_finite[] = {".nan",  ".NaN", ".NAN", ".inf", "-.inf", "+.inf",   ".Inf",
+                                             "-.Inf", "nan",  "NaN",  "inf",  "-inf",  "Infinity"};
     const char *s = text + (*text == '-' || *text == '+');
     if (one_of(text, nothing, countof(nothing)))
         return error_new(ERROR_RECIPE, at, "write a number, or leave the key out", "%s has no value", name);
@@ -49,10 +49,12 @@ static struct error *refuse(const char *text, bool suffixes, struct place at, co
         return error_new(ERROR_RECIPE, at, "write it in decimal, without zeros in front",
                          "%s is '%s', which other readers take for octal", name, text);
     if (is_digit(s[0]) && s[strspn(s, "0123456789:")] == 0)
-        return error_new(ERROR_RECIPE, at, "write a plain number, durations as 90m or 2h", "%s is '%s', a time of day", name, text);
+        return error_new(ERROR_RECIPE, at, "write a plain number, durations as 90m or 2h", "%s is '%s', a time of day",
+                         name, text);
     if (is_digit(s[0]) && s[strspn(s, "0123456789,")] == 0)
         return error_new(ERROR_RECIPE, at, "group digits by '_': 1_000", "%s is '%s', with a comma", name, text);
-    return error_new(ERROR_RECIPE, at, suffixes ? "write it as 1000, 1_000, 1e3, or 1k (k M B T)" : "write it as 1000, 1_000 or 1e3",
+    return error_new(ERROR_RECIPE, at,
+                     suffixes ? "write it as 1000, 1_000, 1e3, or 1k (k M B T)" : "write it as 1000, 1_000 or 1e3",
                      "%s is '%.80s', not a number", name, text);
 }
 
@@ -109,8 +111,8 @@ static bool read_decimal(const char *text, struct decimal *d, bool *had_suffix)
 
 static struct error *refuse_suffix(const char *text, struct place at, const char *name)
 {
-    return error_new(ERROR_RECIPE, at, "write the number out: 65536", "%s is '%s', but only an exact count makes sense here", name,
-                     text);
+    return error_new(ERROR_RECIPE, at, "write the number out: 65536",
+                     "%s is '%s', but only an exact count makes sense here", name, text);
 }
 
 struct error *number_int(const char *text, bool suffixes, struct place at, const char *name, int64_t *value)

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const top_words[] = {"retort", "name",    "nanochat", "seed",   "budget", "hardware", "data",
-                                 "sources", "stages", "let",      "include", "matrix", "mirror",   "on_end", "on_fail"};
+const char *const top_words[] = {"retort", "name", "nanochat", "seed",   "budget", "hardware", "data",   "sources",
+                                 "stages", "let",  "include",  "matrix", "mirror", "on_end",   "on_fail"};
 const int n_top_words = (int)countof(top_words);
 
 bool is_top_word(const char *word)
@@ -38,6 +38,7 @@ void reader_error(struct reader *r, struct error *e)
         if (was_told(r, e)) {
             error_free(e);
         } else if (r->n_errors++ >= MOST_ERRORS) {
+            r->dropped_recipe_error |= e->kind == ERROR_RECIPE;
             error_free(e);
         } else {
             *r->errors_end = e;
@@ -103,7 +104,7 @@ struct error *unknown_word(struct place at, const char *what, const char *word, 
     if (near)
         return error_new(ERROR_RECIPE, at, NULL, "unknown %s '%.80s'; did you mean '%s'?", what, word, near);
     char fix[1000];
-    int n = snprintf(fix, sizeof fix, n_names ? "there are: " : "there is none");
+    int n = snprintf(fix, sizeof fix, n_names ? "known here: " : "there is none");
     for (int i = 0; i < n_names && n < (int)sizeof fix - 80; i++)
         n += snprintf(fix + n, sizeof fix - (size_t)n, "%s%.60s", i ? ", " : "", names[i]);
     return error_new(ERROR_RECIPE, at, fix, "unknown %s '%.80s'", what, word);

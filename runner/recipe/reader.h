@@ -16,7 +16,7 @@ struct reader {
     struct error *errors, **errors_end;
     int n_errors;
     int n_told; // of them, of the YAML reader: a place that it named gets no second error
-    bool no_memory;
+    bool no_memory, dropped_recipe_error;
 
     const struct node *seed;         // top-level seed, or NULL
     const struct node **stage_nodes; // of recipe->stages: their maps

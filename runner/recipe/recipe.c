@@ -20,8 +20,8 @@ static void read_int(struct reader *r, const struct node *node, double min, doub
     int64_t n;
     struct error *e = text ? number_int(text, false, node->at, node->key, &n) : NULL;
     if (text && !e && (n < min || n > max))
-        e = error_new(ERROR_RECIPE, node->at, "write a number in range", "%s is %s, not between %.0f and %.0f", node->key, text, min,
-                      max);
+        e = error_new(ERROR_RECIPE, node->at, "write a number in range", "%s is %s, not between %.0f and %.0f", node->key,
+                      text, min, max);
     if (text && !e)
         *value = n;
     reader_error(r, e);
@@ -82,7 +82,8 @@ static void read_nanochat(struct reader *r)
     if (!text || strcmp(text, "2025") == 0)
         return;
     if (strcmp(text, "2026") == 0)
-        reader_error(r, error_new(ERROR_NOT_BUILT, node->at, "write nanochat: 2025", "nanochat 2026 is not built in this version"));
+        reader_error(
+            r, error_new(ERROR_NOT_BUILT, node->at, "write nanochat: 2025", "nanochat 2026 is not built in this version"));
     else
         reader_error(r, error_new(ERROR_RECIPE, node->at, "write 2025 or 2026", "nanochat is '%.80s'", text));
 }
@@ -103,7 +104,8 @@ static void read_budget_and_hardware(struct reader *r)
 {
     static const char *const budget_keys[] = {"usd"}, *const hardware_keys[] = {"device", "count", "usd_per_hour"};
     struct recipe *recipe = r->recipe;
-    const struct node *budget = map_of(r, "budget", budget_keys, 1), *hardware = map_of(r, "hardware", hardware_keys, 3), *node;
+    const struct node *budget = map_of(r, "budget", budget_keys, 1), *hardware = map_of(r, "hardware", hardware_keys, 3),
+                      *node;
     recipe->budget_usd = recipe->usd_per_hour = NAN;
     recipe->device_count = 1;
     if ((node = node_get(budget, "usd")))
@@ -122,7 +124,8 @@ static void refuse_unbuilt(struct reader *r)
     for (size_t i = 0; i < countof(unbuilt); i++) {
         const struct node *node = node_get(r->root, unbuilt[i]);
         if (node)
-            reader_error(r, error_new(ERROR_NOT_BUILT, node->key_at, "take it out", "'%s:' is not built in this version", unbuilt[i]));
+            reader_error(r, error_new(ERROR_NOT_BUILT, node->key_at, "take it out", "'%s:' is not built in this version",
+                                      unbuilt[i]));
     }
 }
 
@@ -158,7 +161,8 @@ static void read_recipe(struct reader *r, const char *const *settings, int n_set
 // In order of place: those of the recipe file by line and column, then the others as they came.
 static bool is_after(const struct reader *r, const struct error *a, const struct error *b)
 {
-    bool a_here = a->at.line && strcmp(a->at.file, r->recipe->path) == 0, b_here = b->at.line && strcmp(b->at.file, r->recipe->path) == 0;
+    bool a_here = a->at.line && strcmp(a->at.file, r->recipe->path) == 0,
+         b_here = b->at.line && strcmp(b->at.file, r->recipe->path) == 0;
     if (a_here != b_here)
         return b_here;
     if (!a_here || a->at.line == b->at.line)
@@ -182,14 +186,16 @@ static struct error *finish(struct reader *r)
         *at = e;
     }
     if (r->n_errors > MOST_ERRORS)
-        sorted = error_append(sorted, error_plain(ERROR_RECIPE, "there are more errors, which are not shown"));
+        sorted = error_append(sorted, error_plain(r->dropped_recipe_error ? ERROR_RECIPE : ERROR_NOT_BUILT,
+                                                  "there are more errors, which are not shown"));
     return sorted;
 }
 
-struct error *recipe_parse(struct recipe *recipe, const char *path, const char *text, size_t n_bytes, const char *const *settings,
-                           int n_settings, struct arena *arena)
+struct error *recipe_parse(struct recipe *recipe, const char *path, const char *text, size_t n_bytes,
+                           const char *const *settings, int n_settings, struct arena *arena)
 {
-    *recipe = (struct recipe){.arena = arena, .path = arena_strdup(arena, path), .text = arena_strndup(arena, text, n_bytes)};
+    *recipe =
+        (struct recipe){.arena = arena, .path = arena_strdup(arena, path), .text = arena_strndup(arena, text, n_bytes)};
     if (!recipe->path || !recipe->text)
         return error_memory();
     struct reader r = {.recipe = recipe, .arena = arena};
@@ -197,13 +203,15 @@ struct error *recipe_parse(struct recipe *recipe, const char *path, const char *
     reader_error(&r, yaml_parse(recipe->path, text, n_bytes, arena, &r.root));
     r.n_told = r.n_errors;
     if (r.root && r.root->kind != NODE_MAP)
-        reader_error(&r, error_new(ERROR_RECIPE, beginning(&r), "begin with retort: 1", "a recipe is a map of keys and values"));
+        reader_error(
+            &r, error_new(ERROR_RECIPE, beginning(&r), "begin with retort: 1", "a recipe is a map of keys and values"));
     else if (r.root)
         read_recipe(&r, settings, n_settings);
     return finish(&r);
 }
 
-struct error *recipe_read(struct recipe *recipe, const char *path, const char *const *settings, int n_settings, struct arena *arena)
+struct error *recipe_read(struct recipe *recipe, const char *path, const char *const *settings, int n_settings,
+                          struct arena *arena)
 {
     char *text;
     size_t n_bytes;

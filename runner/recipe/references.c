@@ -1,6 +1,7 @@
 // references.c - names that stages and sources call each other by: they exist, they fit, they lead in no circle.
 //
-// Kinds flow along references (a pretraining wants a vocabulary, an evaluation a model); which kinds fit stands in the table of fields.
+// Kinds flow along references (a pretraining wants a vocabulary, an evaluation a model); which kinds fit stands in the
+// table of fields.
 #include "runner/recipe/reader.h"
 
 #include <stdio.h>
@@ -72,9 +73,9 @@ static void check_stage_name(struct reader *r, int user, const struct field *fie
     } else if (r->recipe->stages[i].kind != KIND_COUNT && !fits(field, r->recipe->stages[i].kind)) {
         char fix[240];
         snprintf(fix, sizeof fix, "name a stage of kind %s", choices_text(field->choices, r->arena));
-        e = error_new(ERROR_RECIPE, at, fix, "%s of stage '%s' cannot be '%s', a stage of kind %s", field->name, stage->name, name,
-                      kind_name(r->recipe->stages[i].kind));
-        e = error_while(e, r->recipe->stages[i].at, "'%s' stands here", name);
+        e = error_new(ERROR_RECIPE, at, fix, "%s of stage '%s' cannot be '%s', a stage of kind %s", field->name,
+                      stage->name, name, kind_name(r->recipe->stages[i].kind));
+        e = error_while(e, r->recipe->stages[i].at, "looking at '%s'", name);
     }
     reader_error(r, e);
 }
@@ -152,7 +153,8 @@ static struct edge *edges_of(struct reader *r, int *n_edges)
 static void report_circle(struct reader *r, const int *next, int i)
 {
     const struct recipe_stage *stages = r->recipe->stages;
-    struct error *e = error_new(ERROR_RECIPE, stages[i].at, "break the circle", "stage '%s' needs its own result", stages[i].name);
+    struct error *e =
+        error_new(ERROR_RECIPE, stages[i].at, "break the circle", "stage '%s' needs its own result", stages[i].name);
     enum { MOST_TOLD = 20 };
     for (int on = next[i], told = 0; on != i && told < MOST_TOLD; told++, on = next[on])
         e = error_while(e, stages[on].at, "following it to '%s'", stages[on].name);
@@ -164,7 +166,8 @@ static void check_circles(struct reader *r)
 {
     int n = r->recipe->n_stages, n_edges;
     struct edge *edges = edges_of(r, &n_edges);
-    int *next = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *next)); // an open stage that an open one refers to, or -1
+    int *next =
+        reader_have(r, arena_array(r->arena, (size_t)n, sizeof *next)); // an open stage that an open one refers to, or -1
     bool *settled = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *settled));
     if (r->no_memory)
         return;
@@ -226,16 +229,17 @@ static void check_validation_of_eval(struct reader *r, int user)
         bpb |= strcmp(o->suites.names[i], "bpb") == 0;
     for (int i = 0; bpb && i < (o->source ? 1 : o->model.n); i++) {
         bool imported = false;
-        const struct source *source = o->source ? recipe_source(r->recipe, o->source)
-                                                : pretraining_source(r->recipe, o->model.names[i], &imported);
+        const struct source *source =
+            o->source ? recipe_source(r->recipe, o->source) : pretraining_source(r->recipe, o->model.names[i], &imported);
         struct place at = stage_setting(stage, o->source ? "source" : "suites")->at;
         if (imported)
-            reader_error(r, error_new(ERROR_RECIPE, at, "write source: NAME", "'%s' is imported: bpb needs a source to validate on",
-                                      o->model.names[i]));
+            reader_error(r, error_new(ERROR_RECIPE, at, "write source: NAME",
+                                      "'%s' is imported: bpb needs a source to validate on", o->model.names[i]));
         else if (source && source->validate == VALIDATE_NONE && source->validate_at.file)
-            reader_error(r, error_while(error_new(ERROR_RECIPE, at, "give the source a validation text, or name another source",
-                                                  "source '%s' has no validation text for bpb", source->name),
-                                        source->validate_at, "source '%s' stands here", source->name));
+            reader_error(
+                r, error_while(error_new(ERROR_RECIPE, at, "give the source a validation text, or name another source",
+                                         "source '%s' has no validation text for bpb", source->name),
+                               source->validate_at, "looking at source '%s'", source->name));
     }
 }
 
@@ -251,9 +255,10 @@ static void check_validation_of_pretraining(struct reader *r, int user)
     if (every->by == BY_DEFAULT)
         o->eval_every = 0;
     else
-        reader_error(r, error_while(error_new(ERROR_RECIPE, every->at, "give the source a validation text, or write eval_every: 0",
-                                              "source '%s' has no validation text", source->name),
-                                    source->validate_at, "source '%s' stands here", source->name));
+        reader_error(
+            r, error_while(error_new(ERROR_RECIPE, every->at, "give the source a validation text, or write eval_every: 0",
+                                     "source '%s' has no validation text", source->name),
+                           source->validate_at, "looking at source '%s'", source->name));
 }
 
 void references_check(struct reader *r)

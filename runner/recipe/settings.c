@@ -1,8 +1,8 @@
 // settings.c - `-s base.steps=10`: a value put into the tree as if the recipe had said so, and marked.
 //
-// The path names keys and items: words with dots between them, [i] for the i-th item of a list. Its first word is a stage unless it
-// is a top-level word. Maps on the way are made where they are missing, so that `-s budget.usd=5` needs no budget in the recipe;
-// whether a key may stand there is seen later, when the tree is read.
+// The path names keys and items: words with dots between them, [i] for the i-th item of a list. Its first word is a stage
+// unless it is a top-level word. Maps on the way are made where they are missing, so that `-s budget.usd=5` needs no budget
+// in the recipe; whether a key may stand there is seen later, when the tree is read.
 #include "runner/recipe/reader.h"
 
 #include <stdio.h>

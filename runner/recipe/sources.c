@@ -1,7 +1,7 @@
 // sources.c - the texts that a recipe reads: forms, file patterns and what is kept for validation.
 //
-// A pattern "shard_{00000..00239}.parquet" is written out here, in numeric order, so that everything after sees plain file names. No
-// file is opened but a world's: whether the others are there is the plan's question.
+// A pattern "shard_{00000..00239}.parquet" is written out here, in numeric order, so that everything after sees plain file
+// names. No file is opened but a world's: whether the others are there is the plan's question.
 #include "runner/recipe/reader.h"
 
 #include <stdio.h>
@@ -104,14 +104,16 @@ static void add_files(struct reader *r, struct source *source, const struct node
         r->n_files = MOST_FILES;
         return;
     }
-    const char **files = arena_grow(r->arena, source->files, (size_t)source->n_files, (size_t)(source->n_files + n), sizeof *files);
+    const char **files =
+        arena_grow(r->arena, source->files, (size_t)source->n_files, (size_t)(source->n_files + n), sizeof *files);
     if (!reader_have(r, files))
         return;
     source->files = files;
     for (int64_t i = 0; i < n && !r->no_memory; i++)
-        files[source->n_files++] = !p.open ? text
-                                           : reader_have(r, arena_printf(r->arena, "%.*s%0*lld%s", (int)folder + p.before, text,
-                                                                         p.width, (long long)(p.first + i), name + p.before + p.open));
+        files[source->n_files++] =
+            !p.open ? text
+                    : reader_have(r, arena_printf(r->arena, "%.*s%0*lld%s", (int)folder + p.before, text, p.width,
+                                                  (long long)(p.first + i), name + p.before + p.open));
     r->n_files += (int)n;
     source->pattern = source->pattern ? reader_have(r, arena_printf(r->arena, "%s, %s", source->pattern, name)) : name;
 }
@@ -136,8 +138,8 @@ static void read_validate(struct reader *r, struct source *source, const struct 
     bool world = source->form == DOCUMENT_WORLD;
     const struct node *node = node_get(map, "validate");
     if (!node) {
-        reader_error(r, error_new(ERROR_RECIPE, source->at, world ? "write validate: held_out, or none"
-                                                                  : "write validate: last, a file, or none",
+        reader_error(r, error_new(ERROR_RECIPE, source->at,
+                                  world ? "write validate: held_out, or none" : "write validate: last, a file, or none",
                                   "source '%s' does not say what its validation text is", source->name));
         return;
     }
@@ -155,12 +157,14 @@ static void read_validate(struct reader *r, struct source *source, const struct 
     } else if (strcmp(text, "last") == 0) {
         source->validate = VALIDATE_LAST;
         if (world)
-            reader_error(r, error_new(ERROR_RECIPE, node->at, "write validate: held_out, or none", "a world has no last file"));
+            reader_error(
+                r, error_new(ERROR_RECIPE, node->at, "write validate: held_out, or none", "a world has no last file"));
         else if (source->n_files == 1 && files && !is_unresolved(files))
             reader_error(r, error_new(ERROR_RECIPE, node->at, "name another file, or write validate: none",
                                       "validate: last leaves no text to train on: the source is one file"));
     } else if (world) {
-        reader_error(r, error_new(ERROR_RECIPE, node->at, "write validate: held_out, or none", "validate of a world is '%.80s'", text));
+        reader_error(r, error_new(ERROR_RECIPE, node->at, "write validate: held_out, or none",
+                                  "validate of a world is '%.80s'", text));
     } else if (strpbrk(text, "./")) {
         const char *name = file_name(r, node, "validate");
         if (!name)
@@ -174,7 +178,8 @@ static void read_validate(struct reader *r, struct source *source, const struct 
                 reader_error(r, error_new(ERROR_RECIPE, node->at, "leave it out of one of them",
                                           "the validation file is also read for training"));
     } else {
-        reader_error(r, error_new(ERROR_RECIPE, node->at, "write validate: last, none, or a file (with '/' or '.' in its name)",
+        reader_error(r, error_new(ERROR_RECIPE, node->at,
+                                  "write validate: last, none, or a file (with '/' or '.' in its name)",
                                   "validate is '%.80s'", text));
     }
 }
@@ -221,23 +226,28 @@ static void read_source(struct reader *r, struct source *source, const struct no
     int form = -1;
     *source = (struct source){.name = node->key, .at = node->key_at};
     if (node->kind != NODE_MAP) {
-        reader_error(r, error_new(ERROR_RECIPE, node->at, "write {text: FILES, validate: none}", "source '%s' is not a map", node->key));
+        reader_error(r, error_new(ERROR_RECIPE, node->at, "write {text: FILES, validate: none}", "source '%s' is not a map",
+                                  node->key));
         return;
     }
     for (int i = 0; i < (int)countof(forms); i++) {
         const struct node *found = node_get(node, forms[i]);
         if (found && files) {
-            const struct node *second = found->at.line > files->at.line || (found->at.line == files->at.line &&
-                                        found->at.column > files->at.column) ? found : files;
-            reader_error(r, error_new(ERROR_RECIPE, second->key_at, "make two sources of it", "source '%s' is both %s and %s",
-                                      source->name, files->key, found->key));
+            const struct node *second =
+                found->at.line > files->at.line || (found->at.line == files->at.line && found->at.column > files->at.column)
+                    ? found
+                    : files;
+            reader_error(r, error_new(ERROR_RECIPE, second->key_at, "make two sources of it",
+                                      "source '%s' is both %s and %s", source->name, files->key, found->key));
+            return;
         } else if (found) {
             files = found;
             form = i;
         }
     }
     if (!files) {
-        static const char *const all[] = {"parquet", "jsonl", "text", "world", "mix", "column", "field", "documents", "validate"};
+        static const char *const all[] = {"parquet", "jsonl", "text",      "world",   "mix",
+                                          "column",  "field", "documents", "validate"};
         check_keys(r, node, all, (int)countof(all));
         reader_error(r, error_new(ERROR_RECIPE, source->at, "write one of parquet, jsonl, text, world, mix",
                                   "source '%s' does not say where its text is", source->name));
@@ -246,23 +256,15 @@ static void read_source(struct reader *r, struct source *source, const struct no
     if (form == FORM_MIX) {
         static const char *const mix_keys[] = {"mix", "validate"};
         check_keys(r, node, mix_keys, 2);
-        reader_error(r, error_new(ERROR_NOT_BUILT, files->key_at, "train on one source", "mixed sources are not built in this version"));
+        reader_error(r, error_new(ERROR_NOT_BUILT, files->key_at, "train on one source",
+                                  "mixed sources are not built in this version"));
         return;
     }
     source->form = (enum document_form)form;
     int n_keys = 0;
     while (keys[form][n_keys])
         n_keys++;
-    // Other forms are told above.
-    for (const struct node *c = node->first; c && !reader_full(r); c = c->next) {
-        bool known = false;
-        for (int i = 0; i < n_keys; i++)
-            known |= strcmp(keys[form][i], c->key) == 0;
-        for (int i = 0; i < (int)countof(forms); i++)
-            known |= strcmp(forms[i], c->key) == 0;
-        if (!known)
-            reader_error(r, unknown_word(c->key_at, "key", c->key, keys[form], n_keys));
-    }
+    check_keys(r, node, keys[form], n_keys);
     if (form == DOCUMENT_WORLD)
         read_world(r, source, node, files);
     else
@@ -272,7 +274,8 @@ static void read_source(struct reader *r, struct source *source, const struct no
         const struct node *column = node_get(node, key);
         source->column = column ? scalar_text(r, column, key) : NULL;
         if (!column)
-            reader_error(r, error_new(ERROR_RECIPE, source->at, form == DOCUMENT_PARQUET ? "write column: text" : "write field: text",
+            reader_error(r, error_new(ERROR_RECIPE, source->at,
+                                      form == DOCUMENT_PARQUET ? "write column: text" : "write field: text",
                                       "source '%s' does not say which %s holds the text", source->name, key));
     }
     read_validate(r, source, node, files);
@@ -281,7 +284,8 @@ static void read_source(struct reader *r, struct source *source, const struct no
 void sources_read(struct reader *r, const struct node *sources)
 {
     if (sources->kind != NODE_MAP) {
-        reader_error(r, error_new(ERROR_RECIPE, sources->at, "write NAME: {text: FILES, validate: none}", "sources is not a map"));
+        reader_error(
+            r, error_new(ERROR_RECIPE, sources->at, "write NAME: {text: FILES, validate: none}", "sources is not a map"));
         return;
     }
     if (sources->n > MOST_SOURCES) {
@@ -293,7 +297,8 @@ void sources_read(struct reader *r, const struct node *sources)
         return;
     for (const struct node *c = sources->first; c && !r->no_memory; c = c->next) {
         if (!name_is_good(c->key) || is_top_word(c->key))
-            reader_error(r, error_new(ERROR_RECIPE, c->key_at, "names are lower case letters, digits and _, and no top-level word",
+            reader_error(r, error_new(ERROR_RECIPE, c->key_at,
+                                      "names are lower case letters, digits and _, and no top-level word",
                                       "'%.80s' cannot be the name of a source", c->key));
         read_source(r, &r->recipe->sources[r->recipe->n_sources++], c);
     }

@@ -1,6 +1,7 @@
 // stages.c - a stage's map to the options of its kind: what was written, then what follows from it, then defaults.
 //
-// 1. Of fields that exclude each other (steps, tokens, flops, ratio; depth and the six of the shape) the layer nearest to the user
+// 1. Of fields that exclude each other (steps, tokens, flops, ratio; depth and the six of the shape) the layer nearest to
+// the user
 //    decides: -s over recipe. Two of one layer are an error with both lines.
 // 2. Every field's setting says who set it; a field that was given, but wrongly, is given: nothing is said twice.
 #include "runner/recipe/reader.h"
@@ -39,7 +40,7 @@ static struct place place_of(const struct stage_reader *s, const char *field)
 
 static void report(struct stage_reader *s, struct error *e)
 {
-    if (e && (e->at.line != s->stage->at.line || e->at.file != s->stage->at.file))
+    if (e && (e->at.line != s->stage->at.line || strcmp(e->at.file, s->stage->at.file)))
         e = error_while(e, s->stage->at, "reading stage '%s'", s->stage->name);
     reader_error(s->r, e);
 }
@@ -73,8 +74,8 @@ static void read_field(struct stage_reader *s, struct setting *setting, const st
     setting->by = node_by(node);
     setting->at = node->at;
     if (!field->built && kind_built(s->stage->kind)) {
-        report(s, error_new(ERROR_NOT_BUILT, node->key_at, "take it out", "'%s' of a %s stage is not built in this version", field->name,
-                            kind_name(s->stage->kind)));
+        report(s, error_new(ERROR_NOT_BUILT, node->key_at, "take it out", "'%s' of a %s stage is not built in this version",
+                            field->name, kind_name(s->stage->kind)));
         return;
     }
     if (field->type == FIELD_MIXTURE)
@@ -153,7 +154,7 @@ static void report_both(struct stage_reader *s, const struct setting *a, const s
     struct error *e = error_new(ERROR_RECIPE, second->at, fix, "'%s' and '%s' exclude each other", first->field->name,
                                 second->field->name);
     if (first->at.line != second->at.line)
-        e = error_while(e, first->at, "'%s' stands here", first->field->name);
+        e = error_while(e, first->at, "comparing with '%s'", first->field->name);
     report(s, e);
 }
 
@@ -184,8 +185,8 @@ static void shape_by_depth(struct stage_reader *s, struct pretrain_options *o)
     struct shape shape;
     struct error *e = shape_from_depth(&shape, (int)o->depth, 1, 1);
     if (!e && shape.head_dim % 2)
-        e = error_new(ERROR_RECIPE, NOWHERE, "take an even depth, or 1, 3, 7, 15, 31, 63", "depth %" PRId64 " gives heads of odd width %d",
-                      o->depth, shape.head_dim);
+        e = error_new(ERROR_RECIPE, NOWHERE, "take an even depth, or 1, 3, 7, 15, 31, 63",
+                      "depth %" PRId64 " gives heads of odd width %d", o->depth, shape.head_dim);
     if (e) {
         if (e != error_memory())
             report(s, error_new(e->kind, place_of(s, "depth"), e->fix, "%s", e->what));
@@ -215,7 +216,8 @@ static void shape_by_fields(struct stage_reader *s, struct pretrain_options *o)
     if (missing)
         return;
     if (!is_given(setting_of(s->stage, "head_dim")) && o->n_embd % o->n_head) {
-        report(s, error_new(ERROR_RECIPE, place_of(s, "n_head"), "take a number of heads that divides n_embd, or give head_dim",
+        report(s, error_new(ERROR_RECIPE, place_of(s, "n_head"),
+                            "take a number of heads that divides n_embd, or give head_dim",
                             "%" PRId64 " heads do not divide a width of %" PRId64, o->n_head, o->n_embd));
         return;
     }
@@ -259,8 +261,9 @@ static void check_pretrain(struct stage_reader *s, const struct pretrain_options
 {
     bool rows = o->seq_len > 0 && o->batch_tokens > 0;
     if (rows && o->batch_tokens % o->seq_len) {
-        struct error *e = error_new(ERROR_RECIPE, place_of(s, "batch_tokens"), "take a multiple of seq_len",
-                                    "batch_tokens %" PRId64 " is not a multiple of seq_len %" PRId64, o->batch_tokens, o->seq_len);
+        struct error *e =
+            error_new(ERROR_RECIPE, place_of(s, "batch_tokens"), "take a multiple of seq_len",
+                      "batch_tokens %" PRId64 " is not a multiple of seq_len %" PRId64, o->batch_tokens, o->seq_len);
         report(s, error_while(e, place_of(s, "seq_len"), "cutting batches into rows of seq_len"));
     } else if (rows && o->tokens > 0 && o->tokens < o->batch_tokens) {
         struct error *e = error_new(ERROR_RECIPE, place_of(s, "tokens"), "train on more tokens, or lower batch_tokens",
@@ -304,7 +307,8 @@ static void read_fields(struct stage_reader *s)
         if (setting->by != BY_NOBODY)
             continue;
         if (field->required)
-            report(s, error_new(ERROR_RECIPE, stage->at, NULL, "stage '%s' has no '%s': %s", stage->name, field->name, field->help));
+            report(s, error_new(ERROR_RECIPE, stage->at, NULL, "stage '%s' has no '%s': %s", stage->name, field->name,
+                                field->help));
         else if (strcmp(field->name, "seed") == 0)
             set_seed(s, setting);
         else if (field->def_2025 && !(pretrain && (strcmp(field->name, "depth") == 0 || strcmp(field->name, "ratio") == 0)))
@@ -332,7 +336,8 @@ static enum stage_kind_id read_kind(struct stage_reader *s)
     if (text && kind == KIND_COUNT)
         report(s, unknown_word(node->at, "kind", text, names, n_names));
     else if (text && !kind_built(kind))
-        report(s, error_new(ERROR_NOT_BUILT, node->at, "take the stage out", "stages of kind '%s' are not built in this version", text));
+        report(s, error_new(ERROR_NOT_BUILT, node->at, "take the stage out",
+                            "stages of kind '%s' are not built in this version", text));
     return kind;
 }
 
@@ -341,7 +346,8 @@ static void read_stage(struct stage_reader *s)
     struct recipe_stage *stage = s->stage;
     *stage = (struct recipe_stage){.name = s->node->key, .kind = KIND_COUNT, .at = s->node->key_at};
     if (s->node->kind != NODE_MAP) {
-        report(s, error_new(ERROR_RECIPE, s->node->at, "write {kind: pretrain, ...}", "stage '%s' is not a map", stage->name));
+        report(s,
+               error_new(ERROR_RECIPE, s->node->at, "write {kind: pretrain, ...}", "stage '%s' is not a map", stage->name));
         return;
     }
     if ((stage->kind = read_kind(s)) == KIND_COUNT)
@@ -363,7 +369,8 @@ void stages_read(struct reader *r, const struct node *stages)
 {
     struct recipe *recipe = r->recipe;
     if (stages->kind != NODE_MAP || stages->n == 0) {
-        reader_error(r, error_new(ERROR_RECIPE, stages->at, "write NAME: {kind: tokenizer, ...}", "stages is not a map of stages"));
+        reader_error(
+            r, error_new(ERROR_RECIPE, stages->at, "write NAME: {kind: tokenizer, ...}", "stages is not a map of stages"));
         return;
     }
     if (stages->n > MOST_STAGES) {
@@ -377,12 +384,13 @@ void stages_read(struct reader *r, const struct node *stages)
     for (const struct node *c = stages->first; c && !r->no_memory; c = c->next) {
         const struct source *source = recipe_source(recipe, c->key);
         if (!name_is_good(c->key) || is_top_word(c->key))
-            reader_error(r, error_new(ERROR_RECIPE, c->key_at, "names are lower case letters, digits and _, and no top-level word",
+            reader_error(r, error_new(ERROR_RECIPE, c->key_at,
+                                      "names are lower case letters, digits and _, and no top-level word",
                                       "'%.80s' cannot be the name of a stage", c->key));
         else if (source)
             reader_error(r, error_while(error_new(ERROR_RECIPE, c->key_at, "rename one of them",
                                                   "'%s' is the name of a source and of a stage", c->key),
-                                        source->at, "'%s' is a source here", c->key));
+                                        source->at, "comparing with the source '%s'", c->key));
         r->stage_nodes[recipe->n_stages] = c;
         struct stage_reader s = {.r = r, .stage = &recipe->stages[recipe->n_stages++], .node = c};
         read_stage(&s);

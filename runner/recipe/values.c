@@ -1,7 +1,9 @@
 // values.c - ${x}, ${data} and ${env:NAME}: every scalar of the tree gets its final text before anything reads it.
 //
-// 1. A let may use others, above or below it, and ${data}; circles are errors. All of them are resolved before the rest of the tree.
-// 2. What a text begins with decides what a relative file name in it is relative to: the environment and -s count from the working
+// 1. A let may use others, above or below it, and ${data}; circles are errors. All of them are resolved before the rest of
+// the tree.
+// 2. What a text begins with decides what a relative file name in it is relative to: the environment and -s count from the
+// working
 //    directory, a let from the file in which it stands.
 // 3. A text that still has "${" afterwards was reported; nobody reports it again.
 // 4. Texts grow at most to 64 KiB each and 16 MiB in all, so that lets that double each other end in an error.
@@ -55,8 +57,8 @@ static struct error *unknown(struct values *v, const char *name, struct place at
     const char *near = nearest_name(name, names, v->n_variables + 1);
     if (near)
         return error_new(ERROR_RECIPE, at, NULL, "unknown ${%.80s}; did you mean ${%s}?", name, near);
-    return error_new(ERROR_RECIPE, at, "define it under `let:`, or write ${env:NAME} for the environment", "unknown ${%.80s}",
-                     name);
+    return error_new(ERROR_RECIPE, at, "define it under `let:`, or write ${env:NAME} for the environment",
+                     "unknown ${%.80s}", name);
 }
 
 static struct error *record_env(struct values *v, const char *name, const char *value)
@@ -85,7 +87,8 @@ static struct error *look_up(struct values *v, const char *name, const struct no
         *folder = "";
         *text = value;
         return value ? record_env(v, name + 4, value)
-                     : error_new(ERROR_RECIPE, user->at, "set it before the call", "${%.80s} is not set in the environment", name);
+                     : error_new(ERROR_RECIPE, user->at, "set it before the call", "${%.80s} is not set in the environment",
+                                 name);
     }
     struct variable *x = find(v, name);
     if (!x)
@@ -186,7 +189,8 @@ static void add_lets(struct values *v, const struct node *let)
     }
     for (struct node *c = let->first; c; c = c->next) {
         if (!name_is_good(c->key) || is_top_word(c->key))
-            reader_error(r, error_new(ERROR_RECIPE, c->key_at, "names are lower case letters, digits and _, and no top-level word",
+            reader_error(r, error_new(ERROR_RECIPE, c->key_at,
+                                      "names are lower case letters, digits and _, and no top-level word",
                                       "'%.80s' cannot be a name in let", c->key));
         else if (c->kind != NODE_SCALAR)
             reader_error(r, error_new(ERROR_RECIPE, c->at, "write one value", "let takes single values, not a %s",
@@ -203,7 +207,7 @@ void values_resolve(struct reader *r)
     v.variables = reader_have(r, arena_array(r->arena, (size_t)most, sizeof *v.variables));
     if (!v.variables)
         return;
-    if (data && scalar_text(r, data, "data"))
+    if (data && (is_unresolved(data) || scalar_text(r, data, "data")))
         v.variables[v.n_variables++] = (struct variable){.name = "data", .node = data};
     v.no_data_told = data && !v.n_variables; // data is there, but no text: told above
     if (let)

@@ -1,6 +1,8 @@
-// yaml.c - libyaml's events become a tree; everything is checked as it comes, so that a hostile file costs no more than its bytes.
+// yaml.c - libyaml's events become a tree; everything is checked as it comes, so that a hostile file costs no more than its
+// bytes.
 //
-// 1. libyaml sees only text that passed check_text: UTF-8 whose lines end in LF or CRLF, so that its marks count lines as everybody
+// 1. libyaml sees only text that passed check_text: UTF-8 whose lines end in LF or CRLF, so that its marks count lines as
+// everybody
 //    else does.
 // 2. The nesting is counted before libyaml is asked for the next event: its own time grows with the square of the nesting.
 // 3. An error that leaves the tree whole (hurt) is collected and reading goes on; the first of libyaml's own ends it.
@@ -23,7 +25,7 @@ struct builder {
     struct arena *arena;
     struct error *errors, **errors_end;
     int n_errors, n_nodes;
-    bool no_memory;
+    bool no_memory, broken; // broken: libyaml gave up
 
     struct level {
         struct node *node, *last;
@@ -124,7 +126,8 @@ static struct error *pattern_error(struct place at)
                      "a pattern in braces must be quoted");
 }
 
-// libyaml calls an unquoted pattern or ${x} a flow map and stumbles later: looks whether one stands on the line of its complaint.
+// libyaml calls an unquoted pattern or ${x} a flow map and stumbles later: looks whether one stands on the line of its
+// complaint.
 static struct error *explain_braces(const struct builder *b, struct place at)
 {
     const char *s = b->text, *end = b->text + b->n_bytes;
@@ -195,15 +198,19 @@ static struct error *syntax_error(const struct builder *b, const yaml_parser_t *
         const char *theirs, *ours, *fix;
     } words[] = {
         {"found undefined tag handle", "a tag is not part of the language", "take it out: the field decides the type"},
-        {"mapping values are not allowed in this context", "a second ':' on the line",
-         "put the value in quotes, or begin a new line"},
+        {"mapping values are not allowed in this context", "a ':' where no key can stand",
+         "put the value in quotes, or begin a new line, indented like the keys above it"},
         {"could not find expected ':'", "a key without ':'", "write `key: value`"},
         {"found unexpected end of stream", "the file ends inside a quoted value", "close the quote"},
-        {"found character that cannot start any token", "a value cannot begin with this character", "put the value in quotes"},
-        {"did not find expected ',' or '}'", "expected ',' or '}' in a map of braces", "close the brace, or quote the value"},
-        {"did not find expected ',' or ']'", "expected ',' or ']' in a list of brackets", "close the bracket, or quote the value"},
+        {"found character that cannot start any token", "a value cannot begin with this character",
+         "put the value in quotes"},
+        {"did not find expected ',' or '}'", "expected ',' or '}' in a map of braces",
+         "close the brace, or quote the value"},
+        {"did not find expected ',' or ']'", "expected ',' or ']' in a list of brackets",
+         "close the bracket, or quote the value"},
         {"did not find expected key", "expected a key", "indent it like the keys above it"},
-        {"did not find expected '-' indicator", "expected '-', the next item of the list", "indent it like the items above it"},
+        {"did not find expected '-' indicator", "expected '-', the next item of the list",
+         "indent it like the items above it"},
         {"block sequence entries are not allowed in this context", "a list cannot begin here", "begin it on a new line"},
         {"block mapping entries are not allowed in this context", "a map cannot begin here", "begin it on a new line"},
         {"mapping keys are not allowed in this context", "a key cannot begin here", "begin it on a new line"},
@@ -216,7 +223,8 @@ static struct error *syntax_error(const struct builder *b, const yaml_parser_t *
         }
     e = error_new(ERROR_RECIPE, at, fix, "%s", what);
     if (parser->context && parser->context_mark.line != parser->problem_mark.line)
-        e = error_while(e, place_of(b, parser->context_mark, parser->context_mark), "%s", parser->context);
+        e = error_while(e, place_of(b, parser->context_mark, parser->context_mark), "%s",
+                        strncmp(parser->context, "while ", 6) ? parser->context : parser->context + 6);
     return e;
 }
 
@@ -288,8 +296,8 @@ static void refuse_anchor_and_tag(struct builder *b, const yaml_char_t *anchor, 
         hurt(b, error_new(ERROR_RECIPE, at, "name the value in `let:` and write ${name} where it is used",
                           "anchors are not part of the language: '&%s'", (const char *)anchor));
     if (tag)
-        hurt(b, error_new(ERROR_RECIPE, at, "take it out: the field decides the type", "a tag is not part of the language: '%s'",
-                          (const char *)tag));
+        hurt(b, error_new(ERROR_RECIPE, at, "take it out: the field decides the type",
+                          "a tag is not part of the language: '%s'", (const char *)tag));
 }
 
 static struct error *scalar(struct builder *b, const yaml_event_t *event)
@@ -310,8 +318,12 @@ static struct error *scalar(struct builder *b, const yaml_event_t *event)
         if (strcmp(text, "<<") == 0 && !quoted)
             hurt(b, error_new(ERROR_RECIPE, at, "write the keys out, or put them in a file of their own and `include:` it",
                               "merge keys are not part of the language: '<<'"));
-        else if (!quoted && is_pattern(text, n))
-            hurt(b, pattern_error(at));
+        else if (!quoted && is_pattern(text, n)) {
+            struct place braces = at;
+            braces.column -= at.column > 1;
+            braces.width += 2;
+            hurt(b, pattern_error(braces));
+        }
         level->key = copy;
         level->key_at = at;
         return NULL;
@@ -400,6 +412,13 @@ static struct error *events(struct builder *b)
         yaml_event_t event;
         if (!yaml_parser_parse(&parser, &event)) {
             e = syntax_error(b, &parser);
+            b->root = NULL;
+            b->broken = true;
+            for (const struct error *told = b->errors; told && e && e != error_memory(); told = told->next)
+                if (told->at.line == e->at.line && told->at.column == e->at.column) {
+                    error_free(e); // the same pattern, seen twice
+                    e = NULL;
+                }
             break;
         }
         e = take(b, &event, &done);
@@ -457,9 +476,9 @@ struct error *yaml_parse(const char *name, const char *text, size_t n_bytes, str
     e = events(&b);
     if (!e && b.no_memory)
         e = error_memory();
-    if (!e && !b.root)
-        e = error_new(ERROR_RECIPE, (struct place){.file = b.name, .line = 1, .column = 1, .width = 1}, "write something into it",
-                      "the file is empty");
+    if (!e && !b.root && !b.broken)
+        e = error_new(ERROR_RECIPE, (struct place){.file = b.name, .line = 1, .column = 1, .width = 1},
+                      "write something into it", "the file is empty");
     if (!e)
         *root = b.root;
     if (b.n_errors > MOST_ERRORS)

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { WINDOW = 100, TAB = 4, PAD = 5 };
+enum { WINDOW = 110, TAB = 4, PAD = 5 };
 
 struct paint {
     const char *bold, *red, *green, *plain;
@@ -18,16 +18,21 @@ struct paint {
 static void put_char(FILE *to, const char **s)
 {
     const unsigned char *c = (const unsigned char *)*s;
-    int n = c[0] < 0x80 ? 1 : c[0] >= 0xc2 && c[0] < 0xe0 ? 2 : c[0] >= 0xe0 && c[0] < 0xf0 ? 3 : c[0] >= 0xf0 && c[0] < 0xf5 ? 4 : 0;
+    int n = c[0] < 0x80                   ? 1
+            : c[0] >= 0xc2 && c[0] < 0xe0 ? 2
+            : c[0] >= 0xe0 && c[0] < 0xf0 ? 3
+            : c[0] >= 0xf0 && c[0] < 0xf5 ? 4
+                                          : 0;
     bool bad = n == 0 || c[0] < 0x20 || c[0] == 0x7f;
     for (int i = 1; i < n; i++)
         if ((c[i] & 0xc0) != 0x80) {
             bad = true;
             n = i;
         }
-    bad |= n == 2 && c[0] == 0xc2 && c[1] < 0xa0;                                      // C1 controls
-    bad |= n == 3 && c[0] == 0xe2 && ((c[1] == 0x80 && c[2] >= 0xa8 && c[2] <= 0xae) || // line ends, changes of direction
-                                      (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
+    bad |= n == 2 && c[0] == 0xc2 && c[1] < 0xa0; // C1 controls
+    bad |= n == 3 && c[0] == 0xe2 &&
+           ((c[1] == 0x80 && c[2] >= 0xa8 && c[2] <= 0xae) || // line ends, changes of direction
+            (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
     if (bad)
         fputc('?', to);
     else
@@ -64,7 +69,8 @@ static bool seek_line(FILE *f, int line)
     return true;
 }
 
-// The window of a line around a column, tabs written out. *caret is where the column stands in it, *width how much of what is marked.
+// The window of a line around a column, tabs written out. *caret is where the column stands in it, *width how much of what
+// is marked.
 struct window {
     char text[WINDOW * (TAB > 4 ? TAB : 4) + 1];
     bool cut_before, cut_after;
@@ -79,9 +85,11 @@ static bool read_window(FILE *f, struct place at, struct window *w)
         length += (c & 0xc0) != 0x80 && c != '\r';
     if (start < 0 || fseek(f, start, SEEK_SET) || length == 0)
         return false;
-    int first = length > WINDOW && at.column > WINDOW / 2 ? at.column - WINDOW / 2 : 1; // first column shown
-    if (length > WINDOW && first > length - WINDOW + 1)
-        first = length - WINDOW + 1;
+    int width = at.width < WINDOW / 2 ? at.width : WINDOW / 2, first = 1; // first column shown
+    if (at.column + width > WINDOW)
+        first = at.column - WINDOW / 2;
+    if (first > 1 && first > length - WINDOW + 1)
+        first = length >= WINDOW ? length - WINDOW + 1 : 1;
     *w = (struct window){.cut_before = first > 1, .caret = -1};
     int column = 0, shown = 0, marked = at.column + (at.width > 1 ? at.width : 1);
     size_t n = 0;
