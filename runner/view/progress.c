@@ -43,7 +43,7 @@ static void put_bar(char *text, size_t n_bytes, int width, double share)
 {
     // What follows the bar wants some sixty columns; the bar takes what is left of them.
     char bar[BAR_MOST + 1];
-    int room = width - text_width(text) - 62;
+    int room = width - text_width(text) - 64;
     int length = room > BAR_MOST ? BAR_MOST : room < BAR_LEAST ? BAR_LEAST : room;
     int filled = (int)(share * length + 0.5);
     for (int i = 0; i < length; i++)

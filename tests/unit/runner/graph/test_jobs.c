@@ -1,0 +1,142 @@
+// test_jobs.c - jobs, live lines and errors come back as they were written; torn ones do not hurt.
+#include "place.h"
+
+#include <math.h>
+
+#include "runner/stages/error_json.h"
+#include "runner/stages/job.h"
+#include "runner/stages/live.h"
+
+static void a_job_comes_back(void **state)
+{
+    struct place_of_test *p = *state;
+    const char *path = arena_printf(&p->arena, "%s/x.job", p->folder);
+    const char *setting = "base.weight_decay=0.1";
+    no_error(try_graph(p, RECIPE, &setting, 1));
+    const struct graph_node *base = graph_find(&p->graph, "base");
+    const char *const paths[] = {"a.h5", "b\".h5"};
+    struct job_input input = {.role = "tokens", .paths = paths, .n_paths = 2};
+    struct job_part part = {.part = {.form = DOCUMENT_WORLD, .path = "w.yaml", .seed = 7, .first = 3, .n = 9, .held_out = true},
+                            .identity = "{}", .key = "k", .out = "o", .payload = "p"};
+    struct job job = {.name = "base", .kind = KIND_PRETRAIN, .key = base->key, .payload = base->payload, .options = base->options,
+                      .results = "results", .out = "out.h5", .lock = "out.lock", .inputs = &input, .n_inputs = 1, .parts = &part,
+                      .n_parts = 1, .usd_per_hour = NAN}, back;
+    no_error(job_write(&job, path));
+    no_error(job_read(&back, path, &p->arena));
+    const struct pretrain_options *a = base->options, *b = back.options;
+    for (int i = 0; i < n_fields; i++)
+        if (fields[i].kinds & 1u << KIND_PRETRAIN && field_is_set(a, &fields[i]))
+            assert_string_equal(field_text(a, &fields[i], &p->arena), field_text(b, &fields[i], &p->arena));
+    assert_true(a->weight_decay == b->weight_decay && a->warmdown == b->warmdown);
+    assert_string_equal(back.payload, base->payload);
+    assert_true(isnan(back.usd_per_hour));
+    const char *const *got;
+    int n;
+    no_error(job_paths(&back, "tokens", &got, &n));
+    assert_int_equal(n, 2);
+    assert_string_equal(got[1], "b\".h5");
+    assert_int_equal(back.parts[0].part.n, 9);
+    assert_true(back.parts[0].part.held_out);
+    assert_string_equal(back.parts[0].payload, "p");
+    assert_null(back.parts[0].part.column);
+    struct error *e = job_paths(&back, "model", &got, &n);
+    assert_non_null(e);
+    error_free(e);
+}
+
+// Every cut of a job file, and wrong types in it, end in an error.
+static void torn_jobs(void **state)
+{
+    struct place_of_test *p = *state;
+    static const char *const bad[] = {
+        "", "{", "[]", "null", "{\"retort\":2}", "{\"retort\":1,\"kind\":\"dance\"}", "{\"retort\":1,\"kind\":\"eval\"}",
+        "{\"retort\":1,\"kind\":\"eval\",\"name\":1,\"key\":[],\"payload\":{},\"results\":null}",
+        "{\"retort\":1,\"kind\":\"eval\",\"name\":\"n\",\"key\":\"k\",\"payload\":\"p\",\"results\":\"r\",\"lock\":\"l\",\"options\":{\"nope\":\"1\"}}",
+        "{\"retort\":1,\"kind\":\"eval\",\"name\":\"n\",\"key\":\"k\",\"payload\":\"p\",\"results\":\"r\",\"lock\":\"l\",\"options\":{\"seed\":1}}",
+        "{\"retort\":1,\"kind\":\"eval\",\"name\":\"n\",\"key\":\"k\",\"payload\":\"p\",\"results\":\"r\",\"lock\":\"l\",\"inputs\":{\"a\":[1]}}",
+        "{\"retort\":1,\"kind\":\"eval\",\"name\":\"n\",\"key\":\"k\",\"payload\":\"p\",\"results\":\"r\",\"lock\":\"l\",\"parts\":[{\"form\":\"x\"}]}"};
+    const char *path = arena_printf(&p->arena, "%s/bad.job", p->folder);
+    for (size_t i = 0; i < countof(bad); i++) {
+        struct job job;
+        put_file(p, "bad.job", bad[i]);
+        struct error *e = job_read(&job, path, &p->arena);
+        if (!e)
+            fail_msg("taken: %s", bad[i]);
+        error_free(e);
+    }
+}
+
+static void live_lines(void **state)
+{
+    struct place_of_test *p = *state;
+    const char *path = arena_printf(&p->arena, "%s/x.live", p->folder);
+    struct live *live;
+    struct live_line last;
+    no_error(live_read(path, &last, &p->arena));
+    assert_null(last.e);
+    no_error(live_open(&live, path, &p->arena));
+    struct live_line line = live_line("step");
+    line.step = 3;
+    line.of = 10;
+    line.loss = 2.5;
+    line.unit = "steps";
+    live_write(live, line);
+    line.step = 4; // too soon after the last one: dropped
+    live_write(live, line);
+    line = live_line("val");
+    line.bpb = 1.25;
+    line.text = "a \"text\"\n";
+    live_write(live, line);
+    no_error(live_read(path, &last, &p->arena));
+    assert_string_equal(last.e, "val");
+    assert_int_equal(last.step, 3);
+    assert_true(last.loss == 2.5 && last.bpb == 1.25 && isnan(last.eta_s));
+    assert_string_equal(last.text, "a \"text\"\n");
+    live_close(live);
+
+    FILE *f = fopen(path, "a");
+    fputs("nonsense\n{\"e\":5,\"step\":\"x\",\"new\":[1]}\n{\"e\":\"step\",\"step\":7,\"of\":10}\n{\"e\":\"done\",\"st", f);
+    fclose(f);
+    no_error(live_read(path, &last, &p->arena));
+    assert_string_equal(last.e, "step");
+    assert_int_equal(last.step, 7);
+    // Only the end of a long file is read.
+    f = fopen(path, "a");
+    for (int i = 0; i < 100000; i++)
+        fprintf(f, "\n{\"e\":\"step\",\"step\":%d}\n", i);
+    fclose(f);
+    no_error(live_read(path, &last, &p->arena));
+    assert_int_equal(last.step, 99999);
+}
+
+static void errors_as_json(void **state)
+{
+    (void)state;
+    struct json j = {0};
+    struct error *e = error_new(ERROR_MACHINE, (struct place){"f.yaml", 3, 4, 1}, "buy a disk", "no room for '%s'", "x");
+    e = error_append(error_while(e, NOWHERE, "saving"), error_plain(ERROR_STOPPED, "stopped"));
+    errors_to_json(&j, e);
+    struct error *back = errors_from_json(json_text(&j));
+    assert_int_equal(back->kind, ERROR_MACHINE);
+    assert_string_equal(back->what, "no room for 'x'");
+    assert_string_equal(back->fix, "buy a disk");
+    assert_string_equal(back->at.file, "f.yaml");
+    assert_string_equal(back->while_->what, "saving");
+    assert_int_equal(back->next->kind, ERROR_STOPPED);
+    error_free(back);
+    error_free(e);
+    json_release(&j);
+    assert_null(errors_from_json("{"));
+    assert_null(errors_from_json(NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_job_comes_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(torn_jobs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(live_lines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(errors_as_json, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
