@@ -1,0 +1,396 @@
+// parquet.c - the footer: schema to columns, row groups to chunks; then values in order.
+//
+// Invariants: after parquet_open every group has one chunk a column, in the schema's order; after parquet_begin [at, end) lies in the
+// file, in front of the footer. What memory the footer can cost is bounded by its bytes: arrays grow with what was read, not with
+// counts that it claims.
+#include "core/data/parquet.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/data/parquet_inside.h"
+#include "core/data/thrift.h"
+
+enum { MOST_FOOTER = 64 << 20, MOST_COLUMNS = 10000, MOST_PATH = 4096, MOST_NESTING = 32, REQUIRED = 0, OPTIONAL = 1 };
+
+static const char *const types[] = {"BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"};
+
+struct element { // of the schema
+    int type, repetition;
+    int64_t n_children;
+    const char *name;
+    size_t n_name;
+};
+
+struct level { // of the schema's tree
+    int64_t n_left;
+    size_t n_path;
+    int max_level;
+    bool repeated;
+};
+
+struct error *parquet_error(const struct parquet *p, const char *fix, const char *format, ...)
+{
+    char what[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    return error_new(ERROR_DATA, NOWHERE, fix, "'%s', row group %d, column '%s': %s", p->path, p->group,
+                     p->leaves[p->column].path, what);
+}
+
+static struct error *file_error(const struct parquet *p, const char *what)
+{
+    return error_new(ERROR_DATA, NOWHERE, "fetch the file again, or write it anew", "'%s': %s", p->path, what);
+}
+
+static struct element read_element(struct thrift *t)
+{
+    struct element x = {.type = -1, .repetition = REQUIRED, .name = ""};
+    int last = 0, id, type;
+    while (thrift_field(t, &last, &id, &type)) {
+        if (id == 1 && type == THRIFT_I32)
+            x.type = (int)thrift_int(t);
+        else if (id == 3 && type == THRIFT_I32)
+            x.repetition = (int)thrift_int(t);
+        else if (id == 4 && type == THRIFT_TEXT)
+            x.name = thrift_text(t, &x.n_name);
+        else if (id == 5 && type == THRIFT_I32)
+            x.n_children = thrift_int(t);
+        else
+            thrift_skip(t, type);
+    }
+    return x;
+}
+
+// The schema is its tree written depth first; leaves become columns with the path of names above them.
+static struct error *read_schema(struct parquet *p, struct thrift *t)
+{
+    int type;
+    int64_t n;
+    char path[MOST_PATH + 1];
+    struct level levels[MOST_NESTING] = {0};
+    int depth = 0, capacity = 0;
+    thrift_list(t, &type, &n);
+    if (t->failed || type != THRIFT_STRUCT || n < 2 || p->leaves)
+        return file_error(p, "its schema is damaged");
+    levels[0].n_left = read_element(t).n_children; // the root, whose name says nothing
+    for (int64_t i = 1; i < n; i++) {
+        struct element x = read_element(t);
+        while (depth > 0 && levels[depth].n_left == 0)
+            depth--;
+        if (t->failed || x.n_children < 0 || x.n_name == 0 || levels[depth].n_left <= 0)
+            return file_error(p, "its schema is damaged");
+        levels[depth].n_left--;
+        struct level level = {.n_left = x.n_children, .n_path = levels[depth].n_path, .max_level = levels[depth].max_level,
+                              .repeated = levels[depth].repeated || x.repetition > OPTIONAL};
+        level.max_level += x.repetition != REQUIRED;
+        if (x.n_name + 1 > MOST_PATH - level.n_path || depth + 1 == MOST_NESTING || p->n_leaves == MOST_COLUMNS)
+            return file_error(p, "its schema has names too long, too many columns, or is nested too deep");
+        if (level.n_path)
+            path[level.n_path++] = '.';
+        memcpy(path + level.n_path, x.name, x.n_name);
+        level.n_path += x.n_name;
+        if (x.n_children > 0) {
+            levels[++depth] = level;
+            continue;
+        }
+        if (p->n_leaves == capacity) {
+            capacity = capacity ? capacity * 2 : 8;
+            p->leaves = arena_grow(&p->arena, p->leaves, (size_t)p->n_leaves, (size_t)capacity, sizeof *p->leaves);
+        }
+        char *name = arena_strndup(&p->arena, path, level.n_path);
+        if (!p->leaves || !name)
+            return error_memory();
+        p->leaves[p->n_leaves++] =
+            (struct parquet_leaf){.path = name, .type = x.type, .max_level = level.max_level, .repeated = level.repeated};
+    }
+    return p->n_leaves ? NULL : file_error(p, "it has no columns");
+}
+
+// Whether the path of a chunk is its column's.
+static bool same_path(struct thrift *t, const char *path)
+{
+    int type;
+    int64_t n;
+    thrift_list(t, &type, &n);
+    bool same = type == THRIFT_TEXT;
+    for (int64_t i = 0; i < n && same && !t->failed; i++) {
+        size_t n_name;
+        const char *name = thrift_text(t, &n_name);
+        if (i > 0)
+            same = *path++ == '.';
+        same = same && strncmp(path, name, n_name) == 0;
+        path += same ? n_name : 0;
+    }
+    return same && !*path;
+}
+
+static bool read_chunk_data(struct thrift *t, const struct parquet_leaf *leaf, struct parquet_chunk *chunk)
+{
+    int last = 0, id, type;
+    int64_t data_at = -1, dictionary_at = -1;
+    bool right_path = false;
+    while (thrift_field(t, &last, &id, &type)) {
+        if (id == 1 && type == THRIFT_I32)
+            chunk->type = (int)thrift_int(t);
+        else if (id == 3 && type == THRIFT_LIST)
+            right_path = same_path(t, leaf->path);
+        else if (id == 4 && type == THRIFT_I32)
+            chunk->codec = (int)thrift_int(t);
+        else if (id == 5 && type == THRIFT_I64)
+            chunk->n_values = thrift_int(t);
+        else if (id == 7 && type == THRIFT_I64)
+            chunk->n_bytes = thrift_int(t);
+        else if (id == 9 && type == THRIFT_I64)
+            data_at = thrift_int(t);
+        else if (id == 11 && type == THRIFT_I64)
+            dictionary_at = thrift_int(t);
+        else
+            thrift_skip(t, type);
+        if (t->failed || (id == 3 && !right_path))
+            return false;
+    }
+    chunk->offset = dictionary_at > 0 && dictionary_at < data_at ? dictionary_at : data_at;
+    return !t->failed && right_path && chunk->type >= 0;
+}
+
+static bool read_chunk(struct thrift *t, const struct parquet_leaf *leaf, struct parquet_chunk *chunk)
+{
+    int last = 0, id, type;
+    bool has_data = false;
+    *chunk = (struct parquet_chunk){.type = -1, .codec = -1, .n_values = -1, .offset = -1, .n_bytes = -1};
+    while (thrift_field(t, &last, &id, &type)) {
+        if (id == 3 && type == THRIFT_STRUCT)
+            has_data = read_chunk_data(t, leaf, chunk);
+        else {
+            chunk->encrypted |= id == 8; // crypto_metadata
+            thrift_skip(t, type);
+        }
+    }
+    return !t->failed && (has_data || chunk->encrypted);
+}
+
+static struct error *read_group(struct parquet *p, struct thrift *t, struct parquet_group *group)
+{
+    int last = 0, id, type, inner;
+    int64_t n;
+    group->n_rows = -1;
+    while (thrift_field(t, &last, &id, &type)) {
+        if (id == 3 && type == THRIFT_I64) {
+            group->n_rows = thrift_int(t);
+            continue;
+        }
+        if (id != 1 || type != THRIFT_LIST) {
+            thrift_skip(t, type);
+            continue;
+        }
+        thrift_list(t, &inner, &n);
+        if (t->failed || inner != THRIFT_STRUCT || n != p->n_leaves || group->chunks)
+            return file_error(p, "a row group is damaged: it has other columns than the schema");
+        group->chunks = arena_array(&p->arena, (size_t)n, sizeof *group->chunks);
+        if (!group->chunks)
+            return error_memory();
+        for (int64_t i = 0; i < n; i++)
+            if (!read_chunk(t, &p->leaves[i], &group->chunks[i]))
+                return file_error(p, "the description of a column chunk is damaged");
+    }
+    if (t->failed || !group->chunks || group->n_rows < 0 || group->n_rows > INT64_MAX / 4 - p->n_rows)
+        return file_error(p, "a row group is damaged");
+    p->n_rows += group->n_rows;
+    return NULL;
+}
+
+static struct error *read_groups(struct parquet *p, struct thrift *t)
+{
+    int type, capacity = 0;
+    int64_t n;
+    thrift_list(t, &type, &n);
+    if (t->failed || !p->leaves || p->groups || n > INT32_MAX || (n > 0 && type != THRIFT_STRUCT))
+        return file_error(p, "its footer is damaged");
+    for (int64_t i = 0; i < n; i++) {
+        if (p->n_groups == capacity) {
+            capacity = capacity ? capacity * 2 : 8;
+            p->groups = arena_grow(&p->arena, p->groups, (size_t)p->n_groups, (size_t)capacity, sizeof *p->groups);
+            if (!p->groups)
+                return error_memory();
+        }
+        struct error *e = read_group(p, t, &p->groups[p->n_groups++]);
+        if (e)
+            return e;
+    }
+    return NULL;
+}
+
+static struct error *read_footer(struct parquet *p)
+{
+    const uint8_t *data = p->map.data;
+    size_t n = p->map.n_bytes;
+    if (n < 12 || memcmp(data, "PAR1", 4) != 0 || memcmp(data + n - 4, "PAR1", 4) != 0) {
+        if (n >= 12 && memcmp(data + n - 4, "PARE", 4) == 0)
+            return file_error(p, "it is encrypted, which is not read here");
+        return file_error(p, n >= 12 && memcmp(data, "PAR1", 4) == 0 ? "it is cut off: a parquet file ends with PAR1"
+                                                                     : "it is no parquet file");
+    }
+    size_t length = (size_t)data[n - 8] | (size_t)data[n - 7] << 8 | (size_t)data[n - 6] << 16 | (size_t)data[n - 5] << 24;
+    if (length > n - 12 || length > MOST_FOOTER)
+        return file_error(p, "its footer is longer than the file, or than 64 MiB");
+    struct thrift t = {.at = data + n - 8 - length, .end = data + n - 8};
+    int last = 0, id, type;
+    int64_t n_rows = -1;
+    struct error *e = NULL;
+    while (!e && thrift_field(&t, &last, &id, &type)) {
+        if (id == 2 && type == THRIFT_LIST)
+            e = read_schema(p, &t);
+        else if (id == 3 && type == THRIFT_I64)
+            n_rows = thrift_int(&t);
+        else if (id == 4 && type == THRIFT_LIST)
+            e = read_groups(p, &t);
+        else
+            thrift_skip(&t, type);
+    }
+    if (!e && (t.failed || !p->leaves))
+        e = file_error(p, "its footer is damaged");
+    if (!e && n_rows != p->n_rows)
+        e = file_error(p, "its row groups do not add up to its rows");
+    return e;
+}
+
+struct error *parquet_open(struct parquet **parquet, const char *path)
+{
+    struct parquet *p = block_alloc(sizeof *p);
+    if (!p)
+        return error_memory();
+    memset(p, 0, sizeof *p);
+    p->path = arena_strdup(&p->arena, path);
+    struct error *e = p->path ? map_open(&p->map, path) : error_memory();
+    if (!e)
+        e = read_footer(p);
+    if (e) {
+        parquet_close(p);
+        return e;
+    }
+    *parquet = p;
+    return NULL;
+}
+
+void parquet_close(struct parquet *p)
+{
+    if (!p)
+        return;
+    map_close(&p->map);
+    block_free(p->page.unpacked);
+    block_free(p->dictionary);
+    block_free(p->offsets);
+    arena_release(&p->arena);
+    block_free(p);
+}
+
+int parquet_n_row_groups(const struct parquet *p)
+{
+    return p->n_groups;
+}
+
+int64_t parquet_n_rows(const struct parquet *p)
+{
+    return p->n_rows;
+}
+
+int64_t parquet_group_rows(const struct parquet *p, int group)
+{
+    return p->groups[group].n_rows;
+}
+
+struct error *parquet_column(const struct parquet *p, const char *path, int *column)
+{
+    for (int i = 0; i < p->n_leaves; i++)
+        if (strcmp(p->leaves[i].path, path) == 0) {
+            *column = i;
+            return NULL;
+        }
+    char names[300] = "";
+    size_t n = 0;
+    for (int i = 0; i < p->n_leaves && n < sizeof names; i++)
+        n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "", p->leaves[i].path);
+    return error_new(ERROR_DATA, NOWHERE, "name one of its columns", "'%s' has no column '%s'; it has: %s", p->path, path, names);
+}
+
+struct error *parquet_begin(struct parquet *p, int group, int column)
+{
+    const struct parquet_chunk *chunk = &p->groups[group].chunks[column];
+    const struct parquet_leaf *leaf = &p->leaves[column];
+    p->group = group;
+    p->column = column;
+    p->row = p->n_left = p->page.n_left = 0;
+    p->dictionary_at = NULL;
+    p->n_dictionary = 0;
+    if (chunk->encrypted)
+        return parquet_error(p, "write it without encryption", "it is encrypted, which is not read here");
+    if (leaf->repeated)
+        return parquet_error(p, "name a column of plain texts", "it is a list, not a text a row");
+    if (leaf->type != PARQUET_BYTE_ARRAY || chunk->type != PARQUET_BYTE_ARRAY)
+        return parquet_error(p, "name a column of texts", "its type is %s, not a text",
+                             leaf->type >= 0 && leaf->type < (int)countof(types) ? types[leaf->type] : "unknown");
+    bool readable;
+    const char *codec = parquet_codec_name(chunk->codec, &readable);
+    if (!readable)
+        return parquet_error(p, "write it with zstd, snappy, gzip or none", "packed by %s, which is not read here", codec);
+    if (chunk->n_values != p->groups[group].n_rows)
+        return parquet_error(p, NULL, "%lld values in %lld rows", (long long)chunk->n_values, (long long)p->groups[group].n_rows);
+    if (chunk->n_values == 0) // such a chunk may have no place at all
+        return NULL;
+    int64_t end = (int64_t)p->map.n_bytes - 8;
+    if (chunk->offset < 4 || chunk->n_bytes < 0 || chunk->offset > end || chunk->n_bytes > end - chunk->offset)
+        return parquet_error(p, "fetch the file again", "it lies outside of the file");
+    p->at = p->map.data + chunk->offset;
+    p->end = p->at + chunk->n_bytes;
+    p->n_left = chunk->n_values;
+    return NULL;
+}
+
+// A value that is there: of the dictionary, or behind its length.
+static struct error *take_value(struct parquet *p, struct parquet_text *text)
+{
+    struct parquet_page *page = &p->page;
+    const uint8_t *at = page->at;
+    if (page->dictionary_values) {
+        uint32_t number;
+        if (!parquet_runs_next(&page->numbers, &number))
+            return parquet_error(p, NULL, "row %lld: its page ends too early", (long long)p->row);
+        if (number >= p->n_dictionary)
+            return parquet_error(p, NULL, "row %lld: text %u of a dictionary of %zu", (long long)p->row, number, p->n_dictionary);
+        at = p->dictionary_at + p->offsets[number];
+    } else if (page->end - at < 4) {
+        return parquet_error(p, NULL, "row %lld: its page ends too early", (long long)p->row);
+    }
+    size_t n = (size_t)at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 | (size_t)at[3] << 24;
+    if (!page->dictionary_values) { // those of the dictionary were checked when it was read
+        if (n > (size_t)(page->end - at) - 4)
+            return parquet_error(p, NULL, "row %lld: a text of %zu bytes is longer than its page", (long long)p->row, n);
+        page->at = at + 4 + n;
+    }
+    text->text = (const char *)at + 4;
+    text->n_bytes = n;
+    return NULL;
+}
+
+struct error *parquet_next(struct parquet *p, struct parquet_text *text)
+{
+    struct parquet_page *page = &p->page;
+    *text = (struct parquet_text){.row = -1};
+    if (p->n_left == 0)
+        return NULL;
+    struct error *e = page->n_left == 0 ? parquet_open_page(p) : NULL;
+    if (e)
+        return e;
+    uint32_t level = 0, value_level = (uint32_t)p->leaves[p->column].max_level;
+    if (value_level > 0 && (!parquet_runs_next(&page->levels, &level) || level > value_level))
+        return parquet_error(p, NULL, "row %lld: its level is wrong or missing", (long long)p->row);
+    if (level == value_level && (e = take_value(p, text)))
+        return e;
+    page->n_left--;
+    p->n_left--;
+    text->row = p->row++;
+    return NULL;
+}

@@ -1,0 +1,281 @@
+// parquet_page.c - page headers, checksums, unpacking, dictionaries; every length in a header is held against the bytes there are.
+#include "core/data/parquet_inside.h"
+
+#include <snappy-c.h>
+#include <string.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "core/base/stop.h"
+#include "core/data/thrift.h"
+
+enum page_type { PAGE_DATA, PAGE_INDEX, PAGE_DICTIONARY, PAGE_DATA_V2 };
+enum codec { CODEC_NONE, CODEC_SNAPPY, CODEC_GZIP, CODEC_LZO, CODEC_BROTLI, CODEC_LZ4, CODEC_ZSTD, CODEC_LZ4_RAW, CODEC_COUNT };
+
+static const struct {
+    const char *name;
+    int64_t most; // times the packed bytes; 0: not read. A few bytes can be 64 (snappy), 1032 times (gzip), a 128 KiB block (zstd)
+} codecs[CODEC_COUNT] = {{"none", 1},   {"snappy", 32}, {"gzip", 1100},  {"lzo", 0},
+                         {"brotli", 0}, {"lz4", 0},     {"zstd", 40000}, {"lz4_raw", 0}};
+
+static const char *const encodings[] = {"PLAIN", "GROUP_VAR_INT", "PLAIN_DICTIONARY", "RLE", "BIT_PACKED", "DELTA_BINARY_PACKED",
+                                        "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY", "RLE_DICTIONARY", "BYTE_STREAM_SPLIT"};
+
+struct header {
+    int64_t type, unpacked, packed, crc;
+    bool has_crc, has_inner, compressed;
+    int64_t n_values, encoding, level_encoding, repetition_bytes, definition_bytes;
+};
+
+static const char *encoding_name(int64_t encoding)
+{
+    return encoding >= 0 && encoding < (int64_t)countof(encodings) ? encodings[encoding] : "an unknown one";
+}
+
+// The header of a data page (v1, v2) or dictionary page: the same fields under other numbers.
+static void read_inner(struct thrift *t, struct header *h, int page)
+{
+    int last = 0, id, type;
+    bool v2 = page == 8;
+    h->has_inner = true;
+    while (thrift_field(t, &last, &id, &type)) {
+        if (v2 && id == 7 && (type == THRIFT_TRUE || type == THRIFT_FALSE))
+            h->compressed = type == THRIFT_TRUE;
+        else if (type != THRIFT_I32)
+            thrift_skip(t, type);
+        else if (id == 1)
+            h->n_values = thrift_int(t);
+        else if (v2 ? id == 4 : id == 2)
+            h->encoding = thrift_int(t);
+        else if (page == 5 && id == 3)
+            h->level_encoding = thrift_int(t);
+        else if (v2 && id == 5)
+            h->definition_bytes = thrift_int(t);
+        else if (v2 && id == 6)
+            h->repetition_bytes = thrift_int(t);
+        else
+            thrift_skip(t, type);
+    }
+}
+
+static void read_header(struct thrift *t, struct header *h)
+{
+    int last = 0, id, type;
+    *h = (struct header){.type = -1, .unpacked = -1, .packed = -1, .compressed = true, .n_values = -1, .encoding = -1,
+                         .level_encoding = ENCODING_RLE};
+    while (thrift_field(t, &last, &id, &type)) {
+        if (type == THRIFT_I32 && id == 1)
+            h->type = thrift_int(t);
+        else if (type == THRIFT_I32 && id == 2)
+            h->unpacked = thrift_int(t);
+        else if (type == THRIFT_I32 && id == 3)
+            h->packed = thrift_int(t);
+        else if (type == THRIFT_I32 && id == 4) {
+            h->crc = thrift_int(t);
+            h->has_crc = true;
+        } else if (type == THRIFT_STRUCT && (id == 5 || id == 7 || id == 8))
+            read_inner(t, h, id);
+        else
+            thrift_skip(t, type);
+    }
+}
+
+static struct error *check_header(const struct parquet *p, const struct header *h, size_t n_left)
+{
+    const struct parquet_chunk *chunk = &p->groups[p->group].chunks[p->column];
+    if (h->type < PAGE_DATA || h->type > PAGE_DATA_V2)
+        return parquet_error(p, NULL, "a page of the unknown type %lld", (long long)h->type);
+    if (h->packed < 0 || (uint64_t)h->packed > n_left)
+        return parquet_error(p, NULL, "a page of %lld bytes where %zu are left", (long long)h->packed, n_left);
+    if (h->type == PAGE_INDEX)
+        return NULL;
+    if (h->unpacked < 0 || h->unpacked > PAGE_MOST_BYTES)
+        return parquet_error(p, "write the file with smaller pages", "a page of %lld bytes unpacked; %d are allowed",
+                             (long long)h->unpacked, PAGE_MOST_BYTES);
+    if (h->unpacked > h->packed * codecs[chunk->codec].most + 64)
+        return parquet_error(p, NULL, "%lld bytes of %s cannot be %lld bytes", (long long)h->packed, codecs[chunk->codec].name,
+                             (long long)h->unpacked);
+    if (!h->has_inner || h->n_values < 0 || h->n_values > INT32_MAX || h->definition_bytes < 0 || h->repetition_bytes < 0)
+        return parquet_error(p, NULL, "a page without its counts");
+    return NULL;
+}
+
+static struct error *gunzip(uint8_t *out, size_t n_out, const uint8_t *in, size_t n_in, bool *ok)
+{
+    z_stream z = {.next_in = (Bytef *)in, .avail_in = (uInt)n_in, .next_out = out, .avail_out = (uInt)n_out};
+    *ok = false;
+    if (inflateInit2(&z, 15 + 32) != Z_OK) // zlib's or gzip's frame
+        return error_memory();
+    *ok = inflate(&z, Z_FINISH) == Z_STREAM_END && z.avail_out == 0;
+    inflateEnd(&z);
+    return NULL;
+}
+
+// n bytes of `packed` become *out, which is the file's own memory where nothing is packed.
+static struct error *unpack(const struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool compressed, uint8_t **buffer,
+                            size_t *capacity, const uint8_t **out)
+{
+    int codec = compressed ? p->groups[p->group].chunks[p->column].codec : CODEC_NONE;
+    if (codec == CODEC_NONE) {
+        *out = packed;
+        return n == n_out ? NULL : parquet_error(p, NULL, "a page that is not packed has %zu bytes and says %zu", n, n_out);
+    }
+    if (n_out > *capacity) {
+        uint8_t *larger = block_alloc(n_out);
+        if (!larger)
+            return error_memory();
+        block_free(*buffer);
+        *buffer = larger;
+        *capacity = n_out;
+    }
+    *out = *buffer;
+    if (n_out == 0)
+        return NULL;
+    bool ok = false;
+    struct error *e = NULL;
+    size_t length = 0;
+    if (codec == CODEC_SNAPPY)
+        ok = snappy_uncompressed_length((const char *)packed, n, &length) == SNAPPY_OK && length == n_out &&
+             snappy_uncompress((const char *)packed, n, (char *)*buffer, &length) == SNAPPY_OK && length == n_out;
+    else if (codec == CODEC_GZIP)
+        e = gunzip(*buffer, n_out, packed, n, &ok);
+    else
+        ok = ZSTD_decompress(*buffer, n_out, packed, n) == n_out;
+    return ok || e ? e : parquet_error(p, "fetch the file again", "a page is damaged: its %s data do not unpack", codecs[codec].name);
+}
+
+static uint32_t u32(const uint8_t *at)
+{
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static struct error *open_dictionary(struct parquet *p, const struct header *h, const uint8_t *body)
+{
+    if (p->dictionary_at)
+        return parquet_error(p, NULL, "a second dictionary");
+    if (h->encoding != ENCODING_PLAIN && h->encoding != ENCODING_PLAIN_DICTIONARY)
+        return parquet_error(p, "write the file with PLAIN or dictionary encoding", "a dictionary of encoding %s",
+                             encoding_name(h->encoding));
+    struct error *e = unpack(p, body, (size_t)h->packed, (size_t)h->unpacked, true, &p->dictionary, &p->dictionary_capacity,
+                             &p->dictionary_at);
+    if (e)
+        return e;
+    p->n_dictionary_bytes = (size_t)h->unpacked;
+    size_t n = (size_t)h->n_values, at = 0;
+    if (n > p->n_dictionary_bytes / 4)
+        return parquet_error(p, NULL, "a dictionary of %zu texts in %zu bytes", n, p->n_dictionary_bytes);
+    if (n > p->offsets_capacity) {
+        uint32_t *larger = block_alloc(n * sizeof *larger);
+        if (!larger)
+            return error_memory();
+        block_free(p->offsets);
+        p->offsets = larger;
+        p->offsets_capacity = n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t left = p->n_dictionary_bytes - at;
+        if (left < 4 || u32(p->dictionary_at + at) > left - 4)
+            return parquet_error(p, NULL, "text %zu of the dictionary is longer than its page", i);
+        p->offsets[i] = (uint32_t)at;
+        at += 4 + u32(p->dictionary_at + at);
+    }
+    p->n_dictionary = n;
+    return NULL;
+}
+
+static int bits_of(int value)
+{
+    int bits = 0;
+    while (value >> bits)
+        bits++;
+    return bits;
+}
+
+static struct error *open_data(struct parquet *p, const struct header *h, const uint8_t *body)
+{
+    struct parquet_page *page = &p->page;
+    const struct parquet_leaf *leaf = &p->leaves[p->column];
+    bool v2 = h->type == PAGE_DATA_V2;
+    if (h->n_values > p->n_left)
+        return parquet_error(p, NULL, "a page of %lld values where %lld are left", (long long)h->n_values, (long long)p->n_left);
+    if (!v2 && leaf->max_level > 0 && h->level_encoding != ENCODING_RLE)
+        return parquet_error(p, "write the file anew", "levels of encoding %s", encoding_name(h->level_encoding));
+    const uint8_t *levels = NULL, *levels_end = NULL, *at;
+    size_t n = (size_t)h->unpacked;
+    if (v2) { // levels stand before the packed values
+        int64_t n_levels = h->repetition_bytes + h->definition_bytes;
+        if (n_levels > h->packed || n_levels > h->unpacked)
+            return parquet_error(p, NULL, "a page whose levels are longer than itself");
+        levels = body + h->repetition_bytes;
+        levels_end = body + n_levels;
+        body += n_levels;
+        n -= (size_t)n_levels;
+        struct error *e = unpack(p, body, (size_t)(h->packed - n_levels), n, h->compressed, &page->unpacked, &page->capacity, &at);
+        if (e)
+            return e;
+    } else {
+        struct error *e = unpack(p, body, (size_t)h->packed, n, true, &page->unpacked, &page->capacity, &at);
+        if (e)
+            return e;
+        if (leaf->max_level > 0) {
+            if (n < 4 || u32(at) > n - 4)
+                return parquet_error(p, NULL, "a page whose levels are longer than itself");
+            levels = at + 4;
+            levels_end = levels + u32(at);
+            n -= 4 + u32(at);
+            at = levels_end;
+        }
+    }
+    parquet_runs_begin(&page->levels, levels, levels_end, bits_of(leaf->max_level));
+    page->at = at;
+    page->end = at + n;
+    page->dictionary_values = h->encoding == ENCODING_RLE_DICTIONARY || h->encoding == ENCODING_PLAIN_DICTIONARY;
+    page->n_left = h->n_values;
+    if (h->encoding == ENCODING_PLAIN)
+        return NULL;
+    if (!page->dictionary_values)
+        return parquet_error(p, "write the column with PLAIN or dictionary encoding", "values of encoding %s",
+                             encoding_name(h->encoding));
+    if (!p->dictionary_at)
+        return parquet_error(p, NULL, "values from a dictionary that is not there");
+    int bits = n > 0 ? page->at[0] : 0; // a page of nulls may have no values at all
+    if (bits > 32)
+        return parquet_error(p, NULL, "numbers of %d bits", bits);
+    parquet_runs_begin(&page->numbers, page->at + (n > 0), page->end, bits);
+    return NULL;
+}
+
+struct error *parquet_open_page(struct parquet *p)
+{
+    while (p->page.n_left == 0) {
+        if (stop_requested())
+            return error_stopped();
+        if (p->at == p->end)
+            return parquet_error(p, NULL, "its pages end %lld values too early", (long long)p->n_left);
+        struct thrift t = {.at = p->at, .end = p->end};
+        struct header h;
+        read_header(&t, &h);
+        if (t.failed)
+            return parquet_error(p, "fetch the file again", "a page header is damaged");
+        struct error *e = check_header(p, &h, (size_t)(p->end - t.at));
+        if (e)
+            return e;
+        p->at = t.at + h.packed;
+        if (h.has_crc && (uint32_t)h.crc != (uint32_t)crc32_z(0, t.at, (size_t)h.packed))
+            return parquet_error(p, "fetch the file again", "a page is damaged: its checksum differs");
+        if (h.type == PAGE_DICTIONARY)
+            e = open_dictionary(p, &h, t.at);
+        else if (h.type != PAGE_INDEX)
+            e = open_data(p, &h, t.at);
+        if (e)
+            return e;
+    }
+    return NULL;
+}
+
+const char *parquet_codec_name(int codec, bool *readable)
+{
+    bool known = codec >= 0 && codec < CODEC_COUNT;
+    *readable = known && codecs[codec].most > 0;
+    return known ? codecs[codec].name : "an unknown one";
+}
