@@ -99,7 +99,8 @@ static void add_files(struct reader *r, struct source *source, const struct node
         return;
     }
     int64_t n = p.open ? p.last - p.first + 1 : 1;
-    if (n > MOST_FILES - r->n_files) {
+    r->file_bytes += (size_t)n * strlen(text);
+    if (n > MOST_FILES - r->n_files || r->file_bytes > MOST_FILE_BYTES) {
         reader_error(r, error_new(ERROR_RECIPE, node->at, "read fewer, larger files", "more than 100,000 files"));
         r->n_files = MOST_FILES;
         return;

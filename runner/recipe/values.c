@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_TEXT = 64 << 10, MOST_TEXTS = 16 << 20, MOST_DEPTH = 32 };
+enum { MOST_TEXT = 64 << 10, MOST_TEXTS = 16 << 20, MOST_DEPTH = 32, PER_PART = 64 };
 
 struct variable {
     const char *name;
@@ -151,7 +151,7 @@ static struct error *expand(struct values *v, struct node *node, int depth)
         } else {
             s += n_part;
         }
-        v->expanded_bytes += n + n_part;
+        v->expanded_bytes += n + n_part + PER_PART;
         if (n + n_part > MOST_TEXT || v->expanded_bytes > MOST_TEXTS)
             return error_new(ERROR_RECIPE, node->at, "use ${x} for short texts", "${...} makes this too long");
         char *grown = arena_alloc(v->r->arena, n + n_part + 1);
