@@ -1,9 +1,15 @@
 // bpe_merge.c - the most frequent pair, again and again, with exact counts.
 //
-// Words are the different pieces as arrays of ids, all in one block, each with its count. A pair knows its count over all words
-// and the words that it occurs in (or once did: words leave a list only by not matching). Merging (a,b) into n walks the words of
-// its list; every replacement between neighbours x and y changes the counts by
-//     (x,a) -1   (x,n) +1   if there is an x, which may be an n just made
+// All different pieces of the text, the words, lie one after the other in one array of cells, a cell a byte. A token covers as
+// many cells as it has bytes; nothing ever moves. A pair knows its count over all words and the places where it stands (or once
+// did), so a merge costs what it changes, however long the words are.
+//
+//     cell      0   1   2   3   4   5   6            the word "lowered" as low|er|e|d, its word number in every cell
+//     id      low   -  ~low er ~er  e   d            first cell: the id; last cell of a longer token: ~id, to walk back by
+//
+// Merging (a,b) into n goes through the places of (a,b) in ascending order and skips those where a and b no longer stand. Every
+// replacement between neighbours x and y changes the counts by
+//     (x,a) -1   (x,n) +1   if there is an x in the word, which may be an n just made
 //     (b,y) -1   (n,y) +1   if there is a y
 // times the word's count, and (a,b) itself ends at 0.
 //
@@ -14,11 +20,11 @@
 //     the maximum
 //  3. the pairs that a merge makes are found by two arrays over ids (x -> (x,n), y -> (n,y)); the hash table holds those of
 //     earlier merges, which only lose
-//  4. a word is added to the list of a new pair once: words are merged one by one, so looking at the last one added is enough
+//  4. the places of a pair ascend: a merge that makes it goes upwards. So (a,a) in aaa is replaced from left to right
 //
-// The lists of one merge are made together at its end, each in one piece: the events (pair, word) wait in a buffer until the
+// The lists of one merge are made together at its end, each in one piece: the events (pair, place) wait in a buffer until the
 // lengths are known. All lists together have at most three entries a byte of distinct pieces: the pairs at the start, and two for
-// each replacement, which takes away one id.
+// each replacement, which takes away one token.
 #include "core/text/bpe_merge.h"
 
 #include "core/base/stop.h"
@@ -26,19 +32,19 @@
 
 #include <assert.h>
 
-enum { POLL_WORDS = 1 << 15, AHEAD = 8, BYTE_PAIRS = 256 * 256 };
+enum { CHUNK = 1 << 12, AHEAD = 16, BYTE_PAIRS = 256 * 256 };
+static const int32_t COVERED = INT32_MIN; // inside a token: no id, and no complement of one
 
-struct word {
-    int64_t count;
-    uint32_t at, n; // symbols[at .. at+n-1]
+struct cell {
+    int32_t id;
+    uint32_t word;
 };
 
 struct pair {
     int64_t count;
     int32_t left, right;
-    uint32_t *words; // in the arena of lists
-    uint32_t n_words;
-    uint32_t last_word; // 1 + the word added last, while the pair is new
+    uint32_t *places; // cells where left begins, in the arena of lists
+    uint32_t n_places;
 };
 
 struct heap_entry {
@@ -52,13 +58,14 @@ struct pair_slot {
 };
 
 struct event {
-    uint32_t pair, word;
+    uint32_t pair, place;
 };
 
 struct merger {
-    struct word *words;
-    int32_t *symbols;
-    size_t n_words, n_symbols;
+    struct cell *cells;
+    int64_t *counts; // by word
+    size_t n_words, n_cells;
+    uint32_t *length; // bytes of a token, by id
 
     struct pair *pairs;
     size_t n_pairs, pairs_capacity;
@@ -219,24 +226,24 @@ static struct pair *take_best(struct merger *m)
     return NULL;
 }
 
-// The words of two bytes and more; the pieces are gone afterwards.
+// The pieces of two bytes and more; the table is gone afterwards.
 static struct error *load_words(struct merger *m, struct piece_counts *pieces)
 {
-    if (pieces->n_bytes >= UINT32_MAX || pieces->n >= UINT32_MAX - 1)
+    if (pieces->n_bytes >= UINT32_MAX)
         return error_new(ERROR_DATA, NOWHERE, "lower max_chars or doc_cap",
                          "the distinct pieces of the text have %zu bytes, more than 4 GiB", pieces->n_bytes);
-    m->words = block_alloc(pieces->n * sizeof *m->words);
-    m->symbols = block_alloc(pieces->n_bytes * sizeof *m->symbols);
-    if (!m->words || !m->symbols)
+    m->counts = block_alloc(pieces->n * sizeof *m->counts);
+    m->cells = block_alloc(pieces->n_bytes * sizeof *m->cells);
+    if (!m->counts || !m->cells)
         return error_memory();
     const uint8_t *p;
     int64_t count;
     for (size_t i = 0, n; (p = piece_counts_next(pieces, &i, &n, &count));) {
         if (n < 2)
             continue;
-        m->words[m->n_words++] = (struct word){.count = count, .at = (uint32_t)m->n_symbols, .n = (uint32_t)n};
         for (size_t j = 0; j < n; j++)
-            m->symbols[m->n_symbols++] = p[j];
+            m->cells[m->n_cells++] = (struct cell){p[j], (uint32_t)m->n_words};
+        m->counts[m->n_words++] = count;
     }
     piece_counts_release(pieces);
     return NULL;
@@ -251,9 +258,9 @@ static struct error *settle_pairs(struct merger *m, size_t first)
         return error_memory();
     for (size_t i = first; i < m->n_pairs; i++) {
         struct pair *p = &m->pairs[i];
-        p->words = lists;
-        lists += p->n_words;
-        p->n_words = 0;
+        p->places = lists;
+        lists += p->n_places;
+        p->n_places = 0;
         if (p->count > 0) {
             uint64_t key = key_of(p->left, p->right);
             put_slot(m->slots, m->n_slots, slot_key(key), (uint32_t)i);
@@ -263,14 +270,14 @@ static struct error *settle_pairs(struct merger *m, size_t first)
     }
     for (size_t i = 0; i < m->n_events; i++) {
         struct pair *p = &m->pairs[m->events[i].pair];
-        p->words[p->n_words++] = m->events[i].word;
+        p->places[p->n_places++] = m->events[i].place;
     }
     m->n_events = 0;
     return NULL;
 }
 
-// `count` more of pair number *slot - 1, made where there is none yet, in word w. The room was reserved.
-static void gain(struct merger *m, uint32_t *slot, int32_t left, int32_t right, int64_t count, uint32_t w)
+// `count` more, at `place`, of pair number *slot - 1, which is made where there is none yet. The room was reserved.
+static void gain(struct merger *m, uint32_t *slot, int32_t left, int32_t right, int64_t count, uint32_t place)
 {
     if (!*slot) {
         m->pairs[m->n_pairs++] = (struct pair){.left = left, .right = right};
@@ -278,11 +285,18 @@ static void gain(struct merger *m, uint32_t *slot, int32_t left, int32_t right, 
     }
     struct pair *p = &m->pairs[*slot - 1];
     p->count += count;
-    if (p->last_word != w + 1) {
-        p->last_word = w + 1;
-        p->n_words++;
-        m->events[m->n_events++] = (struct event){*slot - 1, w};
-    }
+    p->n_places++;
+    m->events[m->n_events++] = (struct event){*slot - 1, place};
+}
+
+// Room for what one chunk of places can bring: two gains each.
+static struct error *reserve_chunk(struct merger *m)
+{
+    if (stop_requested())
+        return error_stopped();
+    if (m->n_pairs >= UINT32_MAX - 2 * CHUNK)
+        return error_plain(ERROR_DATA, "the text has more than 2^32 different pairs");
+    return reserve_pairs(m, 2 * CHUNK) && reserve_events(m, 2 * CHUNK) ? NULL : error_memory();
 }
 
 static struct error *count_bytes(struct merger *m)
@@ -291,71 +305,63 @@ static struct error *count_bytes(struct merger *m)
     if (!slots)
         return error_memory();
     memset(slots, 0, BYTE_PAIRS * sizeof *slots);
-    struct error *e = reserve_pairs(m, BYTE_PAIRS) ? NULL : error_memory();
-    for (size_t w = 0; !e && w < m->n_words; w++) {
-        const struct word *word = &m->words[w];
-        const int32_t *s = m->symbols + word->at;
-        if (w % POLL_WORDS == 0 && stop_requested())
-            e = error_stopped();
-        else if (!reserve_events(m, word->n))
-            e = error_memory();
-        for (uint32_t i = 0; !e && i + 1 < word->n; i++)
-            gain(m, &slots[s[i] * 256 + s[i + 1]], s[i], s[i + 1], word->count, (uint32_t)w);
+    struct error *e = NULL;
+    for (size_t i = 0; !e && i + 1 < m->n_cells; i++) {
+        const struct cell *c = &m->cells[i];
+        if (i % CHUNK == 0)
+            e = reserve_chunk(m);
+        if (!e && c[0].word == c[1].word)
+            gain(m, &slots[c[0].id * 256 + c[1].id], c[0].id, c[1].id, m->counts[c[0].word], (uint32_t)i);
     }
     block_free(slots);
     return e ? e : settle_pairs(m, 0);
 }
 
-static void merge_word(struct merger *m, uint32_t w, int32_t a, int32_t b, int32_t made)
+// Replaces (a,b) at cell p, if it still stands there.
+static void replace(struct merger *m, size_t p, int32_t a, int32_t b, int32_t made)
 {
-    struct word *word = &m->words[w];
-    int32_t *s = m->symbols + word->at;
-    int64_t count = word->count;
-    uint32_t n = word->n, out = 0;
-    for (uint32_t i = 0; i < n;) {
-        if (i + 1 >= n || s[i] != a || s[i + 1] != b) {
-            s[out++] = s[i++];
-            continue;
-        }
-        if (out > 0) {
-            int32_t x = s[out - 1];
-            if (x == made)
-                m->pairs[m->as_right[a] - 1].count -= count;
-            else
-                find_pair(m, key_of(x, a))->count -= count;
-            gain(m, &m->as_left[x], x, made, count, w);
-        }
-        if (i + 2 < n) {
-            int32_t y = s[i + 2];
-            find_pair(m, key_of(b, y))->count -= count;
-            gain(m, &m->as_right[y], made, y, count, w);
-        }
-        s[out++] = made;
-        i += 2;
+    struct cell *c = m->cells;
+    size_t q = p + m->length[a];
+    if (c[p].id != a || q >= m->n_cells || c[q].id != b || c[q].word != c[p].word)
+        return;
+    uint32_t word = c[p].word;
+    int64_t count = m->counts[word];
+    size_t after = q + m->length[b];
+    if (p > 0 && c[p - 1].word == word) {
+        int32_t last = c[p - 1].id, x = last < 0 ? ~last : last;
+        if (x == made)
+            m->pairs[m->as_right[a] - 1].count -= count;
+        else
+            find_pair(m, key_of(x, a))->count -= count;
+        gain(m, &m->as_left[x], x, made, count, (uint32_t)(p - m->length[x]));
     }
-    word->n = out;
+    if (after < m->n_cells && c[after].word == word) {
+        int32_t y = c[after].id;
+        find_pair(m, key_of(b, y))->count -= count;
+        gain(m, &m->as_right[y], made, y, count, (uint32_t)p);
+    }
+    c[p].id = made;
+    c[q].id = COVERED;
+    c[after - 1].id = ~made;
 }
 
 static struct error *merge_pair(struct merger *m, struct pair *best, int32_t made)
 {
     // The pairs move when they grow: nothing of *best is read later.
     int32_t a = best->left, b = best->right;
-    const uint32_t *words = best->words;
-    uint32_t n_words = best->n_words;
+    const uint32_t *places = best->places;
+    uint32_t n_places = best->n_places;
     size_t self = (size_t)(best - m->pairs), first = m->n_pairs;
-    for (uint32_t i = 0; i < n_words; i++) {
-        if (i + AHEAD < n_words)
-            __builtin_prefetch(&m->words[words[i + AHEAD]]);
-        if (i + AHEAD / 2 < n_words)
-            __builtin_prefetch(m->symbols + m->words[words[i + AHEAD / 2]].at);
-        if (i % POLL_WORDS == 0 && stop_requested())
-            return error_stopped();
-        size_t n = m->words[words[i]].n;
-        if (m->n_pairs + n >= UINT32_MAX)
-            return error_plain(ERROR_DATA, "the text has more than 2^32 different pairs");
-        if (!reserve_pairs(m, n) || !reserve_events(m, n))
-            return error_memory();
-        merge_word(m, words[i], a, b, made);
+    m->length[made] = m->length[a] + m->length[b];
+    for (uint32_t i = 0; i < n_places; i++) {
+        if (i + AHEAD < n_places)
+            __builtin_prefetch(&m->cells[places[i + AHEAD]]);
+        if (i + AHEAD / 2 < n_places)
+            __builtin_prefetch(&m->counts[m->cells[places[i + AHEAD / 2]].word]);
+        struct error *e = i % CHUNK == 0 ? reserve_chunk(m) : NULL;
+        if (e)
+            return e;
+        replace(m, places[i], a, b, made);
     }
     m->pairs[self].count = 0;
     for (size_t i = first; i < m->n_pairs; i++) {
@@ -374,8 +380,11 @@ static struct error *merge_all(struct merger *m, int n_merges, bpe_progress *pro
     size_t n_ids = (size_t)n_merges + 256;
     m->as_left = block_alloc(n_ids * sizeof *m->as_left);
     m->as_right = block_alloc(n_ids * sizeof *m->as_right);
-    if (!m->as_left || !m->as_right)
+    m->length = block_alloc(n_ids * sizeof *m->length);
+    if (!m->as_left || !m->as_right || !m->length)
         return error_memory();
+    for (int i = 0; i < 256; i++)
+        m->length[i] = 1;
     memset(m->as_left, 0, n_ids * sizeof *m->as_left);
     memset(m->as_right, 0, n_ids * sizeof *m->as_right);
     int step = n_merges / 100 > 0 ? n_merges / 100 : 1;
@@ -403,8 +412,9 @@ struct error *bpe_merge(struct piece_counts *pieces, int n_merges, bpe_progress 
         e = count_bytes(&m);
     if (!e)
         e = merge_all(&m, n_merges, progress, context, merges, done);
-    block_free(m.words);
-    block_free(m.symbols);
+    block_free(m.cells);
+    block_free(m.counts);
+    block_free(m.length);
     block_free(m.pairs);
     block_free(m.slots);
     block_free(m.heap);

@@ -13,7 +13,8 @@
 // Stop       the document that takes the count of characters above max_chars is still added; then bpe_trainer_full is true
 // Units      characters are code points (utf8.h: an ill-formed part is one); counts are occurrences
 // Order      the merges depend on the multiset of cut documents, not on their order
-// Memory     grows with the distinct pieces, not with the text: about 80 bytes a piece and 5 to 20 a byte of distinct pieces
+// Memory     grows with the distinct pieces, not with the text: 64 to 128 bytes a piece while counting, then about 20 a
+//            byte of distinct pieces, and about 80 a pair of neighbours that there ever was
 // Ownership  the trainer is owned: bpe_trainer_free. The table lives in the arena given to bpe_trainer_merge
 // Errors     memory; stop_requested(); ERROR_RECIPE when the text does not have that many merges (it names the largest vocabulary
 //            that can be had); ERROR_DATA when two merges make the same bytes, or for more than 4 GiB of distinct pieces

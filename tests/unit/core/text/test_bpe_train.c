@@ -148,7 +148,7 @@ static void like_counting_anew(void **state)
         int n = 20 + (int)(words[0] % 200), letters = 1 + (int)(words[1] % 4), n_merges = 1 + (int)(words[2] % 30);
         for (int i = 0; i < n; i++) {
             philox_words(random, round, 1 + (uint64_t)i, words);
-            text[i] = words[0] % 8 == 0 ? '\n' : (char)('a' + words[1] % (uint32_t)letters);
+            text[i] = round % 4 && words[0] % 8 == 0 ? '\n' : (char)('a' + words[1] % (uint32_t)letters);
         }
         text[n] = 0;
         struct slow slow = {0};
