@@ -5,31 +5,39 @@
 
 const struct command commands[] = {
     {"check", "RECIPE", "every error of a recipe at once",
-     "Reads the recipe and everything it names, and reports all that is wrong with it, with line, caret and remedy.",
+     "Reads the recipe and everything it names, and reports all that is wrong with it,\n"
+     "with line, caret and remedy.",
      command_check, TAKES_SETTINGS | TAKES_MACHINE, 1, 1},
     {"plan", "RECIPE", "what would run, and why",
-     "Shows every stage: cached (its result is there), run, resume (a checkpoint is there) or unknown (a data file is\n"
-     "missing), why, and what it comes to. What plan prints is what run does. --resolved shows every value and who set it.",
+     "Shows every stage: cached (its result is there), run, resume (a checkpoint is\n"
+     "there) or unknown (a data file is missing), why, and what it comes to. What plan\n"
+     "prints is what run does.\n"
+     "  --resolved      every value and who set it",
      command_plan, TAKES_SETTINGS | TAKES_RESOLVED, 1, 1},
     {"run", "RECIPE", "run what is missing",
-     "Runs every stage whose result is not there yet; goes on where an earlier run was cut off. Results are kept under\n"
-     "the key of all they are made from, so that a change runs again only what depends on it. Ctrl-C saves and stops\n"
-     "(exit status 75); run again to go on.\n"
+     "Runs every stage whose result is not there yet; goes on where an earlier run was\n"
+     "cut off. Results are kept under the key of all they are made from, so that a\n"
+     "change runs again only what depends on it. Ctrl-C saves and stops (exit status\n"
+     "75); run again to go on.\n"
      "  --until STAGE   only what STAGE needs, and STAGE\n"
      "  --only STAGE    STAGE alone; what it needs must be there\n"
      "  --fresh STAGE   make the result of STAGE anew although it is there",
      command_run, TAKES_SETTINGS | TAKES_STAGES | TAKES_DETACH, 1, 1},
     {"stop", "[RECIPE]", "ask a run to save and stop",
-     "Asks the run of that recipe (or, without one, the only run there is) to save and stop.", command_stop, TAKES_SETTINGS, 0, 1},
+     "Asks the run of that recipe (or, without one, the only run there is) to save and\n"
+     "stop.", command_stop, TAKES_SETTINGS, 0, 1},
     {"why", "RECIPE [STAGE]", "why each stage will run or not",
-     "For each stage what changed since this recipe last ran: fields with line, old and new value, inputs, data files.",
+     "For each stage what changed since this recipe last ran: fields with line, old and\n"
+     "new value, inputs, data files.",
      command_why, TAKES_SETTINGS, 1, 2},
     {"status", "[RECIPE]", "the stages now",
-     "Of the newest run of the recipe, or of all recipes: state of each stage, step, loss, tokens a second, time left.\n"
-     "--watch shows it again every second until the run ends.",
+     "Of the newest run of the recipe, or of all recipes: state of each stage, step,\n"
+     "loss, tokens a second, time left.\n"
+     "  --watch         again every second until the run ends",
      command_status, TAKES_SETTINGS | TAKES_WATCH, 0, 1},
     {"report", "RUN", "the report card of a run, in Markdown",
-     "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file or the file of a run.", command_report,
+     "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file or the\n"
+     "file of a run.", command_report,
      TAKES_SETTINGS | TAKES_HTML, 1, 1},
     {"ls", "", "runs, with sizes and scores", "Lists all runs under the results folder, the newest of each recipe last.", command_ls, 0,
      0, 0},
@@ -48,7 +56,7 @@ const struct command commands[] = {
     {"schema", "[KIND]", "the language of recipes", "", NULL, 0, 0, -1},
     {"new", "NAME", "a commented recipe", "", NULL, 0, 0, -1},
     {"bench", "[WHAT]", "this machine's figures", "", NULL, 0, 0, -1},
-    {"help", "[COMMAND|KIND]", "this, or one command, or the fields of a kind of stage",
+    {"help", "[COMMAND|KIND]", "this, one command, or the fields of a kind of stage",
      "`retort help pretrain` lists the fields of a pretrain stage with their defaults.", command_help, 0, 0, 1},
     {"version", "", "version, build and machine", "", command_version, 0, 0, 0},
 };

@@ -12,30 +12,44 @@ enum { HELP_WIDTH = 80 };
 static void all(void)
 {
     printf("retort: one recipe in; a tokenizer, a model, its scores and a report out.\n\n"
-           "  retort run recipes/tiny.yaml       the whole pipeline on this machine's processor\n"
+           "  retort run recipes/tiny.yaml       the whole pipeline on this processor\n"
            "  retort plan recipes/tiny.yaml      what would run, and why\n"
            "  retort why recipes/tiny.yaml       what changed since it last ran\n"
            "  retort report tiny                 the report card of the newest run\n\n"
-           "Every result is kept in results/store under the key of all it is made from: what is there is not made again.\n\n");
+           "Every result is kept in results/store under the key of all it is made from:\n"
+           "what is there is not made again.\n\n");
     for (int i = 0; i < n_commands; i++)
         if (commands[i].run)
-            printf("  %-10s %-22s %s\n", commands[i].name, commands[i].args, commands[i].summary);
+            printf("  %-8s %-16s %s\n", commands[i].name, commands[i].args, commands[i].summary);
     printf("\nNot built in this version:");
+    int column = 26;
     for (int i = 0; i < n_commands; i++)
-        if (!commands[i].run)
+        if (!commands[i].run) {
+            int n = (int)strlen(commands[i].name) + 1;
+            if (column + n > HELP_WIDTH)
+                printf("\n "), column = 1;
             printf(" %s", commands[i].name);
+            column += n;
+        }
     printf("\n\nEvery command takes\n"
-           "  -s STAGE.FIELD=VALUE   another value, over the recipe's; -s seed=7, -s data=FOLDER too (commands that read recipes)\n"
-           "  --results DIR          where results are kept (else RETORT_RESULTS, else results)\n"
+           "  -s STAGE.FIELD=VALUE   another value, over the recipe's; -s seed=7 and\n"
+           "                         -s data=FOLDER too (commands that read recipes)\n"
+           "  --results DIR          where results are kept (else RETORT_RESULTS, else\n"
+           "                         results)\n"
            "  --json                 the answer as one JSON object\n"
            "  --help                 what the command does\n\n"
            "Kinds of stages:");
     for (int k = 0; k < KIND_COUNT; k++)
-        if (k != KIND_TOKENS)
-            printf(" %s%s", kind_name((enum stage_kind_id)k), kind_built((enum stage_kind_id)k) ? "" : " (not built)");
+        if (k != KIND_TOKENS && kind_built((enum stage_kind_id)k))
+            printf(" %s", kind_name((enum stage_kind_id)k));
+    printf("; not built:");
+    for (int k = 0; k < KIND_COUNT; k++)
+        if (!kind_built((enum stage_kind_id)k))
+            printf(" %s", kind_name((enum stage_kind_id)k));
     printf("\n`retort help COMMAND` and `retort help KIND` tell more.\n\n"
-           "Exit status: 0 done; 1 a stage failed; 2 the recipe or the command line is wrong; 3 the machine lacks\n"
-           "something; 4 not built in this version; 75 interrupted with everything saved, run again to go on.\n");
+           "Exit status: 0 done; 1 a stage failed; 2 the recipe or the command line is\n"
+           "wrong; 3 the machine lacks something; 4 not built in this version; 75\n"
+           "interrupted with everything saved, run again to go on.\n");
 }
 
 static void about_command(const struct command *c)

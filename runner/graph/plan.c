@@ -258,6 +258,8 @@ static struct error *decide_tokens(struct plan *plan, struct plan_stage *s, cons
         s->n_done += s->part_done[i];
         if (r.state == RESULT_DAMAGED)
             *problem = arena_printf(arena, "'%s' is damaged: %s", s->part_out[i], r.problem);
+        if (node->parts[i].validation && s->part_done[i])
+            s->validation_tokens = r.tokens;
         seconds += r.seconds;
         tokens += r.tokens;
         bytes += r.bytes;
@@ -319,8 +321,20 @@ static struct error *decide(struct plan *plan, struct plan_stage *s, const char 
     s->state = node->key ? PLAN_RUN : PLAN_UNKNOWN;
     s->step = s->n_steps = -1;
     s->n_wanted = s->n_done = 0;
+    s->validation_tokens = -1;
     struct error *e = node->kind == KIND_TOKENS ? decide_tokens(plan, s, problem, arena) : decide_stage(plan, s, problem, arena);
     return error_while(e, node->stage ? node->stage->at : NOWHERE, "planning stage '%s'", node->name);
+}
+
+// An evaluation looks at no more tokens than the validation text has, where that is known.
+static void bound_by_text(const struct plan *plan, struct plan_stage *s)
+{
+    const struct graph_node *tokens = s->node->kind == KIND_EVAL ? graph_input(s->node, "validation") : NULL;
+    const struct plan_stage *text = tokens ? plan_of(plan, tokens) : NULL;
+    if (text && text->validation_tokens > 0 && s->tokens > text->validation_tokens) {
+        s->flops *= (double)text->validation_tokens / (double)s->tokens;
+        s->tokens = text->validation_tokens;
+    }
 }
 
 static struct error *plan_one(struct plan *plan, struct plan_stage *s, struct arena *arena)
@@ -336,6 +350,7 @@ static struct error *plan_one(struct plan *plan, struct plan_stage *s, struct ar
     s->bytes_disk = estimate.bytes_disk;
     s->flops = estimate.flops;
     s->seconds = s->usd = NAN;
+    bound_by_text(plan, s);
     if ((e = decide(plan, s, &problem, arena)))
         return e;
     const struct run_stage *before = plan->last.number ? run_stage(&plan->last, node->name) : NULL;
@@ -381,6 +396,7 @@ struct error *plan_build(struct plan *plan, const struct graph *graph, const cha
 struct error *plan_look(struct plan *plan, struct plan_stage *stage, struct arena *arena)
 {
     const char *problem = NULL;
+    bound_by_text(plan, stage);
     return decide(plan, stage, &problem, arena);
 }
 

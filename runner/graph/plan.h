@@ -54,6 +54,7 @@ struct plan_stage {
     const char **part_out;     // of a token stage: the file of each of the node's parts; NULL for parts that nobody wants
     bool *part_done;
     int n_wanted, n_done;      // of a token stage: parts
+    int64_t validation_tokens; // of a token stage whose validation part is there; else -1
     int64_t step, n_steps;     // PLAN_RESUME: where the checkpoint stands; -1: unknown
 
     int64_t params, tokens, bytes_disk; // -1: unknown

@@ -124,6 +124,7 @@ static void note(struct run_stage *to, const struct plan_stage *s, const struct 
     to->seconds = done && s->seconds > 0 ? s->seconds : outcome->seconds;
     to->usd = s->usd;
     to->tokens = s->tokens;
+    to->flops = s->flops;
     if (done && s->out)
         to->file = s->out;
     if (outcome->error)

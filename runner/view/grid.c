@@ -42,36 +42,39 @@ static size_t next_line(const char *text, int width, size_t *skip)
     return end;
 }
 
-static void put_cell(FILE *to, const char *text, size_t n, int pad, bool right, bool last)
+// The bytes of what a cell shows in a line of its row; *text moves on to it.
+static size_t cell_line(const struct grid *g, const char *const *cells, const int *widths, int c, int line, const char **text,
+                        const char **rest)
 {
-    if (right)
-        fprintf(to, "%*s", pad, "");
-    fwrite(text, 1, n, to);
-    if (!right && !last)
-        fprintf(to, "%*s", pad, "");
-    if (!last)
-        fprintf(to, "%*s", GAP, "");
+    size_t skip;
+    *text = cells[c] ? cells[c] : "";
+    if (!g->columns[c].wrap)
+        return line ? 0 : strlen(*text);
+    *text = line ? *rest : *text;
+    size_t n = next_line(*text, widths[c], &skip);
+    *rest = *text + skip;
+    return n;
 }
 
+// Blanks are printed only in front of something, so that no line ends in them.
 static void put_row(const struct grid *g, FILE *to, const char *const *cells, const int *widths)
 {
     const char *rest = NULL; // of the wrapped cell
     for (int line = 0; line == 0 || (rest && *rest); line++) {
+        int blanks = 0;
         for (int c = 0; c < g->n_columns; c++) {
-            const char *text = cells[c] ? cells[c] : "";
-            size_t n = strlen(text), skip;
-            bool last = c == g->n_columns - 1;
-            if (g->columns[c].wrap) {
-                text = line ? rest : text;
-                n = next_line(text, widths[c], &skip);
-                rest = text + skip;
-            } else if (line) {
-                n = 0;
-            }
+            const char *text;
+            size_t n = cell_line(g, cells, widths, c, line, &text, &rest);
             int shown = 0;
             for (size_t i = 0; i < n; i++)
                 shown += (text[i] & 0xC0) != 0x80;
-            put_cell(to, text, n, widths[c] - shown > 0 ? widths[c] - shown : 0, g->columns[c].right, last);
+            int pad = widths[c] - shown > 0 ? widths[c] - shown : 0;
+            blanks += g->columns[c].right ? pad : 0;
+            if (n) {
+                fprintf(to, "%*s%.*s", blanks, "", (int)n, text);
+                blanks = 0;
+            }
+            blanks += (g->columns[c].right ? 0 : pad) + GAP;
         }
         fputc('\n', to);
     }

@@ -71,8 +71,9 @@ const char *reason_long(const struct reason *r, struct arena *arena)
         return NULL;
     switch (r->kind) {
     case REASON_FIELD:
-        return arena_printf(arena, "%s: %s -> %s%s%s%s%s", r->name, or_unset(r->old), or_unset(r->new), where, r->by ? " (" : "",
-                            r->by ? r->by : "", r->by ? ")" : "");
+        if (!r->by || !strcmp(r->by, "-s")) // whose place is the text of the -s
+            return arena_printf(arena, "%s: %s -> %s%s", r->name, or_unset(r->old), or_unset(r->new), where);
+        return arena_printf(arena, "%s: %s -> %s%s (%s)", r->name, or_unset(r->old), or_unset(r->new), where, r->by);
     case REASON_INPUT:
         return r->new && r->old ? arena_printf(arena, "input '%s' changed: %s -> %s", r->name, r->old, r->new)
                : r->new || r->old
