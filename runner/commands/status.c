@@ -1,4 +1,6 @@
 // status.c - `retort status [RECIPE]`: from run records, locks and live files alone; no result is opened.
+//
+// What a stage that has ended reached stands in the record; one that runs or was cut off has a live file.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +12,7 @@
 #include "runner/graph/keys.h"
 #include "runner/graph/lock.h"
 #include "runner/stages/live.h"
+#include "runner/view/card.h"
 #include "runner/view/progress.h"
 
 enum { STATUS_WIDTH = 80 };
@@ -27,13 +30,29 @@ static enum stage_kind_id kind_of(const char *name)
     return KIND_COUNT;
 }
 
-// A stage that has not ended has a live file; whether it goes on is told by the lock of the run.
-static struct error *look(struct stage_status *status, const struct run_stage *stage, bool running, const struct call *call)
+static struct error *look_back(struct stage_status *status, const struct run *run, const struct run_stage *stage, struct arena *arena)
+{
+    struct run_tables tables;
+    const char *prefix = arena_printf(arena, "/stage/%s", stage->name);
+    struct error *e = prefix ? run_tables_load(&tables, run->path, prefix) : error_memory();
+    if (e)
+        return e;
+    status->live.loss = card_loss(&tables);
+    status->live.bpb = card_bpb(&tables);
+    run_tables_release(&tables);
+    return NULL;
+}
+
+// Whether an open stage goes on is told by the lock of the run.
+static struct error *look(struct stage_status *status, const struct run *run, const struct run_stage *stage, bool running,
+                          const struct call *call)
 {
     *status = (struct stage_status){.state = stage->state, .live = live_line(NULL)};
     enum stage_kind_id kind = kind_of(stage->kind);
     bool ended = !strcmp(stage->state, "finished") || !strcmp(stage->state, "cached");
-    if (ended || kind == KIND_COUNT || !stage->key[0])
+    if (ended)
+        return look_back(status, run, stage, call->arena);
+    if (kind == KIND_COUNT || !stage->key[0])
         return NULL;
     const char *path = key_path(call->arena, call->results, kind, stage->key, ".live");
     struct error *e = path ? live_read(path, &status->live, call->arena) : error_memory();
@@ -106,7 +125,7 @@ static struct error *show_run(const struct call *call, const char *name, struct 
     for (int i = 0; i < run.n_stages && !e; i++) {
         struct stage_status status;
         char label[120], text[512];
-        if ((e = look(&status, &run.stages[i], *running, call)))
+        if ((e = look(&status, &run, &run.stages[i], *running, call)))
             break;
         if (j) {
             stage_to_json(j, &run.stages[i], &status);
@@ -114,6 +133,8 @@ static struct error *show_run(const struct call *call, const char *name, struct 
         }
         snprintf(label, sizeof label, "  %-16s %-11s", run.stages[i].name, status.state);
         progress_line(text, sizeof text, STATUS_WIDTH, label, &status.live);
+        for (size_t n = strlen(text); n && text[n - 1] == ' '; n--)
+            text[n - 1] = '\0';
         puts(text);
     }
     if (j) {

@@ -146,7 +146,7 @@ void live_write(struct live *live, struct live_line line)
         return;
     if (!strcmp(line.e, "step")) {
         double now = clock_seconds();
-        if (now - live->last_step_t < STEP_INTERVAL_S)
+        if (now - live->last_step_t < STEP_INTERVAL_S && line.step != line.of)
             return;
         live->last_step_t = now;
     }

@@ -27,7 +27,8 @@ struct live_line live_line(const char *e);
 struct live;
 
 struct error *CHECKED live_open(struct live **live, const char *path, struct arena *arena); // truncates
-void live_write(struct live *live, struct live_line line); // "step" lines closer than 0.2 s are dropped; failures are ignored
+// "step" lines within 0.2 s of the last one are dropped, but for the last step; failures are ignored.
+void live_write(struct live *live, struct live_line line);
 void live_close(struct live *live);
 
 // Reads the last state: the merged newest values of all lines so far (loss from the last line that had one ...), and the last event.

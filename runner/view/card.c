@@ -2,12 +2,13 @@
 #include "runner/view/card.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 
-enum { CARD_WIDTH = 80, SAMPLE_SHOWN = 300 };
+enum { CARD_WIDTH = 80, SAMPLE_SHOWN = 300, SAMPLES_QUOTED = 3 };
 
 double card_loss(const struct run_tables *t)
 {
@@ -28,7 +29,18 @@ static const struct sample *last_samples(const struct run_tables *t, int64_t *n)
     while (first > 0 && rows[first - 1].step == rows[t->samples.n - 1].step)
         first--;
     *n = t->samples.n - first;
-    return rows + first;
+    return *n ? rows + first : NULL;
+}
+
+// A word as it may stand on a terminal: what a model writes can be any bytes, control characters included.
+static void print_word(FILE *to, const char *word, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)word[i], next = i + 1 < n ? (unsigned char)word[i + 1] : 0;
+        bool c1 = c == 0xC2 && next >= 0x80 && next < 0xA0;
+        fputc(c < 0x20 || c == 0x7F || c1 ? '?' : c, to);
+        i += c1;
+    }
 }
 
 // Prints text in lines of at most `width` columns, each behind `prefix`; line ends of the text become blanks.
@@ -46,7 +58,8 @@ static void print_wrapped(FILE *to, const char *text, const char *prefix, int wi
             column = 0;
         }
         if (word) {
-            fprintf(to, "%s%.*s", column ? " " : "", (int)word, text);
+            fputs(column ? " " : "", to);
+            print_word(to, text, word);
             column += w + (column ? 1 : 0);
             shown += w + 1;
         }
@@ -132,8 +145,10 @@ static void markdown_samples(FILE *to, const struct run_stage *stage, const stru
         fprintf(to, "\n## What %s writes\n\nAt step %lld.\n", stage->name, (long long)samples[0].step);
     if (n_free) {
         fprintf(to, "\nFrom nothing:\n");
-        for (int64_t i = 0; i < n; i++)
+        int n_quoted = 0;
+        for (int64_t i = 0; i < n && n_quoted < SAMPLES_QUOTED; i++)
             if (!samples[i].prompt[0]) {
+                n_quoted++;
                 fputc('\n', to);
                 print_wrapped(to, samples[i].text, "> ", CARD_WIDTH - 2, SAMPLE_PROMPT + SAMPLE_TEXT);
             }
