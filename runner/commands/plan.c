@@ -100,7 +100,7 @@ static struct error *print_table(const struct call *call, const struct plan *pla
     grid_print(&grid, stdout, PLAN_WIDTH);
     int n_run = plan->n_stages - plan->n_cached;
     if (n_run)
-        printf("\n%d of %d stages to run. `-` is not known: what a stage takes shows when it has run once.\n", n_run, plan->n_stages);
+        printf("\n%d of %d stages to run; `-` is not known before it has run once\n", n_run, plan->n_stages);
     else
         printf("\nnothing to do: all %d stages are cached\n", plan->n_stages);
     return NULL;

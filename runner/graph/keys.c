@@ -221,6 +221,7 @@ struct error *keys_make(struct graph *graph, const char *results)
 {
     struct identities *ids;
     const char *cache = arena_printf(graph->arena, "%s/identity.tsv", results);
+    error_free(folder_make(results)); // hashes that cannot be kept are made again: no error
     struct error *e = cache ? identities_open(&ids, cache, graph->arena) : error_memory();
     for (int i = 0; i < graph->n_nodes && !e; i++)
         e = node_keys(graph->nodes[i], ids, graph->arena);

@@ -150,20 +150,30 @@ int schedule_count(const struct plan *plan, const bool *selected)
     return n;
 }
 
+// Whether an earlier stage that must run lacks the same file: it has been told then.
+static bool is_told(const struct plan *plan, const bool *selected, int i_stage)
+{
+    const char *missing = plan->stages[i_stage].node->missing;
+    for (int i = 0; i < i_stage; i++)
+        if (must_run(plan, selected, i) && plan->stages[i].node->missing && !strcmp(plan->stages[i].node->missing, missing))
+            return true;
+    return false;
+}
+
 struct error *schedule_check(const struct plan *plan, const bool *selected)
 {
     struct error *e = NULL;
     for (int i = 0; i < plan->n_stages; i++) {
         const struct plan_stage *s = &plan->stages[i];
         const struct graph_node *node = s->node;
-        struct place at = node->stage ? node->stage->at : node->source ? node->source->at : NOWHERE;
+        struct place at = node->stage ? node->stage->at : NOWHERE;
         if (!must_run(plan, selected, i))
             continue;
         if (!kind_built(node->kind))
             e = error_append(e, error_new(ERROR_NOT_BUILT, at, "leave the stage out", "stages of kind '%s' are not built in this version",
                                           kind_name(node->kind)));
-        if (node->missing)
-            e = error_append(e, error_new(ERROR_MACHINE, at, "fetch the file, or set where the data is: -s data=FOLDER",
+        if (node->missing && !is_told(plan, selected, i))
+            e = error_append(e, error_new(ERROR_MACHINE, node->source->at, "fetch the file, or set where the data is: -s data=FOLDER",
                                           "'%s', which stage '%s' reads, is not there", node->missing, node->name));
         for (int k = 0; k < node->n_inputs; k++) {
             const struct plan_stage *input = plan_of(plan, node->inputs[k].node);
