@@ -8,8 +8,8 @@
 //     while (!(e = documents_next(d, &text, &n)) && text) ...          // text NULL: the end
 //     documents_close(d);
 //
-// Form       parquet: a row of a string column a document, nulls and empty rows skipped; jsonl: a string field of an object a line;
-//            text: the whole file is one document; world: document i of the world's generator, first <= i < first + n
+// Form       parquet: a row of a string column a document, nulls and empty rows skipped; jsonl: a string field of an object a
+//            line; text: the whole file is one document; world: document i of the world's generator, first <= i < first + n
 // Ownership  text is borrowed until the next call
 // Errors     ERROR_DATA naming file and place (row group, row; line); bounded memory (one row group at a time)
 #ifndef CORE_DATA_DOCUMENTS_H

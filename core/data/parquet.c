@@ -1,8 +1,8 @@
 // parquet.c - the footer: schema to columns, row groups to chunks; then values in order.
 //
-// Invariants: after parquet_open every group has one chunk a column, in the schema's order; after parquet_begin [at, end) lies in the
-// file, in front of the footer. What memory the footer can cost is bounded by its bytes: arrays grow with what was read, not with
-// counts that it claims.
+// Invariants: after parquet_open every group has one chunk a column, in the schema's order; after parquet_begin [at, end) lies
+// in the file, in front of the footer. What memory the footer can cost is bounded by its bytes: arrays grow with what was
+// read, not with counts that it claims.
 #include "core/data/parquet.h"
 
 #include <stdio.h>
@@ -13,7 +13,8 @@
 
 enum { MOST_FOOTER = 64 << 20, MOST_COLUMNS = 10000, MOST_PATH = 4096, MOST_NESTING = 32, REQUIRED = 0, OPTIONAL = 1 };
 
-static const char *const types[] = {"BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"};
+static const char *const types[] = {"BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY",
+                                    "FIXED_LEN_BYTE_ARRAY"};
 
 struct element { // of the schema
     int type, repetition;

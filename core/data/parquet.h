@@ -11,7 +11,7 @@
 //     parquet_close(p);
 //
 // Reads      BYTE_ARRAY columns, required or optional (also within optional groups); data pages v1 and v2; encodings PLAIN,
-//            PLAIN_DICTIONARY and RLE_DICTIONARY, levels RLE; codecs none, snappy, gzip, zstd; page checksums where there are any
+//            PLAIN_DICTIONARY and RLE_DICTIONARY, levels RLE; codecs none, snappy, gzip, zstd; page checksums, if any
 // Refuses    by name: encryption, repeated columns, other types, encodings and codecs
 // Limits     a footer of 64 MiB; a page of 256 MiB unpacked, and not more than its codec can make of its bytes
 // Ownership  a text is borrowed until the next parquet_next or parquet_begin

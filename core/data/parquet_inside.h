@@ -1,4 +1,4 @@
-// parquet_inside.h - what parquet.c (footer, columns), parquet_page.c (headers, unpacking) and parquet_levels.c share. Not for others.
+// parquet_inside.h - shared by parquet.c (footer, columns), parquet_page.c (headers, unpacking) and parquet_levels.c. Not for others.
 #ifndef CORE_DATA_PARQUET_INSIDE_H
 #define CORE_DATA_PARQUET_INSIDE_H
 

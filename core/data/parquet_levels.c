@@ -1,7 +1,7 @@
 // parquet_levels.c - the hybrid of runs and packed bits (Encodings.md, "Run Length Encoding / Bit-Packing Hybrid").
 //
-// A varint head: even, its half is the length of a run of one value; odd, its half is the number of groups of eight values, packed
-// from the lowest bit on. Some writers cut the last group short, so bits are checked as they are read, not by the group.
+// A varint head: even, its half is the length of a run of one value; odd, its half is the number of groups of eight values,
+// packed from the lowest bit on. Some writers cut the last group short, so bits are checked as they are read, not by the group.
 #include "core/data/parquet_inside.h"
 
 void parquet_runs_begin(struct parquet_runs *r, const uint8_t *at, const uint8_t *end, int bits)

@@ -1,4 +1,5 @@
-// parquet_page.c - page headers, checksums, unpacking, dictionaries; every length in a header is held against the bytes there are.
+// parquet_page.c - page headers, checksums, unpacking, dictionaries; every length in a header is held against the bytes there
+// are.
 #include "core/data/parquet_inside.h"
 
 #include <snappy-c.h>
@@ -14,7 +15,8 @@ enum codec { CODEC_NONE, CODEC_SNAPPY, CODEC_GZIP, CODEC_LZO, CODEC_BROTLI, CODE
 
 static const struct {
     const char *name;
-    int64_t most; // times the packed bytes; 0: not read. A few bytes can be 64 (snappy), 1032 times (gzip), a 128 KiB block (zstd)
+    int64_t most; // unpacked bytes of a packed one; 0: not read. Three bytes can be 64 (snappy), one 1032 (gzip), four a block
+                  // of 128 KiB (zstd)
 } codecs[CODEC_COUNT] = {{"none", 1},   {"snappy", 32}, {"gzip", 1100},  {"lzo", 0},
                          {"brotli", 0}, {"lz4", 0},     {"zstd", 40000}, {"lz4_raw", 0}};
 
@@ -112,8 +114,8 @@ static struct error *gunzip(uint8_t *out, size_t n_out, const uint8_t *in, size_
 }
 
 // n bytes of `packed` become *out, which is the file's own memory where nothing is packed.
-static struct error *unpack(const struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool compressed, uint8_t **buffer,
-                            size_t *capacity, const uint8_t **out)
+static struct error *unpack(const struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool compressed,
+                            uint8_t **buffer, size_t *capacity, const uint8_t **out)
 {
     int codec = compressed ? p->groups[p->group].chunks[p->column].codec : CODEC_NONE;
     if (codec == CODEC_NONE) {
@@ -141,7 +143,8 @@ static struct error *unpack(const struct parquet *p, const uint8_t *packed, size
         e = gunzip(*buffer, n_out, packed, n, &ok);
     else
         ok = ZSTD_decompress(*buffer, n_out, packed, n) == n_out;
-    return ok || e ? e : parquet_error(p, "fetch the file again", "a page is damaged: its %s data do not unpack", codecs[codec].name);
+    return ok || e ? e : parquet_error(p, "fetch the file again", "a page is damaged: its %s data do not unpack",
+                                     codecs[codec].name);
 }
 
 static uint32_t u32(const uint8_t *at)
@@ -210,7 +213,8 @@ static struct error *open_data(struct parquet *p, const struct header *h, const 
         levels_end = body + n_levels;
         body += n_levels;
         n -= (size_t)n_levels;
-        struct error *e = unpack(p, body, (size_t)(h->packed - n_levels), n, h->compressed, &page->unpacked, &page->capacity, &at);
+        struct error *e = unpack(p, body, (size_t)(h->packed - n_levels), n, h->compressed, &page->unpacked, &page->capacity,
+                                 &at);
         if (e)
             return e;
     } else {

@@ -1,10 +1,10 @@
 // world.c - writing documents: programs run over one table of values.
 //
-// Names have dynamic scope: values[] is the value of every name now; scope[] remembers, in order, what each binding hid, so that
-// the end of a part takes its bindings back. scope[] is also what "differs from all items in scope" looks at.
+// Names have dynamic scope: values[] is the value of every name now; scope[] remembers, in order, what each binding hid, so
+// that the end of a part takes its bindings back. scope[] is also what "differs from all items in scope" looks at.
 //
-// Random numbers: one Philox block a need, counted from 0; training and held-out documents have different streams (the top bit),
-// or a document without facts would be in both.
+// Random numbers: one Philox block a need, counted from 0; training and held-out documents have different streams (the top
+// bit), or a document without facts would be in both.
 #include "core/data/world.h"
 
 #include <inttypes.h>

@@ -4,7 +4,7 @@
 // module checks references, compiles the templates and generates.
 //
 //     e = world_compile(&world, arena);                               // once; errors carry the places given in the structs
-//     e = world_write(&world, seed, i, held_out, &text, &n_bytes);    // document i: a pure function of (world, seed, i, held_out)
+//     e = world_write(&world, seed, i, held_out, &text, &n_bytes);    // document i: a pure function of its arguments
 //
 // The language of templates: text stands for itself, "{{" and "}}" for braces, and slots in braces say or bind values.
 //
@@ -23,13 +23,13 @@
 //     {t|a} {t|s} {t|s(n)}   filters: with "a" or "an" before it; in the plural (s, es, ies); in the plural unless n is 1
 //
 // Facts      a fact such as owns maps each name of one set to one of another: by given pairs, or by a hash of fact and name,
-//            never of the seed; a fact from a set into itself maps nothing to itself. A share hold_out of its pairs is held out by
-//            a hash of their names. Training documents draw kept pairs only, held-out documents only held-out pairs wherever they
-//            use a fact that holds pairs out: a slot {p:person} draws among the people for whom this is true of all lookups on p
-//            in the document and the parts that it calls
+//            never of the seed; a fact from a set into itself maps nothing to itself. A share hold_out of its pairs is held
+//            out by a hash of their names. Training documents draw kept pairs only, held-out documents only held-out pairs
+//            wherever they use a fact that holds pairs out: a slot {p:person} draws among the people for whom this is true of
+//            all lookups on p in the document and the parts that it calls
 // Hash       fnv(text) = FNV-1a, 64 bit, then x ^= x>>33, x *= FF51AFD7ED558CCD, x ^= x>>33, x *= C4CEB9FE1A85EC53, x ^= x>>33.
-//            Item number ((fnv("value\0" fact "\0" name) >> 32) * n) >> 32 of the set is the fact's value (of a set into itself:
-//            with n-1 for n, and one further from the name's own number on); a pair is held out when
+//            Item number ((fnv("value\0" fact "\0" name) >> 32) * n) >> 32 of the set is the fact's value (of a set into
+//            itself: with n-1 for n, and one further from the name's own number on); a pair is held out when
 //            (fnv("hold\0" fact "\0" name "\0" value) >> 11) / 2^53 is below hold_out
 // Sets       of and is of a fact with pairs may name sets that are not listed: they are made of its pairs, in their order
 // Randomness document i draws from Philox(seed, i) in the order in which its template needs values
@@ -37,7 +37,7 @@
 //            document takes at most 1 MiB; a million for the bounds of ranges
 // Errors     ERROR_RECIPE at the place of the set, fact or template; a sum beyond 64 bits when it is written
 // Threads    a compiled world is immutable
-// Version    WORLD_VERSION is raised when the same file would give other documents; it is part of the key of what is made from it
+// Version    WORLD_VERSION is raised when the same file would give other documents; part of the key of what is made from it
 #ifndef CORE_DATA_WORLD_H
 #define CORE_DATA_WORLD_H
 
@@ -88,7 +88,8 @@ struct world {
     const struct world_compiled *compiled; // by world_compile, in its arena
 };
 
-// Checks everything and reports all errors at once: those of sets, facts and ranges, or, where these are right, those of templates.
+// Checks everything and reports all errors at once: those of sets, facts and ranges, or, where these are right, those of
+// templates.
 struct error *CHECKED world_compile(struct world *world, struct arena *arena);
 
 // Writes document i; *text is owned by the caller (block_free), *n_bytes without a terminator (there is one).

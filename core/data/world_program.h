@@ -1,7 +1,7 @@
-// world_program.h - what a world is compiled to: shared by world_sets.c, world_parse.c (compile) and world.c (write). Not for others.
+// world_program.h - what a world is compiled to, by world_sets.c, world_parse.c and world_lists.c, for world.c. Not for others.
 //
-// Sets, facts, ranges, parts and bound names are numbers here. A template becomes a program: a list of operations, each of which
-// says or binds one thing. A list is the alternatives of one part; list 0 is the documents.
+// Sets, facts, ranges, parts and bound names are numbers here. A template becomes a program: a list of operations, each of
+// which says or binds one thing. A list is the alternatives of one part; list 0 is the documents.
 #ifndef CORE_DATA_WORLD_PROGRAM_H
 #define CORE_DATA_WORLD_PROGRAM_H
 
@@ -88,7 +88,7 @@ struct world_list {
     int n;
     double weight;
 
-    int state;    // world_parse.c's
+    int state;    // world_parse.h's
     int depth;    // of calls below
     int n_bound;  // most values bound at a time
     int64_t cost; // most bytes written and operations done
@@ -106,11 +106,15 @@ struct world_compiled {
     const char *names[WORLD_NAMES]; // bound ones
     int n_names;
     int longest_item;
-    int64_t work; // left for candidates, against files made to be slow
+    int64_t work; // left for operations and candidates, against files made to be slow
 };
 
 // Sets, facts and ranges: checked and looked up.
 struct error *CHECKED world_sets_compile(struct world_compiled *c, const struct world *world, struct arena *arena);
+// The length of the name at s, 0 if there is none; whether s is one name.
+size_t world_name_bytes(const char *s);
+bool world_is_name(const char *s);
+
 int world_find_set(const struct world_compiled *c, const char *name, int n);
 int world_find_fact(const struct world_compiled *c, const char *name, int n);
 int world_find_range(const struct world_compiled *c, const char *name, int n);

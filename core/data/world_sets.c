@@ -1,7 +1,7 @@
 // world_sets.c - sets, facts and ranges of a world: numbered, checked, facts worked out for every name once.
 //
-// Invariants: items of a set differ; a fact has a value for every item of its 'of'; value and held are fixed by the texts of the
-// names alone (and by the order of the items of 'is'), so that seeds and file positions do not matter.
+// Invariants: items of a set differ; a fact has a value for every item of its 'of'; value and held are fixed by the texts of
+// the names alone (and by the order of the items of 'is'), so that seeds and file positions do not matter.
 #include "core/data/world_program.h"
 
 #include <stdlib.h>
@@ -63,18 +63,23 @@ int world_find_range(const struct world_compiled *c, const char *name, int n)
     return -1;
 }
 
-static bool is_name(const char *s)
+size_t world_name_bytes(const char *s)
 {
-    if (!s || !((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || *s == '_'))
-        return false;
-    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
-    return !s[n] && n < 64;
+    if (*s >= '0' && *s <= '9')
+        return 0;
+    return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+}
+
+bool world_is_name(const char *s)
+{
+    size_t n = s ? world_name_bytes(s) : 0;
+    return n > 0 && n < 64 && !s[n];
 }
 
 // A name of a set, fact or range may be used once in the whole world, so that a slot means one thing.
 static struct error *check_name(const struct world_compiled *c, const char *what, const char *name, struct place at)
 {
-    if (!is_name(name))
+    if (!world_is_name(name))
         return error_new(ERROR_RECIPE, at, "use letters, digits and _, beginning with a letter, less than 64",
                          "'%s' cannot be the name of a %s", name ? name : "", what);
     int n = (int)strlen(name);
@@ -153,7 +158,7 @@ static struct error *add_set(struct world_compiled *c, struct arena *arena, cons
 // The sets that only the pairs of a fact list.
 static struct error *add_pair_sets(struct world_compiled *c, struct arena *arena, const struct world_fact *fact)
 {
-    if (!is_name(fact->of) || !is_name(fact->is))
+    if (!world_is_name(fact->of) || !world_is_name(fact->is))
         return error_new(ERROR_RECIPE, fact->at, "write of: SET, is: SET", "fact '%s' does not say of and is what it is",
                          fact->name);
     const char *const names[2] = {fact->of, fact->is};

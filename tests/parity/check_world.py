@@ -156,7 +156,10 @@ class Sentence:
         self.slots[-1] = (group, name, source, filters, {})
         forms = self.slots[-1][4]
         for item in items:
-            for plain in ([plural(item)] if "s" in filters else [plural(item), item] if any(f.startswith("s(") for f in filters) else [item]):
+            numbers = [plural(item)] if "s" in filters else [item]
+            if any(f.startswith("s(") for f in filters):
+                numbers = [plural(item), item]
+            for plain in numbers:
                 form = article(plain) if "a" in filters else plain
                 forms[form[:1].upper() + form[1:] if capital else form] = item
         return f"(?P<{group}>" + "|".join(re.escape(f) for f in sorted(forms, key=len, reverse=True)) + ")"
@@ -235,7 +238,8 @@ def check(world, text, templates=False):
             wrong.append(sentence)
     n = len(sentences)
     result = {"sentences": n, "known": known / n if n else None, "checkable": checkable,
-              "right": right / checkable if checkable else None, "half": half, "unknown_examples": unknown[:5], "wrong_examples": wrong[:5]}
+              "right": right / checkable if checkable else None, "half": half,
+              "unknown_examples": unknown[:5], "wrong_examples": wrong[:5]}
     if templates:
         result["unused"] = [s.text for i, s in enumerate(world.sentences) if i not in used]
     return result

@@ -64,7 +64,8 @@ static int count(struct document_part part, const char *const *expected, struct 
 static void lines(void **state)
 {
     (void)state;
-    static const char file[] = "\xEF\xBB\xBF{\"text\": \"one\", \"a\": {\"b\": \"x\"}}\r\n\n  \n{\"a\": {\"b\": \"y\"}, \"text\": \"\"}\n"
+    static const char file[] = "\xEF\xBB\xBF{\"text\": \"one\", \"a\": {\"b\": \"x\"}}\r\n\n  \n"
+                               "{\"a\": {\"b\": \"y\"}, \"text\": \"\"}\n"
                                "{\"text\": null, \"a\": {\"b\": null}}\n{\"text\": \"t\\u00e9\\n\", \"a\": {\"b\": \"z\"}}";
     static const char *const texts[] = {"one", "t\xC3\xA9\n"}, *const inner[] = {"x", "y", "z"};
     write_file(file, sizeof file - 1);

@@ -74,7 +74,7 @@ static void slots_of_facts(void **state)
     (void)state;
     struct arena arena = {0};
     const struct world_template t[] = {
-        {1, "{c:country} {capital.of(c)} {m:mood} {opposite.of(m)} {n:opposite.of(opposite.of(m))} {^n}", NULL, {"w.yaml", 12, 5, 0}},
+        {1, "{c:country} {capital.of(c)} {m:mood} {opposite.of(m)} {n:opposite.of(opposite.of(m))} {^n}", NULL, NOWHERE},
     };
     struct world world = make(t, 1);
     fail_with(world_compile(&world, &arena));
@@ -236,7 +236,8 @@ static void held_out_pairs_stay_apart(void **state)
 static void expect_error(const char *template, const char *part, const char *expected)
 {
     struct arena arena = {0};
-    const struct world_template t[] = {{1, template, NULL, {"w.yaml", 12, 5, 0}}, {1, part ? part : "x", "part", {"w.yaml", 14, 5, 0}}};
+    const struct world_template t[] = {{1, template, NULL, {"w.yaml", 12, 5, 0}},
+                                       {1, part ? part : "x", "part", {"w.yaml", 14, 5, 0}}};
     struct world world = make(t, countof(t));
     struct error *e = world_compile(&world, &arena);
     if (!e)
@@ -291,7 +292,8 @@ static void bad_sets_and_facts_are_named(void **state)
     const struct world_fact bad_facts[] = {
         {.name = "a", .of = "person", .is = "thng", .at = {"w.yaml", 21, 3, 0}},
         {.name = "b", .of = "person", .is = "thing", .hold_out = 1.5, .at = {"w.yaml", 22, 3, 0}},
-        {.name = "c", .of = "person", .is = "thing", .pair_of = unknown, .pair_is = value, .n_pairs = 1, .at = {"w.yaml", 23, 3, 0}},
+        {.name = "c", .of = "person", .is = "thing", .pair_of = unknown, .pair_is = value, .n_pairs = 1,
+         .at = {"w.yaml", 23, 3, 0}},
         {.name = "person", .of = "person", .is = "thing", .at = {"w.yaml", 24, 3, 0}},
         {.name = "1d", .of = "person", .is = "thing", .at = {"w.yaml", 25, 3, 0}},
     };
