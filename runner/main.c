@@ -40,7 +40,8 @@ static struct error *dispatch(struct call *call, int argc, char **argv)
     if (call->help)
         return command_help(call);
     if (!call->command->run)
-        return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort help` lists what is", "'%s' is not built in this version", call->command->name);
+        return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort help` lists what is", "'%s' is not built in this version",
+                         call->command->name);
     return call->command->run(call);
 }
 

@@ -1,7 +1,8 @@
 // command.h - the table of commands: what a user can say, described once, for help, for the parser and for the dispatcher.
 //
-// A command is a file with one function and a row in commands.c. The function prints its answer and returns NULL, with call->status
-// for an exit status that is not 0; or it returns errors, which main prints (under --json as the answer) and turns into the status.
+// A command is a file with one function and a row in commands.c. The function prints its answer and returns NULL, with
+// call->status for an exit status that is not 0; or it returns errors, which main prints (under --json as the answer) and turns
+// into the status.
 #ifndef RUNNER_COMMANDS_COMMAND_H
 #define RUNNER_COMMANDS_COMMAND_H
 

@@ -39,8 +39,8 @@ const struct command commands[] = {
      "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file or the\n"
      "file of a run.", command_report,
      TAKES_SETTINGS | TAKES_HTML, 1, 1},
-    {"ls", "", "runs, with sizes and scores", "Lists all runs under the results folder, the newest of each recipe last.", command_ls, 0,
-     0, 0},
+    {"ls", "", "runs, with sizes and scores", "Lists all runs under the results folder, the newest of each recipe last.",
+     command_ls, 0, 0, 0},
     {"fit", "RECIPE", "the largest model for a sum of money", "", NULL, TAKES_SETTINGS, 0, -1},
     {"rm", "RUN", "forget a run", "", NULL, 0, 0, -1},
     {"gc", "", "what no run refers to", "", NULL, 0, 0, -1},

@@ -63,7 +63,8 @@ static void about_command(const struct command *c)
 
 static struct error *about_kind(enum stage_kind_id kind, struct arena *arena)
 {
-    static const struct column columns[] = {{"field", false, false}, {"2025", true, false}, {"unit", false, false}, {"what", false, true}};
+    static const struct column columns[] = {
+        {"field", false, false}, {"2025", true, false}, {"unit", false, false}, {"what", false, true}};
     struct grid grid;
     grid_init(&grid, columns, countof(columns), arena);
     printf("kind: %s - %s%s\n\n", kind_name(kind), kind_help(kind), kind_built(kind) ? "" : " (not built in this version)");
@@ -74,7 +75,11 @@ static struct error *about_kind(enum stage_kind_id kind, struct arena *arena)
         const char *what = f->built ? f->help : arena_printf(arena, "%s (not built)", f->help);
         if (!what)
             return error_memory();
-        grid_add(&grid, (const char *const[]){f->name, f->required ? "required" : f->def_2025 ? f->def_2025 : "", f->unit, what});
+        grid_add(&grid, (const char *const[]){f->name,
+                                              f->required   ? "required"
+                                              : f->def_2025 ? f->def_2025
+                                                            : "",
+                                              f->unit, what});
     }
     if (grid.failed)
         return error_memory();
@@ -105,6 +110,7 @@ struct error *command_help(struct call *call)
     for (int i = 0; i < n_commands; i++)
         names[n++] = commands[i].name;
     const char *near = nearest_name(what, names, n);
-    const char *fix = near ? arena_printf(call->arena, "did you mean '%s'?", near) : "`retort help` lists the commands and kinds";
+    const char *fix =
+        near ? arena_printf(call->arena, "did you mean '%s'?", near) : "`retort help` lists the commands and kinds";
     return error_new(ERROR_USAGE, NOWHERE, fix, "'%s' is neither a command nor a kind of stage", what);
 }

@@ -31,7 +31,8 @@ static struct error *sum_up(struct summary *sum, const struct run *run, const st
         struct run_tables tables;
         struct stat st;
         const char *prefix = arena_printf(call->arena, "/stage/%s", s->name);
-        const char *file = key_path(call->arena, call->results, kind_of(s->kind) == KIND_COUNT ? KIND_TOKENS : kind_of(s->kind), s->key, ".h5");
+        const char *file = key_path(call->arena, call->results, kind_of(s->kind) == KIND_COUNT ? KIND_TOKENS : kind_of(s->kind),
+                                    s->key, ".h5");
         if (!prefix || !file)
             return error_memory();
         struct error *e = run_tables_load(&tables, run->path, prefix);
@@ -117,8 +118,9 @@ static struct error *each_run(const struct call *call, struct json *j, struct gr
 
 struct error *command_ls(struct call *call)
 {
-    static const struct column columns[] = {{"run", false, true},   {"state", false, false}, {"started", false, false}, {"time", true, false},
-                                            {"params", true, false}, {"loss", true, false},   {"bpb", true, false},      {"size", true, false}};
+    static const struct column columns[] = {{"run", false, true},  {"state", false, false}, {"started", false, false},
+                                            {"time", true, false}, {"params", true, false}, {"loss", true, false},
+                                            {"bpb", true, false},  {"size", true, false}};
     struct json j;
     struct grid grid;
     struct error *e;

@@ -8,17 +8,34 @@
 
 #include "runner/stages/error_json.h"
 
-enum option_id { OPTION_RESULTS = 256, OPTION_JSON, OPTION_HELP, OPTION_UNTIL, OPTION_ONLY, OPTION_FRESH, OPTION_RESOLVED, OPTION_WATCH,
-                 OPTION_DETACH, OPTION_SLURM, OPTION_MACHINE, OPTION_HTML };
+enum option_id {
+    OPTION_RESULTS = 256,
+    OPTION_JSON,
+    OPTION_HELP,
+    OPTION_UNTIL,
+    OPTION_ONLY,
+    OPTION_FRESH,
+    OPTION_RESOLVED,
+    OPTION_WATCH,
+    OPTION_DETACH,
+    OPTION_SLURM,
+    OPTION_MACHINE,
+    OPTION_HTML
+};
 
-static const struct option longs[] = {
-    {"results", required_argument, NULL, OPTION_RESULTS}, {"json", no_argument, NULL, OPTION_JSON},
-    {"help", no_argument, NULL, OPTION_HELP},             {"until", required_argument, NULL, OPTION_UNTIL},
-    {"only", required_argument, NULL, OPTION_ONLY},       {"fresh", required_argument, NULL, OPTION_FRESH},
-    {"resolved", no_argument, NULL, OPTION_RESOLVED},     {"watch", no_argument, NULL, OPTION_WATCH},
-    {"detach", no_argument, NULL, OPTION_DETACH},         {"slurm", no_argument, NULL, OPTION_SLURM},
-    {"machine", no_argument, NULL, OPTION_MACHINE},       {"html", required_argument, NULL, OPTION_HTML},
-    {0}};
+static const struct option longs[] = {{"results", required_argument, NULL, OPTION_RESULTS},
+                                      {"json", no_argument, NULL, OPTION_JSON},
+                                      {"help", no_argument, NULL, OPTION_HELP},
+                                      {"until", required_argument, NULL, OPTION_UNTIL},
+                                      {"only", required_argument, NULL, OPTION_ONLY},
+                                      {"fresh", required_argument, NULL, OPTION_FRESH},
+                                      {"resolved", no_argument, NULL, OPTION_RESOLVED},
+                                      {"watch", no_argument, NULL, OPTION_WATCH},
+                                      {"detach", no_argument, NULL, OPTION_DETACH},
+                                      {"slurm", no_argument, NULL, OPTION_SLURM},
+                                      {"machine", no_argument, NULL, OPTION_MACHINE},
+                                      {"html", required_argument, NULL, OPTION_HTML},
+                                      {0}};
 
 // What a command must take for an option; 0: every command does.
 static uint32_t needs(int id)
@@ -112,7 +129,9 @@ struct error *options_read(struct call *call, int argc, char **argv)
     optind = 1;
     for (int id; (id = getopt_long(argc, argv, "-:s:h", longs, NULL)) != -1;) {
         // "-" makes getopt hand out what is no option in its place, as 1.
-        struct error *e = id == 1 ? NULL : take(call, id, optarg, argv[optind - 1] == optarg && optind > 1 ? argv[optind - 2] : argv[optind - 1]);
+        struct error *e =
+            id == 1 ? NULL
+                    : take(call, id, optarg, argv[optind - 1] == optarg && optind > 1 ? argv[optind - 2] : argv[optind - 1]);
         if (e)
             return e;
         if (id == 1)

@@ -1,7 +1,8 @@
 // stage_process.c - `retort _stage`: reads the job, takes the lock, watches the lifeline, runs the stage.
 //
-// stdin is the lifeline: a thread reads it, and a line "stop" or its end raises the stop flag, which the stage looks at. stdout and
-// stderr are the log. What went wrong stands as JSON in the last line of the live file, for the runner, and in the log, for people.
+// stdin is the lifeline: a thread reads it, and a line "stop" or its end raises the stop flag, which the stage looks at. stdout
+// and stderr are the log. What went wrong stands as JSON in the last line of the live file, for the runner, and in the log, for
+// people.
 #include <errno.h>
 #include <getopt.h>
 #include <pthread.h>
@@ -67,7 +68,8 @@ static struct error *run_job(struct job *job, struct arena *arena)
     if (e)
         return e;
     live_write(stage.live, live_line("started"));
-    e = run ? run(&stage) : error_plain(ERROR_NOT_BUILT, "stages of kind '%s' are not built in this version", kind_name(job->kind));
+    e = run ? run(&stage)
+            : error_plain(ERROR_NOT_BUILT, "stages of kind '%s' are not built in this version", kind_name(job->kind));
     tell_end(&stage, e);
     live_close(stage.live);
     return e;
@@ -77,7 +79,7 @@ static struct error *take_lock_and_run(struct job *job, struct arena *arena)
 {
     struct lock lock;
     struct lock_holder holder = {0};
-    const char *command = launch_command(arena, job, (int)getppid());
+    const char *command = launch_command(arena, job);
     struct error *e = command ? lock_take(&lock, job->lock, command, &holder) : error_memory();
     if (e)
         return e;
@@ -90,7 +92,8 @@ static struct error *take_lock_and_run(struct job *job, struct arena *arena)
 
 int stage_process(int argc, char **argv)
 {
-    static const struct option longs[] = {{"results", required_argument, NULL, 'r'}, {"job", required_argument, NULL, 'j'}, {0}};
+    static const struct option longs[] = {
+        {"results", required_argument, NULL, 'r'}, {"job", required_argument, NULL, 'j'}, {0}};
     const char *path = NULL;
     struct arena arena = {0};
     struct job job;
@@ -100,7 +103,7 @@ int stage_process(int argc, char **argv)
             path = optarg;
     stop_on_signals();
     struct error *e = path ? job_read(&job, path, &arena)
-                           : error_new(ERROR_USAGE, NOWHERE, "`retort run` starts stages", "retort _stage --results DIR --job FILE");
+                           : error_new(ERROR_USAGE, NOWHERE, "`retort run` starts stages", "%s", "a stage wants --job FILE");
     if (!e)
         e = start_watching();
     if (!e)

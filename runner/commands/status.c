@@ -30,7 +30,8 @@ static enum stage_kind_id kind_of(const char *name)
     return KIND_COUNT;
 }
 
-static struct error *look_back(struct stage_status *status, const struct run *run, const struct run_stage *stage, struct arena *arena)
+static struct error *look_back(struct stage_status *status, const struct run *run, const struct run_stage *stage,
+                               struct arena *arena)
 {
     struct run_tables tables;
     const char *prefix = arena_printf(arena, "/stage/%s", stage->name);

@@ -30,8 +30,8 @@ static struct error *find_running(const struct call *call, const char **name)
         }
     }
     if (!e && n_running != 1)
-        e = error_new(ERROR_USAGE, NOWHERE, n_running ? "say which: retort stop RECIPE" : NULL, n_running ? "%d runs are going on" : "no run is going on",
-                      n_running);
+        e = error_new(ERROR_USAGE, NOWHERE, n_running ? "say which: retort stop RECIPE" : NULL,
+                      n_running ? "%d runs are going on" : "no run is going on", n_running);
     return e;
 }
 

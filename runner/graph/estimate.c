@@ -62,7 +62,8 @@ struct error *estimate_stage(struct estimate *estimate, const struct graph_node 
     if (e && node->stage) {
         // Core knows no places: an error about this stage's numbers stands where the stage does.
         if (!e->at.file) {
-            struct error *placed = error_new(e->kind == ERROR_DATA ? ERROR_RECIPE : e->kind, node->stage->at, e->fix, "%s", e->what);
+            struct error *placed =
+                error_new(e->kind == ERROR_DATA ? ERROR_RECIPE : e->kind, node->stage->at, e->fix, "%s", e->what);
             error_free(e);
             e = placed;
         }

@@ -1,6 +1,7 @@
 // estimate.h - what a stage comes to before it runs: parameters, tokens, FLOPs, bytes on disk.
 //
-// By the formulas of core/model/shape, from the options alone; the horizon is computed as the stage computes it (stages/shape_of.h).
+// By the formulas of core/model/shape, from the options alone; the horizon is computed as the stage computes it
+// (stages/shape_of.h).
 //
 // pretrain   tokens = steps * batch_tokens; FLOPs of the updates (6 a matrix parameter and token, and attention)
 // eval       tokens looked at; a third of the training FLOPs a token: there is no backward pass

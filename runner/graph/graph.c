@@ -1,7 +1,7 @@
 // graph.c - nodes are made depth first, each after its inputs, so the list is in an order that can be run.
 //
-// A visit of a written stage first visits what its fields name. A stage that is being visited while its own visit goes on closes a
-// circle. Token nodes are made when the first reader asks for them; a reader marks the parts that it wants.
+// A visit of a written stage first visits what its fields name. A stage that is being visited while its own visit goes on
+// closes a circle. Token nodes are made when the first reader asks for them; a reader marks the parts that it wants.
 #include "runner/graph/graph.h"
 
 #include <string.h>
@@ -38,7 +38,8 @@ static struct error *add_node(struct builder *b, struct graph_node **node)
 
 static struct error *add_input(struct graph *g, struct graph_node *node, const char *role, struct graph_node *input)
 {
-    struct graph_input *inputs = arena_grow(g->arena, node->inputs, (size_t)node->n_inputs, (size_t)node->n_inputs + 1, sizeof *inputs);
+    struct graph_input *inputs =
+        arena_grow(g->arena, node->inputs, (size_t)node->n_inputs, (size_t)node->n_inputs + 1, sizeof *inputs);
     if (!inputs)
         return error_memory();
     inputs[node->n_inputs++] = (struct graph_input){role, input};
@@ -68,8 +69,8 @@ static struct error *find_stage(struct builder *b, const struct recipe_stage *fr
         return e;
     *node = graph_find(b->graph, name);
     if (!*node)
-        return error_new(ERROR_RECIPE, from->at, "name a stage that makes one result", "stage '%s' needs '%s', which is several stages",
-                         from->name, name);
+        return error_new(ERROR_RECIPE, from->at, "name a stage that makes one result",
+                         "stage '%s' needs '%s', which is several stages", from->name, name);
     return NULL;
 }
 
@@ -125,11 +126,13 @@ static struct error *source_parts(struct graph *g, struct graph_node *node, cons
 }
 
 // The token node of a source under a tokenizer, made where it is not there yet.
-static struct error *find_tokens(struct builder *b, const struct source *source, struct graph_node *tokenizer, struct graph_node **node)
+static struct error *find_tokens(struct builder *b, const struct source *source, struct graph_node *tokenizer,
+                                 struct graph_node **node)
 {
     struct graph *g = b->graph;
     for (int i = 0; i < g->n_nodes; i++)
-        if (g->nodes[i]->kind == KIND_TOKENS && g->nodes[i]->source == source && graph_input(g->nodes[i], "tokenizer") == tokenizer) {
+        if (g->nodes[i]->kind == KIND_TOKENS && g->nodes[i]->source == source &&
+            graph_input(g->nodes[i], "tokenizer") == tokenizer) {
             *node = g->nodes[i];
             return NULL;
         }

@@ -5,13 +5,14 @@
 //     e = keys_make(&g, "results");                // keys.h: payloads and keys
 //     e = plan_build(&plan, &g, "results", ...);   // plan.h: what would run, and why
 //
-// Nodes      a written stage is a node; one with a list of models is a node a model (chat_eval@mid); and between a tokenizer and
-//            whatever reads text stands the token stage that nobody writes, SOURCE.tokens (SOURCE.tokens@TOKENIZER where two
-//            tokenizers read one source)
-// Parts      text that a node reads by itself: a file, or a range of a world's documents. A tokenizer reads its source's training
-//            parts; a token stage makes one token file a part, keyed on its own, so that more files reuse what is there
-// Validation the part that is held back from training: `last` the last file, `file` one more file, `held_out` the world's held-out
-//            documents (a fiftieth of the documents, at least 200), `none` nothing
+// Nodes      a written stage is a node; one with a list of models is a node a model (chat_eval@mid); and between a tokenizer
+//            and whatever reads text stands the token stage that nobody writes, SOURCE.tokens (SOURCE.tokens@TOKENIZER where
+//            two tokenizers read one source)
+// Parts      text that a node reads by itself: a file, or a range of a world's documents. A tokenizer reads its source's
+//            training parts; a token stage makes one token file a part, keyed on its own, so that more files reuse what is
+//            there
+// Validation the part that is held back from training: `last` the last file, `file` one more file, `held_out` the world's
+//            held-out documents (a fiftieth of the documents, at least 200), `none` nothing
 // Inputs     by role: "tokenizer"; "tokens", the training parts of a token node; "validation", its validation part; "model"
 // Ownership  everything lives in the arena
 // Errors     ERROR_RECIPE with the place of the stage: an unknown name, a circle, a bpb without validation text

@@ -1,4 +1,5 @@
-// keys.c - payloads are emitted in sorted order by hand: data < fields < inputs < kind < version, and fields after a sort by name.
+// keys.c - payloads are emitted in sorted order by hand: data < fields < inputs < kind < version, and fields after a sort by
+// name.
 //
 // Nodes come after their inputs, so that one pass gives all keys.
 #include "runner/graph/keys.h"

@@ -5,14 +5,14 @@
 //   {"data":[{"column":"text","form":"parquet","sha256":"…"}],"fields":{"seed":42,"vocab":512},"inputs":{"tokenizer":"3f9a…"},
 //    "kind":"tokenizer","version":1}
 //
-// data      what the node reads by itself, part by part: the content of files, never their names; for a world the content of its
-//           file, the generator's version, the seed and the range of documents
+// data      what the node reads by itself, part by part: the content of files, never their names; for a world the content of
+//           its file, the generator's version, the seed and the range of documents
 // fields    the RESULT fields that are set, integers in decimal, reals as %.17g; names of stages and sources are left out
 // inputs    key by role; for "tokens" and "validation" the list of the keys of the parts
 // version   of the kind (kind_version)
 //
-// The key is its SHA-256. So the order of the recipe, the names in it, who set a value, and speed and display fields do not matter;
-// and two keys can be explained against each other by comparing two payloads. A result's file is KIND-first16hex.h5.
+// The key is its SHA-256. So the order of the recipe, the names in it, who set a value, and speed and display fields do not
+// matter; and two keys can be explained against each other by comparing two payloads. A result's file is KIND-first16hex.h5.
 // A part of a token stage has a payload and a key of its own; the node's own are those of all its wanted parts together.
 //
 // Errors  a file that cannot be read; one that is not there is no error: keys that depend on it stay NULL (unknown)

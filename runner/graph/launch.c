@@ -25,7 +25,7 @@ enum { WATCH_MS = 200, LOG_TAIL = 2000, ORPHAN_S = 600 };
 struct child {
     pid_t pid;
     int lifeline; // write end
-    int n_told;   // stop requests passed on
+    int n_told; // stop requests passed on
 };
 
 static void sleep_ms(int ms)
@@ -160,7 +160,8 @@ static struct error *failure(const struct job *job, const struct outcome *outcom
         e = error_new(outcome->status == 3   ? ERROR_MACHINE
                       : outcome->status == 4 ? ERROR_NOT_BUILT
                                              : ERROR_FAILED,
-                      NOWHERE, NULL, "stage '%s' ended with status %d; its log is '%s'", job->name, outcome->status, outcome->log);
+                      NOWHERE, NULL, "stage '%s' ended with status %d; its log is '%s'", job->name, outcome->status,
+                      outcome->log);
     return error_while(e, NOWHERE, "running stage '%s'", job->name);
 }
 
@@ -179,9 +180,9 @@ char *launch_path(struct arena *arena, const struct job *job, const char *ending
     return key_path(arena, job->results, job->kind, job->key, ending);
 }
 
-char *launch_command(struct arena *arena, const struct job *job, int runner_pid)
+char *launch_command(struct arena *arena, const struct job *job)
 {
-    return arena_printf(arena, "stage %s for runner %d", job->name, runner_pid);
+    return arena_printf(arena, "stage %s for runner %d", job->name, (int)job->runner);
 }
 
 struct error *launch_job(struct outcome *outcome, const struct job *job, const struct watch *watch, struct arena *arena)
@@ -216,6 +217,25 @@ struct error *launch_job(struct outcome *outcome, const struct job *job, const s
     return NULL;
 }
 
+// A process that has died but was not waited for yet is dead all the same.
+static bool is_alive(int pid)
+{
+    char path[64], line[512], state = 0;
+    if (kill(pid, 0) && errno == ESRCH)
+        return false;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return true;
+    size_t n = fread(line, 1, sizeof line - 1, f);
+    fclose(f);
+    line[n] = '\0';
+    const char *name_end = strrchr(line, ')'); // "PID (NAME) STATE ..."
+    if (name_end)
+        sscanf(name_end + 1, " %c", &state);
+    return state != 'Z' && state != 'X';
+}
+
 // Whether the runner named in the lock's text lives on this host.
 static bool runner_lives(const struct lock_holder *holder)
 {
@@ -225,7 +245,7 @@ static bool runner_lives(const struct lock_holder *holder)
     gethostname(host, sizeof host - 1);
     if (strcmp(host, holder->host))
         return true; // nothing can be known of another host
-    return !named || sscanf(named, "for runner %d", &pid) != 1 || kill(pid, 0) == 0 || errno != ESRCH;
+    return !named || sscanf(named, "for runner %d", &pid) != 1 || is_alive(pid);
 }
 
 struct error *launch_wait(const char *lock, void (*waiting)(void *self, const struct lock_holder *holder), void *self)

@@ -3,13 +3,14 @@
 //     e = launch_job(&outcome, &job, &watch, &arena);       // returns when the stage is gone
 //     if (outcome.status == 0) ...
 //
-// The child is this very binary, `retort _stage --results DIR --job FILE`, in a process group of its own, so that Ctrl-C reaches the
-// runner alone. Its stdin is the lifeline: a pipe whose other end only the runner holds. A line "stop" on it, or its end, which comes
-// when the runner dies, means save and stop. stdout and stderr are appended to store/KIND-KEY.log.
-// While it runs the live file is read a few times a second for watch->progress. The first stop request (core/base/stop.h) sends "stop",
-// the second SIGTERM, the third SIGKILL.
+// The child is this very binary, `retort _stage --results DIR --job FILE`, in a process group of its own, so that Ctrl-C
+// reaches the runner alone. Its stdin is the lifeline: a pipe whose other end only the runner holds. A line "stop" on it, or
+// its end, which comes when the runner dies, means save and stop. stdout and stderr are appended to store/KIND-KEY.log.
+// While it runs the live file is read a few times a second for watch->progress. The first stop request (core/base/stop.h) sends
+// "stop", the second SIGTERM, the third SIGKILL.
 //
-// After 0   job, checkpoint, live and log files are removed: the result is there. Otherwise all stay, for the next run and for reading
+// After 0   job, checkpoint, live and log files are removed: the result is there. Otherwise all stay, for the next run and for
+//           reading
 // Errors    those of starting the child; how the stage itself fared is the outcome, not an error
 #ifndef RUNNER_GRAPH_LAUNCH_H
 #define RUNNER_GRAPH_LAUNCH_H
@@ -31,16 +32,17 @@ struct outcome {
     double seconds;
 };
 
-struct error *CHECKED launch_job(struct outcome *outcome, const struct job *job, const struct watch *watch, struct arena *arena);
+struct error *CHECKED launch_job(struct outcome *outcome, const struct job *job, const struct watch *watch,
+                                 struct arena *arena);
 
-// A stage process whose runner died holds its lock until it has saved. Waits for that, calling `waiting` once; an error naming the
-// holder if the lock is held for a runner that lives, or on another host, or for too long.
+// A stage process whose runner died holds its lock until it has saved. Waits for that, calling `waiting` once; an error naming
+// the holder if the lock is held for a runner that lives, or on another host, or for too long.
 struct error *CHECKED launch_wait(const char *lock, void (*waiting)(void *self, const struct lock_holder *holder), void *self);
 
 // "results/store/pretrain-3f9a….live" of a job; ending as for key_path.
 char *launch_path(struct arena *arena, const struct job *job, const char *ending);
 
 // The command that a stage process writes into its lock: it names its runner, for launch_wait.
-char *launch_command(struct arena *arena, const struct job *job, int runner_pid);
+char *launch_command(struct arena *arena, const struct job *job);
 
 #endif

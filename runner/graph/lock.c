@@ -64,8 +64,8 @@ struct error *lock_take(struct lock *lock, const char *path, const char *command
                 return NULL;
             }
         } else if (errno != EWOULDBLOCK && errno != EINTR) {
-            struct error *e = error_new(ERROR_MACHINE, NOWHERE, "put the results on a file system with locks", "cannot lock '%s': %s",
-                                        path, strerror(errno));
+            struct error *e = error_new(ERROR_MACHINE, NOWHERE, "put the results on a file system with locks",
+                                        "cannot lock '%s': %s", path, strerror(errno));
             close(fd);
             return e;
         } else if (holder) {
@@ -104,5 +104,6 @@ struct error *lock_error(const char *what, const struct lock_holder *holder)
     if (!holder->pid)
         return error_new(ERROR_MACHINE, NOWHERE, "wait until it is done", "%s is in use by another process", what);
     return error_new(ERROR_MACHINE, NOWHERE, "wait until it is done, or stop it with `retort stop`",
-                     "%s is in use by process %d on %s since %s: %s", what, holder->pid, holder->host, holder->start, holder->command);
+                     "%s is in use by process %d on %s since %s: %s", what, holder->pid, holder->host, holder->start,
+                     holder->command);
 }

@@ -4,8 +4,8 @@
 //     if (!e && !lock.taken) ...                 // holder says who has it
 //     lock_release(&lock, true);                 // and removes the file
 //
-// Text    "HOST PID START COMMAND\n", START in RFC 3339; the lock is the flock, which dies with its process: the text is for people
-//         and for `retort stop`
+// Text    "HOST PID START COMMAND\n", START in RFC 3339; the lock is the flock, which dies with its process: the text is for
+//         people and for `retort stop`
 // Files   a lock file may be removed by its holder; a taker that finds it has locked a removed file opens the new one
 #ifndef RUNNER_GRAPH_LOCK_H
 #define RUNNER_GRAPH_LOCK_H

@@ -1,9 +1,9 @@
 // plan.c - decides by looking for results, explains by holding payloads against those of the last run.
 //
-// 1. A stage's state depends on its own key alone: inputs are in the key, so a result that is there is right, whatever became of the
-//    results before it.
-// 2. Every difference of two keys shows as a difference of two payloads; where the keys are equal and the stage runs all the same, the
-//    result is not there, and that is the reason.
+// 1. A stage's state depends on its own key alone: inputs are in the key, so a result that is there is right, whatever became
+//    of the results before it.
+// 2. Every difference of two keys shows as a difference of two payloads; where the keys are equal and the stage runs all the
+//    same, the result is not there, and that is the reason.
 #include "runner/graph/plan.h"
 
 #include <math.h>
@@ -99,10 +99,10 @@ static void explain_fields(struct explainer *x, const json_t *old, const json_t 
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)new, name, value)
+    json_object_foreach ((json_t *)new, name, value)
         if (!equal(value, json_object_get(old, name)))
             explain_field(x, name, json_object_get(old, name), value);
-    json_object_foreach((json_t *)old, name, value)
+    json_object_foreach ((json_t *)old, name, value)
         if (!json_object_get(new, name))
             explain_field(x, name, value, NULL);
 }
@@ -125,17 +125,21 @@ static void explain_inputs(struct explainer *x, const json_t *old, const json_t 
             // Training and validation tokens come from one stage: it is named once.
             bool told = false;
             for (int k = 0; k < x->stage->n_reasons; k++)
-                told = told || (x->stage->reasons[k].kind == REASON_INPUT && !strcmp(x->stage->reasons[k].name, node->inputs[i].node->name));
+                told = told || (x->stage->reasons[k].kind == REASON_INPUT &&
+                                !strcmp(x->stage->reasons[k].name, node->inputs[i].node->name));
             if (!told)
-                add_reason(x, (struct reason){.kind = REASON_INPUT, .name = node->inputs[i].node->name,
-                                              .old = short_key(a, x->arena), .new = short_key(b, x->arena)});
+                add_reason(x, (struct reason){.kind = REASON_INPUT,
+                                              .name = node->inputs[i].node->name,
+                                              .old = short_key(a, x->arena),
+                                              .new = short_key(b, x->arena)});
         }
     }
     const char *role;
     json_t *value;
-    json_object_foreach((json_t *)old, role, value)
+    json_object_foreach ((json_t *)old, role, value)
         if (!json_object_get(new, role))
-            add_reason(x, (struct reason){.kind = REASON_INPUT, .name = arena_strdup(x->arena, role), .old = short_key(value, x->arena)});
+            add_reason(x, (struct reason){
+                              .kind = REASON_INPUT, .name = arena_strdup(x->arena, role), .old = short_key(value, x->arena)});
 }
 
 // Names of the parts whose identities stand in the payload, in its order.
@@ -171,7 +175,8 @@ static void explain_data(struct explainer *x, const json_t *old, const json_t *n
 {
     size_t n_old = json_array_size(old), n_new = json_array_size(new);
     if (n_old != n_new)
-        add_reason(x, (struct reason){.kind = REASON_DATA, .name = x->stage->node->source ? x->stage->node->source->name : "files",
+        add_reason(x, (struct reason){.kind = REASON_DATA,
+                                      .name = x->stage->node->source ? x->stage->node->source->name : "files",
                                       .old = arena_printf(x->arena, "%zu parts", n_old),
                                       .new = arena_printf(x->arena, "%zu parts", n_new)});
     for (size_t i = 0; i < n_old && i < n_new; i++) {
@@ -188,8 +193,10 @@ static void explain_difference(struct explainer *x, const char *old_payload, con
     if (old && new) {
         const json_t *a = json_object_get(old, "version"), *b = json_object_get(new, "version");
         if (!equal(a, b))
-            add_reason(x, (struct reason){.kind = REASON_VERSION, .name = kind_name(x->stage->node->kind),
-                                          .old = value_text(a, x->arena), .new = value_text(b, x->arena)});
+            add_reason(x, (struct reason){.kind = REASON_VERSION,
+                                          .name = kind_name(x->stage->node->kind),
+                                          .old = value_text(a, x->arena),
+                                          .new = value_text(b, x->arena)});
         explain_fields(x, json_object_get(old, "fields"), json_object_get(new, "fields"));
         explain_inputs(x, json_object_get(old, "inputs"), json_object_get(new, "inputs"));
         explain_data(x, json_object_get(old, "data"), json_object_get(new, "data"));
@@ -322,7 +329,8 @@ static struct error *decide(struct plan *plan, struct plan_stage *s, const char 
     s->step = s->n_steps = -1;
     s->n_wanted = s->n_done = 0;
     s->validation_tokens = -1;
-    struct error *e = node->kind == KIND_TOKENS ? decide_tokens(plan, s, problem, arena) : decide_stage(plan, s, problem, arena);
+    struct error *e =
+        node->kind == KIND_TOKENS ? decide_tokens(plan, s, problem, arena) : decide_stage(plan, s, problem, arena);
     return error_while(e, node->stage ? node->stage->at : NOWHERE, "planning stage '%s'", node->name);
 }
 
@@ -443,9 +451,9 @@ const char *plan_state_name(enum plan_state state)
 
 const char *reason_kind_name(enum reason_kind kind)
 {
-    static const char *const names[REASON_COUNT] = {[REASON_FIELD] = "field",     [REASON_INPUT] = "input",
-                                                    [REASON_DATA] = "data",       [REASON_VERSION] = "version",
-                                                    [REASON_MISSING] = "missing", [REASON_FRESH] = "fresh"};
+    static const char *const names[REASON_COUNT] = {
+        [REASON_FIELD] = "field",     [REASON_INPUT] = "input",     [REASON_DATA] = "data",
+        [REASON_VERSION] = "version", [REASON_MISSING] = "missing", [REASON_FRESH] = "fresh"};
     return names[kind];
 }
 

@@ -4,27 +4,27 @@
 //     e = plan_build(&plan, &graph, "results", &arena);      // graph with keys (keys.h)
 //     for (int i = 0; i < plan.n_stages; i++) ... plan.stages[i].state, .reasons ...
 //
-// plan prints it, run carries it out, why and status ask it, and its reasons are stored with the run. So what plan says is what run
-// does.
+// plan prints it, run carries it out, why and status ask it, and its reasons are stored with the run. So what plan says is what
+// run does.
 //
-// States     PLAN_CACHED   the result of this key is there (of a token stage: every part that is wanted is, or nothing that will run
-//                          needs it: token files that were cleared away are not made again for their own sake)
+// States     PLAN_CACHED   the result of this key is there (of a token stage: every part that is wanted is, or nothing that
+//                          will run needs it: token files that were cleared away are not made again for their own sake)
 //            PLAN_RESUME   it is not, but a checkpoint of this key is: run goes on from it
 //            PLAN_RUN      it is not
 //            PLAN_UNKNOWN  the key cannot be known: a data file is missing, here or in a stage before
-// Reasons    why a stage is not what it was when this recipe was last run (the newest record in results/runs/NAME; its payload is held
-//            against the new one):
+// Reasons    why a stage is not what it was when this recipe was last run (the newest record in results/runs/NAME; its payload
+//            is held against the new one):
 //            field     a field has another value: name, place in the recipe, old and new value, by whom
 //            input     a stage before it makes something else: name of that stage
 //            data      a file has another content, or is missing: name of the file
 //            version   the code of this kind of stage changed what it computes
-//            missing   nothing changed, but the result is not there, or damaged, or not finished: name of the file, new = what is
-//                      wrong, or where the checkpoint stands
+//            missing   nothing changed, but the result is not there, or damaged, or not finished: name of the file, new = what
+//                      is wrong, or where the checkpoint stands
 //            fresh     it was never made here under this recipe's name
 //            A cached stage has reasons too when it differs from the last run's; none means: as it was
-// Numbers    parameters, tokens and FLOPs of training as core/model/shape counts them, of this stage whole, whether cached or not;
-//            -1 and NaN are unknown. seconds and usd: what making the result took, of a cached one; of one to run what it took in the
-//            last run if that had the same key; else unknown
+// Numbers    parameters, tokens and FLOPs of training as core/model/shape counts them, of this stage whole, whether cached or
+//            not; -1 and NaN are unknown. seconds and usd: what making the result took, of a cached one; of one to run what it
+//            took in the last run if that had the same key; else unknown
 // Ownership  everything lives in the arena
 // Errors     those of reading results; a damaged result is no error, it is a reason
 #ifndef RUNNER_GRAPH_PLAN_H
@@ -75,7 +75,8 @@ struct error *CHECKED plan_build(struct plan *plan, const struct graph *graph, c
 // Looks again at one stage: whether its result, its parts, its checkpoint are there by now. Its reasons stay.
 struct error *CHECKED plan_look(struct plan *plan, struct plan_stage *stage, struct arena *arena);
 
-// Removes the result and the checkpoints of a stage, so that it runs although it is cached (run --fresh). Under the lock of the run.
+// Removes the result and the checkpoints of a stage, so that it runs although it is cached (run --fresh). Under the lock of the
+// run.
 struct error *CHECKED plan_forget(struct plan *plan, struct plan_stage *stage, struct arena *arena);
 
 struct plan_stage *plan_stage(const struct plan *plan, const char *name); // NULL if there is none

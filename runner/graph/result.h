@@ -1,6 +1,7 @@
 // result.h - is a finished result there, and is it the one that was asked for?
 //
-// A quick look at attributes, not a reading of everything: opening finds files that are cut or foreign, the key one of another content.
+// A quick look at attributes, not a reading of everything: opening finds files that are cut or foreign, the key one of another
+// content.
 #ifndef RUNNER_GRAPH_RESULT_H
 #define RUNNER_GRAPH_RESULT_H
 

@@ -51,7 +51,9 @@ static void tables_init(struct run_tables *t)
     *t = (struct run_tables){
         .train = {.members = metric_train_members, .n_members = METRIC_TRAIN_MEMBERS, .row_bytes = sizeof(struct metric_train)},
         .val = {.members = metric_val_members, .n_members = METRIC_VAL_MEMBERS, .row_bytes = sizeof(struct metric_val)},
-        .timing = {.members = timing_train_members, .n_members = TIMING_TRAIN_MEMBERS, .row_bytes = sizeof(struct timing_train)},
+        .timing = {.members = timing_train_members,
+                   .n_members = TIMING_TRAIN_MEMBERS,
+                   .row_bytes = sizeof(struct timing_train)},
         .samples = {.members = sample_members, .n_members = SAMPLE_MEMBERS, .row_bytes = sizeof(struct sample)},
         .scores = {.members = metric_val_members, .n_members = METRIC_VAL_MEMBERS, .row_bytes = sizeof(struct metric_val)},
     };
@@ -131,7 +133,10 @@ static struct error *save(struct saving *s, const struct run *run)
     add_text(s, "/recipe/resolved", run->resolved);
     for (size_t i = 0; i < n; i++) {
         const struct run_stage *stage = &run->stages[i];
-        rows[i] = (struct stage_row){.seconds = stage->seconds, .usd = stage->usd, .params = stage->params, .tokens = stage->tokens,
+        rows[i] = (struct stage_row){.seconds = stage->seconds,
+                                     .usd = stage->usd,
+                                     .params = stage->params,
+                                     .tokens = stage->tokens,
                                      .flops = stage->flops};
         snprintf(rows[i].name, sizeof rows[i].name, "%s", stage->name);
         snprintf(rows[i].kind, sizeof rows[i].kind, "%s", stage->kind);
@@ -141,8 +146,13 @@ static struct error *save(struct saving *s, const struct run *run)
         if (e)
             return e;
     }
-    s->sets[s->n_sets++] = (struct store_set){.path = "/stages", .type = STORE_TABLE, .n_dims = 1, .dims = {run->n_stages},
-                                              .data = rows, .members = stage_members, .n_members = countof(stage_members),
+    s->sets[s->n_sets++] = (struct store_set){.path = "/stages",
+                                              .type = STORE_TABLE,
+                                              .n_dims = 1,
+                                              .dims = {run->n_stages},
+                                              .data = rows,
+                                              .members = stage_members,
+                                              .n_members = countof(stage_members),
                                               .row_bytes = sizeof *rows};
     const struct store_attribute attributes[] = {
         store_text("/", "kind", "run"),
@@ -186,8 +196,14 @@ static struct error *read_text(struct store_file *file, const char *path, struct
 static struct error *read_stage(struct run_stage *stage, struct stage_row *row, struct store_file *file, struct arena *arena)
 {
     row->name[NAME_TEXT - 1] = row->kind[WORD_TEXT - 1] = row->key[WORD_TEXT - 1] = row->state[WORD_TEXT - 1] = '\0';
-    *stage = (struct run_stage){.name = row->name, .kind = row->kind, .key = row->key, .state = row->state,
-                                .seconds = row->seconds, .usd = row->usd, .params = row->params, .tokens = row->tokens,
+    *stage = (struct run_stage){.name = row->name,
+                                .kind = row->kind,
+                                .key = row->key,
+                                .state = row->state,
+                                .seconds = row->seconds,
+                                .usd = row->usd,
+                                .params = row->params,
+                                .tokens = row->tokens,
                                 .flops = row->flops};
     const char **const texts[3] = {&stage->payload, &stage->reasons, &stage->error};
     static const char *const names[3] = {"payload", "reasons", "error"};
@@ -204,11 +220,9 @@ static struct error *read_attributes(struct run *run, struct store_file *file, s
 {
     const struct {
         const char *name, **to;
-    } texts[] = {{"name", &run->name},       {"state", &run->state},
-                 {"started", &run->started}, {"ended", &run->ended},
-                 {"host", &run->host},       {"recipe_path", &run->recipe_path},
-                 {"build", &run->build},     {"settings", &run->settings},
-                 {"machine", &run->machine}};
+    } texts[] = {{"name", &run->name},   {"state", &run->state},       {"started", &run->started},
+                 {"ended", &run->ended}, {"host", &run->host},         {"recipe_path", &run->recipe_path},
+                 {"build", &run->build}, {"settings", &run->settings}, {"machine", &run->machine}};
     const char *kind;
     int64_t number = 0;
     struct error *e = store_get_text(file, "/", "kind", arena, &kind);
@@ -230,7 +244,8 @@ static struct error *read_run(struct run *run, struct store_file *file, struct a
     struct error *e = read_attributes(run, file, arena);
     if (e || (e = read_text(file, "/recipe/text", arena, &run->recipe_text)) ||
         (e = read_text(file, "/recipe/resolved", arena, &run->resolved)) ||
-        (e = store_read_table(file, "/stages", stage_members, countof(stage_members), sizeof(struct stage_row), arena, &rows, &n)))
+        (e = store_read_table(file, "/stages", stage_members, countof(stage_members), sizeof(struct stage_row), arena, &rows,
+                              &n)))
         return e;
     run->stages = arena_array(arena, (size_t)n + 1, sizeof *run->stages);
     if (!run->stages)

@@ -2,11 +2,12 @@
 //
 // results/runs/NAME/NNNN.h5, made exclusively (numbers never collide), written anew at the end of each stage.
 //
-// Layout  / attributes: kind="run", name, number, state (running, finished, failed, stopped), started, ended (RFC 3339, UTC), seconds,
-//         usd, recipe_path, settings (JSON list of the -s), host, pid, machine, build
+// Layout  / attributes: kind="run", name, number, state (running, finished, failed, stopped), started, ended (RFC 3339, UTC),
+//         seconds, usd, recipe_path, settings (JSON list of the -s), host, pid, machine, build
 //         /recipe/text, /recipe/resolved       the recipe file, and every value with who set it (text)
-//         /stages                              table: name kind key state seconds usd params tokens flops; a row a node in order; state: cached, finished,
-//                                              failed, stopped, skipped, waiting, running, unknown
+//         /stages                              table: name kind key state seconds usd params tokens flops; a row a node in
+//                                              order; state: cached, finished, failed, stopped, skipped, waiting, running,
+//                                              unknown
 //         /stage/NAME/payload, .../reasons     canonical payload of the key; why it ran (JSON, as plan --json has it)
 //         /stage/NAME/error                    of a failed stage: what it said
 //         /stage/NAME/metrics/train, .../metrics/val, .../timing/train, .../samples, .../scores

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/stop.h"
@@ -19,7 +20,8 @@ static bool must_run(const struct plan *plan, const bool *selected, int i)
 }
 
 // The files that an input gives under its role.
-static struct error *fill_input(struct job_input *to, const struct plan *plan, const struct graph_input *from, struct arena *arena)
+static struct error *fill_input(struct job_input *to, const struct plan *plan, const struct graph_input *from,
+                                struct arena *arena)
 {
     const struct plan_stage *s = plan_of(plan, from->node);
     const char **paths = arena_array(arena, (size_t)from->node->n_parts + 1, sizeof *paths);
@@ -54,7 +56,8 @@ static struct error *make_job(struct job *job, const struct plan *plan, const st
                         .lock = lock_path(plan, node, arena),
                         .inputs = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->inputs),
                         .parts = arena_array(arena, (size_t)node->n_parts + 1, sizeof *job->parts),
-                        .usd_per_hour = plan->graph->recipe->usd_per_hour};
+                        .usd_per_hour = plan->graph->recipe->usd_per_hour,
+                        .runner = getpid()};
     if (!job->inputs || !job->parts || !job->lock)
         return error_memory();
     for (int i = 0; i < node->n_inputs; i++) {
@@ -170,10 +173,11 @@ struct error *schedule_check(const struct plan *plan, const bool *selected)
         if (!must_run(plan, selected, i))
             continue;
         if (!kind_built(node->kind))
-            e = error_append(e, error_new(ERROR_NOT_BUILT, at, "leave the stage out", "stages of kind '%s' are not built in this version",
-                                          kind_name(node->kind)));
+            e = error_append(e, error_new(ERROR_NOT_BUILT, at, "leave the stage out",
+                                          "stages of kind '%s' are not built in this version", kind_name(node->kind)));
         if (node->missing && !is_told(plan, selected, i))
-            e = error_append(e, error_new(ERROR_MACHINE, node->source->at, "fetch the file, or set where the data is: -s data=FOLDER",
+            e = error_append(e, error_new(ERROR_MACHINE, node->source->at,
+                                          "fetch the file, or set where the data is: -s data=FOLDER",
                                           "'%s', which stage '%s' reads, is not there", node->missing, node->name));
         for (int k = 0; k < node->n_inputs; k++) {
             const struct plan_stage *input = plan_of(plan, node->inputs[k].node);

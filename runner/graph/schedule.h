@@ -2,8 +2,8 @@
 //
 //     e = schedule_run(&result, &plan, &record, &hooks, &arena);
 //
-// A stage that fails does not end the run: stages that need it are skipped, others go on. A stop request ends it after the running
-// stage has saved. Inputs are checked before anything starts: schedule_check.
+// A stage that fails does not end the run: stages that need it are skipped, others go on. A stop request ends it after the
+// running stage has saved. Inputs are checked before anything starts: schedule_check.
 //
 // Errors  what keeps the runner itself from going on (a full disk under the record); failures of stages are in the result
 #ifndef RUNNER_GRAPH_SCHEDULE_H
@@ -29,8 +29,8 @@ struct schedule_result {
 // What must run: stages that are not cached and are asked for. selected: one a stage of the plan; NULL: all.
 int schedule_count(const struct plan *plan, const bool *selected);
 
-// Everything that keeps the selected stages from running at all: a missing data file, a kind that is not built, an input that is
-// neither there nor going to be made.
+// Everything that keeps the selected stages from running at all: a missing data file, a kind that is not built, an input that
+// is neither there nor going to be made.
 struct error *CHECKED schedule_check(const struct plan *plan, const bool *selected);
 
 // Fills in the stages of a record from the plan: states cached and waiting, keys, payloads, reasons.

@@ -71,7 +71,8 @@ static void write_part(struct json *j, const struct job_part *part)
 
 static struct error *malformed(const char *path, const char *what)
 {
-    return error_new(ERROR_DATA, NOWHERE, "run the recipe again; it writes the job anew", "'%s' is not a job file: %s", path, what);
+    return error_new(ERROR_DATA, NOWHERE, "run the recipe again; it writes the job anew", "'%s' is not a job file: %s", path,
+                     what);
 }
 
 // A text of the object, NULL where it is absent or null.
@@ -107,7 +108,7 @@ static struct error *read_options(struct job *job, json_t *from, const char *pat
     fields_unset(job->options, job->kind);
     const char *name;
     json_t *value;
-    json_object_foreach(from, name, value) {
+    json_object_foreach (from, name, value) {
         const struct field *field = field_find(job->kind, name);
         const char *one = json_string_value(value);
         const char *const *texts = &one;
@@ -134,7 +135,7 @@ static struct error *read_inputs(struct job *job, json_t *from, struct arena *ar
         return error_memory();
     const char *role;
     json_t *paths;
-    json_object_foreach(from, role, paths) {
+    json_object_foreach (from, role, paths) {
         struct job_input *input = &job->inputs[job->n_inputs++];
         input->role = arena_strdup(arena, role);
         struct error *e = input->role ? read_texts(paths, arena, &input->paths, &input->n_paths) : error_memory();
@@ -193,6 +194,7 @@ static struct error *read_job(struct job *job, json_t *root, const char *path, s
     job->out = get_text(root, "out", arena);
     job->lock = get_text(root, "lock", arena);
     const json_t *usd = json_object_get(root, "usd_per_hour");
+    job->runner = json_integer_value(json_object_get(root, "runner"));
     job->usd_per_hour = json_is_number(usd) ? json_number_value(usd) : NAN;
     if (!job->name || !job->key || !job->payload || !job->results || !job->lock)
         return malformed(path, "name, key, payload, results or lock is missing");
@@ -216,6 +218,7 @@ struct error *job_write(const struct job *job, const char *path)
     json_key(&j, "out"), json_str(&j, job->out);
     json_key(&j, "lock"), json_str(&j, job->lock);
     json_key(&j, "usd_per_hour"), json_f64(&j, job->usd_per_hour);
+    json_key(&j, "runner"), json_i64(&j, job->runner);
     json_key(&j, "options");
     json_open(&j, '{');
     for (int i = 0; i < n_fields; i++)

@@ -2,8 +2,9 @@
 //
 // The runner writes store/KIND-KEY.job (JSON) and executes `retort _stage --results DIR --job FILE`; the stage reads it back.
 //
-//   {"retort":1,"name":"base","kind":"pretrain","key":"3f9a…","payload":{…},"options":{"seq_len":"256",…},"out":"…/pretrain-3f9a.h5","lock":"…",
-//    "inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},"parts":[{…}],"usd_per_hour":24}
+//   {"retort":1,"name":"base","kind":"pretrain","key":"3f9a…","payload":"…","options":{"seq_len":"256",…},
+//    "out":"…/pretrain-3f9a.h5","lock":"…","inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},"parts":[{…}],
+//    "usd_per_hour":24,"runner":1234}
 //
 // options are all set fields as recipe text (lists as lists of texts), read through the table of fields; payload is the canonical
 // text that was hashed. A token stage makes one file a part, each with a key and a payload of its own.
@@ -42,6 +43,7 @@ struct job {
     struct job_part *parts;
     int n_parts;
     double usd_per_hour;          // NaN: unknown
+    int64_t runner;               // process id of the runner, for the text of the lock
 };
 
 struct error *CHECKED job_write(const struct job *job, const char *path);

@@ -31,8 +31,8 @@ struct error *CHECKED live_open(struct live **live, const char *path, struct are
 void live_write(struct live *live, struct live_line line);
 void live_close(struct live *live);
 
-// Reads the last state: the merged newest values of all lines so far (loss from the last line that had one ...), and the last event.
-// A missing file gives e = NULL. Text lives in the arena.
+// Reads the last state: the merged newest values of all lines so far (loss from the last line that had one ...), and the last
+// event. A missing file gives e = NULL. Text lives in the arena.
 struct error *CHECKED live_read(const char *path, struct live_line *last, struct arena *arena);
 
 #endif

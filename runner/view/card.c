@@ -91,8 +91,9 @@ static struct error *add_row(struct grid *grid, const struct run_stage *stage, c
     return grid->failed ? error_memory() : NULL;
 }
 
-static const struct column columns[] = {{"stage", false, true},  {"state", false, false}, {"time", true, false}, {"params", true, false},
-                                        {"tokens", true, false}, {"loss", true, false},   {"bpb", true, false}};
+static const struct column columns[] = {{"stage", false, true},  {"state", false, false}, {"time", true, false},
+                                        {"params", true, false}, {"tokens", true, false}, {"loss", true, false},
+                                        {"bpb", true, false}};
 
 static void print_samples(FILE *to, const struct run_stage *stage, const struct run_tables *tables)
 {
@@ -125,7 +126,8 @@ struct error *card_print(const struct run *run, FILE *to, struct arena *arena)
             e = add_row(&grid, &run->stages[i], &tables[i], arena);
     }
     if (!e) {
-        fprintf(to, "\n%s, run %04d: %s after %s\n\n", run->name, run->number, run->state, format_seconds(seconds, run->seconds));
+        fprintf(to, "\n%s, run %04d: %s after %s\n\n", run->name, run->number, run->state,
+                format_seconds(seconds, run->seconds));
         grid_print(&grid, to, CARD_WIDTH);
         for (int i = 0; i < run->n_stages; i++)
             print_samples(to, &run->stages[i], &tables[i]);

@@ -61,7 +61,8 @@ void progress_line(char *text, size_t n_bytes, int width, const char *label, con
     if (line->step >= 0 && line->of > 0 && line->of < 100000)
         put(text, n_bytes, width, "  %lld/%lld %s", (long long)line->step, (long long)line->of, line->unit ? line->unit : "");
     else if (line->step >= 0 && line->of > 0)
-        put(text, n_bytes, width, "  %s/%s %s", format_count(a, line->step), format_count(b, line->of), line->unit ? line->unit : "");
+        put(text, n_bytes, width, "  %s/%s %s", format_count(a, line->step), format_count(b, line->of),
+            line->unit ? line->unit : "");
     else if (line->step >= 0)
         put(text, n_bytes, width, "  %s %s", format_count(a, line->step), line->unit ? line->unit : "");
     if (isfinite(line->loss))

@@ -41,7 +41,8 @@ static bool is_minor(const struct plan_stage *stage, const struct reason *r)
 {
     bool by_user = false;
     for (int i = 0; i < stage->n_reasons; i++)
-        by_user = by_user || (stage->reasons[i].kind == REASON_FIELD && stage->reasons[i].by && strcmp(stage->reasons[i].by, "default"));
+        by_user = by_user ||
+                  (stage->reasons[i].kind == REASON_FIELD && stage->reasons[i].by && strcmp(stage->reasons[i].by, "default"));
     return by_user && r->kind == REASON_FIELD && (!r->by || !strcmp(r->by, "default"));
 }
 
@@ -65,8 +66,8 @@ const char *reasons_short(const struct plan_stage *stage, struct arena *arena)
 const char *reason_long(const struct reason *r, struct arena *arena)
 {
     const char *where = r->at.file && r->at.line > 0 ? arena_printf(arena, "   %s:%d", r->at.file, r->at.line)
-                        : r->at.file               ? arena_printf(arena, "   %s", r->at.file)
-                                                   : "";
+                        : r->at.file                 ? arena_printf(arena, "   %s", r->at.file)
+                                                     : "";
     if (!where)
         return NULL;
     switch (r->kind) {
@@ -75,16 +76,16 @@ const char *reason_long(const struct reason *r, struct arena *arena)
             return arena_printf(arena, "%s: %s -> %s%s", r->name, or_unset(r->old), or_unset(r->new), where);
         return arena_printf(arena, "%s: %s -> %s%s (%s)", r->name, or_unset(r->old), or_unset(r->new), where, r->by);
     case REASON_INPUT:
-        return r->new && r->old ? arena_printf(arena, "input '%s' changed: %s -> %s", r->name, r->old, r->new)
-               : r->new || r->old
-                   ? arena_printf(arena, "input '%s' changed", r->name)
-                   : arena_printf(arena, "what '%s' makes is not known, for a file is missing", r->name);
+        return r->new && r->old   ? arena_printf(arena, "input '%s' changed: %s -> %s", r->name, r->old, r->new)
+               : r->new || r->old ? arena_printf(arena, "input '%s' changed", r->name)
+                                  : arena_printf(arena, "what '%s' makes is not known, for a file is missing", r->name);
     case REASON_DATA:
         return r->new && !strcmp(r->new, "missing")
                    ? arena_printf(arena, "data file '%s' is missing", r->name)
                    : arena_printf(arena, "data '%s' changed: %s -> %s", r->name, or_unset(r->old), or_unset(r->new));
     case REASON_VERSION:
-        return arena_printf(arena, "the code of '%s' computes something else: version %s -> %s", r->name, or_unset(r->old), or_unset(r->new));
+        return arena_printf(arena, "the code of '%s' computes something else: version %s -> %s", r->name, or_unset(r->old),
+                            or_unset(r->new));
     case REASON_MISSING:
         return arena_printf(arena, "result '%s': %s", r->name, r->new ? r->new : "not there");
     case REASON_FRESH:

@@ -48,13 +48,14 @@ static void a_job_comes_back(void **state)
 static void torn_jobs(void **state)
 {
     struct place_of_test *p = *state;
+#define BEGIN "{\"retort\":1,\"kind\":\"eval\",\"name\":\"n\",\"key\":\"k\",\"payload\":\"p\",\"results\":\"r\",\"lock\":\"l\","
     static const char *const bad[] = {
         "", "{", "[]", "null", "{\"retort\":2}", "{\"retort\":1,\"kind\":\"dance\"}", "{\"retort\":1,\"kind\":\"eval\"}",
         "{\"retort\":1,\"kind\":\"eval\",\"name\":1,\"key\":[],\"payload\":{},\"results\":null}",
-        "{\"retort\":1,\"kind\":\"eval\",\"name\":\"n\",\"key\":\"k\",\"payload\":\"p\",\"results\":\"r\",\"lock\":\"l\",\"options\":{\"nope\":\"1\"}}",
-        "{\"retort\":1,\"kind\":\"eval\",\"name\":\"n\",\"key\":\"k\",\"payload\":\"p\",\"results\":\"r\",\"lock\":\"l\",\"options\":{\"seed\":1}}",
-        "{\"retort\":1,\"kind\":\"eval\",\"name\":\"n\",\"key\":\"k\",\"payload\":\"p\",\"results\":\"r\",\"lock\":\"l\",\"inputs\":{\"a\":[1]}}",
-        "{\"retort\":1,\"kind\":\"eval\",\"name\":\"n\",\"key\":\"k\",\"payload\":\"p\",\"results\":\"r\",\"lock\":\"l\",\"parts\":[{\"form\":\"x\"}]}"};
+        BEGIN "\"options\":{\"nope\":\"1\"}}",
+        BEGIN "\"options\":{\"seed\":1}}",
+        BEGIN "\"inputs\":{\"a\":[1]}}",
+        BEGIN "\"parts\":[{\"form\":\"x\"}]}"};
     const char *path = arena_printf(&p->arena, "%s/bad.job", p->folder);
     for (size_t i = 0; i < countof(bad); i++) {
         struct job job;

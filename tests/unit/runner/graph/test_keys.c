@@ -24,7 +24,8 @@ static void payload_is_canonical(void **state)
     assert_non_null(tokens);
     assert_int_equal(tokens->n_parts, 3);
     assert_true(tokens->parts[2].validation);
-    const char *inputs = arena_printf(&p->arena, "\"inputs\":{\"tokenizer\":\"%s\",\"tokens\":[\"%s\",\"%s\"],\"validation\":[\"%s\"]}",
+    const char *inputs = arena_printf(&p->arena,
+                                      "\"inputs\":{\"tokenizer\":\"%s\",\"tokens\":[\"%s\",\"%s\"],\"validation\":[\"%s\"]}",
                                       key, tokens->parts[0].key, tokens->parts[1].key, tokens->parts[2].key);
     assert_non_null(strstr(base->payload, inputs));
     assert_non_null(strstr(base->payload, "\"matrix_lr\":0.02,"));
@@ -46,8 +47,8 @@ static void what_does_not_matter(void **state)
                   "seed: 42\n"
                   "stages:\n"
                   "  score: {kind: eval, suites: [bpb], eval_tokens: 1k, device_batch: 2, model: model}\n"
-                  "  model: {kind: pretrain, steps: 10, batch_tokens: 1_024, seq_len: 64, depth: 2, source: text, device_batch: 3,\n"
-                  "          tokenizer: words, matrix_lr: 2e-2}\n"
+                  "  model: {kind: pretrain, steps: 10, batch_tokens: 1_024, seq_len: 64, depth: 2, source: text,\n"
+                  "          device_batch: 3, tokenizer: words, matrix_lr: 2e-2}\n"
                   "  words: {kind: tokenizer, source: text, chars: 10_000, vocab: 300} # the same\n"
                   "sources:\n"
                   "  text: {text: \"{00..02}.txt\", validate: last}\n");
@@ -93,8 +94,8 @@ static void parts_have_keys_of_their_own(void **state)
 {
     struct place_of_test *p = *state;
     // The tokenizer reads another source here, so that it stays the same while web grows.
-    const char *text = with(&p->arena, with(&p->arena, RECIPE, "tokenizer, source: web", "tokenizer, source: words"), "sources:\n",
-                            "sources:\n  words: {text: \"00.txt\", validate: none}\n");
+    const char *apart = with(&p->arena, RECIPE, "tokenizer, source: web", "tokenizer, source: words");
+    const char *text = with(&p->arena, apart, "sources:\n", "sources:\n  words: {text: \"00.txt\", validate: none}\n");
     make_graph(p, text);
     const struct graph_node *tokens = graph_find(&p->graph, "web.tokens");
     const char *first = tokens->parts[0].key, *second = tokens->parts[1].key, *third = tokens->parts[2].key;
@@ -132,8 +133,10 @@ static void worlds_have_two_parts(void **state)
 {
     struct place_of_test *p = *state;
     put_file(p, "w.yaml", "world: 1\nsets: {person: [Ada, Ben, Cy], thing: [kite, drum, cup]}\n"
-                          "facts: {owns: {of: person, is: thing, hold_out: 0.3}}\ndocuments: [\"{p:person} has {t:owns.of(p)}.\"]\n");
-    const char *text = with(&p->arena, RECIPE, "web: {text: \"{00..02}.txt\", validate: last}", "web: {world: w.yaml, documents: 20k, validate: held_out}");
+                          "facts: {owns: {of: person, is: thing, hold_out: 0.3}}\n"
+                          "documents: [\"{p:person} has {t:owns.of(p)}.\"]\n");
+    const char *text = with(&p->arena, RECIPE, "web: {text: \"{00..02}.txt\", validate: last}",
+                            "web: {world: w.yaml, documents: 20k, validate: held_out}");
     make_graph(p, text);
     const struct graph_node *tokens = graph_find(&p->graph, "web.tokens"), *tokenizer = graph_find(&p->graph, "tokenizer");
     assert_int_equal(tokenizer->n_parts, 1);
@@ -152,7 +155,8 @@ static void lists_of_models_are_split(void **state)
 {
     struct place_of_test *p = *state;
     const char *text = with(&p->arena, RECIPE, "  base_eval: {kind: eval, model: base,",
-                            "  more: {kind: pretrain, tokenizer: other, source: web, depth: 2, seq_len: 64, batch_tokens: 1024, steps: 3}\n"
+                            "  more: {kind: pretrain, tokenizer: other, source: web, depth: 2, seq_len: 64, batch_tokens: 1024,\n"
+                            "         steps: 3}\n"
                             "  other: {kind: tokenizer, source: web, vocab: 400, chars: 10k}\n"
                             "  base_eval: {kind: eval, model: [base, more],");
     make_graph(p, text);

@@ -256,7 +256,8 @@ static void forgetting(void **state)
 static void reasons_as_json(void **state)
 {
     struct place_of_test *p = *state;
-    const struct reason reasons[] = {{.kind = REASON_FIELD, .name = "vocab", .at = {"a\"b.yaml", 3, 1, 1}, .old = "1", .by = "recipe"},
+    const struct reason reasons[] = {{.kind = REASON_FIELD, .name = "vocab", .at = {"a\"b.yaml", 3, 1, 1}, .old = "1",
+                                      .by = "recipe"},
                                      {.kind = REASON_FRESH, .name = "x"}};
     assert_string_equal(reasons_json(reasons, 2, &p->arena),
                         "[{\"kind\":\"field\",\"name\":\"vocab\",\"file\":\"a\\\"b.yaml\",\"line\":3,\"old\":\"1\",\"new\":null,"

@@ -59,8 +59,10 @@ static void tables_fit(void **state)
     struct arena arena = {0};
     struct grid grid;
     grid_init(&grid, columns, 3, &arena);
-    grid_add(&grid, (const char *[]){"base", "vocab 512 -> 400, and a great many other things that changed since the last run of it", "12"});
-    grid_add(&grid, (const char *[]){"h\xC3\xA4ufig", "/a/path/without/any/blank/that/is/longer/than/the/column/can/ever/be/made.txt", "3.4M"});
+    grid_add(&grid, (const char *[]){
+                        "base", "vocab 512 -> 400, and a great many other things that changed since the last run of it", "12"});
+    grid_add(&grid, (const char *[]){"h\xC3\xA4ufig",
+                                     "/a/path/without/any/blank/that/is/longer/than/the/column/can/ever/be/made.txt", "3.4M"});
     grid_add(&grid, (const char *[]){"x", NULL, "1"});
     for (int width = 40; width <= 120; width += 7) {
         FILE *f = tmpfile();
