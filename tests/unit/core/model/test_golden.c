@@ -33,7 +33,7 @@ static void start(struct fixture *f, enum device_kind kind)
 {
     struct fault fault;
     memset(f, 0, sizeof *f);
-    f->dev = device_open(kind, 2, &fault);
+    f->dev = device_open(kind, 1, &fault);
     assert_non_null(f->dev);
     struct shape shape = golden_shape();
     assert_null(model_open(&f->m, f->dev, &shape, &f->arena));
