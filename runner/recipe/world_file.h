@@ -10,7 +10,8 @@
 //     struct world world;
 //     e = world_file_read("recipes/worlds/town.yaml", arena, &world);
 //
-// The language of texts stands in core/data/world.h. A template is its text, or a map of weight (a real above 0, else 1) and text.
+// The language of texts stands in core/data/world.h. A template is its text, or a map of weight (a real above 0, else 1) and
+// text.
 // Limits     those of yaml.h, and those of world.h
 // Ownership  everything lives in the arena
 // Errors     ERROR_RECIPE with the place; all of them at once, first those of the file's layout, then those of the world
