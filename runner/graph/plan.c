@@ -107,12 +107,19 @@ static void explain_fields(struct explainer *x, const json_t *old, const json_t 
             explain_field(x, name, value, NULL);
 }
 
-// The first digits of a key, or of the hash of a list of keys' worth of text: enough to tell them apart.
-static const char *short_key(const json_t *input, struct arena *arena)
+// The first digits of a key, enough to tell it from another; of a list of files their number, or, beside another list of the same
+// number, the first key in which the two differ.
+static const char *short_key(const json_t *input, const json_t *other, struct arena *arena)
 {
+    size_t n = json_array_size(input), i = 0;
+    if (json_is_array(input) && json_array_size(other) == n) {
+        while (i + 1 < n && json_equal(json_array_get(input, i), json_array_get(other, i)))
+            i++;
+        input = json_array_get(input, i);
+    }
     if (json_is_string(input))
         return arena_strndup(arena, json_string_value(input), 16);
-    return json_is_array(input) ? arena_printf(arena, "%zu parts", json_array_size(input)) : NULL;
+    return json_is_array(input) ? arena_printf(arena, "%zu file%s", n, n == 1 ? "" : "s") : NULL;
 }
 
 static void explain_inputs(struct explainer *x, const json_t *old, const json_t *new)
@@ -130,8 +137,8 @@ static void explain_inputs(struct explainer *x, const json_t *old, const json_t 
             if (!told)
                 add_reason(x, (struct reason){.kind = REASON_INPUT,
                                               .name = node->inputs[i].node->name,
-                                              .old = short_key(a, x->arena),
-                                              .new = short_key(b, x->arena)});
+                                              .old = short_key(a, b, x->arena),
+                                              .new = short_key(b, a, x->arena)});
         }
     }
     const char *role;
@@ -139,7 +146,7 @@ static void explain_inputs(struct explainer *x, const json_t *old, const json_t 
     json_object_foreach ((json_t *)old, role, value)
         if (!json_object_get(new, role))
             add_reason(x, (struct reason){
-                              .kind = REASON_INPUT, .name = arena_strdup(x->arena, role), .old = short_key(value, x->arena)});
+                              .kind = REASON_INPUT, .name = arena_strdup(x->arena, role), .old = short_key(value, NULL, x->arena)});
 }
 
 // Names of the parts whose identities stand in the payload, in its order.
@@ -177,8 +184,8 @@ static void explain_data(struct explainer *x, const json_t *old, const json_t *n
     if (n_old != n_new)
         add_reason(x, (struct reason){.kind = REASON_DATA,
                                       .name = x->stage->node->source ? x->stage->node->source->name : "files",
-                                      .old = arena_printf(x->arena, "%zu parts", n_old),
-                                      .new = arena_printf(x->arena, "%zu parts", n_new)});
+                                      .old = arena_printf(x->arena, "%zu file%s", n_old, n_old == 1 ? "" : "s"),
+                                      .new = arena_printf(x->arena, "%zu file%s", n_new, n_new == 1 ? "" : "s")});
     for (size_t i = 0; i < n_old && i < n_new; i++) {
         const json_t *a = json_array_get(old, i), *b = json_array_get(new, i);
         const struct graph_part *part = data_part(x->stage->node, i);
