@@ -44,18 +44,30 @@ static bool ends_in(const char *text, const char *ending)
     return n >= m && !strcmp(text + n - m, ending);
 }
 
+struct error *load_name(const struct call *call, const char *what, const char **name)
+{
+    *name = what;
+    if (!ends_in(what, ".yaml") && !ends_in(what, ".yml"))
+        return NULL;
+    struct recipe recipe = {0};
+    struct error *e = recipe_read(&recipe, what, call->settings, call->n_settings, call->arena);
+    // A recipe that has mistakes by now, or was run with an -s that is not repeated here, still has a name.
+    if (e && (!recipe.name || strchr(recipe.name, '/')))
+        return e;
+    error_free(e);
+    *name = recipe.name;
+    return NULL;
+}
+
 struct error *load_run(struct run *run, const struct call *call, const char *what)
 {
     const char *name = what, *slash = strrchr(what, '/');
     if (ends_in(what, ".h5"))
         return run_read(run, what, call->arena);
-    if (ends_in(what, ".yaml") || ends_in(what, ".yml")) {
-        struct recipe recipe;
-        struct error *e = recipe_read(&recipe, what, call->settings, call->n_settings, call->arena);
-        if (e)
-            return e;
-        name = recipe.name;
-    } else if (slash && slash[1] && !slash[1 + strspn(slash + 1, "0123456789")]) {
+    struct error *e = load_name(call, what, &name);
+    if (e)
+        return e;
+    if (name == what && slash && slash[1] && !slash[1 + strspn(slash + 1, "0123456789")]) {
         name = arena_strndup(call->arena, what, (size_t)(slash - what));
         const char *path = name ? run_path(call->arena, call->results, name, atoi(slash + 1)) : NULL;
         if (!path)
@@ -63,7 +75,7 @@ struct error *load_run(struct run *run, const struct call *call, const char *wha
         if (file_exists(path))
             return run_read(run, path, call->arena);
     }
-    struct error *e = run_newest(run, call->results, name, call->arena);
+    e = run_newest(run, call->results, name, call->arena);
     if (e || run->number)
         return e;
     return error_new(ERROR_USAGE, NOWHERE, "`retort ls` lists the runs", "there is no run of '%s' in '%s'", what,

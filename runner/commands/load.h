@@ -18,6 +18,9 @@ struct error *CHECKED load_plan(struct loaded *loaded, const struct call *call, 
 // A stage by the name the user gave; ERROR_USAGE with the nearest name.
 struct error *CHECKED load_stage(const struct loaded *loaded, const char *name, struct plan_stage **stage);
 
+// The name under which runs are kept, of a recipe file (mistakes in the rest of it do not matter) or as it is given.
+struct error *CHECKED load_name(const struct call *call, const char *what, const char **name);
+
 // The newest run of a recipe file, of a recipe's name, NAME/NUMBER, or the file of a run. ERROR_USAGE if there is none.
 struct error *CHECKED load_run(struct run *run, const struct call *call, const char *what);
 

@@ -178,11 +178,8 @@ struct error *command_status(struct call *call)
     int n = 1;
     bool running;
     struct error *e = NULL;
-    if (one && strstr(one, ".y")) {
-        struct recipe recipe;
-        e = recipe_read(&recipe, one, call->settings, call->n_settings, call->arena);
-        one = e ? NULL : recipe.name;
-    }
+    if (one)
+        e = load_name(call, one, &one);
     if (!e && !call->n_args)
         e = run_names(call->results, call->arena, &names, &n);
     stop_on_signals();

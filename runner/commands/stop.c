@@ -43,10 +43,8 @@ struct error *command_stop(struct call *call)
     struct error *e = NULL;
     if (!name) {
         e = find_running(call, &name);
-    } else if (strstr(name, ".y")) {
-        struct recipe recipe;
-        e = recipe_read(&recipe, name, call->settings, call->n_settings, call->arena);
-        name = e ? NULL : recipe.name;
+    } else {
+        e = load_name(call, name, &name);
     }
     if (e)
         return e;
