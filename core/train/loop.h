@@ -5,8 +5,9 @@
 // come (save_due), when asked to stop, never at the end (the caller writes the result). What a hook does must not change what
 // the updates compute: a run that was stopped and resumed has the bits of one that was not.
 //
-// Errors  ERROR_STOPPED after saving; ERROR_FAILED for a loss that is not finite or explodes, naming step and rows, with
-//         everything before that step as it was
+// Errors  ERROR_STOPPED after saving; ERROR_FAILED for a loss that is not finite or explodes, naming step, rows and the first
+//         parameter whose values or gradient are not finite, with everything before that step as it was; the same for parameters
+//         that are not finite when they would be saved or finished
 // Source  nanochat 2025-10-13, base_train
 #ifndef CORE_TRAIN_LOOP_H
 #define CORE_TRAIN_LOOP_H
@@ -28,7 +29,7 @@ struct loop {
     struct row_source rows;
     struct schedule schedule;
     int64_t step; // updates done
-    int64_t eval_every, sample_every; // 0: only at the end; sample_every < 0: never
+    int64_t eval_every, sample_every; // 0: only at the end; < 0: never
 
     void *self; // handed to the hooks
     struct error *(*evaluate)(void *self, int64_t step);

@@ -192,7 +192,25 @@ static void a_loss_that_is_not_finite_stops(void **state)
     assert_non_null(e);
     assert_int_equal(e->kind, ERROR_FAILED);
     assert_non_null(strstr(e->what, "not finite at step 3 (rows 4 to 5)"));
+    assert_non_null(strstr(e->what, "the values of transformer.wte"));
     assert_int_equal(t.n_saved, 0);
+    error_free(e);
+
+    // What an update spoiled is neither saved nor finished, though no loss has shown it yet.
+    float nan = NAN;
+    model_init_weights(&m, 5);
+    device_put(dev, m.params[m.lm_head].w.master, 7, 1, &nan);
+    t.loop.step = t.stop_at = 5;
+    t.loop.evaluated_step = -1;
+    e = loop_run(&t.loop);
+    assert_non_null(e);
+    assert_non_null(strstr(e->what, "the values of lm_head are not finite after step 5 (rows 8 to 9)"));
+    error_free(e);
+    t.loop.step = 7;
+    t.n_evaluated = 0;
+    e = loop_run(&t.loop);
+    assert_non_null(e);
+    assert_int_equal(t.n_saved + t.n_evaluated, 0);
     error_free(e);
     device_close(dev);
     arena_release(&arena);
