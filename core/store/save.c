@@ -22,8 +22,8 @@
 #include "core/store/atomic.h"
 
 // Datasets start at multiples of ALIGNMENT, so that a mapped one can be used as it lies. ROOM_FOR_TABLES: HDF5's headers of an
-// ordinary file take some 100 KB. ATTEMPTS: see lay_out_until_it_fits.
-enum { ALIGNMENT = 64, ROOM_FOR_TABLES = 1 << 20, ATTEMPTS = 8 };
+// ordinary file take some 100 KB. ATTEMPTS, EXACT_ATTEMPTS: see lay_out_until_it_fits.
+enum { ALIGNMENT = 64, ROOM_FOR_TABLES = 1 << 20, ATTEMPTS = 8, EXACT_ATTEMPTS = 4 };
 
 struct extent {
     int64_t offset, bytes;
@@ -40,7 +40,7 @@ struct plan {
     struct extent *extents; // of the sets with contents, then with the gaps; by offset once sorted
     int n_extents;
     struct extent checksums;
-    int64_t n_rows, n_bytes; // rows of /checksums; size of the file
+    int64_t n_rows, n_spare, n_bytes; // rows of /checksums, and how many of them too many; size of the file
     struct arena arena;
 };
 
@@ -232,7 +232,8 @@ static struct error *lay_out(struct plan *p)
 }
 
 // How many gaps there are is known only after the layout, whose table of checksums has a row for each: try, count, try again. The
-// number moves little or not at all, since the table is the last thing in the file.
+// number moves little or not at all, since the table is the last thing in the file. It can go back and forth, where a row more or
+// less opens or closes the gap before the table: then the larger table is taken, and write_extent has a use for its spare rows.
 static struct error *lay_out_until_it_fits(struct plan *p)
 {
     p->n_rows = p->n_sets + 2;
@@ -247,7 +248,8 @@ static struct error *lay_out_until_it_fits(struct plan *p)
         if (e)
             return e;
         int64_t n_rows = add_gaps(p);
-        if (n_rows == p->n_rows)
+        p->n_spare = p->n_rows - n_rows;
+        if (!p->n_spare || (attempt >= EXACT_ATTEMPTS && p->n_spare > 0 && p->n_spare < p->extents[0].bytes))
             return NULL;
         p->n_rows = n_rows;
     }
@@ -302,6 +304,7 @@ static char *packed(const struct store_set *set, int64_t n_items)
     return to;
 }
 
+// Spare rows of the checksums cover the first bytes of the file, which are a gap, one each.
 static struct error *write_extent(const struct plan *p, int fd, const struct extent *extent, struct checksum_row **row,
                                   char *scratch)
 {
@@ -318,9 +321,13 @@ static struct error *write_extent(const struct plan *p, int fd, const struct ext
         int64_t bytes = extent->bytes - at < STORE_PIECE ? extent->bytes - at : STORE_PIECE;
         e = from ? write_all(fd, p->tmp, from + at, bytes, extent->offset + at)
                  : read_all(fd, p->tmp, scratch, bytes, extent->offset + at);
+        const char *piece = from ? from + at : scratch;
+        int64_t spare = extent->offset + at == 0 ? p->n_spare : 0;
+        for (int64_t i = 0; i < spare && !e; i++)
+            *(*row)++ = (struct checksum_row){.offset = (uint64_t)i, .bytes = 1, .xxh3 = xxh3(piece + i, 1)};
         if (!e)
-            *(*row)++ = (struct checksum_row){.offset = (uint64_t)(extent->offset + at), .bytes = (uint64_t)bytes,
-                                              .xxh3 = xxh3(from ? from + at : scratch, (size_t)bytes)};
+            *(*row)++ = (struct checksum_row){.offset = (uint64_t)(extent->offset + at + spare), .bytes = (uint64_t)(bytes - spare),
+                                              .xxh3 = xxh3(piece + spare, (size_t)(bytes - spare))};
     }
     block_free(table);
     return e;
@@ -362,6 +369,7 @@ static struct error *save(struct plan *p)
     p->extents = arena_array(&p->arena, 2 * ((size_t)p->n_sets + 2), sizeof *p->extents);
     if (!p->tmp || !p->extents)
         return error_memory();
+    unlink(p->tmp); // left behind by a crash, it would count as room that is taken
     struct error *e = look_for_room(p);
     if (e)
         return e;

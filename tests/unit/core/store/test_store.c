@@ -255,6 +255,24 @@ static void many_sets(void **state)
     test_free(large);
 }
 
+// A gap before the table of checksums opens and closes with its length: eighteen small sets once found no length that fits.
+static void every_number_of_sets_settles(void **state)
+{
+    (void)state;
+    enum { MOST = 24 };
+    char paths[MOST][16];
+    struct store_set sets[MOST];
+    struct store_attribute empty = store_text("/", "t", "");
+    struct store_file *file;
+    for (int i = 0; i < MOST; i++) {
+        snprintf(paths[i], sizeof paths[i], "/s/%c/%d", 'a' + i / 4, i);
+        sets[i] = (struct store_set){.path = paths[i], .type = STORE_TEXT, .n_dims = 1, .dims = {1}, .data = "x", .text_bytes = 1};
+        assert_good(store_save("sets.h5", &empty, 1, sets, i + 1));
+        load(&file, "sets.h5");
+        store_close(file);
+    }
+}
+
 static void replacing_leaves_readers_alone(void **state)
 {
     (void)state;
@@ -385,6 +403,7 @@ int main(void)
         cmocka_unit_test(tables_match_members_by_name),
         cmocka_unit_test(empty_sets_and_empty_files),
         cmocka_unit_test(many_sets),
+        cmocka_unit_test(every_number_of_sets_settles),
         cmocka_unit_test(replacing_leaves_readers_alone),
         cmocka_unit_test(impossible_requests_are_errors),
         cmocka_unit_test(other_programs_read_it),
