@@ -101,10 +101,10 @@ struct error *checkpoint_save(const struct training *t, const char *path, bool w
     return e;
 }
 
-struct error *checkpoint_rotate(const struct training *t, const char *part, const char *prev,
+struct error *checkpoint_rotate(const struct training *t, const char *part, const char *prev, bool part_is_good,
                                 const struct store_attribute *attributes, int n_attributes)
 {
-    if (file_exists(part)) {
+    if (part_is_good && file_exists(part)) {
         struct error *e = atomic_publish(part, prev);
         if (e)
             return e;

@@ -34,8 +34,9 @@ struct error *CHECKED training_event(struct training *t, const char *kind, const
 struct error *CHECKED checkpoint_save(const struct training *t, const char *path, bool with_optim,
                                       const struct store_attribute *attributes, int n_attributes);
 
-// Moves X.part.h5 to X.part.prev.h5, then writes the new X.part.h5.
-struct error *CHECKED checkpoint_rotate(const struct training *t, const char *part, const char *prev,
+// Moves X.part.h5 to X.part.prev.h5, then writes the new X.part.h5. A part that is not good, since checkpoint_find passed it over, is
+// written over instead: the one before it is then the only one to go on from.
+struct error *CHECKED checkpoint_rotate(const struct training *t, const char *part, const char *prev, bool part_is_good,
                                         const struct store_attribute *attributes, int n_attributes);
 
 // The newest of the two files that verifies, open; *file NULL if there is none. *note (arena) says what was passed over, or NULL.

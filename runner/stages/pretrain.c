@@ -1,7 +1,7 @@
 // pretrain.c - pretraining from token files: opens everything, goes on from the newest checkpoint that verifies, runs the loop, and
 // keeps what it measured.
 //
-// Result  checkpoint.h's layout without /optim, with /tokenizer beside the model and /scores/bpb, the last measurement
+// Result  checkpoint.h's layout without /optim, with /tokenizer beside the model
 // Files   OUT.h5 is the result; OUT.part.h5 and OUT.part.prev.h5 are checkpoints, made every RETORT_CHECKPOINT_SECONDS or as often as
 //         keeps the time for writing them under a fiftieth
 #include <math.h>
@@ -36,6 +36,7 @@ struct pretraining {
     struct loop loop;
     struct writer writer;
     const char *part, *prev, *isa;
+    bool part_is_good; // nothing was passed over when the checkpoint was looked for
     int64_t n_eval_rows;
     double seconds_before, checkpoint_every_s, last_saved, save_s, tok_s, bpb;
 };
@@ -50,7 +51,7 @@ static struct live_line progress_line(const struct pretraining *p, const char *e
     line.tok_s = p->tok_s;
     line.redo_s = clock_seconds() - p->last_saved;
     if (p->tok_s > 0)
-        line.eta_s = (double)((line.of - line.step) * p->options->batch_tokens) / p->tok_s;
+        line.eta_s = (double)(line.of - line.step) * (double)p->options->batch_tokens / p->tok_s;
     return line;
 }
 
@@ -98,14 +99,17 @@ static struct error *save(void *self, int64_t step)
     struct pretraining *p = self;
     double start = clock_seconds();
     struct store_attribute attributes[STAGE_ATTRIBUTES];
+    struct arena_mark mark = arena_mark(p->stage->arena); // a training of weeks saves often
     int n = attributes_of(p, stop_requested() ? "stopped" : "running", attributes);
     p->training.step = step;
     p->training.rows = step * p->gradient.R;
     struct error *e = training_event(&p->training, "saved", "");
     if (!e)
-        e = checkpoint_rotate(&p->training, p->part, p->prev, attributes, n);
+        e = checkpoint_rotate(&p->training, p->part, p->prev, p->part_is_good, attributes, n);
+    arena_reset(p->stage->arena, mark);
     if (e)
         return error_while(e, NOWHERE, "saving a checkpoint at step %lld", (long long)step);
+    p->part_is_good = true;
     p->last_saved = clock_seconds();
     p->save_s += p->last_saved - start;
     if (!getenv("RETORT_CHECKPOINT_SECONDS"))
@@ -185,8 +189,8 @@ static struct error *open_training(struct pretraining *p)
                             .gradient = &p->gradient,
                             .rows = text_rows(&p->text.training),
                             .schedule = {n_steps, o->warmup, o->warmdown, o->final_lr},
-                            .eval_every = o->eval_every,
-                            .sample_every = o->sample_every,
+                            .eval_every = o->eval_every ? o->eval_every : -1,
+                            .sample_every = o->sample_every ? o->sample_every : -1,
                             .self = p,
                             .evaluate = evaluate,
                             .sample = sample,
@@ -252,6 +256,7 @@ static struct error *pretrain(struct pretraining *p)
     struct error *e = text_inputs_open(&p->text, p->stage->job, "tokenizer", p->options->seq_len, (uint64_t)p->options->seed, arena);
     if (!e)
         e = checkpoint_find(p->part, p->prev, arena, &checkpoint, &note);
+    p->part_is_good = !note;
     if (!e)
         e = open_device(p, checkpoint);
     if (!e)
