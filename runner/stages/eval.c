@@ -41,8 +41,6 @@ static struct error *open_model(struct evaluation *v, struct store_file *file)
         return error_from_fault(fault);
     e = model_open(&v->model, v->dev, &shape, v->stage->arena);
     if (!e)
-        e = model_reserve(&v->model, (int)v->options->device_batch, shape.seq_len, false);
-    if (!e)
         e = model_file_load(file, &v->model);
     return e;
 }
@@ -70,15 +68,18 @@ static struct error *evaluate(struct evaluation *v)
     if (!n_rows)
         return error_new(ERROR_DATA, NOWHERE, "take more validation text, or raise eval_tokens",
                          "there is not one row of %d tokens to measure on", v->model.shape.seq_len);
-    e = bpb_measure(&v->model, text_rows(&v->text.validation), n_rows, v->model.shape.seq_len, (int)v->options->device_batch,
-                    v->text.tokenizer->token_bytes, tell, v, &result);
+    int device_batch = (int)(v->options->device_batch < n_rows ? v->options->device_batch : n_rows);
+    e = model_reserve(&v->model, device_batch, v->model.shape.seq_len, false);
+    if (!e)
+        e = bpb_measure(&v->model, text_rows(&v->text.validation), n_rows, v->model.shape.seq_len, device_batch,
+                        v->text.tokenizer->token_bytes, tell, v, &result);
     if (e)
         return e;
     struct metric_val row = {.step = v->step, .tokens = result.tokens, .bpb = result.bpb, .nats = result.nats, .bytes = result.bytes};
     struct store_set set = {.path = "/scores/bpb", .type = STORE_TABLE, .n_dims = 1, .dims = {1}, .data = &row,
                             .members = metric_val_members, .n_members = METRIC_VAL_MEMBERS, .row_bytes = sizeof row};
     struct store_attribute attributes[STAGE_ATTRIBUTES];
-    int n = stage_attributes(v->stage, "finished", 1, 1, v->options->seed, v->options->device_batch, device_isa(v->dev), 0,
+    int n = stage_attributes(v->stage, "finished", 1, 1, v->options->seed, device_batch, device_isa(v->dev), 0,
                              attributes);
     struct live_line line = live_line("val");
     line.bpb = result.bpb;

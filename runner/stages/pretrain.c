@@ -38,6 +38,7 @@ struct pretraining {
     const char *part, *prev, *isa;
     bool part_is_good; // nothing was passed over when the checkpoint was looked for
     int64_t n_eval_rows;
+    int device_batch; // rows computed at once: no more than there are
     double seconds_before, checkpoint_every_s, last_saved, save_s, tok_s, bpb;
 };
 
@@ -58,7 +59,7 @@ static struct live_line progress_line(const struct pretraining *p, const char *e
 static int attributes_of(const struct pretraining *p, const char *state, struct store_attribute *attributes)
 {
     return stage_attributes(p->stage, state, p->loop.step, p->loop.schedule.n_steps, p->options->seed,
-                            p->options->device_batch, p->isa, p->seconds_before, attributes);
+                            p->device_batch, p->isa, p->seconds_before, attributes);
 }
 
 static struct error *evaluate(void *self, int64_t step)
@@ -68,7 +69,7 @@ static struct error *evaluate(void *self, int64_t step)
         return NULL;
     struct bpb result;
     struct error *e = bpb_measure(&p->model, text_rows(&p->text.validation), p->n_eval_rows, p->model.shape.seq_len,
-                                  (int)p->options->device_batch, p->text.tokenizer->token_bytes, NULL, NULL, &result);
+                                  p->device_batch, p->text.tokenizer->token_bytes, NULL, NULL, &result);
     if (e)
         return error_while(e, NOWHERE, "measuring bits per byte at step %lld", (long long)step);
     p->bpb = result.bpb;
@@ -166,23 +167,27 @@ static struct error *open_training(struct pretraining *p)
     struct error *e = shape_of(&shape, o, p->text.tokenizer->n_vocab);
     if (!e)
         e = steps_of(&n_steps, o, &shape);
-    if (!e)
-        e = model_open(&p->model, p->dev, &shape, arena);
-    if (!e)
-        e = model_reserve(&p->model, (int)o->device_batch, shape.seq_len, true);
-    struct rates rates = {.matrix_lr = o->matrix_lr, .embedding_lr = o->embedding_lr, .unembedding_lr = o->unembedding_lr,
-                          .weight_decay = o->weight_decay, .grad_clip = o->grad_clip};
-    if (!e)
-        e = optimizer_open(&p->optimizer, &p->model, &rates);
-    if (!e)
-        e = gradient_open(&p->gradient, &p->model, o->batch_tokens / shape.seq_len, shape.seq_len, (int)o->device_batch);
-    if (!e)
-        e = writer_open(&p->writer, &p->model);
     if (e)
         return e;
     p->n_eval_rows = o->eval_tokens / shape.seq_len;
     if (p->n_eval_rows > p->text.validation.n_rows)
         p->n_eval_rows = p->text.validation.n_rows;
+    int64_t rows = o->batch_tokens / shape.seq_len;
+    int64_t most = rows > p->n_eval_rows ? rows : p->n_eval_rows;
+    p->device_batch = (int)(o->device_batch < most ? o->device_batch : most);
+    e = model_open(&p->model, p->dev, &shape, arena);
+    if (!e)
+        e = model_reserve(&p->model, p->device_batch, shape.seq_len, true);
+    struct rates rates = {.matrix_lr = o->matrix_lr, .embedding_lr = o->embedding_lr, .unembedding_lr = o->unembedding_lr,
+                          .weight_decay = o->weight_decay, .grad_clip = o->grad_clip};
+    if (!e)
+        e = optimizer_open(&p->optimizer, &p->model, &rates);
+    if (!e)
+        e = gradient_open(&p->gradient, &p->model, rows, shape.seq_len, p->device_batch);
+    if (!e)
+        e = writer_open(&p->writer, &p->model);
+    if (e)
+        return e;
     training_init(&p->training, &p->model, &p->optimizer);
     p->loop = (struct loop){.model = &p->model,
                             .optimizer = &p->optimizer,
