@@ -160,7 +160,11 @@ static struct error *crash(const struct job *job, int status, const struct outco
 // The error that the stage left in its last line, or else one made from its exit status.
 static struct error *failure(const struct job *job, const struct outcome *outcome)
 {
+    struct lock_holder holder = {0};
     struct error *e = outcome->last.e && !strcmp(outcome->last.e, "failed") ? errors_from_json(outcome->last.text) : NULL;
+    // Two runners that began the same stage at once: the live file is that of the other one.
+    if (!e && outcome->status == 3 && lock_held(job->lock, &holder))
+        e = lock_error("the result that this stage makes", &holder);
     if (!e)
         e = error_new(outcome->status == 3   ? ERROR_MACHINE
                       : outcome->status == 4 ? ERROR_NOT_BUILT
