@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/stop.h"
@@ -278,6 +279,10 @@ static struct error *pretrain(struct pretraining *p)
         e = loop_run(&p->loop);
     if (!e)
         e = save_result(p);
+    if (!e) { // here and not by the runner alone, which may have died meanwhile: they are large
+        unlink(p->part);
+        unlink(p->prev);
+    }
     return e;
 }
 
