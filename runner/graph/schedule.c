@@ -109,7 +109,15 @@ static struct error *run_stage_now(struct outcome *outcome, bool *cached, struct
     if (hooks->begin)
         hooks->begin(hooks->self, s, i, n);
     e = launch_job(outcome, &job, &watch, arena);
-    if (!e && outcome->status == 0) {
+    if (!e && outcome->status == 3) {
+        // Another runner may have begun the same stage at the same moment, kept this one out and be done by now.
+        e = plan_look(plan, s, arena);
+        if (!e && s->state == PLAN_CACHED) {
+            error_free(outcome->error);
+            outcome->error = NULL;
+            outcome->status = 0;
+        }
+    } else if (!e && outcome->status == 0) {
         e = plan_look(plan, s, arena);
         if (!e && s->state != PLAN_CACHED) {
             outcome->status = 1;
