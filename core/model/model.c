@@ -6,7 +6,7 @@
 #include "core/base/philox.h"
 
 // The reference keeps rotary tables for ten times the training length.
-enum { POSITIONS_PER_SEQ_LEN = 10, PIECE = 1 << 16 };
+enum { POSITIONS_PER_SEQ_LEN = 10, PIECE = 1 << 12 };
 
 // Std of the initial normal distribution of a matrix [out, in].  Source: nanochat 2025-10-13, after Yang et al. 2023 (spectral)
 static double matrix_std(int64_t out, int64_t in)
@@ -22,12 +22,14 @@ static int add_param(struct model *m, const char *name, enum param_group group, 
 }
 
 // float32 devices get the reference's float32 angles, ref its own double ones.
-static void fill_rotary(struct model *m)
+static struct error *fill_rotary(struct model *m)
 {
     int half = m->shape.head_dim / 2;
     bool is_f32 = device_dtype(m->dev) == DTYPE_F32;
     double *row = arena_array(m->arena, 2 * (size_t)half, sizeof *row);
-    for (int t = 0; row && t < m->n_positions; t++) {
+    if (!row)
+        return error_memory();
+    for (int t = 0; t < m->n_positions; t++) {
         for (int i = 0; i < half; i++) {
             double exponent = 2.0 * i / m->shape.head_dim, angle;
             if (is_f32) {
@@ -42,6 +44,7 @@ static void fill_rotary(struct model *m)
         device_put_f64(m->dev, m->cosine, (int64_t)t * half, half, row);
         device_put_f64(m->dev, m->sine, (int64_t)t * half, half, row + half);
     }
+    return NULL;
 }
 
 struct error *model_open(struct model *m, struct device *dev, const struct shape *shape, struct arena *arena)
@@ -78,16 +81,15 @@ struct error *model_open(struct model *m, struct device *dev, const struct shape
     m->n_positions = POSITIONS_PER_SEQ_LEN * s->seq_len;
     m->cosine = device_tensor(dev, m->n_positions, s->head_dim / 2);
     m->sine = device_tensor(dev, m->n_positions, s->head_dim / 2);
-    fill_rotary(m);
-    return error_from_fault(device_fault(dev));
+    e = fill_rotary(m);
+    return error_first(e, error_from_fault(device_fault(dev)));
 }
 
 void model_init_weights(struct model *m, uint64_t seed)
 {
     struct philox p = philox_for(seed, PHILOX_INIT);
-    struct arena_mark mark = arena_mark(m->arena);
-    float *piece = arena_array(m->arena, PIECE, sizeof *piece);
-    for (int i = 0; piece && i < m->n_params; i++) {
+    float piece[PIECE];
+    for (int i = 0; i < m->n_params; i++) {
         struct param *param = &m->params[i];
         int64_t n_all = param->rows * param->cols;
         for (int64_t first = 0; first < n_all; first += PIECE) {
@@ -99,7 +101,6 @@ void model_init_weights(struct model *m, uint64_t seed)
             device_put(m->dev, param->w.master, first, n, piece);
         }
     }
-    arena_reset(m->arena, mark);
     model_prepare(m);
 }
 
