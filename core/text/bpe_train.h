@@ -19,7 +19,7 @@
 // Errors     memory; stop_requested(); ERROR_RECIPE when the text does not have that many merges (it names the largest vocabulary
 //            that can be had); ERROR_DATA when two merges make the same bytes, or for more than 4 GiB of distinct pieces
 // Threads    one trainer, one thread
-// Source     spec of the reference (nanochat, 2025-10-13), 1.3 and 1.4; rustbpe is the peer of tests/parity/test_text.py
+// Source     nanochat 2025-10-13, training of its tokenizer; rustbpe is the peer of tests/parity/test_text.py
 #ifndef CORE_TEXT_BPE_TRAIN_H
 #define CORE_TEXT_BPE_TRAIN_H
 

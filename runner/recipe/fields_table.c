@@ -1,6 +1,6 @@
 // fields_table.c - the table itself: a row a field, the defaults of the reference beside each other.
 //
-// Defaults   nanochat 2025-10-13 section 5.1 (def_2025; def_mid and def_sft where a preset differs), nanochat 2026-07-03 (def_2026,
+// Defaults   nanochat 2025-10-13, options of its training scripts (def_2025; def_mid and def_sft where a preset differs), nanochat 2026-07-03 (def_2026,
 //            which this version reserves). device_batch is a speed field, so its default is ours
 // No default `seed` takes the recipe's; n_layer ... n_mlp follow from depth; steps, tokens, flops, ratio exclude each other
 #include "runner/recipe/options.h"

@@ -25,7 +25,7 @@ struct error *CHECKED stage_eval(struct stage *stage);      // eval.c
 // By kind, or NULL where this version has none.
 struct error *(*stage_run(enum stage_kind_id kind))(struct stage *);
 
-// The attributes that every result has (formats: kind key payload inputs state step n_steps seed isa build machine started seconds
+// The attributes that every result has (kind key payload inputs state step n_steps seed isa build machine started seconds
 // usd device_batch); isa may be NULL. At most STAGE_ATTRIBUTES are written to `attributes`; returns how many.
 enum { STAGE_ATTRIBUTES = 24 };
 int stage_attributes(const struct stage *stage, const char *state, int64_t step, int64_t n_steps, int64_t seed,

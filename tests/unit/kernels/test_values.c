@@ -1,4 +1,4 @@
-// The reference held to numbers computed elsewhere: the constants of the spec, steps done by hand, attention written naively.
+// The reference held to numbers computed elsewhere: constants of the reference, steps done by hand, attention written naively.
 #include "tests/unit/kernels/check.h"
 
 static struct tensor put(struct device *dev, int64_t rows, int64_t cols, const double *v)
