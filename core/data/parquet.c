@@ -1,8 +1,7 @@
-// parquet.c - the footer: schema to columns, row groups to chunks; then values in order.
+// parquet.c - the footer: schema to columns, row groups to chunks.
 //
-// Invariants: after parquet_open every group has one chunk a column, in the schema's order; after parquet_begin [at, end) lies
-// in the file, in front of the footer. What memory the footer can cost is bounded by its bytes: arrays grow with what was
-// read, not with counts that it claims.
+// Invariant: after parquet_open every group has one chunk a column, in the schema's order. What memory the footer
+// can cost is bounded by its bytes: arrays grow with what was read, not with counts that it claims.
 #include "core/data/parquet.h"
 
 #include <stdio.h>
@@ -12,9 +11,6 @@
 #include "core/data/thrift.h"
 
 enum { MOST_FOOTER = 64 << 20, MOST_COLUMNS = 10000, MOST_PATH = 4096, MOST_NESTING = 32, REQUIRED = 0, OPTIONAL = 1 };
-
-static const char *const types[] = {"BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY",
-                                    "FIXED_LEN_BYTE_ARRAY"};
 
 struct element { // of the schema
     int type, repetition;
@@ -26,8 +22,7 @@ struct element { // of the schema
 struct level { // of the schema's tree
     int64_t n_left;
     size_t n_path;
-    int max_level;
-    bool repeated;
+    int max_level, n_repeated, list_level;
 };
 
 struct error *parquet_error(const struct parquet *p, const char *fix, const char *format, ...)
@@ -85,8 +80,12 @@ static struct error *read_schema(struct parquet *p, struct thrift *t)
             return file_error(p, "its schema is damaged");
         levels[depth].n_left--;
         struct level level = {.n_left = x.n_children, .n_path = levels[depth].n_path, .max_level = levels[depth].max_level,
-                              .repeated = levels[depth].repeated || x.repetition > OPTIONAL};
+                              .n_repeated = levels[depth].n_repeated, .list_level = levels[depth].list_level};
         level.max_level += x.repetition != REQUIRED;
+        if (x.repetition > OPTIONAL) {
+            level.n_repeated++;
+            level.list_level = level.max_level;
+        }
         if (x.n_name + 1 > MOST_PATH - level.n_path || depth + 1 == MOST_NESTING || p->n_leaves == MOST_COLUMNS)
             return file_error(p, "its schema has names too long, too many columns, or is nested too deep");
         if (level.n_path)
@@ -105,7 +104,8 @@ static struct error *read_schema(struct parquet *p, struct thrift *t)
         if (!p->leaves || !name)
             return error_memory();
         p->leaves[p->n_leaves++] =
-            (struct parquet_leaf){.path = name, .type = x.type, .max_level = level.max_level, .repeated = level.repeated};
+            (struct parquet_leaf){.path = name, .type = x.type, .max_level = level.max_level, .n_repeated = level.n_repeated,
+                                  .list_level = level.list_level};
     }
     return p->n_leaves ? NULL : file_error(p, "it has no columns");
 }
@@ -315,83 +315,4 @@ struct error *parquet_column(const struct parquet *p, const char *path, int *col
     for (int i = 0; i < p->n_leaves && n < sizeof names; i++)
         n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "", p->leaves[i].path);
     return error_new(ERROR_DATA, NOWHERE, "name one of its columns", "'%s' has no column '%s'; it has: %s", p->path, path, names);
-}
-
-struct error *parquet_begin(struct parquet *p, int group, int column)
-{
-    const struct parquet_chunk *chunk = &p->groups[group].chunks[column];
-    const struct parquet_leaf *leaf = &p->leaves[column];
-    p->group = group;
-    p->column = column;
-    p->row = p->n_left = p->page.n_left = 0;
-    p->dictionary_at = NULL;
-    p->n_dictionary = 0;
-    if (chunk->encrypted)
-        return parquet_error(p, "write it without encryption", "it is encrypted, which is not read here");
-    if (leaf->repeated)
-        return parquet_error(p, "name a column of plain texts", "it is a list, not a text a row");
-    if (leaf->type != PARQUET_BYTE_ARRAY || chunk->type != PARQUET_BYTE_ARRAY)
-        return parquet_error(p, "name a column of texts", "its type is %s, not a text",
-                             leaf->type >= 0 && leaf->type < (int)countof(types) ? types[leaf->type] : "unknown");
-    bool readable;
-    const char *codec = parquet_codec_name(chunk->codec, &readable);
-    if (!readable)
-        return parquet_error(p, "write it with zstd, snappy, gzip or none", "packed by %s, which is not read here", codec);
-    if (chunk->n_values != p->groups[group].n_rows)
-        return parquet_error(p, NULL, "%lld values in %lld rows", (long long)chunk->n_values, (long long)p->groups[group].n_rows);
-    if (chunk->n_values == 0) // such a chunk may have no place at all
-        return NULL;
-    int64_t end = (int64_t)p->map.n_bytes - 8;
-    if (chunk->offset < 4 || chunk->n_bytes < 0 || chunk->offset > end || chunk->n_bytes > end - chunk->offset)
-        return parquet_error(p, "fetch the file again", "it lies outside of the file");
-    p->at = p->map.data + chunk->offset;
-    p->end = p->at + chunk->n_bytes;
-    p->n_left = chunk->n_values;
-    return NULL;
-}
-
-// A value that is there: of the dictionary, or behind its length.
-static struct error *take_value(struct parquet *p, struct parquet_text *text)
-{
-    struct parquet_page *page = &p->page;
-    const uint8_t *at = page->at;
-    if (page->dictionary_values) {
-        uint32_t number;
-        if (!parquet_runs_next(&page->numbers, &number))
-            return parquet_error(p, NULL, "row %lld: its page ends too early", (long long)p->row);
-        if (number >= p->n_dictionary)
-            return parquet_error(p, NULL, "row %lld: text %u of a dictionary of %zu", (long long)p->row, number, p->n_dictionary);
-        at = p->dictionary_at + p->offsets[number];
-    } else if (page->end - at < 4) {
-        return parquet_error(p, NULL, "row %lld: its page ends too early", (long long)p->row);
-    }
-    size_t n = (size_t)at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 | (size_t)at[3] << 24;
-    if (!page->dictionary_values) { // those of the dictionary were checked when it was read
-        if (n > (size_t)(page->end - at) - 4)
-            return parquet_error(p, NULL, "row %lld: a text of %zu bytes is longer than its page", (long long)p->row, n);
-        page->at = at + 4 + n;
-    }
-    text->text = (const char *)at + 4;
-    text->n_bytes = n;
-    return NULL;
-}
-
-struct error *parquet_next(struct parquet *p, struct parquet_text *text)
-{
-    struct parquet_page *page = &p->page;
-    *text = (struct parquet_text){.row = -1};
-    if (p->n_left == 0)
-        return NULL;
-    struct error *e = page->n_left == 0 ? parquet_open_page(p) : NULL;
-    if (e)
-        return e;
-    uint32_t level = 0, value_level = (uint32_t)p->leaves[p->column].max_level;
-    if (value_level > 0 && (!parquet_runs_next(&page->levels, &level) || level > value_level))
-        return parquet_error(p, NULL, "row %lld: its level is wrong or missing", (long long)p->row);
-    if (level == value_level && (e = take_value(p, text)))
-        return e;
-    page->n_left--;
-    p->n_left--;
-    text->row = p->row++;
-    return NULL;
 }

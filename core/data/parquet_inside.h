@@ -1,4 +1,5 @@
-// parquet_inside.h - shared by parquet.c (footer, columns), parquet_page.c (headers, unpacking) and parquet_levels.c. Not for others.
+// parquet_inside.h - shared by parquet.c (footer, columns), parquet_page.c (headers, unpacking), parquet_levels.c and
+// parquet_value.c. Not for others.
 #ifndef CORE_DATA_PARQUET_INSIDE_H
 #define CORE_DATA_PARQUET_INSIDE_H
 
@@ -7,7 +8,14 @@
 
 #include <stdbool.h>
 
-enum parquet_physical { PARQUET_BYTE_ARRAY = 6 };
+enum parquet_physical {
+    PARQUET_BOOLEAN = 0,
+    PARQUET_INT32 = 1,
+    PARQUET_INT64 = 2,
+    PARQUET_FLOAT = 4,
+    PARQUET_DOUBLE = 5,
+    PARQUET_BYTE_ARRAY = 6,
+};
 
 enum parquet_encoding {
     ENCODING_PLAIN = 0,
@@ -22,7 +30,8 @@ struct parquet_leaf { // a column of the schema
     const char *path;
     int type;      // parquet.thrift's Type, -1 unknown
     int max_level; // definition level of a value
-    bool repeated;
+    int n_repeated; // nodes on its path that are repeated: its highest repetition level
+    int list_level; // definition level from which an element of the innermost of them is there
 };
 
 struct parquet_chunk { // a column in a row group
@@ -53,7 +62,7 @@ bool parquet_runs_next(struct parquet_runs *r, uint32_t *value); // false: the b
 struct parquet_page {
     bool dictionary_values; // values are numbers of the dictionary
     int64_t n_left;             // values to come, nulls included
-    struct parquet_runs levels, numbers;
+    struct parquet_runs repeats, levels, numbers; // numbers: of the dictionary, or booleans
     const uint8_t *at, *end; // PLAIN values
     uint8_t *unpacked;       // owned, reused
     size_t capacity;
@@ -71,7 +80,7 @@ struct parquet {
     // The chunk being read.
     int group, column;
     const uint8_t *at, *end; // pages to come
-    int64_t row, n_left;     // values to come
+    int64_t row, n_left;     // the row last begun, -1 before the first; values to come
     struct parquet_page page;
     uint8_t *dictionary; // owned, reused
     size_t dictionary_capacity, n_dictionary_bytes;
@@ -86,6 +95,17 @@ struct error *parquet_error(const struct parquet *p, const char *fix, const char
 
 // Reads headers until a data page is open. There must be one: n_left > 0.
 struct error *CHECKED parquet_open_page(struct parquet *p);
+
+// Bytes of a value of fixed length; 0 for others.
+static inline size_t parquet_width(int type)
+{
+    return type == PARQUET_INT32 || type == PARQUET_FLOAT ? 4 : type == PARQUET_INT64 || type == PARQUET_DOUBLE ? 8 : 0;
+}
+
+static inline uint32_t parquet_u32(const uint8_t *at)
+{
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
 
 // "zstd"; *readable: can be unpacked here.
 const char *parquet_codec_name(int codec, bool *readable);

@@ -26,7 +26,7 @@ static const char *const encodings[] = {"PLAIN", "GROUP_VAR_INT", "PLAIN_DICTION
 struct header {
     int64_t type, unpacked, packed, crc;
     bool has_crc, has_inner, compressed;
-    int64_t n_values, encoding, level_encoding, repetition_bytes, definition_bytes;
+    int64_t n_values, encoding, level_encoding, repeat_encoding, repetition_bytes, definition_bytes;
 };
 
 static const char *encoding_name(int64_t encoding)
@@ -51,6 +51,8 @@ static void read_inner(struct thrift *t, struct header *h, int page)
             h->encoding = thrift_int(t);
         else if (page == 5 && id == 3)
             h->level_encoding = thrift_int(t);
+        else if (page == 5 && id == 4)
+            h->repeat_encoding = thrift_int(t);
         else if (v2 && id == 5)
             h->definition_bytes = thrift_int(t);
         else if (v2 && id == 6)
@@ -64,7 +66,7 @@ static void read_header(struct thrift *t, struct header *h)
 {
     int last = 0, id, type;
     *h = (struct header){.type = -1, .unpacked = -1, .packed = -1, .compressed = true, .n_values = -1, .encoding = -1,
-                         .level_encoding = ENCODING_RLE};
+                         .level_encoding = ENCODING_RLE, .repeat_encoding = ENCODING_RLE};
     while (thrift_field(t, &last, &id, &type)) {
         if (type == THRIFT_I32 && id == 1)
             h->type = thrift_int(t);
@@ -147,11 +149,6 @@ static struct error *unpack(const struct parquet *p, const uint8_t *packed, size
                                      codecs[codec].name);
 }
 
-static uint32_t u32(const uint8_t *at)
-{
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
 static struct error *open_dictionary(struct parquet *p, const struct header *h, const uint8_t *body)
 {
     if (p->dictionary_at)
@@ -164,9 +161,13 @@ static struct error *open_dictionary(struct parquet *p, const struct header *h, 
     if (e)
         return e;
     p->n_dictionary_bytes = (size_t)h->unpacked;
-    size_t n = (size_t)h->n_values, at = 0;
-    if (n > p->n_dictionary_bytes / 4)
-        return parquet_error(p, NULL, "a dictionary of %zu texts in %zu bytes", n, p->n_dictionary_bytes);
+    size_t n = (size_t)h->n_values, at = 0, width = parquet_width(p->leaves[p->column].type);
+    if (n > p->n_dictionary_bytes / (width ? width : 4))
+        return parquet_error(p, NULL, "a dictionary of %zu values in %zu bytes", n, p->n_dictionary_bytes);
+    if (width) {
+        p->n_dictionary = n;
+        return NULL;
+    }
     if (n > p->offsets_capacity) {
         uint32_t *larger = block_alloc(n * sizeof *larger);
         if (!larger)
@@ -177,10 +178,10 @@ static struct error *open_dictionary(struct parquet *p, const struct header *h, 
     }
     for (size_t i = 0; i < n; i++) {
         size_t left = p->n_dictionary_bytes - at;
-        if (left < 4 || u32(p->dictionary_at + at) > left - 4)
+        if (left < 4 || parquet_u32(p->dictionary_at + at) > left - 4)
             return parquet_error(p, NULL, "text %zu of the dictionary is longer than its page", i);
         p->offsets[i] = (uint32_t)at;
-        at += 4 + u32(p->dictionary_at + at);
+        at += 4 + parquet_u32(p->dictionary_at + at);
     }
     p->n_dictionary = n;
     return NULL;
@@ -194,6 +195,36 @@ static int bits_of(int value)
     return bits;
 }
 
+// Bytes behind their count: [*first, *last) of [*at, end), which goes on behind them.
+static bool take_counted(const uint8_t **at, const uint8_t *end, const uint8_t **first, const uint8_t **last)
+{
+    size_t n = (size_t)(end - *at);
+    if (n < 4 || parquet_u32(*at) > n - 4)
+        return false;
+    *first = *at + 4;
+    *last = *at = *first + parquet_u32(*at);
+    return true;
+}
+
+// Bits, lowest first (PLAIN), which is what a group of packed numbers of one bit is; or runs behind their length (RLE).
+static struct error *open_booleans(struct parquet *p, int64_t encoding)
+{
+    struct parquet_page *page = &p->page;
+    const uint8_t *first = page->at, *last = page->end;
+    if (encoding == ENCODING_PLAIN) {
+        page->numbers = (struct parquet_runs){
+            .bits = 1, .packed = true, .n_left = (int64_t)(last - first) * 8, .group = first, .group_end = last};
+        return NULL;
+    }
+    if (encoding != ENCODING_RLE)
+        return parquet_error(p, "write the column with PLAIN or RLE encoding", "booleans of encoding %s",
+                             encoding_name(encoding));
+    if (first < last && !take_counted(&page->at, page->end, &first, &last)) // a page of nulls may have no values at all
+        return parquet_error(p, NULL, "a page whose values are longer than itself");
+    parquet_runs_begin(&page->numbers, first, last, 1);
+    return NULL;
+}
+
 static struct error *open_data(struct parquet *p, const struct header *h, const uint8_t *body)
 {
     struct parquet_page *page = &p->page;
@@ -203,13 +234,16 @@ static struct error *open_data(struct parquet *p, const struct header *h, const 
         return parquet_error(p, NULL, "a page of %lld values where %lld are left", (long long)h->n_values, (long long)p->n_left);
     if (!v2 && leaf->max_level > 0 && h->level_encoding != ENCODING_RLE)
         return parquet_error(p, "write the file anew", "levels of encoding %s", encoding_name(h->level_encoding));
-    const uint8_t *levels = NULL, *levels_end = NULL, *at;
+    if (!v2 && leaf->n_repeated > 0 && h->repeat_encoding != ENCODING_RLE)
+        return parquet_error(p, "write the file anew", "levels of encoding %s", encoding_name(h->repeat_encoding));
+    const uint8_t *repeats = NULL, *repeats_end = NULL, *levels = NULL, *levels_end = NULL, *at;
     size_t n = (size_t)h->unpacked;
     if (v2) { // levels stand before the packed values
         int64_t n_levels = h->repetition_bytes + h->definition_bytes;
         if (n_levels > h->packed || n_levels > h->unpacked)
             return parquet_error(p, NULL, "a page whose levels are longer than itself");
-        levels = body + h->repetition_bytes;
+        repeats = body;
+        repeats_end = levels = body + h->repetition_bytes;
         levels_end = body + n_levels;
         body += n_levels;
         n -= (size_t)n_levels;
@@ -221,20 +255,20 @@ static struct error *open_data(struct parquet *p, const struct header *h, const 
         struct error *e = unpack(p, body, (size_t)h->packed, n, true, &page->unpacked, &page->capacity, &at);
         if (e)
             return e;
-        if (leaf->max_level > 0) {
-            if (n < 4 || u32(at) > n - 4)
-                return parquet_error(p, NULL, "a page whose levels are longer than itself");
-            levels = at + 4;
-            levels_end = levels + u32(at);
-            n -= 4 + u32(at);
-            at = levels_end;
-        }
+        const uint8_t *end = at + n;
+        if ((leaf->n_repeated > 0 && !take_counted(&at, end, &repeats, &repeats_end)) ||
+            (leaf->max_level > 0 && !take_counted(&at, end, &levels, &levels_end)))
+            return parquet_error(p, NULL, "a page whose levels are longer than itself");
+        n = (size_t)(end - at);
     }
+    parquet_runs_begin(&page->repeats, repeats, repeats_end, bits_of(leaf->n_repeated));
     parquet_runs_begin(&page->levels, levels, levels_end, bits_of(leaf->max_level));
     page->at = at;
     page->end = at + n;
     page->dictionary_values = h->encoding == ENCODING_RLE_DICTIONARY || h->encoding == ENCODING_PLAIN_DICTIONARY;
     page->n_left = h->n_values;
+    if (leaf->type == PARQUET_BOOLEAN)
+        return open_booleans(p, h->encoding);
     if (h->encoding == ENCODING_PLAIN)
         return NULL;
     if (!page->dictionary_values)
