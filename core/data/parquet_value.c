@@ -1,8 +1,8 @@
 // parquet_value.c - the values of a column chunk in order, with the rows they belong to.
 //
 // A value of a page is up to two levels and then, perhaps, bytes. The repetition level says whether it begins a row (0) or goes
-// on with the row's list (1); the definition level says how much of the path is there: all of it (bytes follow), not even an element
-// of the list (below list_level), or something between, which is a null.
+// on with the row's list (1); the definition level says how much of the path is there: all of it (bytes follow), not even an
+// element of the list (below list_level), or something between, which is a null.
 //
 // Invariants: after parquet_begin_values [at, end) lies in the file, in front of the footer; row counts only up, and stays below
 // the rows of the group.
