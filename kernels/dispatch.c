@@ -20,8 +20,7 @@ static bool shaped(struct device *dev, const char *op, const char *name, struct 
 {
     if (t.rows != rows || t.cols != cols || t.dtype != device_dtype(dev)) {
         device_set_fault(dev, FAULT_DEVICE, op, "%s is [%lld,%lld] %s, needed is [%lld,%lld] %s", name, (long long)t.rows,
-                         (long long)t.cols, dtype_name(t.dtype), (long long)rows, (long long)cols,
-                         dtype_name(device_dtype(dev)));
+                         (long long)t.cols, dtype_name(t.dtype), (long long)rows, (long long)cols, dtype_name(device_dtype(dev)));
         return false;
     }
     if (!t.data && rows && cols && dev->kind != DEVICE_COUNT) {
@@ -144,11 +143,9 @@ void op_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct
 static bool rotary_shapes(struct device *dev, const char *op, struct tensor y, struct tensor rstd, struct tensor other,
                           const char *other_name, struct tensor cosine, struct tensor sine, struct tensor positions, int n_head)
 {
-    return heads_divide(dev, op, y.cols, n_head) &&
-           holds(dev, op, y.cols / n_head % 2 == 0, "a head's size must be even") &&
+    return heads_divide(dev, op, y.cols, n_head) && holds(dev, op, y.cols / n_head % 2 == 0, "a head's size must be even") &&
            shaped(dev, op, "y", y, y.rows, y.cols) && shaped(dev, op, other_name, other, y.rows, y.cols) &&
-           shaped(dev, op, "rstd", rstd, y.rows, n_head) &&
-           shaped(dev, op, "cosine", cosine, cosine.rows, y.cols / n_head / 2) &&
+           shaped(dev, op, "rstd", rstd, y.rows, n_head) && shaped(dev, op, "cosine", cosine, cosine.rows, y.cols / n_head / 2) &&
            shaped(dev, op, "sine", sine, cosine.rows, y.cols / n_head / 2) &&
            ids_within(dev, op, "positions", positions, y.rows, 0, cosine.rows);
 }
@@ -248,8 +245,7 @@ void op_attention(struct device *dev, struct tensor o, struct tensor lse, struct
 }
 
 void op_attention_back(struct device *dev, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor dout,
-                       struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse,
-                       struct attention a)
+                       struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse, struct attention a)
 {
     const char *op = "attention_back";
     int64_t N = (int64_t)a.B * a.T, C = (int64_t)a.n_head * a.head_dim, Ckv = (int64_t)a.n_kv_head * a.head_dim;

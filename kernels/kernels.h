@@ -98,9 +98,9 @@ void device_set_step(struct device *dev, int64_t step, double lr_scale, double m
 double device_grad_norm(struct device *dev);
 
 struct device_counts {
-    double flops;          // multiplications and additions of all operations so far
-    double bytes;          // read and written by operations, each operand once
-    int64_t memory_bytes;  // high water of tensors and workspace
+    double flops;         // multiplications and additions of all operations so far
+    double bytes;         // read and written by operations, each operand once
+    int64_t memory_bytes; // high water of tensors and workspace
 };
 
 struct device_counts device_counts(const struct device *dev);
@@ -115,9 +115,9 @@ void op_embed_back(struct device *dev, struct tensor dtable, struct tensor dx, s
 
 // --- elementwise ------------------------------------------------------------------------------------------------------------
 
-void op_zero(struct device *dev, struct tensor y);                    // y = 0
-void op_copy(struct device *dev, struct tensor y, struct tensor x);   // y = x
-void op_add(struct device *dev, struct tensor y, struct tensor x);    // y += x
+void op_zero(struct device *dev, struct tensor y);                  // y = 0
+void op_copy(struct device *dev, struct tensor y, struct tensor x); // y = x
+void op_add(struct device *dev, struct tensor y, struct tensor x);  // y += x
 
 // --- norm -------------------------------------------------------------------------------------------------------------------
 
@@ -163,9 +163,9 @@ void op_matmul_dw(struct device *dev, struct tensor dw, struct tensor dy, struct
 // --- attention --------------------------------------------------------------------------------------------------------------
 
 struct attention {
-    int B, T;             // sequences and their length
+    int B, T;                        // sequences and their length
     int n_head, n_kv_head, head_dim; // n_kv_head divides n_head; kv head j serves query heads j*n .. j*n + n-1
-    int window;           // query t sees keys t-window .. t; 0: all keys up to t
+    int window;                      // query t sees keys t-window .. t; 0: all keys up to t
 };
 
 // o = softmax(q k^T / sqrt(D), causal) v per head;  lse = log of the softmax denominators, kept for the backward pass.
@@ -176,8 +176,7 @@ void op_attention(struct device *dev, struct tensor o, struct tensor lse, struct
 
 // dq, dk, dv =                       do is the gradient of o; the weights are computed again from q, k, lse.
 void op_attention_back(struct device *dev, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor dout,
-                       struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse,
-                       struct attention a);
+                       struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse, struct attention a);
 
 // Decoding, one new token a row. Caches are [R*capacity, Hkv*D], row r of the batch owning cache rows r*capacity .. .
 // cache[r*capacity + positions[r], :] = x[r,:]                      x [R, Hkv*D]   positions [R] ids

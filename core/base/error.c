@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct error no_memory = {.kind = ERROR_MACHINE, .what = (char *)"out of memory",
-                                 .fix = (char *)"free memory, or lower device_batch"};
+static struct error no_memory = {
+    .kind = ERROR_MACHINE, .what = (char *)"out of memory", .fix = (char *)"free memory, or lower device_batch"};
 
 static char *copy(const char *s)
 {

@@ -56,8 +56,7 @@ struct error *error_memory(void);
 struct error *error_stopped(void);
 
 // Adds outer context to every error of the list e (NULL stays NULL); consumes and returns e.
-struct error *error_while(struct error *e, struct place at, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+struct error *error_while(struct error *e, struct place at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 // Puts more behind list; either may be NULL. Consumes both, returns the list.
 struct error *error_append(struct error *list, struct error *more);

@@ -180,8 +180,8 @@ static struct error *next_world(struct documents *d, const char **text, size_t *
     while (d->i < d->part.n) {
         if (poll_stop(d))
             return error_stopped();
-        struct error *e = world_write(d->part.world, d->part.seed, d->part.first + d->i, d->part.held_out, &d->world_text,
-                                      n_bytes);
+        struct error *e =
+            world_write(d->part.world, d->part.seed, d->part.first + d->i, d->part.held_out, &d->world_text, n_bytes);
         if (e)
             return e;
         d->i++;

@@ -79,8 +79,11 @@ static struct error *read_schema(struct parquet *p, struct thrift *t)
         if (t->failed || x.n_children < 0 || x.n_name == 0 || levels[depth].n_left <= 0)
             return file_error(p, "its schema is damaged");
         levels[depth].n_left--;
-        struct level level = {.n_left = x.n_children, .n_path = levels[depth].n_path, .max_level = levels[depth].max_level,
-                              .n_repeated = levels[depth].n_repeated, .list_level = levels[depth].list_level};
+        struct level level = {.n_left = x.n_children,
+                              .n_path = levels[depth].n_path,
+                              .max_level = levels[depth].max_level,
+                              .n_repeated = levels[depth].n_repeated,
+                              .list_level = levels[depth].list_level};
         level.max_level += x.repetition != REQUIRED;
         if (x.repetition > OPTIONAL) {
             level.n_repeated++;
@@ -103,9 +106,11 @@ static struct error *read_schema(struct parquet *p, struct thrift *t)
         char *name = arena_strndup(&p->arena, path, level.n_path);
         if (!p->leaves || !name)
             return error_memory();
-        p->leaves[p->n_leaves++] =
-            (struct parquet_leaf){.path = name, .type = x.type, .max_level = level.max_level, .n_repeated = level.n_repeated,
-                                  .list_level = level.list_level};
+        p->leaves[p->n_leaves++] = (struct parquet_leaf){.path = name,
+                                                         .type = x.type,
+                                                         .max_level = level.max_level,
+                                                         .n_repeated = level.n_repeated,
+                                                         .list_level = level.list_level};
     }
     return p->n_leaves ? NULL : file_error(p, "it has no columns");
 }

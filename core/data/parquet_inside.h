@@ -28,8 +28,8 @@ enum { PAGE_MOST_BYTES = 256 << 20 };
 
 struct parquet_leaf { // a column of the schema
     const char *path;
-    int type;      // parquet.thrift's Type, -1 unknown
-    int max_level; // definition level of a value
+    int type;       // parquet.thrift's Type, -1 unknown
+    int max_level;  // definition level of a value
     int n_repeated; // nodes on its path that are repeated: its highest repetition level
     int list_level; // definition level from which an element of the innermost of them is there
 };
@@ -60,11 +60,11 @@ void parquet_runs_begin(struct parquet_runs *r, const uint8_t *at, const uint8_t
 bool parquet_runs_next(struct parquet_runs *r, uint32_t *value); // false: the bytes are at their end, or wrong
 
 struct parquet_page {
-    bool dictionary_values; // values are numbers of the dictionary
-    int64_t n_left;             // values to come, nulls included
+    bool dictionary_values;                       // values are numbers of the dictionary
+    int64_t n_left;                               // values to come, nulls included
     struct parquet_runs repeats, levels, numbers; // numbers: of the dictionary, or booleans
-    const uint8_t *at, *end; // PLAIN values
-    uint8_t *unpacked;       // owned, reused
+    const uint8_t *at, *end;                      // PLAIN values
+    uint8_t *unpacked;                            // owned, reused
     size_t capacity;
 };
 

@@ -20,8 +20,9 @@ static const struct {
 } codecs[CODEC_COUNT] = {{"none", 1},   {"snappy", 32}, {"gzip", 1100},  {"lzo", 0},
                          {"brotli", 0}, {"lz4", 0},     {"zstd", 40000}, {"lz4_raw", 0}};
 
-static const char *const encodings[] = {"PLAIN", "GROUP_VAR_INT", "PLAIN_DICTIONARY", "RLE", "BIT_PACKED", "DELTA_BINARY_PACKED",
-                                        "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY", "RLE_DICTIONARY", "BYTE_STREAM_SPLIT"};
+static const char *const encodings[] = {"PLAIN",          "GROUP_VAR_INT",       "PLAIN_DICTIONARY",        "RLE",
+                                        "BIT_PACKED",     "DELTA_BINARY_PACKED", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY",
+                                        "RLE_DICTIONARY", "BYTE_STREAM_SPLIT"};
 
 struct header {
     int64_t type, unpacked, packed, crc;
@@ -65,8 +66,14 @@ static void read_inner(struct thrift *t, struct header *h, int page)
 static void read_header(struct thrift *t, struct header *h)
 {
     int last = 0, id, type;
-    *h = (struct header){.type = -1, .unpacked = -1, .packed = -1, .compressed = true, .n_values = -1, .encoding = -1,
-                         .level_encoding = ENCODING_RLE, .repeat_encoding = ENCODING_RLE};
+    *h = (struct header){.type = -1,
+                         .unpacked = -1,
+                         .packed = -1,
+                         .compressed = true,
+                         .n_values = -1,
+                         .encoding = -1,
+                         .level_encoding = ENCODING_RLE,
+                         .repeat_encoding = ENCODING_RLE};
     while (thrift_field(t, &last, &id, &type)) {
         if (type == THRIFT_I32 && id == 1)
             h->type = thrift_int(t);
@@ -145,8 +152,8 @@ static struct error *unpack(const struct parquet *p, const uint8_t *packed, size
         e = gunzip(*buffer, n_out, packed, n, &ok);
     else
         ok = ZSTD_decompress(*buffer, n_out, packed, n) == n_out;
-    return ok || e ? e : parquet_error(p, "fetch the file again", "a page is damaged: its %s data do not unpack",
-                                     codecs[codec].name);
+    return ok || e ? e
+                   : parquet_error(p, "fetch the file again", "a page is damaged: its %s data do not unpack", codecs[codec].name);
 }
 
 static struct error *open_dictionary(struct parquet *p, const struct header *h, const uint8_t *body)
@@ -156,8 +163,8 @@ static struct error *open_dictionary(struct parquet *p, const struct header *h, 
     if (h->encoding != ENCODING_PLAIN && h->encoding != ENCODING_PLAIN_DICTIONARY)
         return parquet_error(p, "write the file with PLAIN or dictionary encoding", "a dictionary of encoding %s",
                              encoding_name(h->encoding));
-    struct error *e = unpack(p, body, (size_t)h->packed, (size_t)h->unpacked, true, &p->dictionary, &p->dictionary_capacity,
-                             &p->dictionary_at);
+    struct error *e =
+        unpack(p, body, (size_t)h->packed, (size_t)h->unpacked, true, &p->dictionary, &p->dictionary_capacity, &p->dictionary_at);
     if (e)
         return e;
     p->n_dictionary_bytes = (size_t)h->unpacked;
@@ -247,8 +254,8 @@ static struct error *open_data(struct parquet *p, const struct header *h, const 
         levels_end = body + n_levels;
         body += n_levels;
         n -= (size_t)n_levels;
-        struct error *e = unpack(p, body, (size_t)(h->packed - n_levels), n, h->compressed, &page->unpacked, &page->capacity,
-                                 &at);
+        struct error *e =
+            unpack(p, body, (size_t)(h->packed - n_levels), n, h->compressed, &page->unpacked, &page->capacity, &at);
         if (e)
             return e;
     } else {

@@ -71,7 +71,10 @@ struct error *token_writer_save(struct token_writer *w, const char *path, const 
         w->documents[w->n_documents] = w->n;
     struct store_set sets[] = {
         {.path = "/tokens", .type = is_narrow(w->n_vocab) ? STORE_U16 : STORE_U32, .n_dims = 1, .dims = {w->n}, .data = w->ids},
-        {.path = "/documents", .type = STORE_I64, .n_dims = 1, .dims = {w->n_documents + 1},
+        {.path = "/documents",
+         .type = STORE_I64,
+         .n_dims = 1,
+         .dims = {w->n_documents + 1},
          .data = w->documents ? w->documents : &none}};
     struct error *e = store_save(path, all, n_attributes + 3, sets, countof(sets));
     arena_release(&arena);
@@ -188,8 +191,8 @@ static struct error *copy_ids(const struct token_file *t, int64_t first, int64_t
             out[i] = (int32_t)id;
         }
     if (n && largest >= (uint32_t)t->n_vocab)
-        return error_plain(ERROR_DATA, "'%s' has token %u among tokens %lld to %lld, where the vocabulary is %lld", t->path, largest,
-                           (long long)first, (long long)(first + n - 1), (long long)t->n_vocab);
+        return error_plain(ERROR_DATA, "'%s' has token %u among tokens %lld to %lld, where the vocabulary is %lld", t->path,
+                           largest, (long long)first, (long long)(first + n - 1), (long long)t->n_vocab);
     return NULL;
 }
 

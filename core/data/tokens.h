@@ -40,8 +40,8 @@ void token_writer_release(struct token_writer *w);
 
 struct token_file {
     const char *path;
-    struct store_file *file;  // detached: its mapping alone
-    const uint16_t *ids_u16;  // one of the two
+    struct store_file *file; // detached: its mapping alone
+    const uint16_t *ids_u16; // one of the two
     const uint32_t *ids_u32;
     const int64_t *documents; // [n_documents + 1]
     int64_t n, n_documents, n_vocab;

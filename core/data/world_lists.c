@@ -228,8 +228,8 @@ struct error *world_lists_compile(struct world_compiled *c, const struct world *
         list->programs[list->n++] = (struct world_program){.template = i, .until = list->weight};
     }
     if (c->lists[0].n == 0)
-        return error_new(ERROR_RECIPE, (struct place){.file = world->path}, "list templates under documents:",
-                         "this world has no documents");
+        return error_new(ERROR_RECIPE, (struct place){.file = world->path},
+                         "list templates under documents:", "this world has no documents");
     for (int i = c->n_lists - 1; i >= 0; i--)
         if (c->lists[i].state == WORLD_NOT_COMPILED)
             errors = error_append(errors, list_compile(c, world, arena, i));

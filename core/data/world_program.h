@@ -8,7 +8,7 @@
 #include "core/data/world.h"
 
 enum {
-    WORLD_NAMES = 256,  // of each kind
+    WORLD_NAMES = 256, // of each kind
     WORLD_ITEMS = 65536,
     WORLD_TEMPLATE_BYTES = 65536,
     WORLD_DOCUMENT_BYTES = 1 << 20,
@@ -37,8 +37,8 @@ struct program_fact {
     const char *name;
     struct place at;
     int of, is;
-    const int *value;  // [n of 'of'] item of 'is'
-    const bool *held;  // [n of 'of']
+    const int *value; // [n of 'of'] item of 'is'
+    const bool *held; // [n of 'of']
     double hold_out;
 };
 

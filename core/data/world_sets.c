@@ -119,8 +119,7 @@ static struct error *add_set(struct world_compiled *c, struct arena *arena, cons
     for (int i = 0; i < n; i++) {
         size_t n_bytes = items[i] ? strlen(items[i]) : 0;
         if (n_bytes == 0 || n_bytes > 200)
-            return error_new(ERROR_RECIPE, at, NULL, "item %d of '%s' has %zu bytes; 1 to 200 are allowed", i + 1, name,
-                             n_bytes);
+            return error_new(ERROR_RECIPE, at, NULL, "item %d of '%s' has %zu bytes; 1 to 200 are allowed", i + 1, name, n_bytes);
         set.sorted[i] = (struct world_item){items[i], (int)n_bytes, i};
         if ((int)n_bytes > c->longest_item)
             c->longest_item = (int)n_bytes;

@@ -54,7 +54,8 @@ static void decode_block(struct decoder *d, int l)
     const struct layer *w = &m->layers[l];
     struct param *p = m->params;
     float eps = (float)s->norm_eps;
-    struct attention a = {.B = d->n_rows, .T = d->capacity, .n_head = s->n_head, .n_kv_head = s->n_kv_head, .head_dim = s->head_dim};
+    struct attention a = {
+        .B = d->n_rows, .T = d->capacity, .n_head = s->n_head, .n_kv_head = s->n_kv_head, .head_dim = s->head_dim};
 
     op_norm(dev, d->n, d->rstd, d->x, eps);
     op_matmul(dev, d->q, d->n, &p[w->q].w, false);
@@ -131,8 +132,8 @@ static float kth_largest(float *v, int n, int k)
     return v[k - 1];
 }
 
-int32_t sample_token(const float *logits, int n_vocab, struct sampling s, struct philox random, uint64_t stream,
-                     uint64_t counter, float *scratch)
+int32_t sample_token(const float *logits, int n_vocab, struct sampling s, struct philox random, uint64_t stream, uint64_t counter,
+                     float *scratch)
 {
     int best = 0;
     for (int i = 1; i < n_vocab; i++)

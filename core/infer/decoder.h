@@ -17,7 +17,7 @@
 struct decoder {
     struct model *model;
     int n_rows, capacity;
-    int32_t *position; // [n_rows]: tokens stored
+    int32_t *position;                // [n_rows]: tokens stored
     struct tensor *k_cache, *v_cache; // a layer: [n_rows * capacity, Hkv*D]
     struct tensor ids, positions, x, n, rstd, q, k, v, rstd_q, rstd_k, o, a, r, logits;
     int32_t *host_ids;

@@ -6,13 +6,10 @@
 
 #include "core/base/stop.h"
 
-static const char *const prompts[WRITER_PROMPTS] = {"The capital of France is",
-                                                    "The chemical symbol of gold is",
-                                                    "If yesterday was Friday, then tomorrow will be",
-                                                    "The opposite of hot is",
-                                                    "The planets of the solar system are:",
-                                                    "My favorite color is",
-                                                    "If 5*x + 3 = 13, then x is"};
+static const char *const prompts[WRITER_PROMPTS] = {
+    "The capital of France is",  "The chemical symbol of gold is",       "If yesterday was Friday, then tomorrow will be",
+    "The opposite of hot is",    "The planets of the solar system are:", "My favorite color is",
+    "If 5*x + 3 = 13, then x is"};
 
 struct error *writer_open(struct writer *w, struct model *model)
 {

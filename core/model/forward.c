@@ -12,9 +12,9 @@ static struct tensor top(struct tensor t, int64_t rows)
 
 static struct saved_layer layer_top(const struct saved_layer *s, int64_t N)
 {
-    return (struct saved_layer){top(s->n1, N),     top(s->rstd1, N), top(s->q, N),     top(s->k, N), top(s->v, N),
-                                top(s->rstd_q, N), top(s->rstd_k, N), top(s->o, N),    top(s->lse, N), top(s->n2, N),
-                                top(s->rstd2, N),  top(s->r, N),     top(s->a, N)};
+    return (struct saved_layer){top(s->n1, N),     top(s->rstd1, N),  top(s->q, N), top(s->k, N),   top(s->v, N),
+                                top(s->rstd_q, N), top(s->rstd_k, N), top(s->o, N), top(s->lse, N), top(s->n2, N),
+                                top(s->rstd2, N),  top(s->r, N),      top(s->a, N)};
 }
 
 static struct attention attention_of(const struct shape *s, int B, int T)

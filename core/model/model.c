@@ -145,14 +145,19 @@ struct error *model_reserve(struct model *m, int B, int T, bool backward)
             a->layers[l] = a->layers[0];
             continue;
         }
-        a->layers[l] = (struct saved_layer){
-            .n1 = device_tensor(dev, N, C),       .rstd1 = device_tensor(dev, N, 1),
-            .q = device_tensor(dev, N, heads),    .k = device_tensor(dev, N, kv),
-            .v = device_tensor(dev, N, kv),       .rstd_q = device_tensor(dev, N, s->n_head),
-            .rstd_k = device_tensor(dev, N, s->n_kv_head), .o = device_tensor(dev, N, heads),
-            .lse = device_tensor(dev, N, s->n_head), .n2 = device_tensor(dev, N, C),
-            .rstd2 = device_tensor(dev, N, 1),    .r = device_tensor(dev, N, s->n_mlp),
-            .a = device_tensor(dev, N, s->n_mlp)};
+        a->layers[l] = (struct saved_layer){.n1 = device_tensor(dev, N, C),
+                                            .rstd1 = device_tensor(dev, N, 1),
+                                            .q = device_tensor(dev, N, heads),
+                                            .k = device_tensor(dev, N, kv),
+                                            .v = device_tensor(dev, N, kv),
+                                            .rstd_q = device_tensor(dev, N, s->n_head),
+                                            .rstd_k = device_tensor(dev, N, s->n_kv_head),
+                                            .o = device_tensor(dev, N, heads),
+                                            .lse = device_tensor(dev, N, s->n_head),
+                                            .n2 = device_tensor(dev, N, C),
+                                            .rstd2 = device_tensor(dev, N, 1),
+                                            .r = device_tensor(dev, N, s->n_mlp),
+                                            .a = device_tensor(dev, N, s->n_mlp)};
     }
     a->x = device_tensor(dev, N, C);
     a->last = device_tensor(dev, N, C);

@@ -32,19 +32,19 @@ struct param {
 
 // Tensors that the forward pass keeps for the backward pass, N = B*T rows.
 struct saved_layer {
-    struct tensor n1, rstd1;            // norm before attention: [N,C], [N,1]
+    struct tensor n1, rstd1;               // norm before attention: [N,C], [N,1]
     struct tensor q, k, v, rstd_q, rstd_k; // after rotary and norm: [N,H*D], [N,Hkv*D]; [N,H], [N,Hkv]
-    struct tensor o, lse;               // [N,H*D], [N,H]
-    struct tensor n2, rstd2;            // norm before the MLP
-    struct tensor r, a;                 // relu, relu^2: [N,M]
+    struct tensor o, lse;                  // [N,H*D], [N,H]
+    struct tensor n2, rstd2;               // norm before the MLP
+    struct tensor r, a;                    // relu, relu^2: [N,M]
 };
 
 struct saved {
     struct tensor ids, positions, targets, weights, losses; // [N,1]
     struct tensor embedded, rstd_embedded;                  // norm(wte[ids])
     struct saved_layer *layers;
-    struct tensor x, last, rstd_last;                       // the residual stream; norm before lm_head
-    struct tensor dx, dn, dq, dk, dv, dout, dh;             // scratch of the backward pass
+    struct tensor x, last, rstd_last;           // the residual stream; norm before lm_head
+    struct tensor dx, dn, dq, dk, dv, dout, dh; // scratch of the backward pass
 };
 
 struct layer { // indices into params

@@ -117,8 +117,7 @@ struct error *model_file_load(struct store_file *file, struct model *model)
 {
     for (int i = 0; i < model->n_params; i++) {
         const char *path = arena_printf(model->arena, "/model/%s", model->params[i].name);
-        struct error *e =
-            path ? model_file_load_tensor(file, model->dev, path, model->params[i].w.master) : error_memory();
+        struct error *e = path ? model_file_load_tensor(file, model->dev, path, model->params[i].w.master) : error_memory();
         if (e)
             return e;
     }

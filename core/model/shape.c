@@ -28,22 +28,18 @@ struct error *shape_check(const struct shape *s)
     const struct {
         const char *name;
         int value, low, high;
-    } bounds[] = {{"n_layer", s->n_layer, 1, 1000},
-                  {"n_embd", s->n_embd, 1, 1 << 20},
-                  {"n_head", s->n_head, 1, 1 << 16},
-                  {"n_kv_head", s->n_kv_head, 1, s->n_head},
-                  {"head_dim", s->head_dim, 2, 1 << 16},
-                  {"n_mlp", s->n_mlp, 1, 1 << 22},
-                  {"n_vocab", s->n_vocab, 1, 1 << 24},
-                  {"n_vocab_padded", s->n_vocab_padded, s->n_vocab, 1 << 25},
+    } bounds[] = {{"n_layer", s->n_layer, 1, 1000},      {"n_embd", s->n_embd, 1, 1 << 20},
+                  {"n_head", s->n_head, 1, 1 << 16},     {"n_kv_head", s->n_kv_head, 1, s->n_head},
+                  {"head_dim", s->head_dim, 2, 1 << 16}, {"n_mlp", s->n_mlp, 1, 1 << 22},
+                  {"n_vocab", s->n_vocab, 1, 1 << 24},   {"n_vocab_padded", s->n_vocab_padded, s->n_vocab, 1 << 25},
                   {"seq_len", s->seq_len, 1, 1 << 24}};
     for (size_t i = 0; i < countof(bounds); i++)
         if (bounds[i].value < bounds[i].low || bounds[i].value > bounds[i].high)
             return error_plain(ERROR_DATA, "%s of the model is %d, outside %d to %d", bounds[i].name, bounds[i].value,
                                bounds[i].low, bounds[i].high);
     if (s->n_head % s->n_kv_head || s->head_dim % 2)
-        return error_plain(ERROR_DATA, "a model of %d heads, %d key-value heads, head size %d cannot be", s->n_head,
-                           s->n_kv_head, s->head_dim);
+        return error_plain(ERROR_DATA, "a model of %d heads, %d key-value heads, head size %d cannot be", s->n_head, s->n_kv_head,
+                           s->head_dim);
     if (!(s->norm_eps > 0 && s->norm_eps < 1) || !(s->rope_base > 1) || !(s->softcap >= 0))
         return error_plain(ERROR_DATA, "norm_eps, rope_base or softcap of the model is out of range");
     if (s->qk_scale != 0 || s->window_short || s->value_embeds || s->residual_lambdas || s->smear_channels || s->backout)

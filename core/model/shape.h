@@ -19,10 +19,10 @@ struct shape {
     double norm_eps, rope_base, softcap; // softcap 0: none
 
     // 2026
-    double qk_scale;                   // of queries and keys after their norm; 0 or 1: plain
-    int window_short, window_pattern;  // width of short windows; bit i of the pattern: layer i mod period is short
+    double qk_scale;                  // of queries and keys after their norm; 0 or 1: plain
+    int window_short, window_pattern; // width of short windows; bit i of the pattern: layer i mod period is short
     int value_embeds, value_gate_channels;
-    int residual_lambdas;              // learned residual and x0 multipliers
+    int residual_lambdas; // learned residual and x0 multipliers
     int smear_channels, backout;
 };
 

@@ -60,9 +60,8 @@ static struct error *put(struct identities *ids, const struct identity *identity
     }
     if (ids->n == ids->capacity) {
         int capacity = ids->capacity ? 2 * ids->capacity : 64;
-        void *all = capacity > INT_MAX / 4
-                        ? NULL
-                        : arena_grow(ids->arena, ids->all, (size_t)ids->n, (size_t)capacity, sizeof *ids->all);
+        void *all =
+            capacity > INT_MAX / 4 ? NULL : arena_grow(ids->arena, ids->all, (size_t)ids->n, (size_t)capacity, sizeof *ids->all);
         if (!all)
             return error_memory();
         ids->all = all;
@@ -132,8 +131,11 @@ static struct error *look(const char *path, struct identity *id, char full[PATH_
         return error_system(ERROR_DATA, errno, "cannot read '%s'", path);
     if (!S_ISREG(st.st_mode))
         return error_plain(ERROR_DATA, "'%s' is not a file", path);
-    *id = (struct identity){.dev = st.st_dev, .inode = st.st_ino, .size = st.st_size,
-                            .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec, .path = full};
+    *id = (struct identity){.dev = st.st_dev,
+                            .inode = st.st_ino,
+                            .size = st.st_size,
+                            .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
+                            .path = full};
     return NULL;
 }
 
@@ -163,8 +165,8 @@ struct error *identities_find(struct identities *ids, const char *path, char hex
 
 static size_t print_line(char *to, size_t room, const struct identity *id)
 {
-    return (size_t)snprintf(to, room, "%" PRIu64 "\t%" PRIu64 "\t%" PRId64 "\t%" PRId64 "\t%s\t%s\n", id->dev, id->inode, id->size,
-                            id->mtime_ns, id->hex, id->path);
+    return (size_t)snprintf(to, room, "%" PRIu64 "\t%" PRIu64 "\t%" PRId64 "\t%" PRId64 "\t%s\t%s\n", id->dev, id->inode,
+                            id->size, id->mtime_ns, id->hex, id->path);
 }
 
 static struct error *write_cache(struct identities *ids)

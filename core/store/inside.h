@@ -24,8 +24,7 @@ extern const struct store_member checksum_members[3];
 void hdf5_quiet(void);
 
 // The one translator of HDF5's error stack: the text, then what HDF5 says; the stack is emptied.
-struct error *hdf5_error(enum error_kind kind, const char *fix, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+struct error *hdf5_error(enum error_kind kind, const char *fix, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 // The type in the file; for STORE_TABLE a packed compound. Negative when HDF5 fails; closed by H5Tclose.
 hid_t hdf5_type(const struct store_set *set);

@@ -4,8 +4,14 @@
 #include <stddef.h>
 #include <string.h>
 
-#define MEMBER(row, member, kind) {#member, kind, offsetof(struct row, member), 0}
-#define TEXT_MEMBER(row, member, bytes) {#member, STORE_TEXT, offsetof(struct row, member), bytes}
+#define MEMBER(row, member, kind)                                                                                                \
+    {                                                                                                                            \
+#member, kind, offsetof(struct row, member), 0                                                                           \
+    }
+#define TEXT_MEMBER(row, member, bytes)                                                                                          \
+    {                                                                                                                            \
+#member, STORE_TEXT, offsetof(struct row, member), bytes                                                                 \
+    }
 
 const struct store_member metric_train_members[METRIC_TRAIN_MEMBERS] = {
     MEMBER(metric_train, step, STORE_I64),     MEMBER(metric_train, tokens, STORE_I64),
@@ -20,9 +26,9 @@ const struct store_member timing_train_members[TIMING_TRAIN_MEMBERS] = {
     MEMBER(timing_train, step, STORE_I64),   MEMBER(timing_train, seconds, STORE_F64), MEMBER(timing_train, data_s, STORE_F64),
     MEMBER(timing_train, save_s, STORE_F64), MEMBER(timing_train, tok_s, STORE_F64),   MEMBER(timing_train, mfu, STORE_F64)};
 
-const struct store_member event_members[EVENT_MEMBERS] = {
-    MEMBER(event, step, STORE_I64), MEMBER(event, time, STORE_F64), TEXT_MEMBER(event, kind, EVENT_KIND),
-    TEXT_MEMBER(event, text, EVENT_TEXT)};
+const struct store_member event_members[EVENT_MEMBERS] = {MEMBER(event, step, STORE_I64), MEMBER(event, time, STORE_F64),
+                                                          TEXT_MEMBER(event, kind, EVENT_KIND),
+                                                          TEXT_MEMBER(event, text, EVENT_TEXT)};
 
 const struct store_member sample_members[SAMPLE_MEMBERS] = {
     MEMBER(sample, step, STORE_I64), MEMBER(sample, temperature, STORE_F64), TEXT_MEMBER(sample, prompt, SAMPLE_PROMPT),
@@ -44,8 +50,14 @@ struct error *table_add(struct table *t, const void *row)
 
 struct store_set table_set(const struct table *t, const char *path)
 {
-    return (struct store_set){.path = path, .type = STORE_TABLE, .n_dims = 1, .dims = {t->n}, .data = t->rows,
-                              .members = t->members, .n_members = t->n_members, .row_bytes = t->row_bytes};
+    return (struct store_set){.path = path,
+                              .type = STORE_TABLE,
+                              .n_dims = 1,
+                              .dims = {t->n},
+                              .data = t->rows,
+                              .members = t->members,
+                              .n_members = t->n_members,
+                              .row_bytes = t->row_bytes};
 }
 
 struct error *table_load(struct table *t, struct store_file *file, const char *path)

@@ -34,7 +34,8 @@ static struct error *look_at_start(struct store_file *f)
     if (e)
         return e;
     if (n == 0 || memcmp(start, signature, (size_t)(n < 8 ? n : 8)))
-        return error_new(ERROR_DATA, NOWHERE, "is it the right file?", "'%s' is %s, not HDF5", f->path, n ? "another kind of file" : "empty");
+        return error_new(ERROR_DATA, NOWHERE, "is it the right file?", "'%s' is %s, not HDF5", f->path,
+                         n ? "another kind of file" : "empty");
     if (n < SUPERBLOCK)
         return error_new(ERROR_DATA, NOWHERE, store_damaged_fix, "'%s' is cut short: it has %lld bytes", f->path, (long long)n);
     if ((start[8] != 2 && start[8] != 3) || start[9] != 8)
@@ -68,8 +69,8 @@ static struct error *check_format(struct store_file *f)
     if (has < 0)
         return hdf5_error(ERROR_DATA, store_damaged_fix, "'%s' is damaged", f->path);
     if (!has)
-        return error_new(ERROR_DATA, NOWHERE, "is it the right file?", "'%s' is an HDF5 file, but not a result of retort: it has no retort_format",
-                         f->path);
+        return error_new(ERROR_DATA, NOWHERE, "is it the right file?",
+                         "'%s' is an HDF5 file, but not a result of retort: it has no retort_format", f->path);
     int64_t format;
     struct error *e = store_get_i64(f, "/", "retort_format", &format);
     if (e)

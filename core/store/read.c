@@ -133,8 +133,8 @@ struct error *store_read_table(struct store_file *f, const char *path, const str
     // The file bounds its own bytes; rows in memory may be wider, but not so much that a small file asks for all memory.
     int64_t n = set.dims[0];
     if (row_bytes / WIDEST > set.row_bytes && n > MANY_ROWS)
-        return error_plain(ERROR_DATA, "'%s' of '%s' has %lld rows of %zu bytes, where %zu are usual", path, f->path, (long long)n,
-                           set.row_bytes, row_bytes);
+        return error_plain(ERROR_DATA, "'%s' of '%s' has %lld rows of %zu bytes, where %zu are usual", path, f->path,
+                           (long long)n, set.row_bytes, row_bytes);
     char *raw = block_alloc((size_t)bytes), *to = arena_array(arena, (size_t)n, row_bytes);
     e = raw && to ? read_all(f->fd, f->path, raw, bytes, offset) : error_memory();
     for (int64_t i = 0; i < n && !e; i++)
@@ -190,8 +190,9 @@ static struct error *mismatch(struct store_file *f, int64_t at, int64_t bytes)
     H5Eclear2(H5E_DEFAULT);
     if (found > 0)
         return error_new(ERROR_DATA, NOWHERE, store_damaged_fix,
-                         "'%s' is damaged: '%s' differs from its checksum in bytes %lld to %lld, at offset %lld of the file", f->path,
-                         search.name, (long long)(at - search.offset), (long long)(at - search.offset + bytes - 1), (long long)at);
+                         "'%s' is damaged: '%s' differs from its checksum in bytes %lld to %lld, at offset %lld of the file",
+                         f->path, search.name, (long long)(at - search.offset), (long long)(at - search.offset + bytes - 1),
+                         (long long)at);
     return error_new(ERROR_DATA, NOWHERE, store_damaged_fix,
                      "'%s' is damaged: HDF5's own tables differ from their checksum in bytes %lld to %lld of the file", f->path,
                      (long long)at, (long long)(at + bytes - 1));
@@ -222,8 +223,9 @@ static struct error *verify_rows(struct store_file *f, const struct checksum_row
         i++;
     }
     if (at != f->n_bytes || i != n_rows)
-        return error_new(ERROR_DATA, NOWHERE, store_damaged_fix, "'%s' is damaged: row %lld of " STORE_CHECKSUMS " does not cover byte %lld",
-                         f->path, (long long)i, (long long)at);
+        return error_new(ERROR_DATA, NOWHERE, store_damaged_fix,
+                         "'%s' is damaged: row %lld of " STORE_CHECKSUMS " does not cover byte %lld", f->path, (long long)i,
+                         (long long)at);
     return NULL;
 }
 

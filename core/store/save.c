@@ -179,8 +179,12 @@ static struct error *fill_layout(struct plan *p, hid_t file, hid_t groups)
         if (!make_groups(file, groups, a->object, true, scratch) || !create_attribute(file, a))
             return hdf5_error(ERROR_MACHINE, NULL, "cannot write attribute '%s' of '%s' in '%s'", a->name, a->object, p->path);
     }
-    struct store_set checksums = {.path = STORE_CHECKSUMS, .type = STORE_TABLE, .n_dims = 1, .dims = {p->n_rows},
-                                  .members = checksum_members, .n_members = countof(checksum_members)};
+    struct store_set checksums = {.path = STORE_CHECKSUMS,
+                                  .type = STORE_TABLE,
+                                  .n_dims = 1,
+                                  .dims = {p->n_rows},
+                                  .members = checksum_members,
+                                  .n_members = countof(checksum_members)};
     if (!create_dataset(file, &checksums, &p->checksums))
         return hdf5_error(ERROR_MACHINE, NULL, "cannot lay out the checksums of '%s'", p->path);
     return NULL;
@@ -326,7 +330,8 @@ static struct error *write_extent(const struct plan *p, int fd, const struct ext
         for (int64_t i = 0; i < spare && !e; i++)
             *(*row)++ = (struct checksum_row){.offset = (uint64_t)i, .bytes = 1, .xxh3 = xxh3(piece + i, 1)};
         if (!e)
-            *(*row)++ = (struct checksum_row){.offset = (uint64_t)(extent->offset + at + spare), .bytes = (uint64_t)(bytes - spare),
+            *(*row)++ = (struct checksum_row){.offset = (uint64_t)(extent->offset + at + spare),
+                                              .bytes = (uint64_t)(bytes - spare),
                                               .xxh3 = xxh3(piece + spare, (size_t)(bytes - spare))};
     }
     block_free(table);

@@ -20,9 +20,8 @@ const struct store_member checksum_members[3] = {
 
 static size_t plain_bytes(enum store_type type, size_t text_bytes)
 {
-    static const size_t bytes[STORE_TYPE_COUNT] = {
-        [STORE_U8] = 1,  [STORE_U16] = 2, [STORE_U32] = 4, [STORE_U64] = 8,
-        [STORE_I32] = 4, [STORE_I64] = 8, [STORE_F32] = 4, [STORE_F64] = 8};
+    static const size_t bytes[STORE_TYPE_COUNT] = {[STORE_U8] = 1,  [STORE_U16] = 2, [STORE_U32] = 4, [STORE_U64] = 8,
+                                                   [STORE_I32] = 4, [STORE_I64] = 8, [STORE_F32] = 4, [STORE_F64] = 8};
     return type == STORE_TEXT ? text_bytes : bytes[type];
 }
 
@@ -34,7 +33,7 @@ size_t store_type_bytes(enum store_type type, size_t text_bytes)
 const char *store_type_name(enum store_type type)
 {
     static const char *const names[STORE_TYPE_COUNT] = {
-        [STORE_U8] = "u8",   [STORE_U16] = "u16", [STORE_U32] = "u32",   [STORE_U64] = "u64",    [STORE_I32] = "i32",
+        [STORE_U8] = "u8",   [STORE_U16] = "u16", [STORE_U32] = "u32", [STORE_U64] = "u64",   [STORE_I32] = "i32",
         [STORE_I64] = "i64", [STORE_F32] = "f32", [STORE_F64] = "f64", [STORE_TEXT] = "text", [STORE_TABLE] = "table"};
     return names[type];
 }
@@ -65,8 +64,8 @@ bool store_sizes(const struct store_set *set, int64_t *n_items, int64_t *n_bytes
 static hid_t text_type(size_t bytes)
 {
     hid_t type = H5Tcopy(H5T_C_S1);
-    if (type >= 0 && (H5Tset_size(type, bytes) < 0 || H5Tset_strpad(type, H5T_STR_NULLPAD) < 0 ||
-                      H5Tset_cset(type, H5T_CSET_UTF8) < 0)) {
+    if (type >= 0 &&
+        (H5Tset_size(type, bytes) < 0 || H5Tset_strpad(type, H5T_STR_NULLPAD) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)) {
         H5Tclose(type);
         return -1;
     }

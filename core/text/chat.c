@@ -8,17 +8,7 @@
 #include <string.h>
 
 // In the order of token_specials.
-enum special {
-    BOS,
-    USER_START,
-    USER_END,
-    ASSISTANT_START,
-    ASSISTANT_END,
-    PYTHON_START,
-    PYTHON_END,
-    OUTPUT_START,
-    OUTPUT_END
-};
+enum special { BOS, USER_START, USER_END, ASSISTANT_START, ASSISTANT_END, PYTHON_START, PYTHON_END, OUTPUT_START, OUTPUT_END };
 
 _Static_assert(OUTPUT_END + 1 == TOKEN_SPECIALS, "the names follow token_specials");
 

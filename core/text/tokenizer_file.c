@@ -19,16 +19,24 @@ struct error *tokenizer_sets(const struct tokenizer *t, struct arena *arena, con
         return error_memory();
     for (int i = 0; i < table->n_special; i++)
         memcpy(special + (size_t)i * width, table->special[i], strlen(table->special[i]));
-    all[0] = (struct store_set){.path = "/tokenizer/tokens", .type = STORE_U8, .n_dims = 1, .dims = {(int64_t)table->n_bytes},
-                                .data = table->bytes};
-    all[1] = (struct store_set){.path = "/tokenizer/offsets", .type = STORE_I64, .n_dims = 1, .dims = {table->n + 1},
-                                .data = table->offsets};
-    all[2] = (struct store_set){.path = "/tokenizer/special", .type = STORE_TEXT, .n_dims = 1, .dims = {table->n_special},
-                                .data = special, .text_bytes = width};
-    all[3] = (struct store_set){.path = "/tokenizer/pattern", .type = STORE_TEXT, .n_dims = 1, .dims = {1},
-                                .data = SPLIT_PATTERN, .text_bytes = strlen(SPLIT_PATTERN)};
-    all[4] = (struct store_set){.path = "/tokenizer/token_bytes", .type = STORE_I32, .n_dims = 1, .dims = {table->n},
-                                .data = t->token_bytes};
+    all[0] = (struct store_set){
+        .path = "/tokenizer/tokens", .type = STORE_U8, .n_dims = 1, .dims = {(int64_t)table->n_bytes}, .data = table->bytes};
+    all[1] = (struct store_set){
+        .path = "/tokenizer/offsets", .type = STORE_I64, .n_dims = 1, .dims = {table->n + 1}, .data = table->offsets};
+    all[2] = (struct store_set){.path = "/tokenizer/special",
+                                .type = STORE_TEXT,
+                                .n_dims = 1,
+                                .dims = {table->n_special},
+                                .data = special,
+                                .text_bytes = width};
+    all[3] = (struct store_set){.path = "/tokenizer/pattern",
+                                .type = STORE_TEXT,
+                                .n_dims = 1,
+                                .dims = {1},
+                                .data = SPLIT_PATTERN,
+                                .text_bytes = strlen(SPLIT_PATTERN)};
+    all[4] = (struct store_set){
+        .path = "/tokenizer/token_bytes", .type = STORE_I32, .n_dims = 1, .dims = {table->n}, .data = t->token_bytes};
     *sets = all;
     *n_sets = TOKENIZER_SETS;
     return NULL;

@@ -44,8 +44,7 @@ static const char *moment_path(const struct training *t, int i, bool second, str
     bool is_matrix = t->model->params[i].group == PARAM_MATRIX;
     if (is_matrix && second)
         return NULL;
-    const char *path =
-        arena_printf(arena, "/optim/%s.%s", t->model->params[i].name, is_matrix ? "momentum" : second ? "v" : "m");
+    const char *path = arena_printf(arena, "/optim/%s.%s", t->model->params[i].name, is_matrix ? "momentum" : second ? "v" : "m");
     if (!path)
         *e = error_memory();
     return path;
@@ -112,7 +111,8 @@ struct error *checkpoint_rotate(const struct training *t, const char *part, cons
     return checkpoint_save(t, part, true, attributes, n_attributes);
 }
 
-struct error *checkpoint_find(const char *part, const char *prev, struct arena *arena, struct store_file **file, const char **note)
+struct error *checkpoint_find(const char *part, const char *prev, struct arena *arena, struct store_file **file,
+                              const char **note)
 {
     const char *const paths[] = {part, prev};
     *file = NULL;

@@ -64,8 +64,7 @@ static struct error *add_rows(struct gradient *g, struct row_source rows, int64_
     return NULL;
 }
 
-struct error *gradient_of_rows(struct gradient *g, struct row_source rows, int64_t first, double *loss,
-                               const struct tensor **sum)
+struct error *gradient_of_rows(struct gradient *g, struct row_source rows, int64_t first, double *loss, const struct tensor **sum)
 {
     bool used[GRADIENT_SETS] = {false};
     int pending[4] = {-1, -1, -1, -1}, whole = -1;

@@ -85,7 +85,9 @@ static struct error *check_loss(const struct loop *l, const struct tensor *gradi
                          value      ? "the first bad tensor holds the values of "
                          : gradient ? "the first bad tensor is the gradient of "
                                     : "all values and gradients of the parameters are finite",
-                         value ? value : gradient ? gradient : "");
+                         value      ? value
+                         : gradient ? gradient
+                                    : "");
     }
     if (l->step >= SETTLED_STEPS && loss > EXPLODED * log(l->model->shape.n_vocab))
         return error_new(ERROR_FAILED, NOWHERE, fix, "the loss has exploded to %.3g at step %lld (rows %lld to %lld)", loss, step,

@@ -17,7 +17,7 @@
 #include "core/train/schedule.h"
 
 struct step_report {
-    int64_t step;    // updates done, this one included
+    int64_t step; // updates done, this one included
     double loss, grad_norm, lr_scale, momentum;
     double seconds; // of this step
 };
@@ -28,7 +28,7 @@ struct loop {
     struct gradient *gradient;
     struct row_source rows;
     struct schedule schedule;
-    int64_t step; // updates done
+    int64_t step;                     // updates done
     int64_t eval_every, sample_every; // 0: only at the end; < 0: never
 
     void *self; // handed to the hooks

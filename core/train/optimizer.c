@@ -36,8 +36,9 @@ void optimizer_step(struct optimizer *o, const struct tensor *gradients)
         if (p->group == PARAM_MATRIX)
             continue;
         double lr = p->group == PARAM_EMBEDDING ? o->rates.embedding_lr : o->rates.unembedding_lr;
-        op_adamw(m->dev, p->w.master, o->first[i], o->second[i], gradients[i],
-                 (struct adamw){.lr = lr * width, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-10, .weight_decay = o->rates.weight_decay});
+        op_adamw(
+            m->dev, p->w.master, o->first[i], o->second[i], gradients[i],
+            (struct adamw){.lr = lr * width, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-10, .weight_decay = o->rates.weight_decay});
     }
     for (int i = 0; i < m->n_params; i++) {
         int64_t rows = m->params[i].rows, cols = m->params[i].cols;

@@ -241,20 +241,20 @@ void cpu_attention(struct device *dev, struct tensor o, struct tensor lse, struc
 // Where one thread keeps the operands of a kv head and of a tile of queries.
 struct back_work {
     float *keys_by_row, *values_by_row, *keys_by_col;
-    float *queries, *douts;           // PANELS x [D, TILE_COLS]
-    float *query_rows, *dout_rows;    // D_cols / TILE_COLS panels x [QUERIES, TILE_COLS]
-    float *dqueries;                  // PANELS x [D_rows, TILE_COLS]
-    float *weights, *dscores;         // PANELS x [KEYS, TILE_COLS]
-    float *turned;                    // KEYS / TILE_ROWS panels x [QUERIES, TILE_ROWS]
+    float *queries, *douts;        // PANELS x [D, TILE_COLS]
+    float *query_rows, *dout_rows; // D_cols / TILE_COLS panels x [QUERIES, TILE_COLS]
+    float *dqueries;               // PANELS x [D_rows, TILE_COLS]
+    float *weights, *dscores;      // PANELS x [KEYS, TILE_COLS]
+    float *turned;                 // KEYS / TILE_ROWS panels x [QUERIES, TILE_ROWS]
 };
 
 // With base NULL only measures; in floats.
 static int64_t lay_out(struct back_work *w, float *base, struct shape s)
 {
-    int64_t sizes[] = {s.T_rows * s.D, s.T_rows * s.D, s.D_rows * s.T, QUERIES * s.D, QUERIES * s.D, s.D_cols * QUERIES,
+    int64_t sizes[] = {s.T_rows * s.D,     s.T_rows * s.D,     s.D_rows * s.T, QUERIES * s.D,  QUERIES * s.D, s.D_cols * QUERIES,
                        s.D_cols * QUERIES, QUERIES * s.D_rows, QUERIES * KEYS, QUERIES * KEYS, QUERIES * KEYS};
     float **parts[] = {&w->keys_by_row, &w->values_by_row, &w->keys_by_col, &w->queries, &w->douts, &w->query_rows,
-                       &w->dout_rows, &w->dqueries, &w->weights, &w->dscores, &w->turned};
+                       &w->dout_rows,   &w->dqueries,      &w->weights,     &w->dscores, &w->turned};
     int64_t at = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         if (base)
@@ -372,8 +372,7 @@ static void backward_tile(struct back b, int64_t q0, struct shape s, struct back
 }
 
 void cpu_attention_back(struct device *dev, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor dout,
-                        struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse,
-                        struct attention a)
+                        struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse, struct attention a)
 {
     struct shape s = shape_of(a);
     struct back_work measure = {0};
@@ -397,8 +396,14 @@ void cpu_attention_back(struct device *dev, struct tensor dq, struct tensor dk, 
         }
         for (int64_t h = kv_head * s.group; h < (kv_head + 1) * s.group; h++) {
             int64_t at = row * s.q_stride + h * s.D;
-            struct back b = {.dq = dq_ + at, .dk = dk_ + kv, .dv = dv_ + kv, .dout = dout_ + at, .q = q_ + at, .o = o_ + at,
-                             .lse = lse_ + row * a.n_head + h, .lse_stride = a.n_head};
+            struct back b = {.dq = dq_ + at,
+                             .dk = dk_ + kv,
+                             .dv = dv_ + kv,
+                             .dout = dout_ + at,
+                             .q = q_ + at,
+                             .o = o_ + at,
+                             .lse = lse_ + row * a.n_head + h,
+                             .lse_stride = a.n_head};
             for (int64_t q0 = 0; q0 < s.T; q0 += QUERIES)
                 backward_tile(b, q0, s, &w);
         }

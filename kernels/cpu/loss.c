@@ -120,12 +120,22 @@ static struct tile_products products_of(int64_t rows, int64_t segment, const flo
                                         float *dx, float *dw, int64_t C, int64_t n_vocab)
 {
     struct tile_products t = {
-        .logits = {.M = rows, .N = n_vocab, .K = C, .a = x, .a_m = C, .a_k = 1, .b = w, .b_k = 1, .b_n = C,
-                   .c = z, .c_m = z_stride},
-        .dx = {.M = rows, .N = C, .K = n_vocab, .a = z, .a_m = z_stride, .a_k = 1, .b = w, .b_k = C, .b_n = 1,
-               .c = dx, .c_m = C},
-        .dw = {.M = n_vocab, .N = C, .K = rows, .segment = segment, .a = z, .a_m = 1, .a_k = z_stride,
-               .b = x, .b_k = C, .b_n = 1, .c = dw, .c_m = C, .add = true},
+        .logits =
+            {.M = rows, .N = n_vocab, .K = C, .a = x, .a_m = C, .a_k = 1, .b = w, .b_k = 1, .b_n = C, .c = z, .c_m = z_stride},
+        .dx = {.M = rows, .N = C, .K = n_vocab, .a = z, .a_m = z_stride, .a_k = 1, .b = w, .b_k = C, .b_n = 1, .c = dx, .c_m = C},
+        .dw = {.M = n_vocab,
+               .N = C,
+               .K = rows,
+               .segment = segment,
+               .a = z,
+               .a_m = 1,
+               .a_k = z_stride,
+               .b = x,
+               .b_k = C,
+               .b_n = 1,
+               .c = dw,
+               .c_m = C,
+               .add = true},
     };
     return t;
 }
@@ -140,10 +150,17 @@ static size_t most_bytes(const struct device *dev, const struct tile_products *t
 void cpu_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap)
 {
     struct product p = {
-        .M = x.rows, .N = n_vocab, .K = x.cols,
-        .a = x.data, .a_m = x.cols, .a_k = 1,
-        .b = w->master.data, .b_k = 1, .b_n = x.cols,
-        .c = logits.data, .c_m = n_vocab,
+        .M = x.rows,
+        .N = n_vocab,
+        .K = x.cols,
+        .a = x.data,
+        .a_m = x.cols,
+        .a_k = 1,
+        .b = w->master.data,
+        .b_k = 1,
+        .b_n = x.cols,
+        .c = logits.data,
+        .c_m = n_vocab,
     };
     void *workspace = device_workspace(dev, cpu_product_bytes(dev, &p), "logits");
     if (!workspace)

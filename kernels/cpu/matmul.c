@@ -18,10 +18,17 @@ void cpu_weight_prepare(struct device *dev, struct weight *w)
 static struct product forward(struct tensor y, struct tensor x, const struct weight *w)
 {
     return (struct product){
-        .M = y.rows, .N = y.cols, .K = x.cols,
-        .a = x.data, .a_m = x.cols, .a_k = 1,
-        .b = w->master.data, .b_k = 1, .b_n = x.cols,
-        .c = y.data, .c_m = y.cols,
+        .M = y.rows,
+        .N = y.cols,
+        .K = x.cols,
+        .a = x.data,
+        .a_m = x.cols,
+        .a_k = 1,
+        .b = w->master.data,
+        .b_k = 1,
+        .b_n = x.cols,
+        .c = y.data,
+        .c_m = y.cols,
     };
 }
 
@@ -41,20 +48,41 @@ void cpu_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, stru
 
 void cpu_matmul_dx(struct device *dev, struct tensor dx, struct tensor dy, const struct weight *w, bool add)
 {
-    run(dev, (struct product){
-        .M = dx.rows, .N = dx.cols, .K = dy.cols,
-        .a = dy.data, .a_m = dy.cols, .a_k = 1,
-        .b = w->master.data, .b_k = dx.cols, .b_n = 1,
-        .c = dx.data, .c_m = dx.cols, .add = add,
-    }, "matmul_dx");
+    run(dev,
+        (struct product){
+            .M = dx.rows,
+            .N = dx.cols,
+            .K = dy.cols,
+            .a = dy.data,
+            .a_m = dy.cols,
+            .a_k = 1,
+            .b = w->master.data,
+            .b_k = dx.cols,
+            .b_n = 1,
+            .c = dx.data,
+            .c_m = dx.cols,
+            .add = add,
+        },
+        "matmul_dx");
 }
 
 void cpu_matmul_dw(struct device *dev, struct tensor dw, struct tensor dy, struct tensor x, int T)
 {
-    run(dev, (struct product){
-        .M = dw.rows, .N = dw.cols, .K = x.rows, .segment = T,
-        .a = dy.data, .a_m = 1, .a_k = dy.cols,
-        .b = x.data, .b_k = x.cols, .b_n = 1,
-        .c = dw.data, .c_m = dw.cols, .add = true,
-    }, "matmul_dw");
+    run(dev,
+        (struct product){
+            .M = dw.rows,
+            .N = dw.cols,
+            .K = x.rows,
+            .segment = T,
+            .a = dy.data,
+            .a_m = 1,
+            .a_k = dy.cols,
+            .b = x.data,
+            .b_k = x.cols,
+            .b_n = 1,
+            .c = dw.data,
+            .c_m = dw.cols,
+            .add = true,
+        },
+        "matmul_dw");
 }

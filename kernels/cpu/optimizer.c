@@ -101,7 +101,7 @@ void cpu_adamw(struct device *dev, struct tensor p, struct tensor m, struct tens
 // --- Newton-Schulz -------------------------------------------------------------------------------------------------------------
 
 struct orthogonal {
-    float *x, *other; // [rows, cols] each; the result is in x after orthogonalise
+    float *x, *other;     // [rows, cols] each; the result is in x after orthogonalise
     float *square, *poly; // [short, short]
     double *sums;
     void *product_workspace;
@@ -112,20 +112,36 @@ static struct product gram(int64_t rows, int64_t cols, struct orthogonal o)
     bool wide = rows <= cols;
     int64_t side = wide ? rows : cols;
     return (struct product){
-        .M = side, .N = side, .K = wide ? cols : rows,
-        .a = o.x, .a_m = wide ? cols : 1, .a_k = wide ? 1 : cols,
-        .b = o.x, .b_k = wide ? 1 : cols, .b_n = wide ? cols : 1,
-        .c = o.square, .c_m = side, .symmetric = true,
+        .M = side,
+        .N = side,
+        .K = wide ? cols : rows,
+        .a = o.x,
+        .a_m = wide ? cols : 1,
+        .a_k = wide ? 1 : cols,
+        .b = o.x,
+        .b_k = wide ? 1 : cols,
+        .b_n = wide ? cols : 1,
+        .c = o.square,
+        .c_m = side,
+        .symmetric = true,
     };
 }
 
 static struct product square(int64_t side, struct orthogonal o)
 {
     return (struct product){
-        .M = side, .N = side, .K = side,
-        .a = o.square, .a_m = side, .a_k = 1,
-        .b = o.square, .b_k = side, .b_n = 1,
-        .c = o.poly, .c_m = side, .symmetric = true,
+        .M = side,
+        .N = side,
+        .K = side,
+        .a = o.square,
+        .a_m = side,
+        .a_k = 1,
+        .b = o.square,
+        .b_k = side,
+        .b_n = 1,
+        .c = o.poly,
+        .c_m = side,
+        .symmetric = true,
     };
 }
 
@@ -134,10 +150,17 @@ static struct product apply(int64_t rows, int64_t cols, struct orthogonal o)
     bool wide = rows <= cols;
     int64_t side = wide ? rows : cols;
     return (struct product){
-        .M = rows, .N = cols, .K = side,
-        .a = wide ? o.poly : o.x, .a_m = side, .a_k = 1,
-        .b = wide ? o.x : o.poly, .b_k = cols, .b_n = 1,
-        .c = o.other, .c_m = cols,
+        .M = rows,
+        .N = cols,
+        .K = side,
+        .a = wide ? o.poly : o.x,
+        .a_m = side,
+        .a_k = 1,
+        .b = wide ? o.x : o.poly,
+        .b_k = cols,
+        .b_n = 1,
+        .c = o.other,
+        .c_m = cols,
     };
 }
 

@@ -16,11 +16,11 @@
 #include <omp.h>
 
 enum {
-    BLOCK_M = TILE_ROWS * 24, // a block of a stays in the second-level cache
+    BLOCK_M = TILE_ROWS * 24,  // a block of a stays in the second-level cache
     BLOCK_N = TILE_COLS * 128, // a block of b in the third
     TASKS_PER_THREAD = 4,
     NARROW_M = TILE_ROWS * 4,
-    NARROW_PANELS = 4, // in a task
+    NARROW_PANELS = 4,    // in a task
     SMALL_WORK = 1 << 15, // multiply-adds below which threads cost more than they bring
 };
 
@@ -32,8 +32,8 @@ static inline __attribute__((always_inline)) void tile_rows(int64_t K, const flo
     UNROLL
     for (int i = 0; i < R; i++)
         UNROLL
-        for (int j = 0; j < TILE_VECS; j++)
-            sum[i][j] = (vec){0};
+    for (int j = 0; j < TILE_VECS; j++)
+        sum[i][j] = (vec){0};
     for (int64_t k = 0; k < K; k++) {
         vec bk[TILE_VECS];
         UNROLL
@@ -42,8 +42,8 @@ static inline __attribute__((always_inline)) void tile_rows(int64_t K, const flo
         UNROLL
         for (int i = 0; i < R; i++)
             UNROLL
-            for (int j = 0; j < TILE_VECS; j++)
-                sum[i][j] += bk[j] * a[i];
+        for (int j = 0; j < TILE_VECS; j++)
+            sum[i][j] += bk[j] * a[i];
         a += TILE_ROWS;
         b += TILE_COLS;
     }
@@ -51,18 +51,18 @@ static inline __attribute__((always_inline)) void tile_rows(int64_t K, const flo
         UNROLL
         for (int i = 0; i < R; i++)
             UNROLL
-            for (int j = 0; j < TILE_VECS; j++) {
-                float *to = c + i * c_stride + j * LANES;
-                store(to, add ? load(to) + sum[i][j] : sum[i][j]);
-            }
+        for (int j = 0; j < TILE_VECS; j++) {
+            float *to = c + i * c_stride + j * LANES;
+            store(to, add ? load(to) + sum[i][j] : sum[i][j]);
+        }
         return;
     }
     float edge[TILE_ROWS][TILE_COLS];
     UNROLL
     for (int i = 0; i < R; i++)
         UNROLL
-        for (int j = 0; j < TILE_VECS; j++)
-            store(&edge[i][j * LANES], sum[i][j]);
+    for (int j = 0; j < TILE_VECS; j++)
+        store(&edge[i][j * LANES], sum[i][j]);
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < cols; j++)
             c[i * c_stride + j] = add ? c[i * c_stride + j] + edge[i][j] : edge[i][j];

@@ -48,14 +48,13 @@ void ref_attention(struct device *dev, struct tensor o, struct tensor lse, struc
         for (int h = 0; h < a.n_head; h++)
             for (int64_t t = 0; t < a.T; t++) {
                 int64_t n = b * a.T + t, kv = h / group * D;
-                row(lse, n)[h] = attend(row(o, n) + h * D, row(q, n) + h * D, row(k, b * a.T) + kv, row(v, b * a.T) + kv,
-                                        k.cols, first_key(t, a.window), t, D);
+                row(lse, n)[h] = attend(row(o, n) + h * D, row(q, n) + h * D, row(k, b * a.T) + kv, row(v, b * a.T) + kv, k.cols,
+                                        first_key(t, a.window), t, D);
             }
 }
 
 void ref_attention_back(struct device *dev, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor dout,
-                        struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse,
-                        struct attention a)
+                        struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse, struct attention a)
 {
     int D = a.head_dim, group = a.n_head / a.n_kv_head;
     double scale = 1 / sqrt(D);

@@ -12,14 +12,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { // options of a command
-    TAKES_SETTINGS = 1 << 0,  // -s
-    TAKES_STAGES = 1 << 1,    // --until, --only, --fresh
-    TAKES_RESOLVED = 1 << 2,  // --resolved
-    TAKES_WATCH = 1 << 3,     // --watch
-    TAKES_DETACH = 1 << 4,    // --detach, --slurm: words of the language that are not built
-    TAKES_MACHINE = 1 << 5,   // --machine: not built
-    TAKES_HTML = 1 << 6,      // --html FILE: not built
+enum {                       // options of a command
+    TAKES_SETTINGS = 1 << 0, // -s
+    TAKES_STAGES = 1 << 1,   // --until, --only, --fresh
+    TAKES_RESOLVED = 1 << 2, // --resolved
+    TAKES_WATCH = 1 << 3,    // --watch
+    TAKES_DETACH = 1 << 4,   // --detach, --slurm: words of the language that are not built
+    TAKES_MACHINE = 1 << 5,  // --machine: not built
+    TAKES_HTML = 1 << 6,     // --html FILE: not built
 };
 
 struct call {
@@ -37,12 +37,12 @@ struct call {
 
 struct command {
     const char *name;
-    const char *args;    // "RECIPE [STAGE]"
-    const char *summary; // one line
-    const char *help;    // some lines
+    const char *args;                        // "RECIPE [STAGE]"
+    const char *summary;                     // one line
+    const char *help;                        // some lines
     struct error *(*run)(struct call *call); // NULL: not built in this version
     uint32_t takes;
-    int least, most;     // arguments
+    int least, most; // arguments
 };
 
 extern const struct command commands[];

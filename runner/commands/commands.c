@@ -25,7 +25,8 @@ const struct command commands[] = {
      command_run, TAKES_SETTINGS | TAKES_STAGES | TAKES_DETACH, 1, 1},
     {"stop", "[RECIPE]", "ask a run to save and stop",
      "Asks the run of that recipe (or, without one, the only run there is) to save and\n"
-     "stop.", command_stop, TAKES_SETTINGS, 0, 1},
+     "stop.",
+     command_stop, TAKES_SETTINGS, 0, 1},
     {"why", "RECIPE [STAGE]", "why each stage will run or not",
      "For each stage what changed since this recipe last ran: fields with line, old and\n"
      "new value, inputs, data files.",
@@ -37,8 +38,8 @@ const struct command commands[] = {
      command_status, TAKES_SETTINGS | TAKES_WATCH, 0, 1},
     {"report", "RUN", "the report card of a run, in Markdown",
      "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file or the\n"
-     "file of a run.", command_report,
-     TAKES_SETTINGS | TAKES_HTML, 1, 1},
+     "file of a run.",
+     command_report, TAKES_SETTINGS | TAKES_HTML, 1, 1},
     {"ls", "", "runs, with sizes and scores", "Lists all runs under the results folder, the newest of each recipe last.",
      command_ls, 0, 0, 0},
     {"fit", "RECIPE", "the largest model for a sum of money", "", NULL, TAKES_SETTINGS, 0, -1},

@@ -75,11 +75,7 @@ static struct error *about_kind(enum stage_kind_id kind, struct arena *arena)
         const char *what = f->built ? f->help : arena_printf(arena, "%s (not built)", f->help);
         if (!what)
             return error_memory();
-        grid_add(&grid, (const char *const[]){f->name,
-                                              f->required   ? "required"
-                                              : f->def_2025 ? f->def_2025
-                                                            : "",
-                                              f->unit, what});
+        grid_add(&grid, (const char *const[]){f->name, f->required ? "required" : f->def_2025 ? f->def_2025 : "", f->unit, what});
     }
     if (grid.failed)
         return error_memory();
@@ -110,7 +106,6 @@ struct error *command_help(struct call *call)
     for (int i = 0; i < n_commands; i++)
         names[n++] = commands[i].name;
     const char *near = nearest_name(what, names, n);
-    const char *fix =
-        near ? arena_printf(call->arena, "did you mean '%s'?", near) : "`retort help` lists the commands and kinds";
+    const char *fix = near ? arena_printf(call->arena, "did you mean '%s'?", near) : "`retort help` lists the commands and kinds";
     return error_new(ERROR_USAGE, NOWHERE, fix, "'%s' is neither a command nor a kind of stage", what);
 }

@@ -78,8 +78,7 @@ struct error *load_run(struct run *run, const struct call *call, const char *wha
     e = run_newest(run, call->results, name, call->arena);
     if (e || run->number)
         return e;
-    return error_new(ERROR_USAGE, NOWHERE, "`retort ls` lists the runs", "there is no run of '%s' in '%s'", what,
-                     call->results);
+    return error_new(ERROR_USAGE, NOWHERE, "`retort ls` lists the runs", "there is no run of '%s' in '%s'", what, call->results);
 }
 
 struct error *resolved_text(const struct recipe *recipe, struct arena *arena, const char **text)
@@ -89,8 +88,8 @@ struct error *resolved_text(const struct recipe *recipe, struct arena *arena, co
         [BY_RECIPE] = "recipe", [BY_LET] = "let",         [BY_SETTING] = "-s"};
     const char **lines = NULL, *first;
     size_t n = 0, capacity = 0, bytes = 1;
-    first = arena_printf(arena, "%-32s %lld\n%-32s %lld\n", "nanochat", (long long)recipe->nanochat, "seed",
-                         (long long)recipe->seed);
+    first =
+        arena_printf(arena, "%-32s %lld\n%-32s %lld\n", "nanochat", (long long)recipe->nanochat, "seed", (long long)recipe->seed);
     for (int i = -1; i < recipe->n_stages; i++) {
         const struct recipe_stage *stage = i < 0 ? NULL : &recipe->stages[i];
         for (int k = 0; k < (stage ? stage->n_settings : 1); k++) {

@@ -31,8 +31,8 @@ static struct error *sum_up(struct summary *sum, const struct run *run, const st
         struct run_tables tables;
         struct stat st;
         const char *prefix = arena_printf(call->arena, "/stage/%s", s->name);
-        const char *file = key_path(call->arena, call->results, kind_of(s->kind) == KIND_COUNT ? KIND_TOKENS : kind_of(s->kind),
-                                    s->key, ".h5");
+        const char *file =
+            key_path(call->arena, call->results, kind_of(s->kind) == KIND_COUNT ? KIND_TOKENS : kind_of(s->kind), s->key, ".h5");
         if (!prefix || !file)
             return error_memory();
         struct error *e = run_tables_load(&tables, run->path, prefix);

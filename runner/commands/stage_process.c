@@ -92,8 +92,7 @@ static struct error *take_lock_and_run(struct job *job, struct arena *arena)
 
 int stage_process(int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"results", required_argument, NULL, 'r'}, {"job", required_argument, NULL, 'j'}, {0}};
+    static const struct option longs[] = {{"results", required_argument, NULL, 'r'}, {"job", required_argument, NULL, 'j'}, {0}};
     const char *path = NULL;
     struct arena arena = {0};
     struct job job;

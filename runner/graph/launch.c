@@ -26,7 +26,7 @@ enum { WATCH_MS = 200, LOG_TAIL = 2000, ORPHAN_S = 600 };
 struct child {
     pid_t pid;
     int lifeline; // write end
-    int n_told; // stop requests passed on
+    int n_told;   // stop requests passed on
 };
 
 static void sleep_ms(int ms)

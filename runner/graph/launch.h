@@ -25,15 +25,14 @@ struct watch {
 };
 
 struct outcome {
-    int status;            // exit status of the contract: 0, 1, 3, 4, 75; -1: crashed
-    struct error *error;   // owned: why it is not 0 (NULL for 75)
-    struct live_line last; // the last that was heard of it; texts in the arena
+    int status;                 // exit status of the contract: 0, 1, 3, 4, 75; -1: crashed
+    struct error *error;        // owned: why it is not 0 (NULL for 75)
+    struct live_line last;      // the last that was heard of it; texts in the arena
     const char *log, *log_tail; // of a crash: the log file, and its last lines
     double seconds;
 };
 
-struct error *CHECKED launch_job(struct outcome *outcome, const struct job *job, const struct watch *watch,
-                                 struct arena *arena);
+struct error *CHECKED launch_job(struct outcome *outcome, const struct job *job, const struct watch *watch, struct arena *arena);
 
 // A stage process whose runner died holds its lock until it has saved. Waits for that, calling `waiting` once; an error naming
 // the holder if the lock is held for a runner that lives, or on another host, or for too long.

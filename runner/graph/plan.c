@@ -99,12 +99,9 @@ static void explain_fields(struct explainer *x, const json_t *old, const json_t 
 {
     const char *name;
     json_t *value;
-    json_object_foreach ((json_t *)new, name, value)
-        if (!equal(value, json_object_get(old, name)))
-            explain_field(x, name, json_object_get(old, name), value);
-    json_object_foreach ((json_t *)old, name, value)
-        if (!json_object_get(new, name))
-            explain_field(x, name, value, NULL);
+    json_object_foreach((json_t *)new, name, value) if (!equal(value, json_object_get(old, name)))
+        explain_field(x, name, json_object_get(old, name), value);
+    json_object_foreach((json_t *)old, name, value) if (!json_object_get(new, name)) explain_field(x, name, value, NULL);
 }
 
 // The first digits of a key, enough to tell it from another; of a list of files their number, or, beside another list of the same
@@ -143,10 +140,8 @@ static void explain_inputs(struct explainer *x, const json_t *old, const json_t 
     }
     const char *role;
     json_t *value;
-    json_object_foreach ((json_t *)old, role, value)
-        if (!json_object_get(new, role))
-            add_reason(x, (struct reason){
-                              .kind = REASON_INPUT, .name = arena_strdup(x->arena, role), .old = short_key(value, NULL, x->arena)});
+    json_object_foreach((json_t *)old, role, value) if (!json_object_get(new, role)) add_reason(
+        x, (struct reason){.kind = REASON_INPUT, .name = arena_strdup(x->arena, role), .old = short_key(value, NULL, x->arena)});
 }
 
 // Names of the parts whose identities stand in the payload, in its order.
@@ -336,8 +331,7 @@ static struct error *decide(struct plan *plan, struct plan_stage *s, const char 
     s->step = s->n_steps = -1;
     s->n_wanted = s->n_done = 0;
     s->validation_tokens = -1;
-    struct error *e =
-        node->kind == KIND_TOKENS ? decide_tokens(plan, s, problem, arena) : decide_stage(plan, s, problem, arena);
+    struct error *e = node->kind == KIND_TOKENS ? decide_tokens(plan, s, problem, arena) : decide_stage(plan, s, problem, arena);
     return error_while(e, node->stage ? node->stage->at : NOWHERE, "planning stage '%s'", node->name);
 }
 

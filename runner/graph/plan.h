@@ -50,8 +50,8 @@ struct plan_stage {
     enum plan_state state;
     struct reason *reasons;
     int n_reasons;
-    const char *out;           // the result's file; NULL for a token stage and for an unknown key
-    const char **part_out;     // of a token stage: the file of each of the node's parts; NULL for parts that nobody wants
+    const char *out;       // the result's file; NULL for a token stage and for an unknown key
+    const char **part_out; // of a token stage: the file of each of the node's parts; NULL for parts that nobody wants
     bool *part_done;
     int n_wanted, n_done;      // of a token stage: parts
     int64_t validation_tokens; // of a token stage whose validation part is there; else -1
@@ -64,10 +64,10 @@ struct plan_stage {
 struct plan {
     const struct graph *graph;
     const char *results;
-    struct run last; // newest run of this recipe's name; number 0: none
+    struct run last;           // newest run of this recipe's name; number 0: none
     struct plan_stage *stages; // in the order of the graph
     int n_stages;
-    int n_cached;              // how many are
+    int n_cached; // how many are
 };
 
 struct error *CHECKED plan_build(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena);
@@ -82,8 +82,8 @@ struct error *CHECKED plan_forget(struct plan *plan, struct plan_stage *stage, s
 struct plan_stage *plan_stage(const struct plan *plan, const char *name); // NULL if there is none
 struct plan_stage *plan_of(const struct plan *plan, const struct graph_node *node);
 
-const char *plan_state_name(enum plan_state state);    // "cached", "run", "resume", "unknown"
-const char *reason_kind_name(enum reason_kind kind);   // "field", "input", ...
+const char *plan_state_name(enum plan_state state);  // "cached", "run", "resume", "unknown"
+const char *reason_kind_name(enum reason_kind kind); // "field", "input", ...
 
 // The reasons as the JSON list of formats (plan --json, run records); in the arena, NULL when memory runs out.
 const char *reasons_json(const struct reason *reasons, int n_reasons, struct arena *arena);

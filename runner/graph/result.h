@@ -13,11 +13,11 @@ enum result_state { RESULT_ABSENT, RESULT_WHOLE, RESULT_DAMAGED };
 
 struct result {
     enum result_state state;
-    const char *problem;    // RESULT_DAMAGED: what is wrong with it, in the arena
-    double seconds, usd;    // what making it took; NaN: unknown
-    int64_t step, n_steps;  // of a checkpoint, where it stands; -1: unknown
-    int64_t tokens;         // of a token file; -1: none
-    int64_t bytes;          // of the file
+    const char *problem;   // RESULT_DAMAGED: what is wrong with it, in the arena
+    double seconds, usd;   // what making it took; NaN: unknown
+    int64_t step, n_steps; // of a checkpoint, where it stands; -1: unknown
+    int64_t tokens;        // of a token file; -1: none
+    int64_t bytes;         // of the file
 };
 
 // key NULL: any. finished false: a checkpoint will do.

@@ -51,9 +51,7 @@ static void tables_init(struct run_tables *t)
     *t = (struct run_tables){
         .train = {.members = metric_train_members, .n_members = METRIC_TRAIN_MEMBERS, .row_bytes = sizeof(struct metric_train)},
         .val = {.members = metric_val_members, .n_members = METRIC_VAL_MEMBERS, .row_bytes = sizeof(struct metric_val)},
-        .timing = {.members = timing_train_members,
-                   .n_members = TIMING_TRAIN_MEMBERS,
-                   .row_bytes = sizeof(struct timing_train)},
+        .timing = {.members = timing_train_members, .n_members = TIMING_TRAIN_MEMBERS, .row_bytes = sizeof(struct timing_train)},
         .samples = {.members = sample_members, .n_members = SAMPLE_MEMBERS, .row_bytes = sizeof(struct sample)},
         .scores = {.members = metric_val_members, .n_members = METRIC_VAL_MEMBERS, .row_bytes = sizeof(struct metric_val)},
     };

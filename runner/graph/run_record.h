@@ -24,17 +24,17 @@
 struct run_stage {
     const char *name, *kind, *key; // key "": unknown
     const char *state;
-    double seconds, usd;           // NaN: unknown
-    int64_t params, tokens;        // -1: unknown
-    double flops;                  // NaN: unknown
+    double seconds, usd;                   // NaN: unknown
+    int64_t params, tokens;                // -1: unknown
+    double flops;                          // NaN: unknown
     const char *payload, *reasons, *error; // NULL: none
-    const char *file;              // to copy tables from at run_save, or NULL; not kept
+    const char *file;                      // to copy tables from at run_save, or NULL; not kept
 };
 
 struct run {
     const char *path; // results/runs/NAME/NNNN.h5
     const char *name;
-    int number;       // 0: there is no run
+    int number; // 0: there is no run
     const char *state, *started, *ended, *recipe_path, *settings, *host, *machine, *build;
     int64_t pid;
     double seconds, usd;

@@ -62,15 +62,15 @@ struct field {
     const char *name;
     enum field_type type;
     enum field_class class;
-    uint32_t kinds; // bit 1 << enum stage_kind_id
+    uint32_t kinds;             // bit 1 << enum stage_kind_id
     bool required, each, exact; // exact: k M B T suffixes are refused
     bool built;                 // code stands behind it; else setting it ends with status 4
     double min, max;            // of numbers; both 0: no bounds; max FIELD_NO_MAX: none above
     const char *choices;        // "f32|bf16!", or for FIELD_STAGE and FIELD_STAGES the kinds that fit: "tokenizer|import"
     const char *unit;           // "tokens", "s", "usd"
     const char *def_2025, *def_2026, *def_mid, *def_sft; // recipe text, or NULL
-    size_t offset;              // in the struct of options.h
-    const char *help;           // one line
+    size_t offset;                                       // in the struct of options.h
+    const char *help;                                    // one line
 };
 
 // A kind has rows of its own in the table; a name such as seed can stand in several rows with different kinds.
@@ -88,8 +88,8 @@ const struct field *field_find(enum stage_kind_id kind, const char *name);
 
 // One value read from recipe text by the field's type and bounds ("64k" -> 64000) into the options struct; lists give the scalars
 // of the list. Errors name the field, say what is allowed, and stand at `at`. Text is copied to the arena.
-struct error *CHECKED field_set(void *options, const struct field *field, const char *const *texts, int n_texts,
-                                struct place at, struct arena *arena);
+struct error *CHECKED field_set(void *options, const struct field *field, const char *const *texts, int n_texts, struct place at,
+                                struct arena *arena);
 
 // The kind of that name, or KIND_COUNT; KIND_TOKENS has no name in the language.
 enum stage_kind_id kind_find(const char *name);

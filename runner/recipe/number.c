@@ -49,8 +49,8 @@ static struct error *refuse(const char *text, bool suffixes, struct place at, co
         return error_new(ERROR_RECIPE, at, "write it in decimal, without zeros in front",
                          "%s is '%s', which other readers take for octal", name, text);
     if (is_digit(s[0]) && s[strspn(s, "0123456789:")] == 0)
-        return error_new(ERROR_RECIPE, at, "write a plain number, durations as 90m or 2h", "%s is '%s', a time of day",
-                         name, text);
+        return error_new(ERROR_RECIPE, at, "write a plain number, durations as 90m or 2h", "%s is '%s', a time of day", name,
+                         text);
     if (is_digit(s[0]) && s[strspn(s, "0123456789,")] == 0)
         return error_new(ERROR_RECIPE, at, "group digits by '_': 1_000", "%s is '%s', with a comma", name, text);
     return error_new(ERROR_RECIPE, at,
@@ -111,8 +111,8 @@ static bool read_decimal(const char *text, struct decimal *d, bool *had_suffix)
 
 static struct error *refuse_suffix(const char *text, struct place at, const char *name)
 {
-    return error_new(ERROR_RECIPE, at, "write the number out: 65536",
-                     "%s is '%s', but only an exact count makes sense here", name, text);
+    return error_new(ERROR_RECIPE, at, "write the number out: 65536", "%s is '%s', but only an exact count makes sense here",
+                     name, text);
 }
 
 struct error *number_int(const char *text, bool suffixes, struct place at, const char *name, int64_t *value)

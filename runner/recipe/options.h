@@ -8,9 +8,9 @@
 
 struct tokenizer_options {
     const char *source;
-    int64_t vocab;    // with the nine special tokens
-    int64_t chars;    // stop after so many characters (the crossing document is included)
-    int64_t doc_cap;  // characters of a document that count
+    int64_t vocab;   // with the nine special tokens
+    int64_t chars;   // stop after so many characters (the crossing document is included)
+    int64_t doc_cap; // characters of a document that count
     int64_t seed;
 };
 
@@ -20,22 +20,22 @@ struct tokens_options { // nobody writes these: the runner fills them from the s
 
 struct pretrain_options {
     const char *tokenizer, *source;
-    int64_t depth;                                              // or the six below
+    int64_t depth; // or the six below
     int64_t n_layer, n_embd, n_head, n_kv_head, head_dim, n_mlp;
     int64_t seq_len, batch_tokens;
-    int64_t device_batch;                                       // speed
-    int64_t steps, tokens;                                      // exactly one of steps tokens flops ratio
+    int64_t device_batch;  // speed
+    int64_t steps, tokens; // exactly one of steps tokens flops ratio
     double flops, ratio;
     double matrix_lr, embedding_lr, unembedding_lr, weight_decay;
-    double warmup, warmdown, final_lr, grad_clip;               // warmup, warmdown: shares of the steps
-    const char *precision;                                      // f32 | bf16
+    double warmup, warmdown, final_lr, grad_clip; // warmup, warmdown: shares of the steps
+    const char *precision;                        // f32 | bf16
     int64_t seed;
     const char *from;
     int64_t eval_every, eval_tokens, sample_every;
     struct field_list keep;
     int64_t keep_every;
     const char *keep_optim;
-    int64_t devices;                                            // speed
+    int64_t devices; // speed
 };
 
 struct finetune_options {
@@ -62,7 +62,7 @@ struct grpo_options {
 };
 
 struct eval_options {
-    struct field_list model;  // each
+    struct field_list model; // each
     struct field_list suites;
     const char *source;
     int64_t examples, eval_tokens, device_batch, devices;

@@ -24,7 +24,14 @@ struct reader {
     size_t file_bytes;               // of their names
 };
 
-enum { MOST_ERRORS = 100, MOST_FILES = 100000, MOST_STAGES = 4000, MOST_SOURCES = 4000, MOST_LETS = 1000, MOST_FILE_BYTES = 64 << 20 };
+enum {
+    MOST_ERRORS = 100,
+    MOST_FILES = 100000,
+    MOST_STAGES = 4000,
+    MOST_SOURCES = 4000,
+    MOST_LETS = 1000,
+    MOST_FILE_BYTES = 64 << 20
+};
 
 extern const char *const top_words[];
 extern const int n_top_words;

@@ -20,8 +20,8 @@ static void read_int(struct reader *r, const struct node *node, double min, doub
     int64_t n;
     struct error *e = text ? number_int(text, false, node->at, node->key, &n) : NULL;
     if (text && !e && (n < min || n > max))
-        e = error_new(ERROR_RECIPE, node->at, "write a number in range", "%s is %s, not between %.0f and %.0f", node->key,
-                      text, min, max);
+        e = error_new(ERROR_RECIPE, node->at, "write a number in range", "%s is %s, not between %.0f and %.0f", node->key, text,
+                      min, max);
     if (text && !e)
         *value = n;
     reader_error(r, e);
@@ -82,8 +82,8 @@ static void read_nanochat(struct reader *r)
     if (!text || strcmp(text, "2025") == 0)
         return;
     if (strcmp(text, "2026") == 0)
-        reader_error(
-            r, error_new(ERROR_NOT_BUILT, node->at, "write nanochat: 2025", "nanochat 2026 is not built in this version"));
+        reader_error(r,
+                     error_new(ERROR_NOT_BUILT, node->at, "write nanochat: 2025", "nanochat 2026 is not built in this version"));
     else
         reader_error(r, error_new(ERROR_RECIPE, node->at, "write 2025 or 2026", "nanochat is '%.80s'", text));
 }
@@ -104,8 +104,7 @@ static void read_budget_and_hardware(struct reader *r)
 {
     static const char *const budget_keys[] = {"usd"}, *const hardware_keys[] = {"device", "count", "usd_per_hour"};
     struct recipe *recipe = r->recipe;
-    const struct node *budget = map_of(r, "budget", budget_keys, 1), *hardware = map_of(r, "hardware", hardware_keys, 3),
-                      *node;
+    const struct node *budget = map_of(r, "budget", budget_keys, 1), *hardware = map_of(r, "hardware", hardware_keys, 3), *node;
     recipe->budget_usd = recipe->usd_per_hour = NAN;
     recipe->device_count = 1;
     if ((node = node_get(budget, "usd")))
@@ -124,8 +123,8 @@ static void refuse_unbuilt(struct reader *r)
     for (size_t i = 0; i < countof(unbuilt); i++) {
         const struct node *node = node_get(r->root, unbuilt[i]);
         if (node)
-            reader_error(r, error_new(ERROR_NOT_BUILT, node->key_at, "take it out", "'%s:' is not built in this version",
-                                      unbuilt[i]));
+            reader_error(
+                r, error_new(ERROR_NOT_BUILT, node->key_at, "take it out", "'%s:' is not built in this version", unbuilt[i]));
     }
 }
 
@@ -191,11 +190,10 @@ static struct error *finish(struct reader *r)
     return sorted;
 }
 
-struct error *recipe_parse(struct recipe *recipe, const char *path, const char *text, size_t n_bytes,
-                           const char *const *settings, int n_settings, struct arena *arena)
+struct error *recipe_parse(struct recipe *recipe, const char *path, const char *text, size_t n_bytes, const char *const *settings,
+                           int n_settings, struct arena *arena)
 {
-    *recipe =
-        (struct recipe){.arena = arena, .path = arena_strdup(arena, path), .text = arena_strndup(arena, text, n_bytes)};
+    *recipe = (struct recipe){.arena = arena, .path = arena_strdup(arena, path), .text = arena_strndup(arena, text, n_bytes)};
     if (!recipe->path || !recipe->text)
         return error_memory();
     struct reader r = {.recipe = recipe, .arena = arena};
@@ -203,8 +201,7 @@ struct error *recipe_parse(struct recipe *recipe, const char *path, const char *
     reader_error(&r, yaml_parse(recipe->path, text, n_bytes, arena, &r.root));
     r.n_told = r.n_errors;
     if (r.root && r.root->kind != NODE_MAP)
-        reader_error(
-            &r, error_new(ERROR_RECIPE, beginning(&r), "begin with retort: 1", "a recipe is a map of keys and values"));
+        reader_error(&r, error_new(ERROR_RECIPE, beginning(&r), "begin with retort: 1", "a recipe is a map of keys and values"));
     else if (r.root)
         read_recipe(&r, settings, n_settings);
     return finish(&r);

@@ -31,36 +31,36 @@ struct source {
     const char *name;
     struct place at;
     enum document_form form;
-    const char *column;            // parquet column or JSON field
-    const char *pattern;           // as written, after interpolation
-    const char **files;            // as the program opens them, in order; for a world the world file alone
+    const char *column;  // parquet column or JSON field
+    const char *pattern; // as written, after interpolation
+    const char **files;  // as the program opens them, in order; for a world the world file alone
     int n_files;
-    int64_t documents;             // of a world
-    struct world *world;           // compiled; of a world
+    int64_t documents;   // of a world
+    struct world *world; // compiled; of a world
     enum { VALIDATE_NONE, VALIDATE_LAST, VALIDATE_FILE, VALIDATE_HELD_OUT } validate;
-    const char *validate_file;     // of VALIDATE_FILE
+    const char *validate_file; // of VALIDATE_FILE
     struct place validate_at;
 };
 
 struct recipe_stage {
     const char *name;
     enum stage_kind_id kind;
-    struct place at;               // of the name
-    void *options;                 // the kind's struct of options.h
-    struct setting *settings;      // n_settings: one a field of the kind, in the table's order
+    struct place at;          // of the name
+    void *options;            // the kind's struct of options.h
+    struct setting *settings; // n_settings: one a field of the kind, in the table's order
     int n_settings;
 };
 
 struct recipe {
     struct arena *arena;
     const char *path, *name;
-    const char *text;              // the recipe file as it was read
+    const char *text; // the recipe file as it was read
     int64_t nanochat, seed;
-    double budget_usd;             // NaN: none
-    const char *device;            // hardware: NULL: this machine
+    double budget_usd;  // NaN: none
+    const char *device; // hardware: NULL: this machine
     int64_t device_count;
-    double usd_per_hour;           // NaN: unknown
-    const char *data;              // base address as written, or NULL
+    double usd_per_hour; // NaN: unknown
+    const char *data;    // base address as written, or NULL
     struct source *sources;
     int n_sources;
     struct recipe_stage *stages;

@@ -73,8 +73,8 @@ static void check_stage_name(struct reader *r, int user, const struct field *fie
     } else if (r->recipe->stages[i].kind != KIND_COUNT && !fits(field, r->recipe->stages[i].kind)) {
         char fix[240];
         snprintf(fix, sizeof fix, "name a stage of kind %s", choices_text(field->choices, r->arena));
-        e = error_new(ERROR_RECIPE, at, fix, "%s of stage '%s' cannot be '%s', a stage of kind %s", field->name,
-                      stage->name, name, kind_name(r->recipe->stages[i].kind));
+        e = error_new(ERROR_RECIPE, at, fix, "%s of stage '%s' cannot be '%s', a stage of kind %s", field->name, stage->name,
+                      name, kind_name(r->recipe->stages[i].kind));
         e = error_while(e, r->recipe->stages[i].at, "looking at '%s'", name);
     }
     reader_error(r, e);
@@ -166,8 +166,7 @@ static void check_circles(struct reader *r)
 {
     int n = r->recipe->n_stages, n_edges;
     struct edge *edges = edges_of(r, &n_edges);
-    int *next =
-        reader_have(r, arena_array(r->arena, (size_t)n, sizeof *next)); // an open stage that an open one refers to, or -1
+    int *next = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *next)); // an open stage that an open one refers to, or -1
     bool *settled = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *settled));
     if (r->no_memory)
         return;
@@ -236,10 +235,9 @@ static void check_validation_of_eval(struct reader *r, int user)
             reader_error(r, error_new(ERROR_RECIPE, at, "write source: NAME",
                                       "'%s' is imported: bpb needs a source to validate on", o->model.names[i]));
         else if (source && source->validate == VALIDATE_NONE && source->validate_at.file)
-            reader_error(
-                r, error_while(error_new(ERROR_RECIPE, at, "give the source a validation text, or name another source",
-                                         "source '%s' has no validation text for bpb", source->name),
-                               source->validate_at, "looking at source '%s'", source->name));
+            reader_error(r, error_while(error_new(ERROR_RECIPE, at, "give the source a validation text, or name another source",
+                                                  "source '%s' has no validation text for bpb", source->name),
+                                        source->validate_at, "looking at source '%s'", source->name));
     }
 }
 
@@ -255,10 +253,10 @@ static void check_validation_of_pretraining(struct reader *r, int user)
     if (every->by == BY_DEFAULT)
         o->eval_every = 0;
     else
-        reader_error(
-            r, error_while(error_new(ERROR_RECIPE, every->at, "give the source a validation text, or write eval_every: 0",
-                                     "source '%s' has no validation text", source->name),
-                           source->validate_at, "looking at source '%s'", source->name));
+        reader_error(r,
+                     error_while(error_new(ERROR_RECIPE, every->at, "give the source a validation text, or write eval_every: 0",
+                                           "source '%s' has no validation text", source->name),
+                                 source->validate_at, "looking at source '%s'", source->name));
 }
 
 void references_check(struct reader *r)

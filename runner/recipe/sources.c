@@ -46,8 +46,8 @@ static struct error *read_pattern(const char *text, struct place at, struct patt
         return error_new(ERROR_RECIPE, at, "write a range of numbers, {00000..00239}, or ${x}", "'%.*s' is not a pattern",
                          (int)(n < 60 ? n + 2 : 62), open);
     if (first != last)
-        return error_new(ERROR_RECIPE, at, "write as many digits on both sides: {000..239}",
-                         "the ends of '%.*s' differ in width", (int)n + 2, open);
+        return error_new(ERROR_RECIPE, at, "write as many digits on both sides: {000..239}", "the ends of '%.*s' differ in width",
+                         (int)n + 2, open);
     if (p->first > p->last)
         return error_new(ERROR_RECIPE, at, "write the smaller number first", "'%.*s' counts down", (int)n + 2, open);
     if (strpbrk(close + 1, "{}"))
@@ -153,19 +153,18 @@ static void read_validate(struct reader *r, struct source *source, const struct 
     } else if (strcmp(text, "held_out") == 0) {
         source->validate = VALIDATE_HELD_OUT;
         if (!world)
-            reader_error(r, error_new(ERROR_RECIPE, node->at, "write validate: last, a file, or none",
-                                      "only worlds hold documents out"));
+            reader_error(
+                r, error_new(ERROR_RECIPE, node->at, "write validate: last, a file, or none", "only worlds hold documents out"));
     } else if (strcmp(text, "last") == 0) {
         source->validate = VALIDATE_LAST;
         if (world)
-            reader_error(
-                r, error_new(ERROR_RECIPE, node->at, "write validate: held_out, or none", "a world has no last file"));
+            reader_error(r, error_new(ERROR_RECIPE, node->at, "write validate: held_out, or none", "a world has no last file"));
         else if (source->n_files == 1 && files && !is_unresolved(files))
             reader_error(r, error_new(ERROR_RECIPE, node->at, "name another file, or write validate: none",
                                       "validate: last leaves no text to train on: the source is one file"));
     } else if (world) {
-        reader_error(r, error_new(ERROR_RECIPE, node->at, "write validate: held_out, or none",
-                                  "validate of a world is '%.80s'", text));
+        reader_error(
+            r, error_new(ERROR_RECIPE, node->at, "write validate: held_out, or none", "validate of a world is '%.80s'", text));
     } else if (strpbrk(text, "./")) {
         const char *name = file_name(r, node, "validate");
         if (!name)
@@ -179,8 +178,7 @@ static void read_validate(struct reader *r, struct source *source, const struct 
                 reader_error(r, error_new(ERROR_RECIPE, node->at, "leave it out of one of them",
                                           "the validation file is also read for training"));
     } else {
-        reader_error(r, error_new(ERROR_RECIPE, node->at,
-                                  "write validate: last, none, or a file (with '/' or '.' in its name)",
+        reader_error(r, error_new(ERROR_RECIPE, node->at, "write validate: last, none, or a file (with '/' or '.' in its name)",
                                   "validate is '%.80s'", text));
     }
 }
@@ -227,8 +225,8 @@ static void read_source(struct reader *r, struct source *source, const struct no
     int form = -1;
     *source = (struct source){.name = node->key, .at = node->key_at};
     if (node->kind != NODE_MAP) {
-        reader_error(r, error_new(ERROR_RECIPE, node->at, "write {text: FILES, validate: none}", "source '%s' is not a map",
-                                  node->key));
+        reader_error(
+            r, error_new(ERROR_RECIPE, node->at, "write {text: FILES, validate: none}", "source '%s' is not a map", node->key));
         return;
     }
     for (int i = 0; i < (int)countof(forms); i++) {
@@ -238,8 +236,8 @@ static void read_source(struct reader *r, struct source *source, const struct no
                 found->at.line > files->at.line || (found->at.line == files->at.line && found->at.column > files->at.column)
                     ? found
                     : files;
-            reader_error(r, error_new(ERROR_RECIPE, second->key_at, "make two sources of it",
-                                      "source '%s' is both %s and %s", source->name, files->key, found->key));
+            reader_error(r, error_new(ERROR_RECIPE, second->key_at, "make two sources of it", "source '%s' is both %s and %s",
+                                      source->name, files->key, found->key));
             return;
         } else if (found) {
             files = found;
@@ -247,8 +245,7 @@ static void read_source(struct reader *r, struct source *source, const struct no
         }
     }
     if (!files) {
-        static const char *const all[] = {"parquet", "jsonl", "text",      "world",   "mix",
-                                          "column",  "field", "documents", "validate"};
+        static const char *const all[] = {"parquet", "jsonl", "text", "world", "mix", "column", "field", "documents", "validate"};
         check_keys(r, node, all, (int)countof(all));
         reader_error(r, error_new(ERROR_RECIPE, source->at, "write one of parquet, jsonl, text, world, mix",
                                   "source '%s' does not say where its text is", source->name));
@@ -257,8 +254,8 @@ static void read_source(struct reader *r, struct source *source, const struct no
     if (form == FORM_MIX) {
         static const char *const mix_keys[] = {"mix", "validate"};
         check_keys(r, node, mix_keys, 2);
-        reader_error(r, error_new(ERROR_NOT_BUILT, files->key_at, "train on one source",
-                                  "mixed sources are not built in this version"));
+        reader_error(
+            r, error_new(ERROR_NOT_BUILT, files->key_at, "train on one source", "mixed sources are not built in this version"));
         return;
     }
     source->form = (enum document_form)form;
@@ -285,8 +282,8 @@ static void read_source(struct reader *r, struct source *source, const struct no
 void sources_read(struct reader *r, const struct node *sources)
 {
     if (sources->kind != NODE_MAP) {
-        reader_error(
-            r, error_new(ERROR_RECIPE, sources->at, "write NAME: {text: FILES, validate: none}", "sources is not a map"));
+        reader_error(r,
+                     error_new(ERROR_RECIPE, sources->at, "write NAME: {text: FILES, validate: none}", "sources is not a map"));
         return;
     }
     if (sources->n > MOST_SOURCES) {
@@ -298,9 +295,9 @@ void sources_read(struct reader *r, const struct node *sources)
         return;
     for (const struct node *c = sources->first; c && !r->no_memory; c = c->next) {
         if (!name_is_good(c->key) || is_top_word(c->key))
-            reader_error(r, error_new(ERROR_RECIPE, c->key_at,
-                                      "names are lower case letters, digits and _, and no top-level word",
-                                      "'%.80s' cannot be the name of a source", c->key));
+            reader_error(r,
+                         error_new(ERROR_RECIPE, c->key_at, "names are lower case letters, digits and _, and no top-level word",
+                                   "'%.80s' cannot be the name of a source", c->key));
         read_source(r, &r->recipe->sources[r->recipe->n_sources++], c);
     }
 }

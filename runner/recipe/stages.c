@@ -151,8 +151,8 @@ static bool is_before(const struct setting *a, const struct setting *b)
 static void report_both(struct stage_reader *s, const struct setting *a, const struct setting *b, const char *fix)
 {
     const struct setting *first = is_before(a, b) ? a : b, *second = first == a ? b : a;
-    struct error *e = error_new(ERROR_RECIPE, second->at, fix, "'%s' and '%s' exclude each other", first->field->name,
-                                second->field->name);
+    struct error *e =
+        error_new(ERROR_RECIPE, second->at, fix, "'%s' and '%s' exclude each other", first->field->name, second->field->name);
     if (first->at.line != second->at.line)
         e = error_while(e, first->at, "comparing with '%s'", first->field->name);
     report(s, e);
@@ -209,15 +209,14 @@ static void shape_by_fields(struct stage_reader *s, struct pretrain_options *o)
     for (int i = 0; i < 3; i++) {
         const struct setting *setting = setting_of(s->stage, shape_names[i]);
         if (!is_given(setting))
-            report(s, error_new(ERROR_RECIPE, s->stage->at, "give n_layer, n_embd and n_head, or depth",
-                                "stage '%s' has no '%s'", s->stage->name, shape_names[i]));
+            report(s, error_new(ERROR_RECIPE, s->stage->at, "give n_layer, n_embd and n_head, or depth", "stage '%s' has no '%s'",
+                                s->stage->name, shape_names[i]));
         missing |= !field_is_set(o, setting->field);
     }
     if (missing)
         return;
     if (!is_given(setting_of(s->stage, "head_dim")) && o->n_embd % o->n_head) {
-        report(s, error_new(ERROR_RECIPE, place_of(s, "n_head"),
-                            "take a number of heads that divides n_embd, or give head_dim",
+        report(s, error_new(ERROR_RECIPE, place_of(s, "n_head"), "take a number of heads that divides n_embd, or give head_dim",
                             "%" PRId64 " heads do not divide a width of %" PRId64, o->n_head, o->n_embd));
         return;
     }
@@ -312,8 +311,8 @@ static void read_fields(struct stage_reader *s)
         if (setting->by != BY_NOBODY)
             continue;
         if (field->required)
-            report(s, error_new(ERROR_RECIPE, stage->at, NULL, "stage '%s' has no '%s': %s", stage->name, field->name,
-                                field->help));
+            report(s,
+                   error_new(ERROR_RECIPE, stage->at, NULL, "stage '%s' has no '%s': %s", stage->name, field->name, field->help));
         else if (strcmp(field->name, "seed") == 0)
             set_seed(s, setting);
         else if (field->def_2025 && !(pretrain && (strcmp(field->name, "depth") == 0 || strcmp(field->name, "ratio") == 0)))
@@ -341,8 +340,8 @@ static enum stage_kind_id read_kind(struct stage_reader *s)
     if (text && kind == KIND_COUNT)
         report(s, unknown_word(node->at, "kind", text, names, n_names));
     else if (text && !kind_built(kind))
-        report(s, error_new(ERROR_NOT_BUILT, node->at, "take the stage out",
-                            "stages of kind '%s' are not built in this version", text));
+        report(s, error_new(ERROR_NOT_BUILT, node->at, "take the stage out", "stages of kind '%s' are not built in this version",
+                            text));
     return kind;
 }
 
@@ -351,8 +350,7 @@ static void read_stage(struct stage_reader *s)
     struct recipe_stage *stage = s->stage;
     *stage = (struct recipe_stage){.name = s->node->key, .kind = KIND_COUNT, .at = s->node->key_at};
     if (s->node->kind != NODE_MAP) {
-        report(s,
-               error_new(ERROR_RECIPE, s->node->at, "write {kind: pretrain, ...}", "stage '%s' is not a map", stage->name));
+        report(s, error_new(ERROR_RECIPE, s->node->at, "write {kind: pretrain, ...}", "stage '%s' is not a map", stage->name));
         return;
     }
     if ((stage->kind = read_kind(s)) == KIND_COUNT)
@@ -374,8 +372,8 @@ void stages_read(struct reader *r, const struct node *stages)
 {
     struct recipe *recipe = r->recipe;
     if (stages->kind != NODE_MAP || stages->n == 0) {
-        reader_error(
-            r, error_new(ERROR_RECIPE, stages->at, "write NAME: {kind: tokenizer, ...}", "stages is not a map of stages"));
+        reader_error(r,
+                     error_new(ERROR_RECIPE, stages->at, "write NAME: {kind: tokenizer, ...}", "stages is not a map of stages"));
         return;
     }
     if (stages->n > MOST_STAGES) {
@@ -389,9 +387,9 @@ void stages_read(struct reader *r, const struct node *stages)
     for (const struct node *c = stages->first; c && !r->no_memory; c = c->next) {
         const struct source *source = recipe_source(recipe, c->key);
         if (!name_is_good(c->key) || is_top_word(c->key))
-            reader_error(r, error_new(ERROR_RECIPE, c->key_at,
-                                      "names are lower case letters, digits and _, and no top-level word",
-                                      "'%.80s' cannot be the name of a stage", c->key));
+            reader_error(r,
+                         error_new(ERROR_RECIPE, c->key_at, "names are lower case letters, digits and _, and no top-level word",
+                                   "'%.80s' cannot be the name of a stage", c->key));
         else if (source)
             reader_error(r, error_while(error_new(ERROR_RECIPE, c->key_at, "rename one of them",
                                                   "'%s' is the name of a source and of a stage", c->key),

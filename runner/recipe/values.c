@@ -57,8 +57,8 @@ static struct error *unknown(struct values *v, const char *name, struct place at
     const char *near = nearest_name(name, names, v->n_variables + 1);
     if (near)
         return error_new(ERROR_RECIPE, at, NULL, "unknown ${%.80s}; did you mean ${%s}?", name, near);
-    return error_new(ERROR_RECIPE, at, "define it under `let:`, or write ${env:NAME} for the environment",
-                     "unknown ${%.80s}", name);
+    return error_new(ERROR_RECIPE, at, "define it under `let:`, or write ${env:NAME} for the environment", "unknown ${%.80s}",
+                     name);
 }
 
 static struct error *record_env(struct values *v, const char *name, const char *value)
@@ -86,9 +86,9 @@ static struct error *look_up(struct values *v, const char *name, const struct no
         const char *value = getenv(name + 4);
         *folder = "";
         *text = value;
-        return value ? record_env(v, name + 4, value)
-                     : error_new(ERROR_RECIPE, user->at, "set it before the call", "${%.80s} is not set in the environment",
-                                 name);
+        return value
+                   ? record_env(v, name + 4, value)
+                   : error_new(ERROR_RECIPE, user->at, "set it before the call", "${%.80s} is not set in the environment", name);
     }
     struct variable *x = find(v, name);
     if (!x)
@@ -189,9 +189,9 @@ static void add_lets(struct values *v, const struct node *let)
     }
     for (struct node *c = let->first; c; c = c->next) {
         if (!name_is_good(c->key) || is_top_word(c->key))
-            reader_error(r, error_new(ERROR_RECIPE, c->key_at,
-                                      "names are lower case letters, digits and _, and no top-level word",
-                                      "'%.80s' cannot be a name in let", c->key));
+            reader_error(r,
+                         error_new(ERROR_RECIPE, c->key_at, "names are lower case letters, digits and _, and no top-level word",
+                                   "'%.80s' cannot be a name in let", c->key));
         else if (c->kind != NODE_SCALAR)
             reader_error(r, error_new(ERROR_RECIPE, c->at, "write one value", "let takes single values, not a %s",
                                       c->kind == NODE_LIST ? "list" : "map"));

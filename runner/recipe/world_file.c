@@ -204,8 +204,8 @@ static struct error *read_root(const struct node *root, struct arena *arena, str
         errors = error_append(errors, error_new(ERROR_RECIPE, version ? version->at : root->at, "write world: 1 at the top",
                                                 "this is no world of version 1"));
     if (!documents)
-        return error_append(errors, error_new(ERROR_RECIPE, root->at, "list templates under documents:",
-                                              "this world has no documents"));
+        return error_append(errors,
+                            error_new(ERROR_RECIPE, root->at, "list templates under documents:", "this world has no documents"));
     const struct node *sets = node_get(root, "sets"), *facts = node_get(root, "facts"), *sums = node_get(root, "sums");
     if (sets)
         errors = error_append(errors, read_sets(sets, arena, world));

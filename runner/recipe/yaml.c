@@ -202,15 +202,12 @@ static struct error *syntax_error(const struct builder *b, const yaml_parser_t *
          "put the value in quotes, or begin a new line, indented like the keys above it"},
         {"could not find expected ':'", "a key without ':'", "write `key: value`"},
         {"found unexpected end of stream", "the file ends inside a quoted value", "close the quote"},
-        {"found character that cannot start any token", "a value cannot begin with this character",
-         "put the value in quotes"},
-        {"did not find expected ',' or '}'", "expected ',' or '}' in a map of braces",
-         "close the brace, or quote the value"},
+        {"found character that cannot start any token", "a value cannot begin with this character", "put the value in quotes"},
+        {"did not find expected ',' or '}'", "expected ',' or '}' in a map of braces", "close the brace, or quote the value"},
         {"did not find expected ',' or ']'", "expected ',' or ']' in a list of brackets",
          "close the bracket, or quote the value"},
         {"did not find expected key", "expected a key", "indent it like the keys above it"},
-        {"did not find expected '-' indicator", "expected '-', the next item of the list",
-         "indent it like the items above it"},
+        {"did not find expected '-' indicator", "expected '-', the next item of the list", "indent it like the items above it"},
         {"block sequence entries are not allowed in this context", "a list cannot begin here", "begin it on a new line"},
         {"block mapping entries are not allowed in this context", "a map cannot begin here", "begin it on a new line"},
         {"mapping keys are not allowed in this context", "a key cannot begin here", "begin it on a new line"},
@@ -296,8 +293,8 @@ static void refuse_anchor_and_tag(struct builder *b, const yaml_char_t *anchor, 
         hurt(b, error_new(ERROR_RECIPE, at, "name the value in `let:` and write ${name} where it is used",
                           "anchors are not part of the language: '&%s'", (const char *)anchor));
     if (tag)
-        hurt(b, error_new(ERROR_RECIPE, at, "take it out: the field decides the type",
-                          "a tag is not part of the language: '%s'", (const char *)tag));
+        hurt(b, error_new(ERROR_RECIPE, at, "take it out: the field decides the type", "a tag is not part of the language: '%s'",
+                          (const char *)tag));
 }
 
 static struct error *scalar(struct builder *b, const yaml_event_t *event)
@@ -477,8 +474,8 @@ struct error *yaml_parse(const char *name, const char *text, size_t n_bytes, str
     if (!e && b.no_memory)
         e = error_memory();
     if (!e && !b.root && !b.broken)
-        e = error_new(ERROR_RECIPE, (struct place){.file = b.name, .line = 1, .column = 1, .width = 1},
-                      "write something into it", "the file is empty");
+        e = error_new(ERROR_RECIPE, (struct place){.file = b.name, .line = 1, .column = 1, .width = 1}, "write something into it",
+                      "the file is empty");
     if (!e)
         *root = b.root;
     if (b.n_errors > MOST_ERRORS)

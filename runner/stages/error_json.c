@@ -48,15 +48,16 @@ struct error *errors_from_json(const char *text)
     json_t *list = text ? json_loads(text, 0, NULL) : NULL, *each, *outer;
     struct error *all = NULL;
     size_t i, k;
-    json_array_foreach (list, i, each) {
+    json_array_foreach(list, i, each)
+    {
         struct place at = {.file = json_string_value(json_object_get(each, "file")),
                            .line = (int)json_integer_value(json_object_get(each, "line")),
                            .column = (int)json_integer_value(json_object_get(each, "column"))};
         const char *what = json_string_value(json_object_get(each, "what"));
         struct error *e = error_new(kind_of(json_string_value(json_object_get(each, "kind"))), at,
                                     json_string_value(json_object_get(each, "fix")), "%s", what ? what : "unknown error");
-        json_array_foreach (json_object_get(each, "chain"), k, outer)
-            e = error_while(e, NOWHERE, "%s", json_is_string(outer) ? json_string_value(outer) : "");
+        json_array_foreach(json_object_get(each, "chain"), k, outer) e =
+            error_while(e, NOWHERE, "%s", json_is_string(outer) ? json_string_value(outer) : "");
         all = error_append(all, e);
     }
     json_decref(list);

@@ -75,12 +75,18 @@ static struct error *evaluate(struct evaluation *v)
                         v->text.tokenizer->token_bytes, tell, v, &result);
     if (e)
         return e;
-    struct metric_val row = {.step = v->step, .tokens = result.tokens, .bpb = result.bpb, .nats = result.nats, .bytes = result.bytes};
-    struct store_set set = {.path = "/scores/bpb", .type = STORE_TABLE, .n_dims = 1, .dims = {1}, .data = &row,
-                            .members = metric_val_members, .n_members = METRIC_VAL_MEMBERS, .row_bytes = sizeof row};
+    struct metric_val row = {
+        .step = v->step, .tokens = result.tokens, .bpb = result.bpb, .nats = result.nats, .bytes = result.bytes};
+    struct store_set set = {.path = "/scores/bpb",
+                            .type = STORE_TABLE,
+                            .n_dims = 1,
+                            .dims = {1},
+                            .data = &row,
+                            .members = metric_val_members,
+                            .n_members = METRIC_VAL_MEMBERS,
+                            .row_bytes = sizeof row};
     struct store_attribute attributes[STAGE_ATTRIBUTES];
-    int n = stage_attributes(v->stage, "finished", 1, 1, v->options->seed, device_batch, device_isa(v->dev), 0,
-                             attributes);
+    int n = stage_attributes(v->stage, "finished", 1, 1, v->options->seed, device_batch, device_isa(v->dev), 0, attributes);
     struct live_line line = live_line("val");
     line.bpb = result.bpb;
     live_write(v->stage->live, line);

@@ -108,7 +108,8 @@ static struct error *read_options(struct job *job, json_t *from, const char *pat
     fields_unset(job->options, job->kind);
     const char *name;
     json_t *value;
-    json_object_foreach (from, name, value) {
+    json_object_foreach(from, name, value)
+    {
         const struct field *field = field_find(job->kind, name);
         const char *one = json_string_value(value);
         const char *const *texts = &one;
@@ -135,7 +136,8 @@ static struct error *read_inputs(struct job *job, json_t *from, struct arena *ar
         return error_memory();
     const char *role;
     json_t *paths;
-    json_object_foreach (from, role, paths) {
+    json_object_foreach(from, role, paths)
+    {
         struct job_input *input = &job->inputs[job->n_inputs++];
         input->role = arena_strdup(arena, role);
         struct error *e = input->role ? read_texts(paths, arena, &input->paths, &input->n_paths) : error_memory();

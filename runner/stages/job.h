@@ -32,18 +32,18 @@ struct job_part {
 };
 
 struct job {
-    const char *name;             // as the user calls it: "base", "town.tokens"
+    const char *name; // as the user calls it: "base", "town.tokens"
     enum stage_kind_id kind;
     const char *key, *payload;
-    void *options;                // the kind's struct of options.h
-    const char *results, *out;    // out: store/KIND-KEY.h5 (token stage: NULL)
-    const char *lock;             // file whose lock the stage process holds; token stages of one tokenizer share one
+    void *options;             // the kind's struct of options.h
+    const char *results, *out; // out: store/KIND-KEY.h5 (token stage: NULL)
+    const char *lock;          // file whose lock the stage process holds; token stages of one tokenizer share one
     struct job_input *inputs;
     int n_inputs;
     struct job_part *parts;
     int n_parts;
-    double usd_per_hour;          // NaN: unknown
-    int64_t runner;               // process id of the runner, for the text of the lock
+    double usd_per_hour; // NaN: unknown
+    int64_t runner;      // process id of the runner, for the text of the lock
 };
 
 struct error *CHECKED job_write(const struct job *job, const char *path);

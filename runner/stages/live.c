@@ -25,16 +25,8 @@ struct live {
 
 struct live_line live_line(const char *e)
 {
-    return (struct live_line){.e = e,
-                              .step = -1,
-                              .of = -1,
-                              .loss = NAN,
-                              .bpb = NAN,
-                              .tok_s = NAN,
-                              .mfu = NAN,
-                              .eta_s = NAN,
-                              .usd = NAN,
-                              .redo_s = NAN};
+    return (struct live_line){
+        .e = e, .step = -1, .of = -1, .loss = NAN, .bpb = NAN, .tok_s = NAN, .mfu = NAN, .eta_s = NAN, .usd = NAN, .redo_s = NAN};
 }
 
 static void put_number(struct json *j, const char *key, double value)

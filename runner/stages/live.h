@@ -13,9 +13,9 @@
 #include <stdint.h>
 
 struct live_line {
-    double t;                 // filled in by live_write when 0
-    const char *e;            // the event
-    int64_t step, of;         // -1: absent. What is counted stands in unit: "steps", "documents", "merges", "characters"
+    double t;         // filled in by live_write when 0
+    const char *e;    // the event
+    int64_t step, of; // -1: absent. What is counted stands in unit: "steps", "documents", "merges", "characters"
     const char *unit;
     double loss, bpb, tok_s, mfu, eta_s, usd, redo_s; // NaN: absent
     const char *text;

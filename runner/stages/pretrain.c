@@ -59,8 +59,8 @@ static struct live_line progress_line(const struct pretraining *p, const char *e
 
 static int attributes_of(const struct pretraining *p, const char *state, struct store_attribute *attributes)
 {
-    return stage_attributes(p->stage, state, p->loop.step, p->loop.schedule.n_steps, p->options->seed,
-                            p->device_batch, p->isa, p->seconds_before, attributes);
+    return stage_attributes(p->stage, state, p->loop.step, p->loop.schedule.n_steps, p->options->seed, p->device_batch, p->isa,
+                            p->seconds_before, attributes);
 }
 
 static struct error *evaluate(void *self, int64_t step)
@@ -76,8 +76,9 @@ static struct error *evaluate(void *self, int64_t step)
     p->bpb = result.bpb;
     struct live_line line = progress_line(p, "val");
     live_write(p->stage->live, line);
-    return table_add(&p->training.val, &(struct metric_val){.step = step, .tokens = result.tokens, .bpb = result.bpb,
-                                                            .nats = result.nats, .bytes = result.bytes});
+    return table_add(&p->training.val,
+                     &(struct metric_val){
+                         .step = step, .tokens = result.tokens, .bpb = result.bpb, .nats = result.nats, .bytes = result.bytes});
 }
 
 static struct error *sample(void *self, int64_t step)
@@ -135,8 +136,9 @@ static struct error *report(void *self, const struct step_report *r)
                                                                            .lr_scale = r->lr_scale,
                                                                            .momentum = r->momentum});
     if (!e)
-        e = table_add(&p->training.timing, &(struct timing_train){.step = r->step, .seconds = r->seconds, .save_s = p->save_s,
-                                                                  .tok_s = tok_s, .mfu = NAN});
+        e = table_add(
+            &p->training.timing,
+            &(struct timing_train){.step = r->step, .seconds = r->seconds, .save_s = p->save_s, .tok_s = tok_s, .mfu = NAN});
     p->save_s = 0;
     return e;
 }
@@ -179,8 +181,11 @@ static struct error *open_training(struct pretraining *p)
     e = model_open(&p->model, p->dev, &shape, arena);
     if (!e)
         e = model_reserve(&p->model, p->device_batch, shape.seq_len, true);
-    struct rates rates = {.matrix_lr = o->matrix_lr, .embedding_lr = o->embedding_lr, .unembedding_lr = o->unembedding_lr,
-                          .weight_decay = o->weight_decay, .grad_clip = o->grad_clip};
+    struct rates rates = {.matrix_lr = o->matrix_lr,
+                          .embedding_lr = o->embedding_lr,
+                          .unembedding_lr = o->unembedding_lr,
+                          .weight_decay = o->weight_decay,
+                          .grad_clip = o->grad_clip};
     if (!e)
         e = optimizer_open(&p->optimizer, &p->model, &rates);
     if (!e)
@@ -259,7 +264,8 @@ static struct error *pretrain(struct pretraining *p)
     struct arena *arena = p->stage->arena;
     struct store_file *checkpoint = NULL;
     const char *note = NULL;
-    struct error *e = text_inputs_open(&p->text, p->stage->job, "tokenizer", p->options->seq_len, (uint64_t)p->options->seed, arena);
+    struct error *e =
+        text_inputs_open(&p->text, p->stage->job, "tokenizer", p->options->seq_len, (uint64_t)p->options->seed, arena);
     if (!e)
         e = checkpoint_find(p->part, p->prev, arena, &checkpoint, &note);
     p->part_is_good = !note;

@@ -126,8 +126,7 @@ struct error *card_print(const struct run *run, FILE *to, struct arena *arena)
             e = add_row(&grid, &run->stages[i], &tables[i], arena);
     }
     if (!e) {
-        fprintf(to, "\n%s, run %04d: %s after %s\n\n", run->name, run->number, run->state,
-                format_seconds(seconds, run->seconds));
+        fprintf(to, "\n%s, run %04d: %s after %s\n\n", run->name, run->number, run->state, format_seconds(seconds, run->seconds));
         grid_print(&grid, to, CARD_WIDTH);
         for (int i = 0; i < run->n_stages; i++)
             print_samples(to, &run->stages[i], &tables[i]);

@@ -15,9 +15,9 @@ struct progress {
     FILE *to;
     bool terminal, colour;
     int width;
-    int i, n;       // this stage of so many that run
+    int i, n;                         // this stage of so many that run
     double begin, last_t, last_share; // of the stage; when and where the last plain line was
-    bool open;      // a line stands that is going to be rewritten
+    bool open;                        // a line stands that is going to be rewritten
 };
 
 void progress_init(struct progress *progress, FILE *to);

@@ -6,7 +6,8 @@
 
 #include "core/store/store.h"
 
-static const char *const groups[] = {"/model", "/optim", "/tokenizer", "/data", "/metrics", "/scores", "/examples", "/samples", "/tokens", "/documents"};
+static const char *const groups[] = {"/model",  "/optim",    "/tokenizer", "/data",   "/metrics",
+                                     "/scores", "/examples", "/samples",   "/tokens", "/documents"};
 
 static void die(struct error *e)
 {

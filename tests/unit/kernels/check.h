@@ -80,8 +80,8 @@ static inline struct weight filled_weight(struct device *dev, int64_t rows, int6
 static inline struct tensor rows_of(struct tensor t, int64_t first, int64_t rows)
 {
     size_t item = t.dtype == DTYPE_F64 ? 8 : 4;
-    return (struct tensor){.data = (char *)t.data + (size_t)(first * t.cols) * item, .rows = rows, .cols = t.cols,
-                           .dtype = t.dtype};
+    return (struct tensor){
+        .data = (char *)t.data + (size_t)(first * t.cols) * item, .rows = rows, .cols = t.cols, .dtype = t.dtype};
 }
 
 static inline double *values_of(struct device *dev, struct tensor t)
@@ -146,8 +146,8 @@ static inline void keep(struct outputs *out, struct device *dev, const char *nam
                         double limit)
 {
     assert_true(out->n < (int)countof(out->list));
-    out->list[out->n++] = (struct output){.name = name, .rows = t.rows, .cols = t.cols, .values = values_of(dev, t),
-                                          .limit = limit, .bound = bound};
+    out->list[out->n++] = (struct output){
+        .name = name, .rows = t.rows, .cols = t.cols, .values = values_of(dev, t), .limit = limit, .bound = bound};
 }
 
 static inline void drop(struct outputs *out)

@@ -4,8 +4,8 @@
 // size: B, T, n_head, n_kv_head, head_dim, window
 static struct attention attention_of(const int *size)
 {
-    return (struct attention){.B = size[0], .T = size[1], .n_head = size[2], .n_kv_head = size[3], .head_dim = size[4],
-                              .window = size[5]};
+    return (struct attention){
+        .B = size[0], .T = size[1], .n_head = size[2], .n_kv_head = size[3], .head_dim = size[4], .window = size[5]};
 }
 
 struct inputs {
@@ -15,7 +15,9 @@ struct inputs {
 static struct inputs inputs_of(struct device *dev, struct attention a, double scale)
 {
     int64_t N = (int64_t)a.B * a.T, C = (int64_t)a.n_head * a.head_dim, K = (int64_t)a.n_kv_head * a.head_dim;
-    return (struct inputs){.q = filled(dev, N, C, 1, scale), .k = filled(dev, N, K, 2, scale), .v = filled(dev, N, K, 3, 1),
+    return (struct inputs){.q = filled(dev, N, C, 1, scale),
+                           .k = filled(dev, N, K, 2, scale),
+                           .v = filled(dev, N, K, 3, 1),
                            .dout = filled(dev, N, C, 4, 1)};
 }
 

@@ -437,9 +437,15 @@ static void test_memory_foreseen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open),   cmocka_unit_test(test_tensors),          cmocka_unit_test(test_mark),
-        cmocka_unit_test(test_impossible_tensors), cmocka_unit_test(test_transfers), cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_fault_stays), cmocka_unit_test(test_counts), cmocka_unit_test(test_attention_counts),
+        cmocka_unit_test(test_open),
+        cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_mark),
+        cmocka_unit_test(test_impossible_tensors),
+        cmocka_unit_test(test_transfers),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_fault_stays),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_attention_counts),
         cmocka_unit_test(test_memory_foreseen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

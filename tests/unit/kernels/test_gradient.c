@@ -70,8 +70,11 @@ static void test_norm(void **state)
 {
     (void)state;
     struct device *dev = open_device(DEVICE_REF, 1);
-    struct problem p = {.dev = dev, .x = {filled(dev, 3, 7, 1, 1)}, .y = device_tensor(dev, 3, 7),
-                        .saved = device_tensor(dev, 3, 1), .c = filled(dev, 3, 7, 2, 1)};
+    struct problem p = {.dev = dev,
+                        .x = {filled(dev, 3, 7, 1, 1)},
+                        .y = device_tensor(dev, 3, 7),
+                        .saved = device_tensor(dev, 3, 1),
+                        .c = filled(dev, 3, 7, 2, 1)};
     struct tensor dx = constant(dev, 3, 7, 0.5);
     run_norm(&p);
     op_norm_back(dev, dx, p.c, p.y, p.saved);
@@ -89,9 +92,14 @@ static void test_rotary_norm(void **state)
     (void)state;
     enum { N = 3, H = 2, D = 6, POSITIONS = 5 };
     struct device *dev = open_device(DEVICE_REF, 1);
-    struct problem p = {.dev = dev, .x = {filled(dev, N, H * D, 1, 1)}, .y = device_tensor(dev, N, H * D),
-                        .saved = device_tensor(dev, N, H), .c = filled(dev, N, H * D, 2, 1), .n_head = H,
-                        .cosine = device_tensor(dev, POSITIONS, D / 2), .sine = device_tensor(dev, POSITIONS, D / 2),
+    struct problem p = {.dev = dev,
+                        .x = {filled(dev, N, H * D, 1, 1)},
+                        .y = device_tensor(dev, N, H * D),
+                        .saved = device_tensor(dev, N, H),
+                        .c = filled(dev, N, H * D, 2, 1),
+                        .n_head = H,
+                        .cosine = device_tensor(dev, POSITIONS, D / 2),
+                        .sine = device_tensor(dev, POSITIONS, D / 2),
                         .ids = filled_ids(dev, N, 3, POSITIONS)};
     for (int i = 0; i < POSITIONS * D / 2; i++) {
         double angle = 3 * number(4, (uint64_t)i), cs = cos(angle), sn = sin(angle);
@@ -117,7 +125,9 @@ static void test_matmul(void **state)
     (void)state;
     enum { N = 6, I = 5, O = 4, T = 3 };
     struct device *dev = open_device(DEVICE_REF, 1);
-    struct problem p = {.dev = dev, .x = {filled(dev, N, I, 1, 1), filled(dev, O, I, 2, 1)}, .y = device_tensor(dev, N, O),
+    struct problem p = {.dev = dev,
+                        .x = {filled(dev, N, I, 1, 1), filled(dev, O, I, 2, 1)},
+                        .y = device_tensor(dev, N, O),
                         .c = filled(dev, N, O, 3, 1)};
     struct weight w = {.master = p.x[1]};
     struct tensor dx = constant(dev, N, I, 0.5), dw = constant(dev, O, I, 0.5);
@@ -141,8 +151,11 @@ static void test_relu2(void **state)
     (void)state;
     enum { N = 4, I = 5, O = 7 };
     struct device *dev = open_device(DEVICE_REF, 1);
-    struct problem p = {.dev = dev, .x = {filled(dev, N, I, 1, 1), filled(dev, O, I, 2, 1)}, .y = device_tensor(dev, N, O),
-                        .saved = device_tensor(dev, N, O), .c = filled(dev, N, O, 3, 1)};
+    struct problem p = {.dev = dev,
+                        .x = {filled(dev, N, I, 1, 1), filled(dev, O, I, 2, 1)},
+                        .y = device_tensor(dev, N, O),
+                        .saved = device_tensor(dev, N, O),
+                        .c = filled(dev, N, O, 3, 1)};
     struct weight w = {.master = p.x[1]};
     struct tensor dh = device_tensor(dev, N, O), dx = device_tensor(dev, N, I), dw = device_tensor(dev, O, I);
     run_relu2(&p);
@@ -164,8 +177,12 @@ static void attention_of(struct attention a)
 {
     struct device *dev = open_device(DEVICE_REF, 1);
     int64_t N = (int64_t)a.B * a.T, C = (int64_t)a.n_head * a.head_dim, K = (int64_t)a.n_kv_head * a.head_dim;
-    struct problem p = {.dev = dev, .x = {filled(dev, N, C, 1, 2), filled(dev, N, K, 2, 2), filled(dev, N, K, 3, 1)}, .a = a,
-                        .y = device_tensor(dev, N, C), .saved = device_tensor(dev, N, a.n_head), .c = filled(dev, N, C, 4, 1)};
+    struct problem p = {.dev = dev,
+                        .x = {filled(dev, N, C, 1, 2), filled(dev, N, K, 2, 2), filled(dev, N, K, 3, 1)},
+                        .a = a,
+                        .y = device_tensor(dev, N, C),
+                        .saved = device_tensor(dev, N, a.n_head),
+                        .c = filled(dev, N, C, 4, 1)};
     struct tensor dq = constant(dev, N, C, 0.5), dk = constant(dev, N, K, 0.5), dv = constant(dev, N, K, 0.5);
     run_attention(&p);
     op_attention_back(dev, dq, dk, dv, p.c, p.x[0], p.x[1], p.x[2], p.y, p.saved, a);
@@ -194,8 +211,12 @@ static void loss_with(float cap)
 {
     enum { N = 6, C = 5, V = 9, ROWS = 11, T = 3 };
     struct device *dev = open_device(DEVICE_REF, 1);
-    struct problem p = {.dev = dev, .x = {filled(dev, N, C, 1, 2), filled(dev, ROWS, C, 2, 2)}, .y = device_tensor(dev, N, 1),
-                        .c = filled(dev, N, 1, 3, 1), .targets = device_ids(dev, N, 1), .cap = cap,
+    struct problem p = {.dev = dev,
+                        .x = {filled(dev, N, C, 1, 2), filled(dev, ROWS, C, 2, 2)},
+                        .y = device_tensor(dev, N, 1),
+                        .c = filled(dev, N, 1, 3, 1),
+                        .targets = device_ids(dev, N, 1),
+                        .cap = cap,
                         .absent = {.dtype = DTYPE_F64}};
     p.weights = p.c;
     device_put_ids(dev, p.targets, 0, N, (const int32_t[]){4, -1, 0, 8, 8, -1});
@@ -229,7 +250,10 @@ static void test_embed(void **state)
     (void)state;
     enum { N = 6, C = 3, V = 4 };
     struct device *dev = open_device(DEVICE_REF, 1);
-    struct problem p = {.dev = dev, .x = {filled(dev, V, C, 1, 1)}, .y = device_tensor(dev, N, C), .c = filled(dev, N, C, 2, 1),
+    struct problem p = {.dev = dev,
+                        .x = {filled(dev, V, C, 1, 1)},
+                        .y = device_tensor(dev, N, C),
+                        .c = filled(dev, N, C, 2, 1),
                         .ids = device_ids(dev, N, 1)};
     device_put_ids(dev, p.ids, 0, N, (const int32_t[]){2, 0, 2, 3, 2, 0});
     struct tensor dtable = constant(dev, V, C, 0.5);

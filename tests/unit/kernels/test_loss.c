@@ -10,8 +10,10 @@ struct inputs {
 static struct inputs inputs_of(struct device *dev, const int *size)
 {
     int N = size[0] * size[1], C = size[2];
-    struct inputs in = {.x = filled(dev, N, C, 1, 1.7), .weights = filled(dev, N, 1, 3, 1),
-                        .targets = filled_ids(dev, N, 4, size[3]), .w = filled_weight(dev, size[4], C, 2, 8 / sqrt(C))};
+    struct inputs in = {.x = filled(dev, N, C, 1, 1.7),
+                        .weights = filled(dev, N, 1, 3, 1),
+                        .targets = filled_ids(dev, N, 4, size[3]),
+                        .w = filled_weight(dev, size[4], C, 2, 8 / sqrt(C))};
     for (int n = 0; n < N; n += 5)
         device_put_ids(dev, in.targets, n, 1, &(int32_t){-1});
     for (int n = 3; n < N; n += 7)

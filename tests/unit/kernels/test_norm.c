@@ -133,8 +133,9 @@ static void test_row_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_norm),     cmocka_unit_test(test_zero_row), cmocka_unit_test(test_rotary_norm),
-        cmocka_unit_test(test_rows_and_elements), cmocka_unit_test(test_row_bits),
+        cmocka_unit_test(test_norm),        cmocka_unit_test(test_zero_row),
+        cmocka_unit_test(test_rotary_norm), cmocka_unit_test(test_rows_and_elements),
+        cmocka_unit_test(test_row_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,8 +72,8 @@ static void muon(struct device *dev, const int *size, struct outputs *out)
     int R = size[0], C = size[1];
     struct muon_matrix m[3];
     for (int i = 0; i < 3; i++)
-        m[i] = (struct muon_matrix){.p = filled(dev, R, C, 1 + (uint64_t)i, 1), .momentum = device_tensor(dev, R, C),
-                                    .g = device_tensor(dev, R, C)};
+        m[i] = (struct muon_matrix){
+            .p = filled(dev, R, C, 1 + (uint64_t)i, 1), .momentum = device_tensor(dev, R, C), .g = device_tensor(dev, R, C)};
     for (int step = 0; step < 2; step++) {
         struct tensor g[3] = {m[0].g, m[1].g, m[2].g};
         for (int i = 0; i < 3; i++)

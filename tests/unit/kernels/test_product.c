@@ -126,7 +126,9 @@ static void test_weight_gradient_in_pieces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_products), cmocka_unit_test(test_weight_gradient), cmocka_unit_test(test_row_bits),
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_weight_gradient),
+        cmocka_unit_test(test_row_bits),
         cmocka_unit_test(test_weight_gradient_in_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

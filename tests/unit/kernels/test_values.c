@@ -64,8 +64,8 @@ static void test_rotary(void **state)
     device_put_ids(dev, ids, 0, 3, (const int32_t[]){0, 1, 1});
     op_rotary_norm(dev, y, r, put(dev, 3, 2, (double[]){3, 4, 1, 0, 0, 1}), cosine, sine, ids, 1, 0, 1);
     double root = sqrt(2); // the norm of a unit vector of two: each element times sqrt(2)
-    const double want[] = {3 / sqrt(12.5), 4 / sqrt(12.5), root * cos(angle), -root * sin(angle), root * sin(angle),
-                           root * cos(angle)};
+    const double want[] = {3 / sqrt(12.5),     4 / sqrt(12.5),    root * cos(angle),
+                           -root * sin(angle), root * sin(angle), root * cos(angle)};
     for (int i = 0; i < 6; i++)
         assert_near(at(dev, y, i), want[i], 1e-12);
     device_close(dev);
@@ -213,9 +213,11 @@ static void test_attention(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_newton_schulz), cmocka_unit_test(test_singular_values), cmocka_unit_test(test_rotary),
-        cmocka_unit_test(test_soft_cap),      cmocka_unit_test(test_uniform_loss),    cmocka_unit_test(test_adamw),
-        cmocka_unit_test(test_muon),          cmocka_unit_test(test_clip),            cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_newton_schulz), cmocka_unit_test(test_singular_values),
+        cmocka_unit_test(test_rotary),        cmocka_unit_test(test_soft_cap),
+        cmocka_unit_test(test_uniform_loss),  cmocka_unit_test(test_adamw),
+        cmocka_unit_test(test_muon),          cmocka_unit_test(test_clip),
+        cmocka_unit_test(test_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,8 +105,8 @@ static void bare_blocks(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blocks_are_aligned_zeroed_and_apart), cmocka_unit_test(a_mark_takes_back_what_came_after),
-        cmocka_unit_test(texts_and_arrays), cmocka_unit_test(what_does_not_fit_is_null), cmocka_unit_test(bare_blocks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_are_aligned_zeroed_and_apart),
+                                       cmocka_unit_test(a_mark_takes_back_what_came_after), cmocka_unit_test(texts_and_arrays),
+                                       cmocka_unit_test(what_does_not_fit_is_null), cmocka_unit_test(bare_blocks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,8 +72,9 @@ static void the_gravest_decides(void **state)
         enum error_kind kind;
         int status;
         const char *name;
-    } kinds[] = {{ERROR_RECIPE, 2, "recipe"},       {ERROR_USAGE, 2, "usage"}, {ERROR_MACHINE, 3, "machine"}, {ERROR_NOT_BUILT, 4, "not_built"},
-                 {ERROR_STOPPED, 75, "stopped"}, {ERROR_DATA, 1, "data"},   {ERROR_FAILED, 1, "failed"}};
+    } kinds[] = {{ERROR_RECIPE, 2, "recipe"},       {ERROR_USAGE, 2, "usage"},      {ERROR_MACHINE, 3, "machine"},
+                 {ERROR_NOT_BUILT, 4, "not_built"}, {ERROR_STOPPED, 75, "stopped"}, {ERROR_DATA, 1, "data"},
+                 {ERROR_FAILED, 1, "failed"}};
     for (size_t i = 0; i < countof(kinds); i++) {
         struct error *e = error_plain(kinds[i].kind, "x");
         assert_int_equal(error_exit_status(e), kinds[i].status);

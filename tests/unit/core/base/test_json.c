@@ -53,9 +53,10 @@ static void bad_utf8_is_replaced(void **state)
     (void)state;
     const struct {
         const char *in, *out;
-    } cases[] = {{"\xFF", "\xEF\xBF\xBD"},                  {"a\xC3", "a\xEF\xBF\xBD"},
-                 {"\xC0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD"}, // an overlong zero
-                 {"\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"}, // half of a pair
+    } cases[] = {{"\xFF", "\xEF\xBF\xBD"},
+                 {"a\xC3", "a\xEF\xBF\xBD"},
+                 {"\xC0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD"},                                 // an overlong zero
+                 {"\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},                 // half of a pair
                  {"\xF4\x90\x80\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"}, // beyond the last code point
                  {"\xEF\xBF\xBF", "\xEF\xBF\xBF"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

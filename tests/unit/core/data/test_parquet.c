@@ -204,8 +204,8 @@ static bool survive(const char *path)
 static void damage_is_survived(void **state)
 {
     (void)state;
-    static const char *const files[] = {"snappy_dictionary", "zstd_plain", "gzip_v2", "zstd_v2_plain", "none_required",
-                                        "none_pages", "nulls", "nested"};
+    static const char *const files[] = {"snappy_dictionary", "zstd_plain", "gzip_v2", "zstd_v2_plain",
+                                        "none_required",     "none_pages", "nulls",   "nested"};
     static unsigned char good[8192], bad[8192];
     char path[64] = "/tmp/retort_parquet_XXXXXX";
     int fd = mkstemp(path);

@@ -113,8 +113,8 @@ static void groups_cover_the_batch(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(permutations_are_permutations), cmocka_unit_test(permutations_look_random),
-        cmocka_unit_test(permutations_are_pinned), cmocka_unit_test(rows_of_a_stream), cmocka_unit_test(groups_cover_the_batch)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(permutations_are_permutations),
+                                       cmocka_unit_test(permutations_look_random), cmocka_unit_test(permutations_are_pinned),
+                                       cmocka_unit_test(rows_of_a_stream), cmocka_unit_test(groups_cover_the_batch)};
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }

@@ -109,7 +109,8 @@ static void save_raw(const uint16_t *ids, int64_t n, const int64_t *documents, i
 {
     struct store_set sets[] = {{.path = "/tokens", .type = STORE_U16, .n_dims = 1, .dims = {n}, .data = ids},
                                {.path = "/documents", .type = STORE_I64, .n_dims = 1, .dims = {d + 1}, .data = documents}};
-    struct store_attribute attributes[] = {store_i64("/", "n", said_n), store_i64("/", "d", d), store_i64("/", "n_vocab", n_vocab)};
+    struct store_attribute attributes[] = {store_i64("/", "n", said_n), store_i64("/", "d", d),
+                                           store_i64("/", "n_vocab", n_vocab)};
     assert_good(store_save("odd.h5", attributes, 3, sets, 2));
 }
 

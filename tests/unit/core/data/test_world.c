@@ -11,8 +11,8 @@
 
 #include "core/data/world.h"
 
-static const char *const people[] = {"Ada", "Ben", "Clara", "David", "Emma", "Frank", "Grace", "Henry",
-                                     "Iris", "Jack", "Kate", "Leo", "Mary", "Noah", "Olga", "Paul"};
+static const char *const people[] = {"Ada",  "Ben",  "Clara", "David", "Emma", "Frank", "Grace", "Henry",
+                                     "Iris", "Jack", "Kate",  "Leo",   "Mary", "Noah",  "Olga",  "Paul"};
 static const char *const things[] = {"kite", "box", "umbrella", "berry", "key", "dish"};
 static const char *const countries[] = {"France", "Italy"}, *const cities[] = {"Paris", "Rome"};
 static const char *const moods[] = {"hot", "cold"}, *const other_moods[] = {"cold", "hot"};
@@ -29,8 +29,15 @@ static const struct world_range ranges[] = {{"few", 2, 9, {"w.yaml", 9, 1, 0}}, 
 
 static struct world make(const struct world_template *templates, int n)
 {
-    return (struct world){.path = "w.yaml", .sets = sets, .facts = facts, .ranges = ranges, .templates = templates,
-                          .n_sets = countof(sets), .n_facts = countof(facts), .n_ranges = countof(ranges), .n_templates = n};
+    return (struct world){.path = "w.yaml",
+                          .sets = sets,
+                          .facts = facts,
+                          .ranges = ranges,
+                          .templates = templates,
+                          .n_sets = countof(sets),
+                          .n_facts = countof(facts),
+                          .n_ranges = countof(ranges),
+                          .n_templates = n};
 }
 
 static void fail_with(struct error *e)
@@ -97,9 +104,9 @@ static void words_agree(void **state)
     const struct world_template t[] = {{1, "{t:thing|a}, {t|s}, {x:one} {t|s(x)}, {y:few} {t|s(y)}", NULL, NOWHERE}};
     struct world world = make(t, 1);
     fail_with(world_compile(&world, &arena));
-    static const char *const words[][3] = {{"a kite", "kites", "kite"}, {"a box", "boxes", "box"},
-                                           {"an umbrella", "umbrellas", "umbrella"}, {"a berry", "berries", "berry"},
-                                           {"a key", "keys", "key"}, {"a dish", "dishes", "dish"}};
+    static const char *const words[][3] = {
+        {"a kite", "kites", "kite"},     {"a box", "boxes", "box"}, {"an umbrella", "umbrellas", "umbrella"},
+        {"a berry", "berries", "berry"}, {"a key", "keys", "key"},  {"a dish", "dishes", "dish"}};
     for (int i = 0; i < 60; i++) {
         char *text = document(&world, 1, i, false), expected[100];
         bool found = false;
@@ -292,7 +299,12 @@ static void bad_sets_and_facts_are_named(void **state)
     const struct world_fact bad_facts[] = {
         {.name = "a", .of = "person", .is = "thng", .at = {"w.yaml", 21, 3, 0}},
         {.name = "b", .of = "person", .is = "thing", .hold_out = 1.5, .at = {"w.yaml", 22, 3, 0}},
-        {.name = "c", .of = "person", .is = "thing", .pair_of = unknown, .pair_is = value, .n_pairs = 1,
+        {.name = "c",
+         .of = "person",
+         .is = "thing",
+         .pair_of = unknown,
+         .pair_is = value,
+         .n_pairs = 1,
          .at = {"w.yaml", 23, 3, 0}},
         {.name = "person", .of = "person", .is = "thing", .at = {"w.yaml", 24, 3, 0}},
         {.name = "1d", .of = "person", .is = "thing", .at = {"w.yaml", 25, 3, 0}},
@@ -403,12 +415,18 @@ static void noise_is_survived(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slots_say_what_they_should), cmocka_unit_test(slots_of_facts),
-        cmocka_unit_test(words_agree),                cmocka_unit_test(parts_see_their_callers_and_differ),
-        cmocka_unit_test(draws_in_scope_differ),      cmocka_unit_test(documents_repeat),
-        cmocka_unit_test(held_out_pairs_stay_apart),  cmocka_unit_test(bad_templates_are_named),
-        cmocka_unit_test(bad_sets_and_facts_are_named), cmocka_unit_test(what_cannot_be_held_out_is_named),
-        cmocka_unit_test(explosions_are_refused),     cmocka_unit_test(noise_is_survived),
+        cmocka_unit_test(slots_say_what_they_should),
+        cmocka_unit_test(slots_of_facts),
+        cmocka_unit_test(words_agree),
+        cmocka_unit_test(parts_see_their_callers_and_differ),
+        cmocka_unit_test(draws_in_scope_differ),
+        cmocka_unit_test(documents_repeat),
+        cmocka_unit_test(held_out_pairs_stay_apart),
+        cmocka_unit_test(bad_templates_are_named),
+        cmocka_unit_test(bad_sets_and_facts_are_named),
+        cmocka_unit_test(what_cannot_be_held_out_is_named),
+        cmocka_unit_test(explosions_are_refused),
+        cmocka_unit_test(noise_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,9 +26,18 @@ static inline void golden_fill(struct model *m, int param, uint64_t id, double a
 
 static inline struct shape golden_shape(void)
 {
-    return (struct shape){.n_layer = GOLDEN_L, .n_embd = GOLDEN_C, .n_head = 4, .n_kv_head = 2, .head_dim = 32,
-                          .n_mlp = 4 * GOLDEN_C, .n_vocab = GOLDEN_V, .n_vocab_padded = GOLDEN_V, .seq_len = GOLDEN_T,
-                          .norm_eps = 0x1p-23, .rope_base = 10000, .softcap = 15};
+    return (struct shape){.n_layer = GOLDEN_L,
+                          .n_embd = GOLDEN_C,
+                          .n_head = 4,
+                          .n_kv_head = 2,
+                          .head_dim = 32,
+                          .n_mlp = 4 * GOLDEN_C,
+                          .n_vocab = GOLDEN_V,
+                          .n_vocab_padded = GOLDEN_V,
+                          .seq_len = GOLDEN_T,
+                          .norm_eps = 0x1p-23,
+                          .rope_base = 10000,
+                          .softcap = 15};
 }
 
 static inline void golden_weights(struct model *m)

@@ -40,8 +40,18 @@ static void backward_is_the_derivative(void **state)
     struct arena arena = {0};
     struct device *dev = device_open(DEVICE_REF, 1, &fault);
     assert_non_null(dev);
-    struct shape shape = {.n_layer = 2, .n_embd = 12, .n_head = 4, .n_kv_head = 2, .head_dim = 6, .n_mlp = 20, .n_vocab = V,
-                          .n_vocab_padded = 16, .seq_len = T, .norm_eps = 0x1p-23, .rope_base = 10000, .softcap = 15};
+    struct shape shape = {.n_layer = 2,
+                          .n_embd = 12,
+                          .n_head = 4,
+                          .n_kv_head = 2,
+                          .head_dim = 6,
+                          .n_mlp = 20,
+                          .n_vocab = V,
+                          .n_vocab_padded = 16,
+                          .seq_len = T,
+                          .norm_eps = 0x1p-23,
+                          .rope_base = 10000,
+                          .softcap = 15};
     struct model m;
     struct tensor *g;
     assert_null(model_open(&m, dev, &shape, &arena));
@@ -143,8 +153,9 @@ static void shapes(void **state)
         int depth;
         int64_t params;
         double flops;
-    } known[] = {{4, 36700160, 1.447e8},   {8, 92274688, 4.530e8},    {12, 185597952, 1.038e9},     {16, 335544320, 2.013e9},
-                 {20, 560988160, 3.491758e9}, {26, 1081999360, 6.900941e9}, {30, 1578762240, 1.013318e10}, {32, 1879048192, 1.207960e10}};
+    } known[] = {{4, 36700160, 1.447e8},        {8, 92274688, 4.530e8},       {12, 185597952, 1.038e9},
+                 {16, 335544320, 2.013e9},      {20, 560988160, 3.491758e9},  {26, 1081999360, 6.900941e9},
+                 {30, 1578762240, 1.013318e10}, {32, 1879048192, 1.207960e10}};
     struct shape s;
     for (size_t i = 0; i < countof(known); i++) {
         assert_null(shape_from_depth(&s, known[i].depth, 65536, 2048));

@@ -28,8 +28,14 @@ static void make_file(const char *path)
         snprintf(paths[i], sizeof paths[i], "/model/transformer.h.%d.attn.c_q", i);
         sets[i] = (struct store_set){.path = paths[i], .type = STORE_F32, .n_dims = 2, .dims = {7, i * 5}, .data = w[i]};
     }
-    sets[20] = (struct store_set){.path = "/metrics/train", .type = STORE_TABLE, .n_dims = 1, .dims = {50}, .data = rows,
-                                  .members = members, .n_members = 2, .row_bytes = sizeof *rows};
+    sets[20] = (struct store_set){.path = "/metrics/train",
+                                  .type = STORE_TABLE,
+                                  .n_dims = 1,
+                                  .dims = {50},
+                                  .data = rows,
+                                  .members = members,
+                                  .n_members = 2,
+                                  .row_bytes = sizeof *rows};
     struct store_attribute attributes[] = {store_text("/", "kind", "pretrain"), store_i64("/", "step", 3),
                                            store_f64("/model", "norm_eps", 1e-5)};
     assert_good(store_save(path, attributes, countof(attributes), sets, countof(sets)));
@@ -230,8 +236,11 @@ static void odd_contents_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(flipped_bits),            cmocka_unit_test(cuts_and_extra_bytes),     cmocka_unit_test(damage_is_named),
-        cmocka_unit_test(foreign_files_are_named), cmocka_unit_test(odd_contents_are_refused),
+        cmocka_unit_test(flipped_bits),
+        cmocka_unit_test(cuts_and_extra_bytes),
+        cmocka_unit_test(damage_is_named),
+        cmocka_unit_test(foreign_files_are_named),
+        cmocka_unit_test(odd_contents_are_refused),
     };
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }

@@ -80,8 +80,8 @@ static void damaged_lines_are_ignored(void **state)
     int n = snprintf(text, sizeof text,
                      "nonsense\n\n1\t2\t3\n%s\n99999999999999999999999\t1\t1\t1\t%s\t/x\n1\t2\t3\t4\tabc\t/x\n"
                      "%llu\t%llu\t3\t1000000000000005\t%s\t%s\n1\t2\t3\t4\t%s\t/cut",
-                     sha_abc, sha_abc, (unsigned long long)st.st_dev, (unsigned long long)st.st_ino, sha_abc, realpath("good", full),
-                     sha_abc);
+                     sha_abc, sha_abc, (unsigned long long)st.st_dev, (unsigned long long)st.st_ino, sha_abc,
+                     realpath("good", full), sha_abc);
     assert_good(atomic_write("damaged.tsv", text, (size_t)n));
     assert_good(identities_open(&ids, "damaged.tsv", &arena));
     assert_good(identities_find(ids, "good", hex));
@@ -118,8 +118,8 @@ static void many_files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(remembers_what_is_the_same), cmocka_unit_test(a_fresh_file_is_not_remembered),
-        cmocka_unit_test(damaged_lines_are_ignored), cmocka_unit_test(many_files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(remembers_what_is_the_same),
+                                       cmocka_unit_test(a_fresh_file_is_not_remembered),
+                                       cmocka_unit_test(damaged_lines_are_ignored), cmocka_unit_test(many_files)};
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }

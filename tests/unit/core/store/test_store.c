@@ -32,14 +32,14 @@ static void all_types_come_back(void **state)
         enum store_type type;
         const void *data;
         size_t bytes;
-    } all[] = {{STORE_U8, u8, 2},   {STORE_U16, u16, 4}, {STORE_U32, u32, 8},  {STORE_U64, u64, 16}, {STORE_I32, i32, 8},
+    } all[] = {{STORE_U8, u8, 2},    {STORE_U16, u16, 4}, {STORE_U32, u32, 8},  {STORE_U64, u64, 16},  {STORE_I32, i32, 8},
                {STORE_I64, i64, 16}, {STORE_F32, f32, 8}, {STORE_F64, f64, 16}, {STORE_TEXT, text, 10}};
     struct store_set sets[countof(all)];
     char paths[countof(all)][32];
     for (size_t i = 0; i < countof(all); i++) {
         snprintf(paths[i], sizeof paths[i], "/types/%s", store_type_name(all[i].type));
-        sets[i] = (struct store_set){.path = paths[i], .type = all[i].type, .n_dims = 1, .dims = {2}, .data = all[i].data,
-                                     .text_bytes = 5};
+        sets[i] = (struct store_set){
+            .path = paths[i], .type = all[i].type, .n_dims = 1, .dims = {2}, .data = all[i].data, .text_bytes = 5};
     }
     assert_good(store_save("types.h5", NULL, 0, sets, countof(sets)));
     struct store_file *file;
@@ -79,8 +79,9 @@ static void attributes_come_back(void **state)
     float w[6] = {1, 2, 3, 4, 5, 6};
     struct store_set set = {.path = "/model/transformer.h.0.attn.c_q", .type = STORE_F32, .n_dims = 2, .dims = {2, 3}, .data = w};
     struct store_attribute attributes[40] = {
-        store_text("/", "kind", "pretrain"), store_text("/", "empty", ""), store_text("/", "payload", payload),
-        store_i64("/", "step", -7), store_f64("/model", "norm_eps", 1e-5), store_f64("/model", "usd", NAN),
+        store_text("/", "kind", "pretrain"),   store_text("/", "empty", ""),
+        store_text("/", "payload", payload),   store_i64("/", "step", -7),
+        store_f64("/model", "norm_eps", 1e-5), store_f64("/model", "usd", NAN),
         store_text(set.path, "dtype", "bf16"), store_text("/lonely/group", "name", "h\xC3\xA9")};
     char names[32][16];
     for (int i = 0; i < 32; i++) { // more than are kept in a header
@@ -155,8 +156,14 @@ static void tables_match_members_by_name(void **state)
         rows[i].loss = 1.0 / (i + 1);
         snprintf(rows[i].text, sizeof rows[i].text, "row %d", i);
     }
-    struct store_set set = {.path = "/metrics/train", .type = STORE_TABLE, .n_dims = 1, .dims = {N}, .data = rows,
-                            .members = row_members, .n_members = 4, .row_bytes = sizeof *rows};
+    struct store_set set = {.path = "/metrics/train",
+                            .type = STORE_TABLE,
+                            .n_dims = 1,
+                            .dims = {N},
+                            .data = rows,
+                            .members = row_members,
+                            .n_members = 4,
+                            .row_bytes = sizeof *rows};
     assert_good(store_save("table.h5", NULL, 0, &set, 1));
     struct newer {
         double loss;
@@ -191,9 +198,13 @@ static void tables_match_members_by_name(void **state)
 static void empty_sets_and_empty_files(void **state)
 {
     (void)state;
-    struct store_set sets[] = {
-        {.path = "/rows", .type = STORE_TABLE, .n_dims = 1, .members = row_members, .n_members = 4, .row_bytes = sizeof(struct row)},
-        {.path = "/ids", .type = STORE_U16, .n_dims = 2, .dims = {5, 0}}};
+    struct store_set sets[] = {{.path = "/rows",
+                                .type = STORE_TABLE,
+                                .n_dims = 1,
+                                .members = row_members,
+                                .n_members = 4,
+                                .row_bytes = sizeof(struct row)},
+                               {.path = "/ids", .type = STORE_U16, .n_dims = 2, .dims = {5, 0}}};
     struct store_file *file;
     struct arena arena = {0};
     void *rows;
@@ -266,7 +277,8 @@ static void every_number_of_sets_settles(void **state)
     struct store_file *file;
     for (int i = 0; i < MOST; i++) {
         snprintf(paths[i], sizeof paths[i], "/s/%c/%d", 'a' + i / 4, i);
-        sets[i] = (struct store_set){.path = paths[i], .type = STORE_TEXT, .n_dims = 1, .dims = {1}, .data = "x", .text_bytes = 1};
+        sets[i] =
+            (struct store_set){.path = paths[i], .type = STORE_TEXT, .n_dims = 1, .dims = {1}, .data = "x", .text_bytes = 1};
         assert_good(store_save("sets.h5", &empty, 1, sets, i + 1));
         load(&file, "sets.h5");
         store_close(file);
@@ -316,10 +328,15 @@ static void other_programs_read_it(void **state)
         skip();
     struct row rows[] = {{.step = 1, .loss = 2.5, .text = "one"}, {.step = 2, .loss = 0.5, .text = "two"}};
     float w[6] = {1, 2, 3, 4, 5, 6};
-    struct store_set sets[] = {
-        {.path = "/metrics/train", .type = STORE_TABLE, .n_dims = 1, .dims = {2}, .data = rows, .members = row_members,
-         .n_members = 4, .row_bytes = sizeof *rows},
-        {.path = "/model/h.0.c_q", .type = STORE_F32, .n_dims = 2, .dims = {2, 3}, .data = w}};
+    struct store_set sets[] = {{.path = "/metrics/train",
+                                .type = STORE_TABLE,
+                                .n_dims = 1,
+                                .dims = {2},
+                                .data = rows,
+                                .members = row_members,
+                                .n_members = 4,
+                                .row_bytes = sizeof *rows},
+                               {.path = "/model/h.0.c_q", .type = STORE_F32, .n_dims = 2, .dims = {2, 3}, .data = w}};
     struct store_attribute attribute = store_text("/", "kind", "pretrain");
     assert_good(store_save("outside.h5", &attribute, 1, sets, 2));
     if (!system("h5dump --version >h5.txt 2>&1")) {

@@ -39,7 +39,10 @@ static void teardown(struct byte_chat *b)
 
 enum { BOS = 256, USER, USER_END, ASSISTANT, ASSISTANT_END, PYTHON, PYTHON_END, OUTPUT, OUTPUT_END };
 
-#define PART(kind, text) {kind, text, sizeof text - 1}
+#define PART(kind, text)                                                                                                         \
+    {                                                                                                                            \
+        kind, text, sizeof text - 1                                                                                              \
+    }
 
 static const struct chat_part system_part = PART(CHAT_TEXT, "S"), question = PART(CHAT_TEXT, "q");
 static const struct chat_part answer[] = {PART(CHAT_TEXT, "a"), PART(CHAT_PYTHON, "1+1"), PART(CHAT_PYTHON_OUTPUT, "2"),
@@ -50,8 +53,8 @@ static const struct chat_message three[] = {
 static void by_hand(void **state)
 {
     (void)state;
-    static const int32_t expected[] = {BOS, USER, 'S', '\n', '\n', 'q', USER_END, ASSISTANT, 'a', PYTHON, '1', '+', '1',
-                                       PYTHON_END, OUTPUT, '2', OUTPUT_END, 'b', ASSISTANT_END};
+    static const int32_t expected[] = {BOS, USER, 'S', '\n',       '\n',   'q', USER_END,   ASSISTANT, 'a',          PYTHON,
+                                       '1', '+',  '1', PYTHON_END, OUTPUT, '2', OUTPUT_END, 'b',       ASSISTANT_END};
     static const uint8_t expected_mask[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1};
     const struct conversation c = {three, 3};
     struct byte_chat b;

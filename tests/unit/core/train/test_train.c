@@ -105,8 +105,18 @@ static float *train(int threads, int device_batch, double *loss, size_t *n_value
     struct arena arena = {0};
     struct device *dev = device_open(DEVICE_CPU, threads, &fault);
     assert_non_null(dev);
-    struct shape shape = {.n_layer = 2, .n_embd = 48, .n_head = 3, .n_kv_head = 3, .head_dim = 16, .n_mlp = 96, .n_vocab = V,
-                          .n_vocab_padded = V, .seq_len = T, .norm_eps = 0x1p-23, .rope_base = 10000, .softcap = 15};
+    struct shape shape = {.n_layer = 2,
+                          .n_embd = 48,
+                          .n_head = 3,
+                          .n_kv_head = 3,
+                          .head_dim = 16,
+                          .n_mlp = 96,
+                          .n_vocab = V,
+                          .n_vocab_padded = V,
+                          .seq_len = T,
+                          .norm_eps = 0x1p-23,
+                          .rope_base = 10000,
+                          .softcap = 15};
     struct model m;
     struct optimizer o;
     struct gradient g;
@@ -117,10 +127,20 @@ static float *train(int threads, int device_batch, double *loss, size_t *n_value
     assert_null(optimizer_open(&o, &m, &rates));
     assert_null(gradient_open(&g, &m, R, T, device_batch));
     struct trainer t = {.stop_at = 3};
-    t.loop = (struct loop){.model = &m, .optimizer = &o, .gradient = &g, .rows = {NULL, read_rows},
-                           .schedule = {.n_steps = 7, .warmdown = 0.2}, .eval_every = 2, .sample_every = -1, .self = &t,
-                           .evaluate = evaluate, .save_due = save_due, .save = save, .report = report,
-                           .evaluated_step = -1, .sampled_step = -1};
+    t.loop = (struct loop){.model = &m,
+                           .optimizer = &o,
+                           .gradient = &g,
+                           .rows = {NULL, read_rows},
+                           .schedule = {.n_steps = 7, .warmdown = 0.2},
+                           .eval_every = 2,
+                           .sample_every = -1,
+                           .self = &t,
+                           .evaluate = evaluate,
+                           .save_due = save_due,
+                           .save = save,
+                           .report = report,
+                           .evaluated_step = -1,
+                           .sampled_step = -1};
     assert_null(loop_run(&t.loop));
     assert_int_equal(t.n_evaluated, 5); // 0 2 4 6 and the end, 7
     assert_int_equal(t.n_saved, 1);
@@ -185,9 +205,19 @@ static void a_loss_that_is_not_finite_stops(void **state)
     assert_null(optimizer_open(&o, &m, &rates));
     assert_null(gradient_open(&g, &m, 2, T, 2));
     struct trainer t = {.stop_at = -1};
-    t.loop = (struct loop){.model = &m, .optimizer = &o, .gradient = &g, .rows = {&t, bad_rows}, .schedule = {.n_steps = 7},
-                           .sample_every = -1, .self = &t, .evaluate = evaluate, .save_due = save_due, .save = save,
-                           .report = report, .evaluated_step = -1, .sampled_step = -1};
+    t.loop = (struct loop){.model = &m,
+                           .optimizer = &o,
+                           .gradient = &g,
+                           .rows = {&t, bad_rows},
+                           .schedule = {.n_steps = 7},
+                           .sample_every = -1,
+                           .self = &t,
+                           .evaluate = evaluate,
+                           .save_due = save_due,
+                           .save = save,
+                           .report = report,
+                           .evaluated_step = -1,
+                           .sampled_step = -1};
     struct error *e = loop_run(&t.loop);
     assert_non_null(e);
     assert_int_equal(e->kind, ERROR_FAILED);

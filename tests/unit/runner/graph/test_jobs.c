@@ -17,10 +17,24 @@ static void a_job_comes_back(void **state)
     const char *const paths[] = {"a.h5", "b\".h5"};
     struct job_input input = {.role = "tokens", .paths = paths, .n_paths = 2};
     struct job_part part = {.part = {.form = DOCUMENT_WORLD, .path = "w.yaml", .seed = 7, .first = 3, .n = 9, .held_out = true},
-                            .identity = "{}", .key = "k", .out = "o", .payload = "p"};
-    struct job job = {.name = "base", .kind = KIND_PRETRAIN, .key = base->key, .payload = base->payload, .options = base->options,
-                      .results = "results", .out = "out.h5", .lock = "out.lock", .inputs = &input, .n_inputs = 1, .parts = &part,
-                      .n_parts = 1, .usd_per_hour = NAN}, back;
+                            .identity = "{}",
+                            .key = "k",
+                            .out = "o",
+                            .payload = "p"};
+    struct job job = {.name = "base",
+                      .kind = KIND_PRETRAIN,
+                      .key = base->key,
+                      .payload = base->payload,
+                      .options = base->options,
+                      .results = "results",
+                      .out = "out.h5",
+                      .lock = "out.lock",
+                      .inputs = &input,
+                      .n_inputs = 1,
+                      .parts = &part,
+                      .n_parts = 1,
+                      .usd_per_hour = NAN},
+               back;
     no_error(job_write(&job, path));
     no_error(job_read(&back, path, &p->arena));
     const struct pretrain_options *a = base->options, *b = back.options;
@@ -49,13 +63,18 @@ static void torn_jobs(void **state)
 {
     struct place_of_test *p = *state;
 #define BEGIN "{\"retort\":1,\"kind\":\"eval\",\"name\":\"n\",\"key\":\"k\",\"payload\":\"p\",\"results\":\"r\",\"lock\":\"l\","
-    static const char *const bad[] = {
-        "", "{", "[]", "null", "{\"retort\":2}", "{\"retort\":1,\"kind\":\"dance\"}", "{\"retort\":1,\"kind\":\"eval\"}",
-        "{\"retort\":1,\"kind\":\"eval\",\"name\":1,\"key\":[],\"payload\":{},\"results\":null}",
-        BEGIN "\"options\":{\"nope\":\"1\"}}",
-        BEGIN "\"options\":{\"seed\":1}}",
-        BEGIN "\"inputs\":{\"a\":[1]}}",
-        BEGIN "\"parts\":[{\"form\":\"x\"}]}"};
+    static const char *const bad[] = {"",
+                                      "{",
+                                      "[]",
+                                      "null",
+                                      "{\"retort\":2}",
+                                      "{\"retort\":1,\"kind\":\"dance\"}",
+                                      "{\"retort\":1,\"kind\":\"eval\"}",
+                                      "{\"retort\":1,\"kind\":\"eval\",\"name\":1,\"key\":[],\"payload\":{},\"results\":null}",
+                                      BEGIN "\"options\":{\"nope\":\"1\"}}",
+                                      BEGIN "\"options\":{\"seed\":1}}",
+                                      BEGIN "\"inputs\":{\"a\":[1]}}",
+                                      BEGIN "\"parts\":[{\"form\":\"x\"}]}"};
     const char *path = arena_printf(&p->arena, "%s/bad.job", p->folder);
     for (size_t i = 0; i < countof(bad); i++) {
         struct job job;

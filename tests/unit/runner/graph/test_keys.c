@@ -24,9 +24,9 @@ static void payload_is_canonical(void **state)
     assert_non_null(tokens);
     assert_int_equal(tokens->n_parts, 3);
     assert_true(tokens->parts[2].validation);
-    const char *inputs = arena_printf(&p->arena,
-                                      "\"inputs\":{\"tokenizer\":\"%s\",\"tokens\":[\"%s\",\"%s\"],\"validation\":[\"%s\"]}",
-                                      key, tokens->parts[0].key, tokens->parts[1].key, tokens->parts[2].key);
+    const char *inputs =
+        arena_printf(&p->arena, "\"inputs\":{\"tokenizer\":\"%s\",\"tokens\":[\"%s\",\"%s\"],\"validation\":[\"%s\"]}", key,
+                     tokens->parts[0].key, tokens->parts[1].key, tokens->parts[2].key);
     assert_non_null(strstr(base->payload, inputs));
     assert_non_null(strstr(base->payload, "\"matrix_lr\":0.02,"));
     assert_non_null(strstr(base->payload, "\"warmdown\":0.20000000000000001,"));
@@ -132,9 +132,10 @@ static void a_missing_file_makes_keys_unknown(void **state)
 static void worlds_have_two_parts(void **state)
 {
     struct place_of_test *p = *state;
-    put_file(p, "w.yaml", "world: 1\nsets: {person: [Ada, Ben, Cy], thing: [kite, drum, cup]}\n"
-                          "facts: {owns: {of: person, is: thing, hold_out: 0.3}}\n"
-                          "documents: [\"{p:person} has {t:owns.of(p)}.\"]\n");
+    put_file(p, "w.yaml",
+             "world: 1\nsets: {person: [Ada, Ben, Cy], thing: [kite, drum, cup]}\n"
+             "facts: {owns: {of: person, is: thing, hold_out: 0.3}}\n"
+             "documents: [\"{p:person} has {t:owns.of(p)}.\"]\n");
     const char *text = with(&p->arena, RECIPE, "web: {text: \"{00..02}.txt\", validate: last}",
                             "web: {world: w.yaml, documents: 20k, validate: held_out}");
     make_graph(p, text);

@@ -42,8 +42,14 @@ static void finish_all(struct place_of_test *p)
 // A record of a run that made everything of the current plan.
 static void record_all(struct place_of_test *p)
 {
-    struct run run = {.name = p->recipe.name, .state = "finished", .started = "2026-01-01T00:00:00Z", .recipe_path = "small.yaml",
-                      .settings = "[]", .host = "host", .machine = "machine", .build = "build"};
+    struct run run = {.name = p->recipe.name,
+                      .state = "finished",
+                      .started = "2026-01-01T00:00:00Z",
+                      .recipe_path = "small.yaml",
+                      .settings = "[]",
+                      .host = "host",
+                      .machine = "machine",
+                      .build = "build"};
     no_error(schedule_record(&run, &p->plan, &p->arena));
     for (int i = 0; i < run.n_stages; i++) {
         run.stages[i].state = "finished";
@@ -256,13 +262,14 @@ static void forgetting(void **state)
 static void reasons_as_json(void **state)
 {
     struct place_of_test *p = *state;
-    const struct reason reasons[] = {{.kind = REASON_FIELD, .name = "vocab", .at = {"a\"b.yaml", 3, 1, 1}, .old = "1",
-                                      .by = "recipe"},
-                                     {.kind = REASON_FRESH, .name = "x"}};
-    assert_string_equal(reasons_json(reasons, 2, &p->arena),
-                        "[{\"kind\":\"field\",\"name\":\"vocab\",\"file\":\"a\\\"b.yaml\",\"line\":3,\"old\":\"1\",\"new\":null,"
-                        "\"by\":\"recipe\"},{\"kind\":\"fresh\",\"name\":\"x\",\"file\":null,\"line\":null,\"old\":null,\"new\":null,"
-                        "\"by\":null}]");
+    const struct reason reasons[] = {
+        {.kind = REASON_FIELD, .name = "vocab", .at = {"a\"b.yaml", 3, 1, 1}, .old = "1", .by = "recipe"},
+        {.kind = REASON_FRESH, .name = "x"}};
+    assert_string_equal(
+        reasons_json(reasons, 2, &p->arena),
+        "[{\"kind\":\"field\",\"name\":\"vocab\",\"file\":\"a\\\"b.yaml\",\"line\":3,\"old\":\"1\",\"new\":null,"
+        "\"by\":\"recipe\"},{\"kind\":\"fresh\",\"name\":\"x\",\"file\":null,\"line\":null,\"old\":null,\"new\":null,"
+        "\"by\":null}]");
 }
 
 int main(void)

@@ -12,17 +12,46 @@ static void a_record_comes_back(void **state)
     struct place_of_test *p = *state;
     const char *store = arena_printf(&p->arena, "%s/result.h5", p->folder);
     struct metric_train rows[] = {{.step = 1, .tokens = 10, .loss = 3.5}, {.step = 2, .tokens = 20, .loss = 3.25}};
-    struct store_set set = {.path = "/metrics/train", .type = STORE_TABLE, .n_dims = 1, .dims = {2}, .data = rows,
-                            .members = metric_train_members, .n_members = METRIC_TRAIN_MEMBERS, .row_bytes = sizeof *rows};
+    struct store_set set = {.path = "/metrics/train",
+                            .type = STORE_TABLE,
+                            .n_dims = 1,
+                            .dims = {2},
+                            .data = rows,
+                            .members = metric_train_members,
+                            .n_members = METRIC_TRAIN_MEMBERS,
+                            .row_bytes = sizeof *rows};
     no_error(store_save(store, NULL, 0, &set, 1));
     char *payload = arena_alloc(&p->arena, 100001); // larger than an attribute may be
     memset(payload, 'x', 100000);
-    struct run_stage stages[] = {{.name = "base", .kind = "pretrain", .key = "abc", .state = "finished", .seconds = 2, .usd = NAN,
-                                  .params = 5, .tokens = -1, .flops = 1e9, .payload = payload, .reasons = "[]", .file = store},
+    struct run_stage stages[] = {{.name = "base",
+                                  .kind = "pretrain",
+                                  .key = "abc",
+                                  .state = "finished",
+                                  .seconds = 2,
+                                  .usd = NAN,
+                                  .params = 5,
+                                  .tokens = -1,
+                                  .flops = 1e9,
+                                  .payload = payload,
+                                  .reasons = "[]",
+                                  .file = store},
                                  {.name = "web.tokens@words", .kind = "tokens", .key = "", .state = "failed", .error = "no"}};
-    struct run run = {.name = "small", .state = "failed", .started = "s", .ended = "e", .recipe_path = "r", .settings = "[]",
-                      .host = "h", .machine = "m", .build = "b", .pid = 77, .seconds = 3, .usd = NAN, .recipe_text = "text\n",
-                      .resolved = "all\n", .stages = stages, .n_stages = 2};
+    struct run run = {.name = "small",
+                      .state = "failed",
+                      .started = "s",
+                      .ended = "e",
+                      .recipe_path = "r",
+                      .settings = "[]",
+                      .host = "h",
+                      .machine = "m",
+                      .build = "b",
+                      .pid = 77,
+                      .seconds = 3,
+                      .usd = NAN,
+                      .recipe_text = "text\n",
+                      .resolved = "all\n",
+                      .stages = stages,
+                      .n_stages = 2};
     no_error(run_create(&run, p->results, &p->arena));
     assert_int_equal(run.number, 1);
     no_error(run_save(&run));
@@ -53,8 +82,15 @@ static void a_record_comes_back(void **state)
 static void damaged_records_are_passed_over(void **state)
 {
     struct place_of_test *p = *state;
-    struct run run = {.name = "small", .state = "running", .started = "s", .recipe_path = "r", .settings = "[]", .host = "h",
-                      .machine = "m", .build = "b"}, back;
+    struct run run = {.name = "small",
+                      .state = "running",
+                      .started = "s",
+                      .recipe_path = "r",
+                      .settings = "[]",
+                      .host = "h",
+                      .machine = "m",
+                      .build = "b"},
+               back;
     no_error(run_newest(&back, p->results, "small", &p->arena));
     assert_int_equal(back.number, 0);
     no_error(run_create(&run, p->results, &p->arena));

@@ -40,8 +40,7 @@ static void defaults_read_back(void **state)
         const struct field *f = &fields[i];
         const char *const defaults[] = {f->def_2025, f->def_2026, f->def_mid, f->def_sft};
         enum stage_kind_id kind = (enum stage_kind_id)kind_of(f);
-        void *options = arena_alloc(&arena, kind_options_bytes(kind)),
-             *again = arena_alloc(&arena, kind_options_bytes(kind));
+        void *options = arena_alloc(&arena, kind_options_bytes(kind)), *again = arena_alloc(&arena, kind_options_bytes(kind));
         for (size_t d = 0; d < countof(defaults); d++) {
             if (!defaults[d])
                 continue;

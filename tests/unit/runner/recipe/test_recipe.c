@@ -160,8 +160,8 @@ static void shapes(void **state)
 
     // -s depth over the recipe's six, and the other way round
     const char *depth[] = {"base.depth=7"};
-    read_text(HEAD TOKENIZER "  base: {kind: pretrain, tokenizer: tok, source: web, n_layer: 3, n_embd: 96, n_head: 4}\n",
-              depth, 1);
+    read_text(HEAD TOKENIZER "  base: {kind: pretrain, tokenizer: tok, source: web, n_layer: 3, n_embd: 96, n_head: 4}\n", depth,
+              1);
     assert_int_equal(base()->n_layer, 7);
     assert_int_equal(base()->n_embd, 448);
     assert_int_equal(base()->head_dim, 112);
@@ -245,8 +245,7 @@ static void lets_that_double(void **state)
         n += snprintf(text + n, sizeof text - (size_t)n, "  x%d: ${x%d}${x%d}\n", i, i - 1, i - 1);
     snprintf(text + n, sizeof text - (size_t)n, "name: ${x29}\n" TOKENIZER "sources: {web: {text: a, validate: none}}\n");
     fails(text, NULL, ERROR_RECIPE, "too long");
-    fails("retort: 1\nlet: {a: \"${b}\", b: \"${c}\", c: \"${a}\"}\n" TOKENIZER
-          "sources: {web: {text: a, validate: none}}\n",
+    fails("retort: 1\nlet: {a: \"${b}\", b: \"${c}\", c: \"${a}\"}\n" TOKENIZER "sources: {web: {text: a, validate: none}}\n",
           NULL, ERROR_RECIPE, "is made of itself");
     fails("retort: 1\nlet: {a: [1]}\n" TOKENIZER "sources: {web: {text: a, validate: none}}\n", NULL, ERROR_RECIPE,
           "single values");
