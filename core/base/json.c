@@ -112,6 +112,14 @@ void json_i64(struct json *j, int64_t value)
     put(j, text, (size_t)snprintf(text, sizeof text, "%lld", (long long)value));
 }
 
+void json_count(struct json *j, int64_t count)
+{
+    if (count >= 0)
+        json_i64(j, count);
+    else
+        json_nil(j);
+}
+
 void json_f64(struct json *j, double value)
 {
     char text[40];

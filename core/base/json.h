@@ -29,6 +29,7 @@ void json_key(struct json *j, const char *key);
 void json_str(struct json *j, const char *text); // NULL gives null
 void json_str_n(struct json *j, const char *text, size_t n);
 void json_i64(struct json *j, int64_t value);
+void json_count(struct json *j, int64_t count); // null where it is below 0: not known
 void json_f64(struct json *j, double value);
 void json_bool(struct json *j, bool value);
 void json_nil(struct json *j);

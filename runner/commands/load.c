@@ -44,6 +44,20 @@ static bool ends_in(const char *text, const char *ending)
     return n >= m && !strcmp(text + n - m, ending);
 }
 
+struct error *stage_to_json(struct json *json, const struct plan_stage *stage, struct arena *arena)
+{
+    const char *reasons = reasons_json(stage->reasons, stage->n_reasons, arena);
+    if (!reasons)
+        return error_memory();
+    json_open(json, '{');
+    json_key(json, "name"), json_str(json, stage->node->name);
+    json_key(json, "kind"), json_str(json, kind_name(stage->node->kind));
+    json_key(json, "key"), json_str(json, stage->node->key);
+    json_key(json, "state"), json_str(json, plan_state_name(stage->state));
+    json_key(json, "reasons"), json_raw(json, reasons);
+    return NULL;
+}
+
 struct error *load_name(const struct call *call, const char *what, const char **name)
 {
     *name = what;

@@ -2,6 +2,7 @@
 #ifndef RUNNER_COMMANDS_LOAD_H
 #define RUNNER_COMMANDS_LOAD_H
 
+#include "core/base/json.h"
 #include "runner/commands/command.h"
 #include "runner/graph/plan.h"
 
@@ -23,6 +24,9 @@ struct error *CHECKED load_name(const struct call *call, const char *what, const
 
 // The newest run of a recipe file, of a recipe's name, NAME/NUMBER, or the file of a run. ERROR_USAGE if there is none.
 struct error *CHECKED load_run(struct run *run, const struct call *call, const char *what);
+
+// Opens the object of a stage of the plan and writes what every answer says of it: name kind key state reasons.
+struct error *CHECKED stage_to_json(struct json *json, const struct plan_stage *stage, struct arena *arena);
 
 // Every value of the recipe and who set it, a line a field; in the arena.
 struct error *CHECKED resolved_text(const struct recipe *recipe, struct arena *arena, const char **text);

@@ -10,15 +10,6 @@
 
 enum { PLAN_WIDTH = 80 };
 
-static void put_count(struct json *j, const char *key, int64_t count)
-{
-    json_key(j, key);
-    if (count >= 0)
-        json_i64(j, count);
-    else
-        json_nil(j);
-}
-
 static void put_real(struct json *j, const char *key, double value)
 {
     json_key(j, key), json_f64(j, value);
@@ -36,20 +27,14 @@ static struct error *print_json(const struct call *call, const struct plan *plan
     json_open(&j, '[');
     for (int i = 0; i < plan->n_stages; i++) {
         const struct plan_stage *s = &plan->stages[i];
-        const char *reasons = reasons_json(s->reasons, s->n_reasons, call->arena);
-        if (!reasons)
-            return error_memory();
-        json_open(&j, '{');
-        json_key(&j, "name"), json_str(&j, s->node->name);
-        json_key(&j, "kind"), json_str(&j, kind_name(s->node->kind));
-        json_key(&j, "key"), json_str(&j, s->node->key);
-        json_key(&j, "state"), json_str(&j, plan_state_name(s->state));
-        json_key(&j, "reasons"), json_raw(&j, reasons);
-        put_count(&j, "params", s->params);
-        put_count(&j, "tokens", s->tokens);
+        struct error *e = stage_to_json(&j, s, call->arena);
+        if (e)
+            return e;
+        json_key(&j, "params"), json_count(&j, s->params);
+        json_key(&j, "tokens"), json_count(&j, s->tokens);
         put_real(&j, "flops", s->flops);
-        put_count(&j, "bytes_device", -1);
-        put_count(&j, "bytes_disk", s->bytes_disk);
+        json_key(&j, "bytes_device"), json_count(&j, -1);
+        json_key(&j, "bytes_disk"), json_count(&j, s->bytes_disk);
         put_real(&j, "seconds", s->seconds);
         put_real(&j, "usd", s->usd);
         json_close(&j, '}');
@@ -61,11 +46,11 @@ static struct error *print_json(const struct call *call, const struct plan *plan
     json_close(&j, ']');
     json_key(&j, "total");
     json_open(&j, '{');
-    put_count(&j, "stages", plan->n_stages);
-    put_count(&j, "cached", plan->n_cached);
-    put_count(&j, "tokens", tokens);
+    json_key(&j, "stages"), json_count(&j, plan->n_stages);
+    json_key(&j, "cached"), json_count(&j, plan->n_cached);
+    json_key(&j, "tokens"), json_count(&j, tokens);
     put_real(&j, "flops", flops);
-    put_count(&j, "bytes_disk", disk);
+    json_key(&j, "bytes_disk"), json_count(&j, disk);
     put_real(&j, "seconds", NAN);
     put_real(&j, "usd", NAN);
     json_close(&j, '}');

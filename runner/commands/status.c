@@ -64,16 +64,7 @@ static struct error *look(struct stage_status *status, const struct run *run, co
     return e;
 }
 
-static void put_count(struct json *j, const char *key, int64_t count)
-{
-    json_key(j, key);
-    if (count >= 0)
-        json_i64(j, count);
-    else
-        json_nil(j);
-}
-
-static void stage_to_json(struct json *j, const struct run_stage *stage, const struct stage_status *status)
+static void status_to_json(struct json *j, const struct run_stage *stage, const struct stage_status *status)
 {
     const struct live_line *l = &status->live;
     const struct {
@@ -86,8 +77,8 @@ static void stage_to_json(struct json *j, const struct run_stage *stage, const s
     json_key(j, "kind"), json_str(j, stage->kind);
     json_key(j, "key"), json_str(j, stage->key[0] ? stage->key : NULL);
     json_key(j, "state"), json_str(j, status->state);
-    put_count(j, "step", l->step);
-    put_count(j, "of", l->of);
+    json_key(j, "step"), json_count(j, l->step);
+    json_key(j, "of"), json_count(j, l->of);
     for (size_t i = 0; i < countof(numbers); i++)
         json_key(j, numbers[i].name), json_f64(j, numbers[i].value);
     json_close(j, '}');
@@ -129,7 +120,7 @@ static struct error *show_run(const struct call *call, const char *name, struct 
         if ((e = look(&status, &run, &run.stages[i], *running, call)))
             break;
         if (j) {
-            stage_to_json(j, &run.stages[i], &status);
+            status_to_json(j, &run.stages[i], &status);
             continue;
         }
         snprintf(label, sizeof label, "  %-16s %-11s", run.stages[i].name, status.state);

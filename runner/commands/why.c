@@ -49,15 +49,8 @@ struct error *command_why(struct call *call)
             e = tell(s, &l.plan, call->arena);
             continue;
         }
-        const char *reasons = reasons_json(s->reasons, s->n_reasons, call->arena);
-        if (!reasons)
-            return error_memory();
-        json_open(&j, '{');
-        json_key(&j, "name"), json_str(&j, s->node->name);
-        json_key(&j, "kind"), json_str(&j, kind_name(s->node->kind));
-        json_key(&j, "key"), json_str(&j, s->node->key);
-        json_key(&j, "state"), json_str(&j, plan_state_name(s->state));
-        json_key(&j, "reasons"), json_raw(&j, reasons);
+        if ((e = stage_to_json(&j, s, call->arena)))
+            return e;
         json_close(&j, '}');
     }
     if (!call->json)
