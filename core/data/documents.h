@@ -32,6 +32,7 @@ struct document_part {
     uint64_t seed;
     int64_t first, n;
     bool held_out; // generate from held-out facts only
+    const char *records; // record.h reads this list of the world's; NULL: documents
 };
 
 struct documents;

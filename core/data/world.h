@@ -31,6 +31,11 @@
 //            Item number ((fnv("value\0" fact "\0" name) >> 32) * n) >> 32 of the set is the fact's value (of a set into
 //            itself: with n-1 for n, and one further from the name's own number on); a pair is held out when
 //            (fnv("hold\0" fact "\0" name "\0" value) >> 11) / 2^53 is below hold_out
+// Records    records: {quiz: [...]} are lists of templates like documents, each of several fields that share their names; they are written
+//            one after the other in the order of the file, and each is read from then on as a field of a row (record.h). `by` is one
+//            more text, written last and kept to itself: a hash of the list, the template's place and that text says whether this
+//            combination is held out, for a share hold_out of all combinations. Row i draws from Philox(seed, list, i) and draws again
+//            until the combination is of the kind that was asked for. A template without `by` holds nothing out
 // Sets       of and is of a fact with pairs may name sets that are not listed: they are made of its pairs, in their order
 // Randomness document i draws from Philox(seed, i) in the order in which its template needs values
 // Limits     256 sets, facts, ranges, parts and bound names each; 65,536 items; templates of 64 KiB; parts nest 32 deep; a
@@ -76,6 +81,24 @@ struct world_template { // documents: [{weight: 3, text: "{p:person} has {a:owns
     struct place at;
 };
 
+struct world_field { // question: "Who has the {t}?", wrong: ["{q}", "{s}"]
+    const char *name;
+    const char *const *texts; // one, or those of a list
+    int n_texts;
+    bool is_list;
+    struct place at;
+};
+
+struct world_record_template { // records: {quiz: [{weight: 2, by: "{p} {t}", hold_out: 0.2, question: "...", right: "...", ...}]}
+    const char *list;
+    double weight;
+    const struct world_field *fields;
+    int n_fields;
+    const char *by; // NULL: nothing is held out
+    double hold_out;
+    struct place at;
+};
+
 struct world_compiled;
 
 struct world {
@@ -85,6 +108,8 @@ struct world {
     const struct world_range *ranges;
     const struct world_template *templates;
     int n_sets, n_facts, n_ranges, n_templates;
+    const struct world_record_template *records; // of a list one after the other
+    int n_records;
     const struct world_compiled *compiled; // by world_compile, in its arena
 };
 
@@ -95,6 +120,18 @@ struct error *CHECKED world_compile(struct world *world, struct arena *arena);
 // Writes document i; *text is owned by the caller (block_free), *n_bytes without a terminator (there is one).
 struct error *CHECKED world_write(const struct world *world, uint64_t seed, int64_t i, bool held_out, char **text,
                                   size_t *n_bytes);
+
+struct world_record { // of one template
+    const struct world_record_template *template;
+    char *text;     // owned (block_free): all texts of all fields, in order, each zero-terminated; `by` is not among them
+    size_t n_bytes;
+};
+
+bool world_has_records(const struct world *world, const char *list);
+
+// Row i of a list. ERROR_RECIPE at a template of which no draw is of the kind asked for, after many.
+struct error *CHECKED world_record(const struct world *world, const char *list, uint64_t seed, int64_t i, bool held_out,
+                                   struct world_record *record);
 
 // Which template document i is made from, as an index into world->templates.
 int world_template_of(const struct world *world, uint64_t seed, int64_t i, bool held_out);

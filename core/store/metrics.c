@@ -34,6 +34,40 @@ const struct store_member sample_members[SAMPLE_MEMBERS] = {
     MEMBER(sample, step, STORE_I64), MEMBER(sample, temperature, STORE_F64), TEXT_MEMBER(sample, prompt, SAMPLE_PROMPT),
     TEXT_MEMBER(sample, text, SAMPLE_TEXT)};
 
+const struct store_member task_score_members[TASK_SCORE_MEMBERS] = {
+    TEXT_MEMBER(task_score, task, SCORE_NAME), TEXT_MEMBER(task_score, grader, SCORE_GRADER),
+    MEMBER(task_score, n, STORE_I64),          MEMBER(task_score, n_all, STORE_I64),
+    MEMBER(task_score, right, STORE_I64),      MEMBER(task_score, accuracy, STORE_F64),
+    MEMBER(task_score, baseline, STORE_F64),   MEMBER(task_score, centered, STORE_F64)};
+
+const struct store_member example_score_members[EXAMPLE_SCORE_MEMBERS] = {
+    TEXT_MEMBER(example_score, task, SCORE_NAME), MEMBER(example_score, row, STORE_I64),
+    MEMBER(example_score, right, STORE_I64), TEXT_MEMBER(example_score, expected, EXAMPLE_EXPECTED),
+    TEXT_MEMBER(example_score, answer, EXAMPLE_ANSWER)};
+
+const struct store_member metric_rollouts_members[METRIC_ROLLOUTS_MEMBERS] = {
+    MEMBER(metric_rollouts, step, STORE_I64),   MEMBER(metric_rollouts, rollouts, STORE_I64),
+    MEMBER(metric_rollouts, tokens, STORE_I64), MEMBER(metric_rollouts, reward, STORE_F64),
+    MEMBER(metric_rollouts, length, STORE_F64), MEMBER(metric_rollouts, mixed, STORE_I64)};
+
+const struct store_member metric_pass_members[METRIC_PASS_MEMBERS] = {
+    MEMBER(metric_pass, step, STORE_I64), MEMBER(metric_pass, k, STORE_I64), MEMBER(metric_pass, n, STORE_I64),
+    MEMBER(metric_pass, pass, STORE_F64)};
+
+const struct store_member rollout_members[ROLLOUT_MEMBERS] = {
+    MEMBER(rollout, step, STORE_I64),   MEMBER(rollout, question, STORE_I64),  MEMBER(rollout, sample, STORE_I64),
+    MEMBER(rollout, reward, STORE_F64), MEMBER(rollout, advantage, STORE_F64), TEXT_MEMBER(rollout, prompt, ROLLOUT_PROMPT),
+    TEXT_MEMBER(rollout, text, ROLLOUT_TEXT)};
+
+void table_text(char *to, size_t size, const char *text, size_t n)
+{
+    size_t length = n < size - 1 ? n : size - 1;
+    while (length < n && length > 0 && (text[length] & 0xC0) == 0x80)
+        length--;
+    memset(to, 0, size);
+    memcpy(to, text, length);
+}
+
 struct error *table_add(struct table *t, const void *row)
 {
     if (t->n == t->capacity) {

@@ -42,6 +42,42 @@ struct sample { // /samples: what the model wrote at a step; temperature 0 is gr
     char prompt[SAMPLE_PROMPT], text[SAMPLE_TEXT];
 };
 
+enum { SCORE_NAME = 40, SCORE_GRADER = 16, EXAMPLE_EXPECTED = 64, EXAMPLE_ANSWER = 448, ROLLOUT_PROMPT = 448, ROLLOUT_TEXT = 896 };
+
+struct task_score { // /scores/tasks: a row a task of an evaluation
+    char task[SCORE_NAME], grader[SCORE_GRADER];
+    int64_t n, n_all, right; // n of the task's n_all examples were asked, n < n_all: the score is capped
+    double accuracy, baseline, centered;
+};
+
+struct example_score { // /examples: a row an example, in the order in which they were asked
+    char task[SCORE_NAME];
+    int64_t row, right; // row of the task's data set; right 0 or 1
+    char expected[EXAMPLE_EXPECTED], answer[EXAMPLE_ANSWER];
+};
+
+struct metric_rollouts { // /metrics/rollouts: a row an update of GRPO; means over its rollouts
+    int64_t step, rollouts, tokens; // tokens: sampled ones, which the loss is over
+    double reward, length;          // length: prompt and answer, tokens
+    int64_t mixed;                  // questions whose answers were not all right or all wrong: the others teach nothing
+};
+
+struct metric_pass { // /metrics/pass: share of the questions of which one of the first k answers was right
+    int64_t step, k, n;
+    double pass;
+};
+
+struct rollout { // /rollouts: some of them, to read
+    int64_t step, question, sample; // question: row of the task's data set
+    double reward, advantage;
+    char prompt[ROLLOUT_PROMPT], text[ROLLOUT_TEXT];
+};
+
+enum { TASK_SCORE_MEMBERS = 8, EXAMPLE_SCORE_MEMBERS = 5, METRIC_ROLLOUTS_MEMBERS = 6, METRIC_PASS_MEMBERS = 4, ROLLOUT_MEMBERS = 7 };
+
+extern const struct store_member task_score_members[TASK_SCORE_MEMBERS], example_score_members[EXAMPLE_SCORE_MEMBERS],
+    metric_rollouts_members[METRIC_ROLLOUTS_MEMBERS], metric_pass_members[METRIC_PASS_MEMBERS], rollout_members[ROLLOUT_MEMBERS];
+
 enum { METRIC_TRAIN_MEMBERS = 6, METRIC_VAL_MEMBERS = 5, TIMING_TRAIN_MEMBERS = 6, EVENT_MEMBERS = 4, SAMPLE_MEMBERS = 4 };
 
 extern const struct store_member metric_train_members[METRIC_TRAIN_MEMBERS], metric_val_members[METRIC_VAL_MEMBERS],
@@ -54,6 +90,9 @@ struct table {
     void *rows; // owned
     int64_t n, capacity;
 };
+
+// Text into a member of a row, cut at a character where it is too long.
+void table_text(char *to, size_t size, const char *text, size_t n);
 
 struct error *CHECKED table_add(struct table *table, const void *row);
 struct store_set table_set(const struct table *table, const char *path);

@@ -7,7 +7,7 @@
 #include "core/base/clock.h"
 #include "core/store/atomic.h"
 
-enum { OTHER_SETS = 6 };
+enum { OTHER_SETS = 6 + TRAINING_MORE };
 
 void training_init(struct training *t, struct model *model, struct optimizer *optimizer)
 {
@@ -90,6 +90,8 @@ struct error *checkpoint_save(const struct training *t, const char *path, bool w
         sets[n++] = table_set(&t->timing, "/timing/train");
         sets[n++] = table_set(&t->events, "/events");
         sets[n++] = table_set(&t->samples, "/samples");
+        for (int i = 0; i < t->n_more; i++)
+            sets[n++] = table_set(t->more[i].table, t->more[i].path);
         for (int i = 0; i < t->n_extra; i++)
             sets[n++] = t->extra[i];
         e = store_save(path, all, n_all + n_attributes, sets, n);
@@ -161,5 +163,7 @@ struct error *checkpoint_load(struct training *t, struct store_file *file)
         e = table_load(&t->events, file, "/events");
     if (!e)
         e = table_load(&t->samples, file, "/samples");
+    for (int i = 0; i < t->n_more && !e; i++)
+        e = table_load(t->more[i].table, file, t->more[i].path);
     return e;
 }

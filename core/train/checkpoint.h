@@ -16,11 +16,20 @@
 #include "core/store/metrics.h"
 #include "core/train/optimizer.h"
 
+enum { TRAINING_MORE = 4 };
+
+struct kept_table { // a table of the kind of training, under its path
+    const char *path;
+    struct table *table;
+};
+
 struct training {
     struct model *model;
     struct optimizer *optimizer;
     int64_t step, rows;
     struct table train, val, timing, events, samples;
+    struct kept_table more[TRAINING_MORE]; // saved and loaded with the others; whose they are is the caller's
+    int n_more;
     const struct store_set *extra; // datasets written with every checkpoint, borrowed: the tokenizer
     int n_extra;
 };

@@ -4,6 +4,9 @@
 // are summed one after the other; the groups' sums are added as one fixed binary tree. Micro-batches of at most device_batch rows
 // are cut inside groups, so neither their size nor, later, the number of ranks can be seen in the result.
 //
+// Rows may be shorter than T (width) and of different weight; the loss is the weighted sum over all targets of the batch divided by
+// their number, wherever they stand: a long row counts for more than a short one.
+//
 // Errors  those of the rows' reader; ERROR_STOPPED between micro-batches
 #ifndef CORE_TRAIN_GRADIENT_H
 #define CORE_TRAIN_GRADIENT_H
@@ -12,10 +15,16 @@
 
 enum { GRADIENT_SETS = 5 }; // of gradients that live at a time
 
-// Where rows come from: inputs and targets [n,T] of rows first .. first+n-1 of the run, numbered from 0 without end.
+// Where rows come from: rows first .. first+n-1 of the run, numbered from 0 without end.
 struct row_source {
     void *self;
-    struct error *(*read)(void *self, int64_t first, int n, int32_t *inputs, int32_t *targets);
+    // inputs and targets [n,T], T at least the rows' widths; a target of -1 is not counted.
+    struct error *(*read)(void *self, int64_t first, int n, int T, int32_t *inputs, int32_t *targets);
+
+    // The three below are NULL where each row has T inputs, T targets and weight 1.
+    int (*width)(void *self, int64_t row);     // inputs of the row; 0: its gradient is zero, and it is not computed
+    int (*n_targets)(void *self, int64_t row); // that are counted, also where the width is 0
+    double (*weight)(void *self, int64_t row); // of its losses: the advantage
 };
 
 struct gradient {
@@ -31,7 +40,7 @@ struct gradient {
 
 struct error *CHECKED gradient_open(struct gradient *g, struct model *model, int64_t R, int T, int device_batch);
 
-// Gradient of the mean loss over rows first .. first+R-1; *loss is that mean, in nats a token. *sum is valid until the next call.
+// Gradient of sum(weight * loss) / n over the n targets of rows first .. first+R-1; *loss is that, in nats a token. *sum is valid until the next call.
 struct error *CHECKED gradient_of_rows(struct gradient *g, struct row_source rows, int64_t first, double *loss,
                                        const struct tensor **sum);
 

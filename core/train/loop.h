@@ -32,6 +32,7 @@ struct loop {
     int64_t eval_every, sample_every; // 0: only at the end; < 0: never
 
     void *self; // handed to the hooks
+    struct error *(*prepare)(void *self, int64_t step); // before the rows of an update are read; NULL: nothing to prepare
     struct error *(*evaluate)(void *self, int64_t step);
     struct error *(*sample)(void *self, int64_t step);
     bool (*save_due)(void *self);

@@ -10,6 +10,8 @@ struct schedule {
     int64_t n_steps;
     double warmup, warmdown; // shares of n_steps
     double final_lr;         // multiplier that the warm-down ends at
+    int64_t n_updates;       // that are done of n_steps; 0: all (the reference's SFT leaves before the last)
+    double momentum;         // Muon's, constant; 0: the ramp of schedule_momentum
 };
 
 // Multiplier of all learning rates at the update numbered step (0 is the first).

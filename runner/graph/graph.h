@@ -7,13 +7,15 @@
 //
 // Nodes      a written stage is a node; one with a list of models is a node a model (chat_eval@mid); and between a tokenizer
 //            and whatever reads text stands the token stage that nobody writes, SOURCE.tokens (SOURCE.tokens@TOKENIZER where
-//            two tokenizers read one source)
+//            two tokenizers read one source); between it and whatever reads a task's split, TASK.SPLIT.tokens
 // Parts      text that a node reads by itself: a file, or a range of a world's documents. A tokenizer reads its source's
 //            training parts; a token stage makes one token file a part, keyed on its own, so that more files reuse what is
 //            there
 // Validation the part that is held back from training: `last` the last file, `file` one more file, `held_out` the world's
 //            held-out documents (a fiftieth of the documents, at least 200), `none` nothing
-// Inputs     by role: "tokenizer"; "tokens", the training parts of a token node; "validation", its validation part; "model"
+// Inputs     by role: "tokenizer"; "tokens", the training parts of a token node; "validation", its validation part; "model"; and, once
+//            for each entry in the order of the recipe, token nodes of tasks: "mixture", what is trained on; "test", the test split of
+//            each different task of it that has one, in order of first mention; "suite", what an evaluation asks
 // Ownership  everything lives in the arena
 // Errors     ERROR_RECIPE with the place of the stage: an unknown name, a circle, a bpb without validation text
 #ifndef RUNNER_GRAPH_GRAPH_H
@@ -26,6 +28,7 @@ struct graph_node;
 struct graph_input {
     const char *role;
     struct graph_node *node;
+    const struct mixture_use *use; // of "mixture" and "suite"; else NULL
 };
 
 struct graph_part {
@@ -44,6 +47,8 @@ struct graph_node {
     const struct recipe_stage *stage; // NULL for a token stage
     void *options;                    // the kind's struct of options.h; of a split stage with its one model
     const struct source *source;      // the text that the parts are of, or NULL
+    const struct task_file *task;     // of a token stage of a task, whose rows the parts are; else NULL
+    const struct task_split *split;
     struct graph_part *parts;
     int n_parts;
     struct graph_input *inputs;

@@ -5,7 +5,7 @@
 //
 // Types      FIELD_INT int64_t; FIELD_REAL double; FIELD_BOOL bool; FIELD_CHOICE, FIELD_TEXT, FIELD_FILE const char *;
 //            FIELD_STAGE, FIELD_SOURCE const char * (the name as written); FIELD_INTS, FIELD_NAMES, FIELD_STAGES: struct field_list;
-//            FIELD_DURATION double seconds; FIELD_MIXTURE is reserved. In each struct an unset optional number is FIELD_UNSET_INT or
+//            FIELD_DURATION double seconds; FIELD_MIXTURE struct mixture_uses (options.h). In each struct an unset optional number is FIELD_UNSET_INT or
 //            NaN, an unset text NULL
 // Choices    "f32|bf16!": a choice that ends in '!' is a word of the language without code behind it; "bpb|*!": so is any other
 // Class      FIELD_RESULT fields are in the key; FIELD_SPEED and FIELD_DISPLAY never are

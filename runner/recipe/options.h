@@ -5,6 +5,21 @@
 #define RUNNER_RECIPE_OPTIONS_H
 
 #include "runner/recipe/fields.h"
+#include "runner/recipe/task_file.h"
+
+// A task and how much of it: an entry of `mixture`, or a task among `suites`.
+struct mixture_use {
+    const struct task_file *task;
+    const struct task_split *split; // of task
+    double epochs;                  // NaN where rows is given
+    int64_t rows;                   // FIELD_UNSET_INT: by epochs
+    struct place at, epochs_at;     // of the entry; of epochs or rows, where written, else as at
+};
+
+struct mixture_uses { // of FIELD_MIXTURE
+    int n;
+    const struct mixture_use *uses;
+};
 
 struct tokenizer_options {
     const char *source;
@@ -40,7 +55,7 @@ struct pretrain_options {
 
 struct finetune_options {
     const char *model, *preset;
-    struct field_list mixture; // reserved
+    struct mixture_uses mixture;
     int64_t seq_len, batch_tokens, device_batch, steps, rows, epochs;
     double lr_frac, matrix_lr, embedding_lr, unembedding_lr, weight_decay, warmup, warmdown, final_lr, grad_clip;
     const char *precision;
@@ -52,7 +67,7 @@ struct finetune_options {
 
 struct grpo_options {
     const char *model;
-    struct field_list mixture; // reserved
+    struct mixture_uses mixture;
     int64_t samples, max_tokens, top_k, rows, epochs, steps, device_batch;
     double temperature, lr_frac, matrix_lr, embedding_lr, unembedding_lr;
     const char *precision;
@@ -63,9 +78,10 @@ struct grpo_options {
 
 struct eval_options {
     struct field_list model; // each
-    struct field_list suites;
+    struct field_list suites;  // as written
+    struct mixture_uses tasks; // of suites those that are tasks, in order; no field
     const char *source;
-    int64_t examples, eval_tokens, device_batch, devices;
+    int64_t examples, max_tokens, eval_tokens, device_batch, devices;
     const char *precision;
     int64_t seed;
 };

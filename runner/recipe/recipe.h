@@ -31,7 +31,7 @@ struct source {
     const char *name;
     struct place at;
     enum document_form form;
-    const char *column;  // parquet column or JSON field
+    const char *column;  // parquet column or JSON field; NULL for a source of tasks ({split} in its files)
     const char *pattern; // as written, after interpolation
     const char **files;  // as the program opens them, in order; for a world the world file alone
     int n_files;
@@ -65,6 +65,8 @@ struct recipe {
     int n_sources;
     struct recipe_stage *stages;
     int n_stages;
+    struct task_file **tasks; // that mixtures and suites name, each once
+    int n_tasks;
     const struct recipe_env *env;
     int n_env;
 };

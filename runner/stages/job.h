@@ -3,6 +3,7 @@
 // The runner writes store/KIND-KEY.job (JSON) and executes `retort _stage --results DIR --job FILE`; the stage reads it back.
 //
 //   {"retort":1,"name":"base","kind":"pretrain","key":"3f9a…","payload":"…","options":{"seq_len":"256",…},
+//    "tasks":[{"role":"mixture","name":"gsm8k","split":"train","epochs":2,"rows":null,"grader":"number","baseline":0,"paths":["…h5"]}],
 //    "out":"…/pretrain-3f9a.h5","lock":"…","inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},"parts":[{…}],
 //    "usd_per_hour":24,"runner":1234}
 //
@@ -15,6 +16,7 @@
 #define RUNNER_STAGES_JOB_H
 
 #include "core/data/documents.h"
+#include "core/data/task.h"
 #include "runner/recipe/options.h"
 
 struct job_input {
@@ -29,6 +31,19 @@ struct job_part {
     const char *identity;      // canonical JSON of what is read: sha256 of the file, form, column, range
     const char *key, *out;     // token stage: the key and file of the tokens of this part; else NULL
     const char *payload;       // token stage: the canonical text of that key; else NULL
+    const struct task *task;   // token stage of a task: what its rows are; else NULL
+};
+
+// A task that the stage reads as tokens (core/data/task_rows.h).
+struct job_task {
+    const char *role; // "mixture"; "test": of the mixture, to validate with; "suite": to score by
+    const char *name, *split;
+    double epochs; // of a mixture; NaN where rows is given
+    int64_t rows;  // -1: by epochs
+    enum task_grader grader;
+    double baseline;
+    const char *const *paths;
+    int n_paths;
 };
 
 struct job {
@@ -42,6 +57,8 @@ struct job {
     int n_inputs;
     struct job_part *parts;
     int n_parts;
+    struct job_task *tasks; // in the order of the recipe
+    int n_tasks;
     double usd_per_hour; // NaN: unknown
     int64_t runner;      // process id of the runner, for the text of the lock
 };

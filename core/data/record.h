@@ -1,0 +1,56 @@
+// record.h - one row of a data set after the other, as named fields: out of parquet, JSON lines, or a world's records.
+//
+//     const char *paths[] = {"question | train.question", "choices.text", "answer"};
+//     struct records *r;
+//     e = records_open(&r, &part, paths, 3);
+//     while (!(e = records_next(r, &record)) && record) ...             // record NULL: the end; record->fields[0] is the question
+//     records_close(r);
+//
+// Paths      names with dots between them; " | " separates alternatives, of which the first that is there is taken (in parquet: as
+//            a column of the file; in JSON: in this line). In parquet the nodes that only make a list (list, element, item, array)
+//            are not written: "messages.role" is messages.list.element.role. In JSON a list on the way is gone through: "messages.role"
+//            is the role of each of the messages; "." is the line itself, "..role" the role of each item of a line that is a list
+// Values     a field is one value, or a list of them. Numbers have a text too, in decimal
+// Rows       of all row groups; parts are files, as in documents.h; a world's part names its list in part.records
+// Ownership  a record is borrowed until the next call
+// Errors     ERROR_DATA naming file, row and path; a path that no column has is one when the part is opened; in JSON lines a path
+//            that is not there gives a field of no values. Lists are bounded: RECORD_VALUES values of a row, RECORD_BYTES bytes
+#ifndef CORE_DATA_RECORD_H
+#define CORE_DATA_RECORD_H
+
+#include "core/data/documents.h"
+
+#include <stdbool.h>
+
+enum { RECORD_PATHS = 16, RECORD_VALUES = 1 << 16, RECORD_BYTES = 64 << 20 };
+
+struct record_value {
+    const char *text; // NULL: a null
+    size_t n;
+    bool is_integer;
+    int64_t integer;
+};
+
+struct record_field {
+    const struct record_value *values;
+    int n_values;
+    bool is_list; // n_values may be any; else it is 1, or 0 where the path is not there
+};
+
+struct record {
+    int64_t row; // of the part, from 0
+    int n_fields;
+    struct record_field fields[RECORD_PATHS]; // in the order of the paths
+};
+
+struct records;
+
+struct error *CHECKED records_open(struct records **records, const struct document_part *part, const char *const *paths,
+                                   int n_paths);
+struct error *CHECKED records_next(struct records *records, const struct record **record);
+void records_close(struct records *records); // NULL is fine
+
+// Rows of a part, without reading them where the file says it (parquet); -1: only reading tells (JSON lines).
+struct error *CHECKED records_count(const struct document_part *part, int64_t *n_rows);
+
+#endif

@@ -1,0 +1,46 @@
+// suite.h - scores of a chat model on tasks: choices by the logits of their letters, numbers and texts by greedy generation.
+//
+//     struct suite suite = {.tasks = tasks, .n_tasks = n, .engine = &engine, .max_tokens = 512, ...};
+//     suite_init(&suite);                                    // and, to go on, table_load of suite.examples
+//     e = suite_run(&suite);                                 // ERROR_STOPPED: suite.examples has what is done so far
+//     e = suite_scores(&suite, &scores);                     // a row a task
+//
+// Examples   the first n of the task's fixed permutation (task_rows_order), one after the other; suite.examples has a row an example in
+//            that order, so it is also how far the suite is: rows that are there are not done again
+// Choice     of the logits behind the prompt (assistant_start) those of the question's letters; the largest, the first among equals
+// Number     greedy, max_tokens, the calculator in it; graded by the text of the whole answer, forced output included
+// Bits       no example depends on another, or on how many are done at once
+// Source     nanochat 2025-10-13, chat_eval
+#ifndef CORE_EVAL_SUITE_H
+#define CORE_EVAL_SUITE_H
+
+#include "core/data/task_rows.h"
+#include "core/infer/engine.h"
+#include "core/store/metrics.h"
+
+struct suite_task {
+    const char *name;
+    enum task_grader grader; // not GRADER_NONE
+    double baseline;
+    const struct task_rows *rows;
+    int64_t n_examples; // at most rows->n
+};
+
+struct suite {
+    const struct suite_task *tasks;
+    int n_tasks;
+    struct engine *engine;
+    int64_t prompt_tokens; // prompts are cut to so many
+    int max_tokens;
+    struct table examples; // struct example_score
+    void *self;
+    void (*progress)(void *self, const char *task, int64_t done, int64_t of); // may be NULL
+    struct error *(*save)(void *self); // called every so often, where examples are whole; may be NULL
+};
+
+void suite_init(struct suite *suite);
+struct error *CHECKED suite_run(struct suite *suite);
+struct error *CHECKED suite_scores(const struct suite *suite, struct table *scores); // struct task_score
+void suite_release(struct suite *suite);
+
+#endif

@@ -1,0 +1,61 @@
+// trainer.h - what pretraining, fine-tuning and GRPO have in common as stages: device, model, optimizer, loop, checkpoints, resuming.
+//
+//     struct trainer t;
+//     trainer_init(&t, stage);
+//     e = trainer_open(&t, &setup);       // device, model, optimizer, gradient; the newest checkpoint that verifies is found
+//     t.loop.rows = ...; t.loop.evaluate = ...; t.loop.self = ...; t.training.more[...] = ...;
+//     e = trainer_run(&t);                // goes on from the checkpoint, or from begin(); loops; writes the result
+//     trainer_close(&t);
+//
+// Files   OUT.h5 is the result; OUT.part.h5 and OUT.part.prev.h5 are checkpoints, made every RETORT_CHECKPOINT_SECONDS or as often as
+//         keeps the time for writing them under a fiftieth
+// Hooks   save_due, save and report of the loop are the trainer's own. evaluate and sample are the caller's, with loop.self; NULL where
+//         there is nothing to do
+#ifndef RUNNER_STAGES_TRAINER_H
+#define RUNNER_STAGES_TRAINER_H
+
+#include "core/text/tokenizer.h"
+#include "core/train/checkpoint.h"
+#include "core/train/loop.h"
+#include "runner/stages/stage.h"
+
+struct trainer_setup {
+    const struct shape *shape;
+    const char *from; // model file to begin with; NULL: initial weights of the seed
+    const struct tokenizer *tokenizer;
+    struct rates rates;
+    struct schedule schedule;
+    int64_t seed, rows, tokens; // rows and tokens of an update (tokens: at most, for the display)
+    int seq_len;                // longest row
+    int64_t device_batch;       // as asked; no more than there are rows is taken
+    int64_t eval_rows;          // most rows that an evaluation computes at once
+    int64_t eval_every, sample_every; // 0: never
+};
+
+struct trainer {
+    struct stage *stage;
+    struct device *dev;
+    struct model model;
+    struct optimizer optimizer;
+    struct gradient gradient;
+    struct training training;
+    struct loop loop;
+    struct store_file *checkpoint; // found; until trainer_run
+    const char *part, *prev, *isa, *from, *note;
+    bool part_is_good; // nothing was passed over when the checkpoint was looked for
+    int64_t seed, tokens;
+    int device_batch;
+    double seconds_before, checkpoint_every_s, last_saved, save_s, tok_s;
+    double bpb; // for the display: set by the caller's evaluate
+    char text[160]; // for the display: what else there is to say, or ""
+};
+
+struct error *CHECKED trainer_init(struct trainer *t, struct stage *stage);
+struct error *CHECKED trainer_open(struct trainer *t, const struct trainer_setup *setup);
+struct error *CHECKED trainer_run(struct trainer *t);
+void trainer_close(struct trainer *t);
+
+// A line of the live file about where the training is.
+struct live_line trainer_line(const struct trainer *t, const char *event);
+
+#endif
