@@ -13,10 +13,13 @@
 
 // One purpose, one independent family of streams. The numbers are part of results: never reuse or renumber.
 enum philox_purpose {
-    PHILOX_INIT = 1,   // initial weights; stream = tensor, counter = element / 4
-    PHILOX_WORLD = 2,  // world documents; stream = document, counter = draw
-    PHILOX_ORDER = 3,  // permutations of rows; stream = epoch
-    PHILOX_SAMPLE = 4, // sampling; stream = sample, counter = position
+    PHILOX_INIT = 1,    // initial weights; stream = tensor, counter = element / 4
+    PHILOX_WORLD = 2,   // world documents; stream = document, counter = draw
+    PHILOX_ORDER = 3,   // permutations of rows; stream = epoch
+    PHILOX_SAMPLE = 4,  // sampling; stream = sample, counter = position
+    PHILOX_RECORDS = 5, // world records; stream = row of a list, counter = draw
+    PHILOX_ROLLOUT = 6, // rollouts and chat; stream = row, counter = token
+    PHILOX_CHOICES = 7, // order of choices, shuffled labels; stream = row
 };
 
 struct philox {
