@@ -3,7 +3,7 @@
 // The runner parses recipes/tasks/*.yaml into this plain struct (runner/recipe/task_file.h has the layout); no task is named here.
 //
 //     const char *paths[TASK_PATHS];
-//     int n = task_paths(&task, paths);                              // what to ask records_open for
+//     e = task_paths(&task, arena, paths, &n_paths);                 // what to ask records_open for
 //     e = task_example(&task, record, arena, &example);              // example.conversation is ready for chat_render
 //
 // A task is one of three, by the fields that it maps:
@@ -12,13 +12,22 @@
 //                        0, or its letter), or the choices are `right` and `wrong`, and are put in an order drawn for the row
 //   question and answer  the answer is text, with calculator calls in it where `calls` says how they are marked
 //
-// Prompt     {question} and {choices} stand for themselves; the default is "{question}". Each choice is one choice_line, with
-//            {choice} and {letter}
-// Calls      "<<{call}={output}>>": the answer's text is cut at each mark <<...>> whose inside has no '>'; the inside is cut at its
-//            last '=', one without '=' has an empty output. So an answer becomes parts: text, python, python_output, text ...
+// Messages   M.role and M.content are read for each alternative M of the path: "messages | ." takes {"messages": [...]} of JSON
+//            lines, or a line that is the list itself. "." also stands for the row's own lists role and content, as a world's
+//            records have them
+// Choices    as many as there are labels in the row, or at most as many as letters; letters differ. A row's number is the index
+//            of the right one where it is a number in the file; else it is text, and is the letter
+// Prompt     {question} and {choices} stand for themselves, once, whatever braces are in them; the default is "{question}", of
+//            multiple choice the reference's: "Multiple Choice question: {question}\n{choices}\nRespond only with the letter of the
+//            correct answer.". Each choice is one choice_line, with {choice} and {letter}; the default is "- {choice}={letter}\n"
+// Calls      "<<{call}={output}>>": the answer's text is cut at each mark <<...>> whose inside has no '>' and is not empty; the inside
+//            is cut at its last '=', one without '=' has an empty output. So an answer becomes parts: text, python, python_output,
+//            text ... A text between two marks that is "<<" ... ">>" as a whole is a call too
 // Control    shuffled_labels deals the right letters out at random (by the row): nothing can be learned, a model stays at chance
-// Ownership  an example lives in the arena and borrows from the record
-// Errors     ERROR_DATA naming task and row: a missing field, an answer that is no choice, roles out of turn
+// Randomness order and dealt letters are Philox(42, PHILOX_CHOICES) at (row, draw): a row's never change
+// Ownership  an example and task_paths' paths live in the arena and borrow from the record and the task
+// Errors     ERROR_DATA naming task and row: a missing field, an answer that is no choice, a role that is none, less than a question
+//            and an answer. Whose turn it is chat_render checks
 // Source     nanochat 2025-10-13, tasks
 #ifndef CORE_DATA_TASK_H
 #define CORE_DATA_TASK_H
@@ -33,27 +42,28 @@ enum { TASK_LETTERS = 26, TASK_PATHS = 8, TASK_VERSION = 1 }; // the version is 
 struct task {
     const char *name;
     const char *messages, *question, *answer, *choices, *labels, *right, *wrong; // paths (record.h); NULL: not there
-    const char *prompt, *choice_line;                                           // texts with slots
+    const char *prompt, *choice_line;                                           // texts with slots; NULL: the defaults
     const char *letters[TASK_LETTERS];                                          // of choices, where labels is NULL
     int n_letters;
-    const char *call_begin, *call_middle, *call_end; // of calculator calls: "<<" "=" ">>"; NULL: none
+    const char *call_begin, *call_middle, *call_end; // of calculator calls: "<<" "=" ">>", none empty; NULL: none
     enum task_grader grader;
     double baseline; // accuracy of guessing, 0 .. 1
     bool shuffled_labels;
 };
 
 struct example {
-    struct conversation conversation; // the last message is the assistant's
-    const char *answer;               // what is graded against: the letter, or the text of the answer's last part; "" for none
+    struct conversation conversation; // its last message is the assistant's, but for `messages` that end with the user's
+    const char *answer;               // what is graded against: the letter, or the text of the answer's last part; "" of messages
     const char *const *letters;       // of a multiple-choice question
     int n_letters, right;             // right: index of the right one; -1: no choices
 };
 
 const char *grader_name(enum task_grader grader); // "none", "choice", "number", "exact"
 
-// Paths that the task reads; returns how many.
-int task_paths(const struct task *task, const char *paths[TASK_PATHS]);
+// Paths that the task reads.
+struct error *CHECKED task_paths(const struct task *task, struct arena *arena, const char *paths[TASK_PATHS], int *n_paths);
 
+// The record is of these paths.
 struct error *CHECKED task_example(const struct task *task, const struct record *record, struct arena *arena,
                                    struct example *example);
 
