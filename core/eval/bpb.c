@@ -19,7 +19,7 @@ struct error *bpb_measure(struct model *model, struct row_source rows, int64_t n
         if (stop_requested())
             e = error_stopped();
         if (!e)
-            e = rows.read(rows.self, row, B, inputs, targets);
+            e = rows.read(rows.self, row, B, T, inputs, targets);
         if (e)
             break;
         struct batch batch = {.B = B, .T = T, .inputs = inputs, .targets = targets};

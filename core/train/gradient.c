@@ -2,7 +2,9 @@
 //
 // 1. pending[l] is the sum of the last finished subtree of 2^l groups, or NULL; an empty group is NULL and adds nothing.
 // 2. A left sum takes its right neighbour in: left += right. So the order of additions is that of the tree, always.
-// 3. Four partial sums and the one being made are the most that live at a time.
+// 3. Rows of width 0 are not computed. The width of a micro-batch is that of its longest row: what stands behind the end of a shorter
+//    one has no target, so its gradient is an exact zero, and neither sums nor bits know of it.
+// 4. Four partial sums and the one being made are the most that live at a time.
 #include "core/train/gradient.h"
 
 #include "core/base/stop.h"
@@ -36,30 +38,53 @@ static struct error *take_set(struct gradient *g, bool used[GRADIENT_SETS], int 
     return NULL;
 }
 
+static int width_of(const struct gradient *g, struct row_source rows, int64_t row)
+{
+    return rows.width ? rows.width(rows.self, row) : g->T;
+}
+
+static int64_t targets_of(const struct gradient *g, struct row_source rows, int64_t row)
+{
+    return rows.n_targets ? rows.n_targets(rows.self, row) : g->T;
+}
+
+// The next rows that go through the model together: *B of them from *row on, all of width above 0, at most T wide.
+static void next_rows(const struct gradient *g, struct row_source rows, int64_t first, int64_t *row, int64_t end, int *B, int *T)
+{
+    *B = *T = 0;
+    while (*row < end && width_of(g, rows, first + *row) == 0)
+        ++*row;
+    for (int width; *row + *B < end && *B < g->device_batch && (width = width_of(g, rows, first + *row + *B)) > 0; ++*B)
+        *T = width > *T ? width : *T;
+}
+
 static struct error *add_rows(struct gradient *g, struct row_source rows, int64_t first, int64_t begin, int64_t end,
                               const struct tensor *sum)
 {
     double *row_losses = g->losses + (size_t)g->device_batch * (size_t)g->T;
-    for (int64_t row = begin; row < end;) {
+    int B, T;
+    for (int64_t row = begin; row < end; row++)
+        row_losses[row] = 0;
+    for (int64_t row = begin; next_rows(g, rows, first, &row, end, &B, &T), B > 0; row += B) {
         if (stop_requested())
             return error_stopped();
-        int B = end - row < g->device_batch ? (int)(end - row) : g->device_batch;
-        struct error *e = rows.read(rows.self, first + row, B, g->inputs, g->targets);
+        struct error *e = rows.read(rows.self, first + row, B, T, g->inputs, g->targets);
         if (e)
             return e;
-        int64_t N = (int64_t)B * g->T;
-        for (int64_t n = 0; n < N; n++)
-            g->weights[n] = (float)(1.0 / ((double)g->R * g->T));
-        struct batch batch = {B, g->T, g->inputs, g->targets, g->weights};
+        for (int b = 0; b < B; b++) {
+            double weight = (rows.weight ? rows.weight(rows.self, first + row + b) : 1) / (double)g->n_targets;
+            for (int t = 0; t < T; t++)
+                g->weights[b * T + t] = (float)weight;
+        }
+        struct batch batch = {B, T, g->inputs, g->targets, g->weights};
         model_loss(g->model, batch, sum);
         model_losses(g->model, batch, g->losses);
         for (int b = 0; b < B; b++) {
             double loss = 0;
-            for (int t = 0; t < g->T; t++)
-                loss += g->losses[(int64_t)b * g->T + t];
-            row_losses[row + b] = loss;
+            for (int t = 0; t < T; t++)
+                loss += g->losses[(int64_t)b * T + t];
+            row_losses[row + b] = loss * (rows.weight ? rows.weight(rows.self, first + row + b) : 1);
         }
-        row += B;
     }
     return NULL;
 }
@@ -68,6 +93,9 @@ struct error *gradient_of_rows(struct gradient *g, struct row_source rows, int64
 {
     bool used[GRADIENT_SETS] = {false};
     int pending[4] = {-1, -1, -1, -1}, whole = -1;
+    g->n_targets = 0;
+    for (int64_t row = 0; row < g->R; row++)
+        g->n_targets += targets_of(g, rows, first + row);
     for (int group = 0; group < ROW_GROUPS; group++) {
         int64_t begin, end;
         group_bounds(g->R, group, &begin, &end);
@@ -100,7 +128,7 @@ struct error *gradient_of_rows(struct gradient *g, struct row_source rows, int64
     double total = 0;
     for (int64_t row = 0; row < g->R; row++)
         total += g->losses[(size_t)g->device_batch * (size_t)g->T + (size_t)row];
-    *loss = total / ((double)g->R * g->T);
+    *loss = g->n_targets ? total / (double)g->n_targets : 0;
     *sum = g->sets[whole];
     return error_from_fault(device_fault(g->model->dev));
 }

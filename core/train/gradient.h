@@ -18,7 +18,7 @@ enum { GRADIENT_SETS = 5 }; // of gradients that live at a time
 // Where rows come from: rows first .. first+n-1 of the run, numbered from 0 without end.
 struct row_source {
     void *self;
-    // inputs and targets [n,T], T at least the rows' widths; a target of -1 is not counted.
+    // inputs and targets [n,T], T at least the rows' widths; a target of -1 is not counted. Without `width` T is the whole length.
     struct error *(*read)(void *self, int64_t first, int n, int T, int32_t *inputs, int32_t *targets);
 
     // The three below are NULL where each row has T inputs, T targets and weight 1.
@@ -31,6 +31,7 @@ struct gradient {
     struct model *model;
     int64_t R;
     int T, device_batch;
+    int64_t n_targets; // of the batch at hand
     int32_t *inputs, *targets;
     float *weights;
     double *losses; // [device_batch,T] and then [R]: the sum of each row

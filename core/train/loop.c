@@ -19,13 +19,13 @@ static const char fix[] = "lower the learning rates or look at these rows; the l
 static struct error *hooks(struct loop *l, bool last)
 {
     struct error *e = NULL;
-    bool eval_due = l->eval_every >= 0 && (last || (l->eval_every > 0 && l->step % l->eval_every == 0));
+    bool eval_due = l->evaluate && l->eval_every >= 0 && (last || (l->eval_every > 0 && l->step % l->eval_every == 0));
     if (eval_due && l->evaluated_step != l->step) {
         if ((e = l->evaluate(l->self, l->step)))
             return e;
         l->evaluated_step = l->step;
     }
-    bool sample_due = l->sample_every >= 0 && (last || (l->step > 0 && l->sample_every > 0 && l->step % l->sample_every == 0));
+    bool sample_due = l->sample && l->sample_every >= 0 && (last || (l->step > 0 && l->sample_every > 0 && l->step % l->sample_every == 0));
     if (sample_due && l->sampled_step != l->step) {
         if ((e = l->sample(l->self, l->step)))
             return e;
@@ -98,9 +98,11 @@ static struct error *check_loss(const struct loop *l, const struct tensor *gradi
 static struct error *update(struct loop *l)
 {
     double start = clock_seconds();
-    struct step_report r = {.lr_scale = schedule_lr(&l->schedule, l->step), .momentum = schedule_momentum(l->step)};
+    struct step_report r = {.lr_scale = schedule_lr(&l->schedule, l->step), .momentum = schedule_momentum(&l->schedule, l->step)};
     const struct tensor *gradients;
-    struct error *e = gradient_of_rows(l->gradient, l->rows, l->step * l->gradient->R, &r.loss, &gradients);
+    struct error *e = l->prepare ? l->prepare(l->self, l->step) : NULL;
+    if (!e)
+        e = gradient_of_rows(l->gradient, l->rows, l->step * l->gradient->R, &r.loss, &gradients);
     if (e)
         return e;
     optimizer_measure(l->optimizer, gradients, l->step, r.lr_scale, r.momentum);
@@ -111,14 +113,15 @@ static struct error *update(struct loop *l)
     if ((e = error_from_fault(device_fault(l->model->dev))))
         return e;
     r.step = ++l->step;
+    r.tokens = l->gradient->n_targets;
     r.seconds = clock_seconds() - start;
-    return l->report(l->self, &r);
+    return l->report(l->own, &r);
 }
 
 static struct error *save(struct loop *l)
 {
     struct error *e = check_parameters(l);
-    return e ? e : l->save(l->self, l->step);
+    return e ? e : l->save(l->own, l->step);
 }
 
 // A stop inside a hook or a step: the parameters are those of l->step, so they can be saved as they are.
@@ -136,13 +139,13 @@ static struct error *save_on_stop(struct loop *l, struct error *e)
 struct error *loop_run(struct loop *l)
 {
     for (;;) {
-        bool last = l->step == l->schedule.n_steps;
+        bool last = l->step == schedule_updates(&l->schedule);
         struct error *e = last ? check_parameters(l) : NULL;
         if (!e)
             e = hooks(l, last);
         if (!e && last)
             return NULL;
-        if (!e && (stop_requested() || l->save_due(l->self)))
+        if (!e && (stop_requested() || l->save_due(l->own)))
             e = save(l);
         if (!e && stop_requested())
             return error_stopped();

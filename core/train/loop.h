@@ -19,6 +19,7 @@
 struct step_report {
     int64_t step; // updates done, this one included
     double loss, grad_norm, lr_scale, momentum;
+    int64_t tokens; // targets of this step
     double seconds; // of this step
 };
 
@@ -31,13 +32,14 @@ struct loop {
     int64_t step;                     // updates done
     int64_t eval_every, sample_every; // 0: only at the end; < 0: never
 
-    void *self; // handed to the hooks
+    void *self; // handed to prepare, evaluate and sample
     struct error *(*prepare)(void *self, int64_t step); // before the rows of an update are read; NULL: nothing to prepare
-    struct error *(*evaluate)(void *self, int64_t step);
+    struct error *(*evaluate)(void *self, int64_t step); // NULL: nothing to do; sample too
     struct error *(*sample)(void *self, int64_t step);
-    bool (*save_due)(void *self);
-    struct error *(*save)(void *self, int64_t step);
-    struct error *(*report)(void *self, const struct step_report *report);
+    void *own; // handed to these three
+    bool (*save_due)(void *own);
+    struct error *(*save)(void *own, int64_t step);
+    struct error *(*report)(void *own, const struct step_report *report);
     int64_t evaluated_step; // hooks already done at this step by the run that was resumed, -1: none
     int64_t sampled_step;
 };

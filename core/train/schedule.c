@@ -14,8 +14,10 @@ double schedule_lr(const struct schedule *s, int64_t step)
     return left + (1 - left) * s->final_lr;
 }
 
-double schedule_momentum(int64_t step)
+double schedule_momentum(const struct schedule *s, int64_t step)
 {
+    if (s->momentum > 0)
+        return s->momentum;
     double share = fmin((double)step / 300, 1);
     return (1 - share) * 0.85 + share * 0.95;
 }
@@ -32,4 +34,9 @@ int64_t horizon_steps(const struct horizon *h, const struct shape *shape, int64_
     else
         steps = floor(h->ratio * (double)shape_params(shape) / (double)batch_tokens);
     return steps >= 1 && steps < 1e15 ? (int64_t)steps : 0;
+}
+
+int64_t schedule_updates(const struct schedule *s)
+{
+    return s->n_updates ? s->n_updates : s->n_steps;
 }

@@ -17,8 +17,11 @@ struct schedule {
 // Multiplier of all learning rates at the update numbered step (0 is the first).
 double schedule_lr(const struct schedule *schedule, int64_t step);
 
-// Muon's momentum: 0.85 rising to 0.95 over 300 steps.
-double schedule_momentum(int64_t step);
+// Muon's momentum: constant, or 0.85 rising to 0.95 over 300 steps.
+double schedule_momentum(const struct schedule *schedule, int64_t step);
+
+// Updates that are done.
+int64_t schedule_updates(const struct schedule *schedule);
 
 struct horizon { // exactly one is given; the others are INT64_MIN or NaN
     int64_t steps, tokens;

@@ -57,12 +57,13 @@ void text_inputs_close(struct text_inputs *in)
     token_list_close(&in->validation.list);
 }
 
-static struct error *read_rows(void *self, int64_t first, int n, int32_t *inputs, int32_t *targets)
+static struct error *read_rows(void *self, int64_t first, int n, int T, int32_t *inputs, int32_t *targets)
 {
+    (void)T; // all rows are whole
     return rows_read(&((struct text_rows *)self)->rows, first, n, inputs, targets);
 }
 
 struct row_source text_rows(struct text_rows *rows)
 {
-    return (struct row_source){rows, read_rows};
+    return (struct row_source){.self = rows, .read = read_rows};
 }

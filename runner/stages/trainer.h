@@ -9,8 +9,8 @@
 //
 // Files   OUT.h5 is the result; OUT.part.h5 and OUT.part.prev.h5 are checkpoints, made every RETORT_CHECKPOINT_SECONDS or as often as
 //         keeps the time for writing them under a fiftieth
-// Hooks   save_due, save and report of the loop are the trainer's own. evaluate and sample are the caller's, with loop.self; NULL where
-//         there is nothing to do
+// Hooks   save_due, save and report of the loop are the trainer's own. prepare, evaluate and sample are the caller's, with loop.self;
+//         NULL where there is nothing to do
 #ifndef RUNNER_STAGES_TRAINER_H
 #define RUNNER_STAGES_TRAINER_H
 
@@ -25,7 +25,7 @@ struct trainer_setup {
     const struct tokenizer *tokenizer;
     struct rates rates;
     struct schedule schedule;
-    int64_t seed, rows, tokens; // rows and tokens of an update (tokens: at most, for the display)
+    int64_t seed, rows;         // rows of an update
     int seq_len;                // longest row
     int64_t device_batch;       // as asked; no more than there are rows is taken
     int64_t eval_rows;          // most rows that an evaluation computes at once
@@ -43,9 +43,10 @@ struct trainer {
     struct store_file *checkpoint; // found; until trainer_run
     const char *part, *prev, *isa, *from, *note;
     bool part_is_good; // nothing was passed over when the checkpoint was looked for
-    int64_t seed, tokens;
+    void (*resumed)(void *self); // of the caller, with loop.self: the tables are those of the checkpoint by now; may be NULL
+    int64_t seed, tokens;        // tokens: targets trained on so far
     int device_batch;
-    double seconds_before, checkpoint_every_s, last_saved, save_s, tok_s;
+    double seconds_before, checkpoint_every_s, last_saved, save_s, tok_s, step_s;
     double bpb; // for the display: set by the caller's evaluate
     char text[160]; // for the display: what else there is to say, or ""
 };

@@ -24,9 +24,9 @@ static void schedule_points(void **state)
     s.final_lr = 0.5;
     assert_true(fabs(schedule_lr(&s, 0) - 1.0 / 2140) < 1e-15);
     assert_true(fabs(schedule_lr(&s, 21400 - 2140) - 0.75) < 1e-15);
-    assert_true(schedule_momentum(0) == 0.85);
-    assert_true(fabs(schedule_momentum(150) - 0.9) < 1e-15);
-    assert_true(schedule_momentum(5000) == 0.95);
+    assert_true(schedule_momentum(&s, 0) == 0.85);
+    assert_true(fabs(schedule_momentum(&s, 150) - 0.9) < 1e-15);
+    assert_true(schedule_momentum(&s, 5000) == 0.95);
 }
 
 static void horizons(void **state)
@@ -52,9 +52,10 @@ static void horizons(void **state)
 }
 
 // Row i of an endless made-up text.
-static struct error *read_rows(void *self, int64_t first, int n, int32_t *inputs, int32_t *targets)
+static struct error *read_rows(void *self, int64_t first, int n, int width, int32_t *inputs, int32_t *targets)
 {
     (void)self;
+    (void)width;
     for (int64_t i = 0; i < (int64_t)n * T; i++) {
         uint64_t at = (uint64_t)(first * T + i);
         inputs[i] = (int32_t)(at * 2654435761u >> 7) % V;
@@ -92,6 +93,46 @@ static struct error *save(void *self, int64_t step)
     return NULL;
 }
 
+// The same rows cut to different lengths and weighted, every fifth of them left out, as answers and rollouts are.
+static int ragged_width(void *self, int64_t row)
+{
+    (void)self;
+    return row % 5 == 3 ? 0 : 1 + (int)(row * 7 % T);
+}
+
+static int ragged_targets(void *self, int64_t row)
+{
+    (void)self;
+    int width = 1 + (int)(row * 7 % T);
+    return (width + 1) / 2;
+}
+
+static double ragged_weight(void *self, int64_t row)
+{
+    (void)self;
+    return row % 5 == 3 ? 0 : (double)(row % 3) - 0.5;
+}
+
+static struct error *read_ragged(void *self, int64_t first, int n, int width, int32_t *inputs, int32_t *targets)
+{
+    int32_t whole[2][T];
+    for (int i = 0; i < n; i++) {
+        struct error *e = read_rows(self, first + i, 1, T, whole[0], whole[1]);
+        if (e)
+            return e;
+        int end = ragged_width(self, first + i);
+        assert_true(end > 0 && end <= width);
+        for (int t = 0; t < width; t++) {
+            inputs[i * width + t] = t < end ? whole[0][t] : V - 1;
+            targets[i * width + t] = t < end && t % 2 == 0 ? whole[1][t] : -1;
+        }
+    }
+    return NULL;
+}
+
+static const struct row_source ragged = {
+    .read = read_ragged, .width = ragged_width, .n_targets = ragged_targets, .weight = ragged_weight};
+
 static struct error *report(void *self, const struct step_report *r)
 {
     ((struct trainer *)self)->last_loss = r->loss;
@@ -99,7 +140,7 @@ static struct error *report(void *self, const struct step_report *r)
 }
 
 // Trains a tiny model for some steps and returns all its parameters, in a block; *loss is the last one.
-static float *train(int threads, int device_batch, double *loss, size_t *n_values)
+static float *train(struct row_source rows, int threads, int device_batch, double *loss, size_t *n_values)
 {
     struct fault fault;
     struct arena arena = {0};
@@ -130,11 +171,12 @@ static float *train(int threads, int device_batch, double *loss, size_t *n_value
     t.loop = (struct loop){.model = &m,
                            .optimizer = &o,
                            .gradient = &g,
-                           .rows = {NULL, read_rows},
+                           .rows = rows,
                            .schedule = {.n_steps = 7, .warmdown = 0.2},
                            .eval_every = 2,
                            .sample_every = -1,
                            .self = &t,
+                           .own = &t,
                            .evaluate = evaluate,
                            .save_due = save_due,
                            .save = save,
@@ -157,16 +199,15 @@ static float *train(int threads, int device_batch, double *loss, size_t *n_value
     return values;
 }
 
-static void cuts_and_threads_leave_the_bits(void **state)
+static void check_cuts(struct row_source rows, double most_loss)
 {
-    (void)state;
     double loss, other_loss;
     size_t n, other_n;
-    float *whole = train(1, R, &loss, &n);
-    assert_true(isfinite(loss) && loss < log(V));
+    float *whole = train(rows, 1, R, &loss, &n);
+    assert_true(isfinite(loss) && loss < most_loss);
     static const int cuts[][2] = {{1, 1}, {2, 2}, {3, 5}, {2, R}};
     for (size_t i = 0; i < countof(cuts); i++) {
-        float *other = train(cuts[i][0], cuts[i][1], &other_loss, &other_n);
+        float *other = train(rows, cuts[i][0], cuts[i][1], &other_loss, &other_n);
         assert_true(n == other_n);
         assert_true(loss == other_loss);
         assert_memory_equal(whole, other, n * sizeof *whole);
@@ -175,10 +216,66 @@ static void cuts_and_threads_leave_the_bits(void **state)
     block_free(whole);
 }
 
-static struct error *bad_rows(void *self, int64_t first, int n, int32_t *inputs, int32_t *targets)
+static void cuts_and_threads_leave_the_bits(void **state)
+{
+    (void)state;
+    check_cuts((struct row_source){.read = read_rows}, log(V));
+}
+
+// The width of a micro-batch is that of its longest row, so the cut decides how far the others are padded.
+static void padding_leaves_the_bits(void **state)
+{
+    (void)state;
+    check_cuts(ragged, 2 * log(V));
+}
+
+// The loss of a batch of ragged rows is the sum of weight * loss over its targets by their number, those of left-out rows included.
+static void ragged_rows_count_targets(void **state)
+{
+    (void)state;
+    struct fault fault;
+    struct arena arena = {0};
+    struct device *dev = device_open(DEVICE_REF, 1, &fault);
+    struct shape shape;
+    struct model m;
+    struct gradient g;
+    const struct tensor *sum;
+    double loss, expected = 0, losses[T];
+    int64_t n_targets = 0;
+    int32_t inputs[T], targets[T];
+    assert_null(shape_from_depth(&shape, 1, V, T));
+    assert_null(model_open(&m, dev, &shape, &arena));
+    model_init_weights(&m, 5);
+    float head[64];
+    for (int i = 0; i < 64; i++)
+        head[i] = (float)(i % 7 - 3) / 8;
+    device_put(dev, m.params[m.lm_head].w.master, 0, 64, head); // else all losses are log V
+    model_prepare(&m);
+    assert_null(model_reserve(&m, 3, T, true));
+    assert_null(gradient_open(&g, &m, R, T, 3));
+    assert_null(gradient_of_rows(&g, ragged, 11, &loss, &sum));
+    for (int64_t row = 11; row < 11 + R; row++) {
+        n_targets += ragged_targets(NULL, row);
+        int width = ragged_width(NULL, row);
+        if (!width)
+            continue;
+        assert_null(read_ragged(NULL, row, 1, width, inputs, targets));
+        struct batch batch = {.B = 1, .T = width, .inputs = inputs, .targets = targets};
+        model_loss(&m, batch, NULL);
+        model_losses(&m, batch, losses);
+        for (int t = 0; t < width; t++)
+            expected += ragged_weight(NULL, row) * losses[t];
+    }
+    assert_int_equal(g.n_targets, n_targets);
+    assert_true(fabs(loss - expected / (double)n_targets) < 1e-12);
+    device_close(dev);
+    arena_release(&arena);
+}
+
+static struct error *bad_rows(void *self, int64_t first, int n, int width, int32_t *inputs, int32_t *targets)
 {
     struct trainer *t = self;
-    struct error *e = read_rows(NULL, first, n, inputs, targets);
+    struct error *e = read_rows(NULL, first, n, width, inputs, targets);
     if (t->loop.step == 2) { // poison the parameters, as a diverging run would
         float nan = NAN;
         device_put(t->loop.model->dev, t->loop.model->params[0].w.master, 0, 1, &nan);
@@ -208,10 +305,11 @@ static void a_loss_that_is_not_finite_stops(void **state)
     t.loop = (struct loop){.model = &m,
                            .optimizer = &o,
                            .gradient = &g,
-                           .rows = {&t, bad_rows},
+                           .rows = {.self = &t, .read = bad_rows},
                            .schedule = {.n_steps = 7},
                            .sample_every = -1,
                            .self = &t,
+                           .own = &t,
                            .evaluate = evaluate,
                            .save_due = save_due,
                            .save = save,
@@ -250,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(schedule_points), cmocka_unit_test(horizons),
                                        cmocka_unit_test(cuts_and_threads_leave_the_bits),
+                                       cmocka_unit_test(padding_leaves_the_bits), cmocka_unit_test(ragged_rows_count_targets),
                                        cmocka_unit_test(a_loss_that_is_not_finite_stops)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,198 @@
+// finetune.c - training on a mixture of tasks: packed (mid-training: batch_tokens is given) or a conversation a row (SFT: rows is given).
+//
+// Packed     the mixture is one stream of tokens, all of them targets; n_steps is whole batches of one pass, times epochs
+// A row      each conversation is a row, padded; targets are what the assistant says. One pass is floor(rows / batch) steps, and, as in
+//            the reference, all but the last of them are made; `steps` counts what is made
+// Validation bits per byte over the test splits of the mixture's tasks, mixed as they are, up to eval_tokens; of padded rows the bytes
+//            of answers alone
+// Momentum   ramped as in pretraining where rows are packed, else 0.95
+// Result     checkpoint.h's layout without /optim, with /tokenizer beside the model
+// Source     nanochat 2025-10-13, mid_train and chat_sft; mid's learning rate as of 2025-10-15
+#include <math.h>
+
+#include "core/data/mixture.h"
+#include "core/eval/bpb.h"
+#include "core/model/model_file.h"
+#include "runner/stages/task_inputs.h"
+#include "runner/stages/trainer.h"
+
+static const double MOMENTUM = 0.95;
+
+struct side { // training, or validation
+    struct mixture mixture;
+    struct packed_rows packed;
+    struct padded_rows padded;
+    bool is_packed;
+    int64_t n_rows;
+};
+
+struct finetuning {
+    struct trainer trainer;
+    const struct finetune_options *options;
+    struct task_inputs inputs;
+    struct side training, validation;
+    int64_t n_eval_rows;
+};
+
+static struct error *read_rows(void *self, int64_t first, int n, int T, int32_t *inputs, int32_t *targets)
+{
+    const struct side *s = self;
+    return s->is_packed ? packed_rows_read(&s->packed, first, n, inputs, targets)
+                        : padded_rows_read(&s->padded, first, n, T, inputs, targets);
+}
+
+static int width(void *self, int64_t row)
+{
+    const struct padded_rows *p = &((const struct side *)self)->padded;
+    return p->lengths[row % p->n_rows];
+}
+
+static int n_targets(void *self, int64_t row)
+{
+    const struct padded_rows *p = &((const struct side *)self)->padded;
+    return p->n_targets[row % p->n_rows];
+}
+
+static struct row_source rows_of(struct side *s)
+{
+    struct row_source rows = {.self = s, .read = read_rows};
+    if (!s->is_packed) {
+        rows.width = width;
+        rows.n_targets = n_targets;
+    }
+    return rows;
+}
+
+static struct error *evaluate(void *self, int64_t step)
+{
+    struct finetuning *f = self;
+    struct trainer *t = &f->trainer;
+    struct bpb result;
+    if (!f->n_eval_rows)
+        return NULL;
+    struct error *e = bpb_measure(&t->model, rows_of(&f->validation), f->n_eval_rows, t->model.shape.seq_len, t->device_batch,
+                                  f->inputs.tokenizer->token_bytes, NULL, NULL, &result);
+    if (e)
+        return error_while(e, NOWHERE, "measuring bits per byte at step %lld", (long long)step);
+    t->bpb = result.bpb;
+    live_write(t->stage->live, trainer_line(t, "val"));
+    return table_add(&t->training.val,
+                     &(struct metric_val){
+                         .step = step, .tokens = result.tokens, .bpb = result.bpb, .nats = result.nats, .bytes = result.bytes});
+}
+
+static struct error *open_side(struct side *s, const struct finetuning *f, const char *role, struct arena *arena)
+{
+    const struct finetune_options *o = f->options;
+    struct mixture_part *parts;
+    int n_parts;
+    struct error *e = task_inputs_parts(&f->inputs, role, arena, &parts, &n_parts);
+    if (e || !n_parts)
+        return e;
+    s->is_packed = o->batch_tokens != FIELD_UNSET_INT;
+    e = mixture_open(&s->mixture, parts, n_parts, (uint64_t)o->seed, MIXTURE_SHUFFLED, arena);
+    if (!e && s->is_packed) {
+        e = packed_rows_open(&s->packed, &s->mixture, o->seq_len, arena);
+        s->n_rows = s->packed.n_rows;
+    } else if (!e) {
+        e = padded_rows_open(&s->padded, &s->mixture, o->seq_len, tokenizer_special(f->inputs.tokenizer, "<|assistant_end|>"),
+                             arena);
+        s->n_rows = s->padded.n_rows;
+    }
+    return e;
+}
+
+// Rows of validation until eval_tokens are reached, at least one.
+static int64_t eval_rows(const struct side *s, int64_t seq_len, int64_t eval_tokens)
+{
+    if (s->is_packed) {
+        int64_t n = eval_tokens / seq_len > 0 ? eval_tokens / seq_len : 1;
+        return n < s->n_rows ? n : s->n_rows;
+    }
+    int64_t tokens = 0, n = 0;
+    while (n < s->n_rows && tokens < eval_tokens)
+        tokens += s->padded.lengths[n++];
+    return n;
+}
+
+static struct error *schedule_of(const struct finetuning *f, int64_t batch, struct schedule *schedule)
+{
+    const struct finetune_options *o = f->options;
+    bool asked = o->steps != FIELD_UNSET_INT;
+    *schedule = (struct schedule){.n_steps = asked ? o->steps : f->training.n_rows / batch * o->epochs,
+                                  .warmup = o->warmup,
+                                  .warmdown = o->warmdown,
+                                  .final_lr = o->final_lr,
+                                  .momentum = f->training.is_packed ? 0 : MOMENTUM};
+    if (schedule->n_steps < 1)
+        return error_new(ERROR_RECIPE, NOWHERE, f->training.is_packed ? "mix in more, or lower batch_tokens" : "mix in more, or lower rows",
+                         "the mixture makes %lld rows, fewer than one batch of %lld", (long long)f->training.n_rows,
+                         (long long)batch);
+    if (!f->training.is_packed && !asked && schedule->n_steps > 1)
+        schedule->n_updates = schedule->n_steps - 1;
+    return NULL;
+}
+
+static struct error *open_trainer(struct finetuning *f, const char *model, const struct shape *shape)
+{
+    const struct finetune_options *o = f->options;
+    int64_t batch = f->training.is_packed ? o->batch_tokens / o->seq_len : o->rows;
+    struct trainer_setup setup = {.shape = shape,
+                                  .from = model,
+                                  .tokenizer = f->inputs.tokenizer,
+                                  .rates = {.matrix_lr = o->matrix_lr * o->lr_frac,
+                                            .embedding_lr = o->embedding_lr * o->lr_frac,
+                                            .unembedding_lr = o->unembedding_lr * o->lr_frac,
+                                            .weight_decay = o->weight_decay,
+                                            .grad_clip = o->grad_clip},
+                                  .seed = o->seed,
+                                  .rows = batch,
+                                  .seq_len = shape->seq_len,
+                                  .device_batch = o->device_batch,
+                                  .eval_rows = f->n_eval_rows,
+                                  .eval_every = o->eval_every};
+    struct error *e = schedule_of(f, batch, &setup.schedule);
+    if (!e)
+        e = trainer_open(&f->trainer, &setup);
+    struct loop *loop = &f->trainer.loop;
+    loop->rows = rows_of(&f->training);
+    loop->self = f;
+    loop->evaluate = f->n_eval_rows ? evaluate : NULL;
+    return e;
+}
+
+static struct error *finetune(struct finetuning *f)
+{
+    const struct finetune_options *o = f->options;
+    struct stage *stage = f->trainer.stage;
+    const char *const *models;
+    int n_models;
+    struct shape shape;
+    struct error *e = job_paths(stage->job, "model", &models, &n_models);
+    if (!e)
+        e = task_inputs_open(&f->inputs, stage->job, models[0], stage->arena);
+    if (!e)
+        e = open_side(&f->training, f, "mixture", stage->arena);
+    if (!e)
+        e = open_side(&f->validation, f, "test", stage->arena);
+    if (!e)
+        e = task_inputs_shape(models[0], &shape);
+    if (e)
+        return e;
+    shape.seq_len = (int)o->seq_len;
+    if (o->eval_every && f->validation.n_rows)
+        f->n_eval_rows = eval_rows(&f->validation, o->seq_len, o->eval_tokens);
+    e = open_trainer(f, models[0], &shape);
+    return e ? e : trainer_run(&f->trainer);
+}
+
+struct error *stage_finetune(struct stage *stage)
+{
+    struct finetuning f = {.options = stage->job->options};
+    struct error *e = trainer_init(&f.trainer, stage);
+    if (!e)
+        e = finetune(&f);
+    trainer_close(&f.trainer);
+    task_inputs_close(&f.inputs);
+    return e;
+}
