@@ -1,7 +1,7 @@
 // fields.c - recipe text into plain structs and back, by the rows of fields_table.c.
 //
 // 1. A value is read by its field's type alone; how it was spelt plays no part.
-// 2. field_text gives text that field_set reads back to the same value.
+// 2. field_text gives text that field_set reads back to the same value; a mixture, which is no scalar, stages.c reads itself.
 #include "runner/recipe/fields.h"
 
 #include <inttypes.h>
@@ -182,13 +182,15 @@ static struct error *set_list(struct field_list *list, const struct field *field
 
 static bool is_list(enum field_type type)
 {
-    return type == FIELD_INTS || type == FIELD_NAMES || type == FIELD_STAGES || type == FIELD_MIXTURE;
+    return type == FIELD_INTS || type == FIELD_NAMES || type == FIELD_STAGES;
 }
 
 struct error *field_set(void *options, const struct field *field, const char *const *texts, int n_texts, struct place at,
                         struct arena *arena)
 {
     void *to = (char *)options + field->offset;
+    if (field->type == FIELD_MIXTURE)
+        return error_new(ERROR_RECIPE, at, "write {task: NAME} for each", "%s takes a list of maps", field->name);
     if (is_list(field->type))
         return set_list(to, field, texts, n_texts, at, arena);
     if (n_texts != 1)
@@ -255,6 +257,8 @@ void fields_unset(void *options, enum stage_kind_id kind)
 bool field_is_set(const void *options, const struct field *field)
 {
     const void *at = (const char *)options + field->offset;
+    if (field->type == FIELD_MIXTURE)
+        return ((const struct mixture_uses *)at)->n > 0;
     if (is_list(field->type))
         return ((const struct field_list *)at)->n > 0;
     switch (field->type) {
@@ -290,9 +294,35 @@ static const char *list_text(const struct field_list *list, struct arena *arena)
     return text;
 }
 
+// "gsm8k", "mmlu.auxiliary_train", "gsm8k x2", "smoltalk 10000 rows"
+static const char *use_text(const struct mixture_use *use, struct arena *arena)
+{
+    bool train = strcmp(use->split->name, "train") == 0;
+    const char *dot = train ? "" : ".", *split = train ? "" : use->split->name, *name = use->task->name;
+    if (use->rows != FIELD_UNSET_INT)
+        return arena_printf(arena, "%s%s%s %" PRId64 " rows", name, dot, split, use->rows);
+    const char *epochs = number_text(use->epochs, arena);
+    if (!epochs || use->epochs == 1)
+        return epochs ? arena_printf(arena, "%s%s%s", name, dot, split) : NULL;
+    return arena_printf(arena, "%s%s%s x%s", name, dot, split, epochs);
+}
+
+static const char *mixture_text(const struct mixture_uses *mixture, struct arena *arena)
+{
+    struct field_list list = {.n = mixture->n};
+    const char **names = arena_array(arena, (size_t)mixture->n, sizeof *names);
+    list.names = names;
+    for (int i = 0; i < mixture->n && names; i++)
+        if (!(names[i] = use_text(&mixture->uses[i], arena)))
+            return NULL;
+    return names ? list_text(&list, arena) : NULL;
+}
+
 const char *field_text(const void *options, const struct field *field, struct arena *arena)
 {
     const void *at = (const char *)options + field->offset;
+    if (field->type == FIELD_MIXTURE)
+        return mixture_text(at, arena);
     if (is_list(field->type))
         return list_text(at, arena);
     switch (field->type) {

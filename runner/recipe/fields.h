@@ -5,8 +5,8 @@
 //
 // Types      FIELD_INT int64_t; FIELD_REAL double; FIELD_BOOL bool; FIELD_CHOICE, FIELD_TEXT, FIELD_FILE const char *;
 //            FIELD_STAGE, FIELD_SOURCE const char * (the name as written); FIELD_INTS, FIELD_NAMES, FIELD_STAGES: struct field_list;
-//            FIELD_DURATION double seconds; FIELD_MIXTURE struct mixture_uses (options.h). In each struct an unset optional number is FIELD_UNSET_INT or
-//            NaN, an unset text NULL
+//            FIELD_DURATION double seconds; FIELD_MIXTURE struct mixture_uses (options.h). In each struct an unset optional number
+//            is FIELD_UNSET_INT or NaN, an unset text NULL
 // Choices    "f32|bf16!": a choice that ends in '!' is a word of the language without code behind it; "bpb|*!": so is any other
 // Class      FIELD_RESULT fields are in the key; FIELD_SPEED and FIELD_DISPLAY never are
 // Keys       a RESULT field is left out of the payload when it is unset; a field that was added later and equals its default too
@@ -107,7 +107,8 @@ bool name_is_good(const char *name);
 void fields_unset(void *options, enum stage_kind_id kind);
 bool field_is_set(const void *options, const struct field *field);
 
-// The value as canonical recipe text ("65536", "2000000000", "0.2", "[1, 2]", "f32"), in the arena.
+// The value as canonical recipe text ("65536", "2000000000", "0.2", "[1, 2]", "f32"), in the arena. A mixture is text for people, which
+// field_set does not read back: "[smoltalk, mmlu.auxiliary_train, gsm8k x2, arc_easy 500 rows]".
 const char *field_text(const void *options, const struct field *field, struct arena *arena);
 
 #endif
