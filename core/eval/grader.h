@@ -4,7 +4,9 @@
 //         the reference; both without such a mark are the same
 // exact   the answer is the reference, blanks at both ends aside
 // choice  is decided by logits (suite.h), or, of a written answer, as exact
+// none    nothing is right
 //
+// Means   of nothing (n = 0) are NaN
 // Source  nanochat 2025-10-13, GSM8K
 #ifndef CORE_EVAL_GRADER_H
 #define CORE_EVAL_GRADER_H
