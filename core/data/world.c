@@ -1,10 +1,11 @@
-// world.c - writing documents: programs run over one table of values.
+// world.c - writing documents and records: programs run over one table of values.
 //
 // Names have dynamic scope: values[] is the value of every name now; scope[] remembers, in order, what each binding hid, so
 // that the end of a part takes its bindings back. scope[] is also what "differs from all items in scope" looks at.
 //
 // Random numbers: one Philox block a need, counted from 0; training and held-out documents have different streams (the top
-// bit), or a document without facts would be in both.
+// bit), or a document without facts would be in both. Records have streams of their own, by list. Each try at a record begins at
+// another multiple of 2^32, so that what one try used moves nothing in the next.
 #include "core/data/world.h"
 
 #include <inttypes.h>
@@ -12,9 +13,10 @@
 #include <string.h>
 
 #include "core/base/philox.h"
+#include "core/base/stop.h"
 #include "core/data/world_program.h"
 
-enum { FIRST_BYTES = 2048, TRIES = 64, CALLED = 256 };
+enum { FIRST_BYTES = 2048, TRIES = 64, RECORD_TRIES = 10000, CALLED = 256 };
 
 struct value {
     int set; // or WORLD_INTEGER
@@ -33,7 +35,6 @@ struct called {
 
 struct writer {
     const struct world_compiled *c;
-    const struct world *world;
     struct philox random;
     uint64_t stream, counter;
     bool held_out;
@@ -241,7 +242,7 @@ static struct error *write_op(struct writer *w, const struct world_op *op, const
         break;
     case WORLD_SUM:
         if (!sum(w, op, &value.number))
-            return error_new(ERROR_RECIPE, w->world->templates[program->template].at, "use smaller ranges, or fewer factors",
+            return error_new(ERROR_RECIPE, program->at, "use smaller ranges, or fewer factors",
                              "a sum of this template does not fit in 64 bits");
         break;
     }
@@ -266,20 +267,42 @@ static struct error *write_program(struct writer *w, const struct world_program 
     return NULL;
 }
 
-// Starts document i and draws its template.
-static const struct world_program *start(struct writer *w, const struct world *world, uint64_t seed, int64_t i, bool held_out)
+// Starts document or record i and draws its template. values[] need no start: programs bind before they read.
+static const struct world_program *start(struct writer *w, const struct world *world, const struct world_list *list,
+                                         struct philox random, int64_t i, bool held_out)
 {
     w->c = world->compiled;
-    w->world = world;
-    w->random = philox_for(seed, PHILOX_WORLD);
+    w->random = random;
     w->stream = (uint64_t)i | (uint64_t)held_out << 63;
     w->counter = 0;
     w->held_out = held_out;
     w->n_scope = w->n_called = 0;
     w->text = NULL;
     w->n = w->capacity = 0;
-    const struct world_list *documents = &world->compiled->lists[0];
-    return &documents->programs[documents->n == 1 ? 0 : draw_any_program(w, documents)];
+    return &list->programs[list->n == 1 ? 0 : draw_any_program(w, list)];
+}
+
+static const struct world_program *start_document(struct writer *w, const struct world *world, uint64_t seed, int64_t i,
+                                                  bool held_out)
+{
+    return start(w, world, &world->compiled->lists[0], philox_for(seed, PHILOX_WORLD), i, held_out);
+}
+
+// Where `by` begins in what the writer wrote: behind the texts of all fields, at the end if there is none.
+static size_t fields_end(const struct writer *w, const struct world_record_template *template)
+{
+    const char *s = w->text;
+    for (int k = 0; k < template->n_fields; k++)
+        for (int j = 0; j < template->fields[k].n_texts; j++)
+            s += strlen(s) + 1;
+    return (size_t)(s - w->text);
+}
+
+static bool is_held_out(const struct world_record_template *template, int number, const char *by)
+{
+    char digits[16];
+    snprintf(digits, sizeof digits, "%d", number);
+    return (double)(world_hash("record", template->list, digits, by) >> 11) * 0x1p-53 < template->hold_out;
 }
 
 struct error *world_compile(struct world *world, struct arena *arena)
@@ -291,14 +314,16 @@ struct error *world_compile(struct world *world, struct arena *arena)
     if (!e)
         e = world_lists_compile(c, world, arena);
     if (!e)
+        e = world_records_compile(c, world, arena);
+    if (!e)
         world->compiled = c;
     return e;
 }
 
 struct error *world_write(const struct world *world, uint64_t seed, int64_t i, bool held_out, char **text, size_t *n_bytes)
 {
-    struct writer w; // values[] need no start: programs bind before they read
-    const struct world_program *program = start(&w, world, seed, i, held_out);
+    struct writer w;
+    const struct world_program *program = start_document(&w, world, seed, i, held_out);
     struct error *e = put(&w, "", 0) ? write_program(&w, program) : error_memory();
     if (e) {
         block_free(w.text);
@@ -312,5 +337,37 @@ struct error *world_write(const struct world *world, uint64_t seed, int64_t i, b
 int world_template_of(const struct world *world, uint64_t seed, int64_t i, bool held_out)
 {
     struct writer w;
-    return start(&w, world, seed, i, held_out)->template;
+    return start_document(&w, world, seed, i, held_out)->template;
+}
+
+struct error *world_record(const struct world *world, const char *list, uint64_t seed, int64_t i, bool held_out,
+                           struct world_record *record)
+{
+    const struct world_records *records = world_find_records(world->compiled, list);
+    if (!records)
+        return error_new(ERROR_RECIPE, (struct place){.file = world->path}, "list it under records:",
+                         "this world has no records '%s'", list);
+    struct writer w;
+    const struct philox random = philox_for(seed ^ records->hash, PHILOX_RECORDS);
+    const struct world_program *program = start(&w, world, &records->list, random, i, held_out);
+    const struct world_record_template *template = &world->records[program->template];
+    struct error *e = put(&w, "", 0) ? NULL : error_memory();
+    for (int k = 1; !e; k++) {
+        w.counter = (uint64_t)k << 32;
+        w.n = 0;
+        if ((e = write_program(&w, program)))
+            break;
+        size_t n = fields_end(&w, template);
+        if (!template->by || is_held_out(template, program->template - records->first, w.text + n) == held_out) {
+            *record = (struct world_record){.template = template, .text = w.text, .n_bytes = n};
+            return NULL;
+        }
+        if (k == RECORD_TRIES)
+            e = error_new(ERROR_RECIPE, template->at, held_out ? "raise hold_out, or let by say more" : "lower hold_out",
+                          "none of %d combinations drawn from this template is %s", RECORD_TRIES, held_out ? "held out" : "kept");
+        else if (stop_requested())
+            e = error_stopped();
+    }
+    block_free(w.text);
+    return e;
 }

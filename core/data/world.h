@@ -31,15 +31,18 @@
 //            Item number ((fnv("value\0" fact "\0" name) >> 32) * n) >> 32 of the set is the fact's value (of a set into
 //            itself: with n-1 for n, and one further from the name's own number on); a pair is held out when
 //            (fnv("hold\0" fact "\0" name "\0" value) >> 11) / 2^53 is below hold_out
-// Records    records: {quiz: [...]} are lists of templates like documents, each of several fields that share their names; they are written
-//            one after the other in the order of the file, and each is read from then on as a field of a row (record.h). `by` is one
-//            more text, written last and kept to itself: a hash of the list, the template's place and that text says whether this
-//            combination is held out, for a share hold_out of all combinations. Row i draws from Philox(seed, list, i) and draws again
-//            until the combination is of the kind that was asked for. A template without `by` holds nothing out
+// Records    records: {quiz: [...]} are lists of templates like documents, each of several fields that share their names; they are
+//            written one after the other in the order of the file, and each is read from then on as a field of a row (record.h).
+//            All templates of a list have the same fields. `by` is one more text, written last and kept to itself: a combination
+//            is held out when (fnv("record\0" list "\0" number "\0" by) >> 11) / 2^53 is below hold_out, number being that of the
+//            template in its list, in decimal, from 0. Row i draws from Philox(seed, list, i): first a template, then its values,
+//            again and again until the combination is of the kind that was asked for. A template without `by` holds nothing out,
+//            but held-out rows of it, too, draw only held-out pairs of facts
 // Sets       of and is of a fact with pairs may name sets that are not listed: they are made of its pairs, in their order
 // Randomness document i draws from Philox(seed, i) in the order in which its template needs values
 // Limits     256 sets, facts, ranges, parts and bound names each; 65,536 items; templates of 64 KiB; parts nest 32 deep; a
-//            document takes at most 1 MiB; a million for the bounds of ranges
+//            document takes at most 1 MiB; a million for the bounds of ranges. 64 lists of records, 16 fields, 64 texts a field; a
+//            record takes at most 64 KiB
 // Errors     ERROR_RECIPE at the place of the set, fact or template; a sum beyond 64 bits when it is written
 // Threads    a compiled world is immutable
 // Version    WORLD_VERSION is raised when the same file would give other documents; part of the key of what is made from it

@@ -101,10 +101,10 @@ static struct error *merge_needs(struct world_parser *p, struct world_list *list
     return NULL;
 }
 
-static struct error *program_compile(struct world_parser *p, struct world_list *list, struct world_program *program,
-                                     struct world_need *needs, struct world_demand *demands)
+struct error *world_program_finish(struct world_parser *p, struct world_list *list, struct world_program *program,
+                                   struct world_need *needs, struct world_demand *demands)
 {
-    struct error *e = world_parse(p);
+    struct error *e = NULL;
     for (int i = 0; !e && i < p->n_ops; i++)
         if (p->ops[i].kind == WORLD_DRAW)
             e = find_candidates(p, i);
@@ -163,9 +163,10 @@ static struct error *list_compile(struct world_compiled *c, const struct world *
         const struct world_template *template = &world->templates[list->programs[i].template];
         errors = error_append(errors, callees_compile(c, world, arena, template->text));
         *p = (struct world_parser){.c = c, .arena = arena, .template = template, .is_part = i_list > 0};
-        errors = error_append(errors, program_compile(p, list, &list->programs[i], needs, demands));
+        struct error *e = world_parse(p);
+        errors = error_append(errors, e ? e : world_program_finish(p, list, &list->programs[i], needs, demands));
         int n_errors = 0;
-        for (const struct error *e = errors; e; e = e->next)
+        for (const struct error *each = errors; each; each = each->next)
             n_errors++;
         if (n_errors > ERRORS)
             break;
@@ -225,7 +226,7 @@ struct error *world_lists_compile(struct world_compiled *c, const struct world *
     for (int i = 0; i < world->n_templates; i++) {
         struct world_list *list = find_list(c, world->templates[i].name);
         list->weight += world->templates[i].weight;
-        list->programs[list->n++] = (struct world_program){.template = i, .until = list->weight};
+        list->programs[list->n++] = (struct world_program){.template = i, .at = world->templates[i].at, .until = list->weight};
     }
     if (c->lists[0].n == 0)
         return error_new(ERROR_RECIPE, (struct place){.file = world->path},

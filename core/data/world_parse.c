@@ -434,3 +434,8 @@ struct error *world_parse(struct world_parser *p)
         piece = s = close + 1;
     }
 }
+
+struct error *world_parse_end_text(struct world_parser *p)
+{
+    return add_op(p, (struct world_op){.kind = WORLD_TEXT, .name = -1, .count = -1, .text = "", .n = 1});
+}

@@ -1,4 +1,4 @@
-// world_parse.h - a template being read: between world_parse.c and world_lists.c. Not for others.
+// world_parse.h - a template being read: between world_parse.c, world_lists.c and world_records.c. Not for others.
 #ifndef CORE_DATA_WORLD_PARSE_H
 #define CORE_DATA_WORLD_PARSE_H
 
@@ -43,7 +43,15 @@ struct world_parser {
     int depth, n_bound_now, n_bound;
 };
 
-// Reads the template into p->ops. The parts that it calls are compiled, or being compiled.
+// Reads the template into p->ops. The parts that it calls are compiled, or being compiled. Called again with another
+// p->template it goes on: the names stay, so that the texts of a record are one program.
 struct error *CHECKED world_parse(struct world_parser *p);
+
+// Ends one of several texts: the program writes a zero byte here.
+struct error *CHECKED world_parse_end_text(struct world_parser *p);
+
+// Makes a program of what was read, an alternative of the list; needs and demands are those of the list (world_lists.c).
+struct error *CHECKED world_program_finish(struct world_parser *p, struct world_list *list, struct world_program *program,
+                                           struct world_need *needs, struct world_demand *demands);
 
 #endif

@@ -1,7 +1,9 @@
-// world_program.h - what a world is compiled to, by world_sets.c, world_parse.c and world_lists.c, for world.c. Not for others.
+// world_program.h - what a world is compiled to, by world_sets.c, world_parse.c, world_lists.c and world_records.c, for world.c.
+// Not for others.
 //
 // Sets, facts, ranges, parts and bound names are numbers here. A template becomes a program: a list of operations, each of
-// which says or binds one thing. A list is the alternatives of one part; list 0 is the documents.
+// which says or binds one thing. A list is the alternatives of one part; list 0 is the documents. The lists of records stand
+// apart; a program of theirs writes all texts of a row, each with its zero byte.
 #ifndef CORE_DATA_WORLD_PROGRAM_H
 #define CORE_DATA_WORLD_PROGRAM_H
 
@@ -16,6 +18,10 @@ enum {
     WORLD_BOUND = 1024, // values bound at the same time
     WORLD_CHAIN = 8,    // lookups in lookups
     WORLD_RANGE_LIMIT = 1000000,
+    WORLD_RECORD_LISTS = 64,
+    WORLD_RECORD_FIELDS = 16,
+    WORLD_FIELD_TEXTS = 64,
+    WORLD_RECORD_BYTES = 65536,
     WORLD_INTEGER = -1, // in place of a set: a number
     WORLD_ANY = -2,     // a name of a caller, of which nothing is known yet
 };
@@ -67,8 +73,9 @@ struct world_op {
 
 struct world_program {
     const struct world_op *ops;
-    int n_ops, template; // index into world->templates
-    double until;        // weights of this and all before it
+    int n_ops, template; // index into world->templates or, in a list of records, into world->records
+    struct place at;
+    double until; // weights of this and all before it
 };
 
 // What a list needs from its callers: names, their types, and the facts looked up on them that hold pairs out.
@@ -97,12 +104,20 @@ struct world_list {
     int n_needs, n_demands;
 };
 
+struct world_records { // one list of records
+    struct world_list list;
+    int first; // its first template in world->records
+    uint64_t hash; // of its name
+};
+
 struct world_compiled {
     struct program_set *sets;
     struct program_fact *facts;
     const struct world_range *ranges;
     struct world_list *lists;
     int n_sets, n_facts, n_ranges, n_lists;
+    struct world_records *records;
+    int n_records;
     const char *names[WORLD_NAMES]; // bound ones
     int n_names;
     int longest_item;
@@ -111,6 +126,8 @@ struct world_compiled {
 
 // Sets, facts and ranges: checked and looked up.
 struct error *CHECKED world_sets_compile(struct world_compiled *c, const struct world *world, struct arena *arena);
+// The hash of world.h over three texts, or four.
+uint64_t world_hash(const char *a, const char *b, const char *c, const char *d);
 // The length of the name at s, 0 if there is none; whether s is one name.
 size_t world_name_bytes(const char *s);
 bool world_is_name(const char *s);
@@ -121,5 +138,10 @@ int world_find_range(const struct world_compiled *c, const char *name, int n);
 
 // Templates: lists and programs.
 struct error *CHECKED world_lists_compile(struct world_compiled *c, const struct world *world, struct arena *arena);
+
+// Records, after everything else.
+struct error *CHECKED world_records_compile(struct world_compiled *c, const struct world *world, struct arena *arena);
+// NULL if there is no such list.
+const struct world_records *world_find_records(const struct world_compiled *c, const char *name);
 
 #endif

@@ -25,7 +25,7 @@ static uint64_t fnv_finish(uint64_t x)
     return x ^ x >> 33;
 }
 
-static uint64_t hash_texts(const char *a, const char *b, const char *c, const char *d)
+uint64_t world_hash(const char *a, const char *b, const char *c, const char *d)
 {
     uint64_t h = 0xCBF29CE484222325u;
     h = fnv_add(h, a);
@@ -229,11 +229,11 @@ static struct error *add_fact(struct world_compiled *c, struct arena *arena, con
     for (int i = 0; i < of->n; i++) {
         if (!fact->n_pairs) {
             uint64_t n = (uint64_t)is->n - (f.of == f.is);
-            value[i] = (int)((hash_texts("value", fact->name, of->items[i].text, NULL) >> 32) * n >> 32);
+            value[i] = (int)((world_hash("value", fact->name, of->items[i].text, NULL) >> 32) * n >> 32);
             if (f.of == f.is && value[i] >= i)
                 value[i]++;
         }
-        uint64_t h = hash_texts("hold", fact->name, of->items[i].text, is->items[value[i]].text);
+        uint64_t h = world_hash("hold", fact->name, of->items[i].text, is->items[value[i]].text);
         held[i] = (double)(h >> 11) * 0x1p-53 < fact->hold_out;
     }
     f.value = value;

@@ -192,9 +192,84 @@ static struct error *read_all_templates(const struct node *documents, const stru
     return errors;
 }
 
+static struct error *read_record_field(const struct node *node, struct arena *arena, struct world_field *field)
+{
+    *field = (struct world_field){.name = node->key, .n_texts = 1, .is_list = node->kind == NODE_LIST, .at = node->at};
+    if (node->kind == NODE_MAP)
+        return error_new(ERROR_RECIPE, node->at, "write a text in quotes, or a list of texts", "the field '%s' is a map",
+                         node->key);
+    if (field->is_list) {
+        field->n_texts = node->n;
+        return read_texts(node, arena, "a field", &field->texts);
+    }
+    const char **text = arena_array(arena, 1, sizeof *text);
+    if (!text)
+        return error_memory();
+    *text = node->text;
+    field->texts = text;
+    return NULL;
+}
+
+// weight, by and hold_out are the template's own; every other key is a field.
+static struct error *read_record(const struct node *node, const char *list, struct arena *arena, struct world_record_template *t)
+{
+    *t = (struct world_record_template){.list = list, .weight = 1, .at = node->at};
+    struct error *errors = check_kind(node, NODE_MAP, "write {question: \"...\", answer: \"...\"}", "a template of records");
+    if (errors)
+        return errors;
+    struct world_field *fields = arena_array(arena, (size_t)node->n, sizeof *fields);
+    if (!fields)
+        return error_memory();
+    const struct node *share = NULL;
+    for (const struct node *child = node->first; child; child = child->next) {
+        bool is_weight = strcmp(child->key, "weight") == 0, is_by = strcmp(child->key, "by") == 0;
+        bool is_share = strcmp(child->key, "hold_out") == 0;
+        struct error *e = NULL;
+        if (!is_weight && !is_by && !is_share)
+            e = read_record_field(child, arena, &fields[t->n_fields++]);
+        else if (!(e = check_kind(child, NODE_SCALAR, is_by ? "write \"{p} {t}\"" : "write a number", child->key)) && !is_by)
+            e = number_real(child->text, false, child->at, child->key, is_weight ? &t->weight : &t->hold_out);
+        if (is_by)
+            t->by = child->text;
+        if (is_share)
+            share = child;
+        errors = error_append(errors, e);
+    }
+    if (share && !node_get(node, "by"))
+        errors = error_append(errors, error_new(ERROR_RECIPE, share->at, "add by: \"{p} {t}\", the values that make a combination",
+                                                "hold_out without by does not say what is held out"));
+    if (!share && t->by)
+        t->hold_out = 0.1;
+    t->fields = fields;
+    return errors;
+}
+
+static struct error *read_records(const struct node *map, struct arena *arena, struct world *world)
+{
+    struct error *errors = check_kind(map, NODE_MAP, "write records: {quiz: [{question: \"...\"}]}", "records");
+    if (errors)
+        return errors;
+    size_t n = 0;
+    for (const struct node *list = map->first; list; list = list->next) {
+        struct error *e = check_kind(list, NODE_LIST, "write a list of maps", "a list of records");
+        if (!e && list->n == 0)
+            e = error_new(ERROR_RECIPE, list->at, "give it a template", "'%s' is empty", list->key);
+        errors = error_append(errors, e);
+        n += (size_t)list->n;
+    }
+    struct world_record_template *records = arena_array(arena, n, sizeof *records);
+    if (errors || !records)
+        return errors ? errors : error_memory();
+    for (const struct node *list = map->first; list; list = list->next)
+        for (const struct node *child = list->first; child; child = child->next)
+            errors = error_append(errors, read_record(child, list->key, arena, &records[world->n_records++]));
+    world->records = records;
+    return errors;
+}
+
 static struct error *read_root(const struct node *root, struct arena *arena, struct world *world)
 {
-    static const char *const keys[] = {"world", "sets", "facts", "sums", "documents", "parts"};
+    static const char *const keys[] = {"world", "sets", "facts", "sums", "documents", "parts", "records"};
     struct error *errors = check_kind(root, NODE_MAP, "begin with world: 1", "the file");
     if (errors)
         return errors;
@@ -213,6 +288,9 @@ static struct error *read_root(const struct node *root, struct arena *arena, str
         errors = error_append(errors, read_facts(facts, arena, world));
     if (sums)
         errors = error_append(errors, read_sums(sums, arena, world));
+    const struct node *records = node_get(root, "records");
+    if (records)
+        errors = error_append(errors, read_records(records, arena, world));
     return error_append(errors, read_all_templates(documents, node_get(root, "parts"), arena, world));
 }
 

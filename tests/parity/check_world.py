@@ -73,7 +73,7 @@ class World:
         for t in self.documents:
             self.give(t, {})
         self.sentences = []
-        for part, texts in [(None, self.documents), *self.parts.items()]:
+        for part, texts in [(None, self.documents), *((k, t) for k, t in self.parts.items() if k in self.given)]:
             for t in texts:
                 types = self.types(t, self.given.get(part, {}))
                 # A part of whole sentences is a cut: its own texts have their own entries.
