@@ -17,7 +17,7 @@
 
 #include "core/store/atomic.h"
 
-enum { NAME_TEXT = 256, WORD_TEXT = 72, SETS_A_STAGE = 8, NUMBERS_MOST = 1000000, TEXT_MOST = 64 << 20 };
+enum { NAME_TEXT = 256, WORD_TEXT = 72, SETS_A_STAGE = 3 + RUN_TABLES, NUMBERS_MOST = 1000000, TEXT_MOST = 64 << 20 };
 
 struct stage_row {
     char name[NAME_TEXT], kind[WORD_TEXT], key[WORD_TEXT], state[WORD_TEXT];
@@ -46,38 +46,44 @@ struct saving {
     struct run_tables *tables; // one a stage
 };
 
-static void tables_init(struct run_tables *t)
+// The tables of a stage: where they lie under its group, what their rows are, and which they are.
+static const struct {
+    const char *name;
+    const struct store_member *members;
+    int n_members;
+    size_t row_bytes, offset;
+} kept[RUN_TABLES] = {
+    {"metrics/train", metric_train_members, METRIC_TRAIN_MEMBERS, sizeof(struct metric_train), offsetof(struct run_tables, train)},
+    {"metrics/val", metric_val_members, METRIC_VAL_MEMBERS, sizeof(struct metric_val), offsetof(struct run_tables, val)},
+    {"metrics/rollouts", metric_rollouts_members, METRIC_ROLLOUTS_MEMBERS, sizeof(struct metric_rollouts),
+     offsetof(struct run_tables, rewards)},
+    {"metrics/pass", metric_pass_members, METRIC_PASS_MEMBERS, sizeof(struct metric_pass), offsetof(struct run_tables, pass)},
+    {"timing/train", timing_train_members, TIMING_TRAIN_MEMBERS, sizeof(struct timing_train), offsetof(struct run_tables, timing)},
+    {"samples", sample_members, SAMPLE_MEMBERS, sizeof(struct sample), offsetof(struct run_tables, samples)},
+    {"rollouts", rollout_members, ROLLOUT_MEMBERS, sizeof(struct rollout), offsetof(struct run_tables, rollouts)},
+    {"scores/bpb", metric_val_members, METRIC_VAL_MEMBERS, sizeof(struct metric_val), offsetof(struct run_tables, scores)},
+    {"scores/tasks", task_score_members, TASK_SCORE_MEMBERS, sizeof(struct task_score), offsetof(struct run_tables, tasks)},
+    {"examples", example_score_members, EXAMPLE_SCORE_MEMBERS, sizeof(struct example_score), offsetof(struct run_tables, examples)},
+};
+
+static struct table *table_of(struct run_tables *t, int i)
 {
-    *t = (struct run_tables){
-        .train = {.members = metric_train_members, .n_members = METRIC_TRAIN_MEMBERS, .row_bytes = sizeof(struct metric_train)},
-        .val = {.members = metric_val_members, .n_members = METRIC_VAL_MEMBERS, .row_bytes = sizeof(struct metric_val)},
-        .timing = {.members = timing_train_members, .n_members = TIMING_TRAIN_MEMBERS, .row_bytes = sizeof(struct timing_train)},
-        .samples = {.members = sample_members, .n_members = SAMPLE_MEMBERS, .row_bytes = sizeof(struct sample)},
-        .scores = {.members = metric_val_members, .n_members = METRIC_VAL_MEMBERS, .row_bytes = sizeof(struct metric_val)},
-    };
+    return (struct table *)((char *)t + kept[i].offset);
 }
 
-// The tables of a stage with the names they have under its group.
-static void tables_list(struct run_tables *t, struct table *tables[5], const char *names[5])
+static void tables_init(struct run_tables *t)
 {
-    static const char *const all[5] = {"metrics/train", "metrics/val", "timing/train", "samples", "scores/bpb"};
-    struct table *const list[5] = {&t->train, &t->val, &t->timing, &t->samples, &t->scores};
-    for (int i = 0; i < 5; i++) {
-        tables[i] = list[i];
-        names[i] = all[i];
-    }
+    for (int i = 0; i < RUN_TABLES; i++)
+        *table_of(t, i) = (struct table){.members = kept[i].members, .n_members = kept[i].n_members, .row_bytes = kept[i].row_bytes};
 }
 
 static struct error *tables_load(struct run_tables *t, struct store_file *file, const char *prefix)
 {
-    struct table *tables[5];
-    const char *names[5];
     struct arena arena = {0};
     struct error *e = NULL;
-    tables_list(t, tables, names);
-    for (int i = 0; i < 5 && !e; i++) {
-        const char *path = arena_printf(&arena, "%s/%s", prefix, names[i]);
-        e = path ? table_load(tables[i], file, path) : error_memory();
+    for (int i = 0; i < RUN_TABLES && !e; i++) {
+        const char *path = arena_printf(&arena, "%s/%s", prefix, kept[i].name);
+        e = path ? table_load(table_of(t, i), file, path) : error_memory();
     }
     arena_release(&arena);
     return e;
@@ -92,8 +98,7 @@ static void add_text(struct saving *s, const char *path, const char *text)
 
 static struct error *add_stage(struct saving *s, const struct run_stage *stage, struct run_tables *tables)
 {
-    struct table *list[5];
-    const char *names[5], *texts[3] = {stage->payload, stage->reasons, stage->error};
+    const char *texts[3] = {stage->payload, stage->reasons, stage->error};
     static const char *const text_names[3] = {"payload", "reasons", "error"};
     const char *base = arena_printf(&s->arena, "/stage/%s", stage->name);
     tables_init(tables);
@@ -108,13 +113,12 @@ static struct error *add_stage(struct saving *s, const struct run_stage *stage, 
     if (!e && file)
         e = tables_load(tables, file, "");
     store_close(file);
-    tables_list(tables, list, names);
-    for (int i = 0; i < 5 && !e; i++) {
-        const char *path = arena_printf(&s->arena, "%s/%s", base, names[i]);
+    for (int i = 0; i < RUN_TABLES && !e; i++) {
+        const char *path = arena_printf(&s->arena, "%s/%s", base, kept[i].name);
         if (!path)
             return error_memory();
-        if (list[i]->n)
-            s->sets[s->n_sets++] = table_set(list[i], path);
+        if (table_of(tables, i)->n)
+            s->sets[s->n_sets++] = table_set(table_of(tables, i), path);
     }
     return e;
 }
@@ -420,9 +424,6 @@ struct error *run_tables_load(struct run_tables *tables, const char *path, const
 
 void run_tables_release(struct run_tables *tables)
 {
-    table_release(&tables->train);
-    table_release(&tables->val);
-    table_release(&tables->timing);
-    table_release(&tables->samples);
-    table_release(&tables->scores);
+    for (int i = 0; i < RUN_TABLES; i++)
+        table_release(table_of(tables, i));
 }

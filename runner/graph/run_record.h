@@ -10,7 +10,8 @@
 //                                              unknown
 //         /stage/NAME/payload, .../reasons     canonical payload of the key; why it ran (JSON, as plan --json has it)
 //         /stage/NAME/error                    of a failed stage: what it said
-//         /stage/NAME/metrics/train, .../metrics/val, .../timing/train, .../samples, .../scores
+//         /stage/NAME/metrics/train, .../metrics/val, .../metrics/rollouts, .../metrics/pass, .../timing/train, .../samples,
+//         .../rollouts, .../scores/bpb, .../scores/tasks, .../examples
 //                                              copies of the result's small tables (core/store/metrics.h)
 // Errors  ERROR_DATA for a record that is damaged; run_newest passes over those
 #ifndef RUNNER_GRAPH_RUN_RECORD_H
@@ -45,8 +46,12 @@ struct run {
 
 // The small tables of one stage, of a record or of a result file.
 struct run_tables {
-    struct table train, val, timing, samples, scores;
+    struct table train, val, timing, samples, scores; // scores: of bpb
+    struct table tasks, examples;                     // of an evaluation on tasks
+    struct table rewards, pass, rollouts;             // of GRPO
 };
+
+enum { RUN_TABLES = 10 };
 
 // Takes the next free number of results/runs/NAME and its file; fills in path and number of *run, whose name is set.
 struct error *CHECKED run_create(struct run *run, const char *results, struct arena *arena);

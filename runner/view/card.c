@@ -7,8 +7,9 @@
 
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
+#include "runner/view/scores.h"
 
-enum { CARD_WIDTH = 80, SAMPLE_SHOWN = 300, SAMPLES_QUOTED = 3 };
+enum { CARD_WIDTH = 80, SAMPLE_SHOWN = 300, SAMPLES_QUOTED = 3, ROLLOUTS_QUOTED = 3, SCORE_COLUMNS = 8 };
 
 double card_loss(const struct run_tables *t)
 {
@@ -68,6 +69,19 @@ static void print_wrapped(FILE *to, const char *text, const char *prefix, int wi
     fprintf(to, "%s\n", *text ? " ..." : "");
 }
 
+// A text with its own lines; a fence inside it is broken.
+static void print_lines(FILE *to, const char *text)
+{
+    while (*text) {
+        size_t line = strcspn(text, "\n");
+        if (!strncmp(text, "```", 3))
+            fputc(' ', to);
+        print_word(to, text, line);
+        fputc('\n', to);
+        text += line + (text[line] == '\n');
+    }
+}
+
 static struct error *load(const struct run *run, const struct run_stage *stage, struct run_tables *tables, struct arena *arena)
 {
     const char *prefix = arena_printf(arena, "/stage/%s", stage->name);
@@ -111,6 +125,53 @@ static void print_samples(FILE *to, const struct run_stage *stage, const struct 
     }
 }
 
+// The last right answer that was kept, or the last at all.
+static void print_rollout(FILE *to, const struct run_stage *stage, const struct run_tables *tables)
+{
+    const struct rollout *rollouts = tables->rollouts.rows;
+    int64_t n = tables->rollouts.n, shown = n - 1;
+    for (int64_t i = 0; i < n; i++)
+        if (rollouts[i].reward > 0)
+            shown = i;
+    if (!n)
+        return;
+    fprintf(to, "\n%s answers, at step %lld, with reward %g:\n", stage->name, (long long)rollouts[shown].step,
+            rollouts[shown].reward);
+    print_wrapped(to, rollouts[shown].prompt, "  > ", CARD_WIDTH - 6, SAMPLE_SHOWN);
+    print_wrapped(to, rollouts[shown].text, "  ", CARD_WIDTH - 4, SAMPLE_SHOWN);
+}
+
+// The last SCORE_COLUMNS models are shown; recipes with more are read with `compare`.
+static struct error *print_scores(const struct run *run, const struct run_tables *tables, FILE *to, struct arena *arena)
+{
+    struct scores s;
+    struct grid grid;
+    struct column titles[SCORE_COLUMNS + 1] = {{"score", false, true}};
+    const char *cells[SCORE_COLUMNS + 1];
+    struct error *e = scores_collect(&s, run, tables, arena);
+    if (e || !s.n_rows)
+        return e;
+    int first = s.n_models > SCORE_COLUMNS ? s.n_models - SCORE_COLUMNS : 0, n = s.n_models - first;
+    for (int m = 0; m < n; m++)
+        titles[m + 1] = (struct column){s.models[first + m], true, false};
+    grid_init(&grid, titles, n + 1, arena);
+    for (int r = 0; r < s.n_rows; r++) {
+        cells[0] = s.rows[r].label;
+        for (int m = 0; m < n; m++) {
+            char text[FORMAT_TEXT];
+            cells[m + 1] = arena_strdup(arena, score_text(text, sizeof text, &s.rows[r], s.rows[r].value[first + m]));
+            if (!cells[m + 1])
+                return error_memory();
+        }
+        grid_add(&grid, cells);
+    }
+    if (grid.failed)
+        return error_memory();
+    fputc('\n', to);
+    grid_print(&grid, to, CARD_WIDTH);
+    return NULL;
+}
+
 struct error *card_print(const struct run *run, FILE *to, struct arena *arena)
 {
     struct grid grid;
@@ -128,8 +189,11 @@ struct error *card_print(const struct run *run, FILE *to, struct arena *arena)
     if (!e) {
         fprintf(to, "\n%s, run %04d: %s after %s\n\n", run->name, run->number, run->state, format_seconds(seconds, run->seconds));
         grid_print(&grid, to, CARD_WIDTH);
-        for (int i = 0; i < run->n_stages; i++)
+        e = print_scores(run, tables, to, arena);
+        for (int i = 0; i < run->n_stages; i++) {
             print_samples(to, &run->stages[i], &tables[i]);
+            print_rollout(to, &run->stages[i], &tables[i]);
+        }
     }
     for (int i = 0; i < run->n_stages; i++)
         run_tables_release(&tables[i]);
@@ -166,6 +230,74 @@ static void markdown_samples(FILE *to, const struct run_stage *stage, const stru
         }
 }
 
+static struct error *markdown_scores(const struct run *run, const struct run_tables *tables, FILE *to, struct arena *arena)
+{
+    struct scores s;
+    struct error *e = scores_collect(&s, run, tables, arena);
+    if (e || !s.n_rows)
+        return e;
+    fprintf(to, "\n## Scores\n\n| score |");
+    for (int m = 0; m < s.n_models; m++)
+        fprintf(to, " %s |", s.models[m]);
+    fprintf(to, "\n|---|");
+    for (int m = 0; m < s.n_models; m++)
+        fprintf(to, "---:|");
+    for (int r = 0; r < s.n_rows; r++) {
+        fprintf(to, "\n| %s |", s.rows[r].label);
+        for (int m = 0; m < s.n_models; m++) {
+            char text[FORMAT_TEXT];
+            fprintf(to, " %s", score_text(text, sizeof text, &s.rows[r], s.rows[r].value[m]));
+            if (isfinite(s.rows[r].deviation[m]))
+                fprintf(to, " ± %.1f", 100 * s.rows[r].deviation[m]);
+            fprintf(to, " |");
+        }
+    }
+    fprintf(to, "\n\nbpb: bits per byte, less is better. Tasks: share of right answers, ± its standard error. ChatCORE: mean over the\n"
+                "tasks of (accuracy - chance) / (1 - chance).\n");
+    return NULL;
+}
+
+static void markdown_pass(FILE *to, const struct run_stage *stage, const struct run_tables *tables)
+{
+    const struct metric_pass *pass = tables->pass.rows;
+    const struct metric_rollouts *reward = tables->rewards.rows;
+    int64_t n = tables->pass.n, n_rewards = tables->rewards.n;
+    if (n_rewards)
+        fprintf(to, "\n## How %s learned\n\nMean reward of the answers of an update: %.3f at step %lld, %.3f at step %lld.\n", stage->name,
+                reward[0].reward, (long long)reward[0].step, reward[n_rewards - 1].reward, (long long)reward[n_rewards - 1].step);
+    if (!n)
+        return;
+    fprintf(to, "\nShare of %lld held-out questions of which one of the first k sampled answers is right:\n\n| step |",
+            (long long)pass[0].n);
+    for (int64_t i = 0; i < n && pass[i].step == pass[0].step; i++)
+        fprintf(to, " pass@%lld |", (long long)pass[i].k);
+    fprintf(to, "\n|---:|");
+    for (int64_t i = 0; i < n && pass[i].step == pass[0].step; i++)
+        fprintf(to, "---:|");
+    for (int64_t i = 0; i < n; i++) {
+        if (!i || pass[i].step != pass[i - 1].step)
+            fprintf(to, "\n| %lld |", (long long)pass[i].step);
+        fprintf(to, " %.3f |", pass[i].pass);
+    }
+    fputc('\n', to);
+}
+
+// Some of the last: right ones and wrong ones as they were kept.
+static void markdown_rollouts(FILE *to, const struct run_stage *stage, const struct run_tables *tables)
+{
+    const struct rollout *r = tables->rollouts.rows;
+    int64_t n = tables->rollouts.n, first = n > ROLLOUTS_QUOTED ? n - ROLLOUTS_QUOTED : 0;
+    if (n)
+        fprintf(to, "\n## What %s answers\n", stage->name);
+    for (int64_t i = first; i < n; i++) {
+        fprintf(to, "\nAt step %lld, reward %g, advantage %+.3f:\n\n", (long long)r[i].step, r[i].reward, r[i].advantage);
+        print_wrapped(to, r[i].prompt, "> ", CARD_WIDTH - 2, ROLLOUT_PROMPT);
+        fprintf(to, "\n```\n");
+        print_lines(to, r[i].text);
+        fprintf(to, "```\n");
+    }
+}
+
 struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena)
 {
     char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT];
@@ -197,8 +329,13 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
     for (int i = 0; i < run->n_stages && !e; i++)
         if (run->stages[i].error)
             fprintf(to, "\n%s %s: %s\n", run->stages[i].name, run->stages[i].state, run->stages[i].error);
-    for (int i = 0; i < run->n_stages && !e; i++)
+    if (!e)
+        e = markdown_scores(run, tables, to, arena);
+    for (int i = 0; i < run->n_stages && !e; i++) {
         markdown_samples(to, &run->stages[i], &tables[i]);
+        markdown_pass(to, &run->stages[i], &tables[i]);
+        markdown_rollouts(to, &run->stages[i], &tables[i]);
+    }
     if (!e && run->recipe_text)
         fprintf(to, "\n## Recipe\n\n```yaml\n%s%s```\n", run->recipe_text,
                 run->recipe_text[0] && run->recipe_text[strlen(run->recipe_text) - 1] == '\n' ? "" : "\n");

@@ -1,0 +1,37 @@
+// scores.h - what a run's models score, as a table: a column a model, in the order of the run, a row a measure.
+//
+//     e = scores_collect(&scores, &run, tables, arena);
+//     for (r ...) for (m ...) scores.rows[r].value[m]                 // NaN: this model was not asked
+//
+// Rows       bits per byte, then the tasks in order of first mention, then ChatCORE: the mean over the tasks of one evaluation of
+//            (accuracy - baseline) / (1 - baseline). A capped score, asked of some examples only, has a row of its own and says so in its
+//            label; it never shares one with a full score
+// Noise      deviation is the standard error of an accuracy, sqrt(p (1-p) / n); NaN of other measures
+// Ownership  in the arena
+#ifndef RUNNER_VIEW_SCORES_H
+#define RUNNER_VIEW_SCORES_H
+
+#include "runner/graph/run_record.h"
+
+struct score_row {
+    const char *label;  // "town_quiz", "mmlu (100 of 14042)", "bpb"
+    bool is_accuracy;   // shown in percent
+    bool less_is_better;
+    double *value, *deviation; // [n_models]
+};
+
+struct scores {
+    const char **models; // names of stages
+    int n_models;
+    struct score_row *rows;
+    int n_rows;
+};
+
+// tables: one a stage of the run.
+struct error *CHECKED scores_collect(struct scores *scores, const struct run *run, const struct run_tables *tables,
+                                     struct arena *arena);
+
+// "0.2086", "62.4 %", "-".
+const char *score_text(char *text, size_t size, const struct score_row *row, double value);
+
+#endif
