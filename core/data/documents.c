@@ -1,17 +1,15 @@
 // documents.c - the four forms behind one call: each has a next function, which sets text, or leaves it NULL at the end.
 #include "core/data/documents.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/base/stop.h"
+#include "core/data/json_lines.h"
 #include "core/data/map.h"
 #include "core/data/parquet.h"
 
-enum { LINE_MOST = 64 << 20, READ_BYTES = 1 << 20, POLL = 1 << 14 };
+enum { POLL = 1 << 14 };
 
 struct documents {
     struct document_part part; // texts in the arena
@@ -21,12 +19,7 @@ struct documents {
     struct parquet *parquet;
     int column, group;
 
-    int fd; // JSON lines
-    char *buffer;
-    size_t capacity, at, n; // buffer[at..n) is not yet used
-    bool ended;
-    int64_t line;
-    json_t *object; // owns the text given last
+    struct json_lines *lines;
 
     struct map map; // text
     bool given;
@@ -62,60 +55,10 @@ static struct error *next_row(struct documents *d, const char **text, size_t *n_
     }
 }
 
-// The next line without its end; *line NULL: no more.
-static struct error *read_line(struct documents *d, char **line, size_t *n_line)
-{
-    size_t searched = 0;
-    *line = NULL;
-    for (;;) {
-        char *start = d->buffer + d->at, *newline = memchr(start + searched, '\n', d->n - d->at - searched);
-        if (newline || (d->ended && d->at < d->n)) {
-            *line = start;
-            *n_line = newline ? (size_t)(newline - start) : d->n - d->at;
-            d->at += *n_line + (newline != NULL);
-            d->line++;
-            return NULL;
-        }
-        if (d->ended)
-            return NULL;
-        if (stop_requested())
-            return error_stopped();
-        searched = d->n - d->at;
-        if (searched > LINE_MOST)
-            return error_new(ERROR_DATA, (struct place){.file = d->part.path, .line = (int)d->line + 1}, "one object a line",
-                             "a line of more than %d bytes", LINE_MOST);
-        // Make room: what is left goes to the front; a line that fills the buffer doubles it.
-        memmove(d->buffer, start, searched);
-        d->at = 0;
-        d->n = searched;
-        if (d->capacity - d->n < READ_BYTES) {
-            char *larger = block_resize(d->buffer, d->n, d->capacity * 2);
-            if (!larger)
-                return error_memory();
-            d->buffer = larger;
-            d->capacity *= 2;
-        }
-        ssize_t got = read(d->fd, d->buffer + d->n, d->capacity - d->n);
-        if (got < 0 && errno != EINTR)
-            return error_system(ERROR_DATA, errno, "cannot read '%s'", d->part.path);
-        d->ended = got == 0;
-        d->n += got > 0 ? (size_t)got : 0;
-    }
-}
-
 // The text of a line's field; *text NULL: it is null or empty.
-static struct error *take_field(struct documents *d, const char *line, size_t n_line, const char **text, size_t *n_bytes)
+static struct error *take_field(struct documents *d, const json_t *value, const char **text, size_t *n_bytes)
 {
-    const struct place at = {.file = d->part.path, .line = d->line < INT32_MAX ? (int)d->line : 0};
-    json_error_t problem;
-    json_decref(d->object);
-    d->object = json_loadb(line, n_line, JSON_ALLOW_NUL | JSON_DECODE_ANY, &problem);
-    if (!d->object)
-        return json_error_code(&problem) == json_error_out_of_memory
-                   ? error_memory()
-                   : error_new(ERROR_DATA, (struct place){at.file, at.line, problem.column, 0}, "mend or delete the line",
-                               "no JSON: %s", problem.text);
-    const json_t *value = d->object;
+    const struct place at = json_lines_place(d->lines);
     char name[256];
     for (const char *s = d->part.column;;) {
         size_t n = strcspn(s, ".");
@@ -141,36 +84,12 @@ static struct error *take_field(struct documents *d, const char *line, size_t n_
 
 static struct error *next_line(struct documents *d, const char **text, size_t *n_bytes)
 {
-    for (;;) {
-        char *line;
-        size_t n;
-        if (poll_stop(d))
-            return error_stopped();
-        struct error *e = read_line(d, &line, &n);
-        if (e || !line)
-            return e;
-        if (d->line == 1 && n >= 3 && memcmp(line, "\xEF\xBB\xBF", 3) == 0) { // a byte order mark
-            line += 3;
-            n -= 3;
-        }
-        size_t blank = 0;
-        while (blank < n && (line[blank] == ' ' || line[blank] == '\t' || line[blank] == '\r'))
-            blank++;
-        if (blank == n)
-            continue;
-        if ((e = take_field(d, line, n, text, n_bytes)) || *text)
-            return e;
-    }
-}
-
-static struct error *open_jsonl(struct documents *d)
-{
-    d->capacity = 2 * READ_BYTES;
-    d->buffer = block_alloc(d->capacity);
-    if (!d->buffer)
-        return error_memory();
-    d->fd = open(d->part.path, O_RDONLY | O_CLOEXEC);
-    return d->fd < 0 ? error_system(ERROR_DATA, errno, "cannot open '%s'", d->part.path) : NULL;
+    const json_t *value;
+    struct error *e;
+    do
+        e = json_lines_next(d->lines, &value);
+    while (!e && value && !(e = take_field(d, value, text, n_bytes)) && !*text);
+    return e;
 }
 
 static struct error *next_world(struct documents *d, const char **text, size_t *n_bytes)
@@ -204,7 +123,7 @@ static struct error *open_part(struct documents *d)
         e = parquet_open(&d->parquet, d->part.path);
         return e ? e : parquet_column(d->parquet, d->part.column, &d->column);
     case DOCUMENT_JSONL:
-        return open_jsonl(d);
+        return json_lines_open(&d->lines, d->part.path);
     case DOCUMENT_TEXT:
         return map_open(&d->map, d->part.path);
     case DOCUMENT_WORLD:
@@ -219,7 +138,7 @@ struct error *documents_open(struct documents **documents, const struct document
     struct documents *d = block_alloc(sizeof *d);
     if (!d)
         return error_memory();
-    *d = (struct documents){.part = *part, .fd = -1};
+    *d = (struct documents){.part = *part};
     d->part.path = arena_strdup(&d->arena, part->path ? part->path : "");
     d->part.column = arena_strdup(&d->arena, part->column ? part->column : "");
     struct error *e = d->part.path && d->part.column ? open_part(d) : error_memory();
@@ -260,10 +179,7 @@ void documents_close(struct documents *d)
     if (!d)
         return;
     parquet_close(d->parquet);
-    if (d->fd >= 0)
-        close(d->fd);
-    block_free(d->buffer);
-    json_decref(d->object);
+    json_lines_close(d->lines);
     map_close(&d->map);
     block_free(d->world_text);
     arena_release(&d->arena);

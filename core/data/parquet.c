@@ -321,3 +321,18 @@ struct error *parquet_column(const struct parquet *p, const char *path, int *col
         n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "", p->leaves[i].path);
     return error_new(ERROR_DATA, NOWHERE, "name one of its columns", "'%s' has no column '%s'; it has: %s", p->path, path, names);
 }
+
+int parquet_n_columns(const struct parquet *p)
+{
+    return p->n_leaves;
+}
+
+const char *parquet_column_path(const struct parquet *p, int column)
+{
+    return p->leaves[column].path;
+}
+
+bool parquet_is_list(const struct parquet *p, int column)
+{
+    return p->leaves[column].n_repeated > 0;
+}

@@ -74,6 +74,11 @@ int64_t parquet_group_rows(const struct parquet *p, int group);
 // Finds a column by the names on its path, joined by dots; ERROR_DATA lists the columns where there is none such.
 struct error *CHECKED parquet_column(const struct parquet *p, const char *path, int *column);
 
+// All columns, by number: their paths, and whether a row has a list of values.
+int parquet_n_columns(const struct parquet *p);
+const char *parquet_column_path(const struct parquet *p, int column);
+bool parquet_is_list(const struct parquet *p, int column);
+
 // Columns of a text a row.
 struct error *CHECKED parquet_begin(struct parquet *p, int group, int column);
 struct error *CHECKED parquet_next(struct parquet *p, struct parquet_text *text);

@@ -1,0 +1,169 @@
+// json_lines.c - a buffer slides over the file; a line that fills it doubles it.
+//
+// A value costs jansson some forty bytes, also one that takes two in the file, so the values of long lines are counted first.
+#include "core/data/json_lines.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/stop.h"
+
+enum { LINE_MOST = 64 << 20, VALUES_MOST = 1 << 20, READ_BYTES = 1 << 20, POLL = 1 << 12 };
+
+struct json_lines {
+    char *path;
+    struct arena arena;
+    int fd;
+    char *buffer;
+    size_t capacity, at, n; // buffer[at..n) is not yet used
+    bool ended;
+    int64_t line;
+    uint64_t n_polled;
+    json_t *value; // given last
+};
+
+static bool poll_stop(struct json_lines *l)
+{
+    return l->n_polled++ % POLL == 0 && stop_requested();
+}
+
+// The next line without its end; *line NULL: no more.
+static struct error *read_line(struct json_lines *l, char **line, size_t *n_line)
+{
+    size_t searched = 0;
+    *line = NULL;
+    for (;;) {
+        char *start = l->buffer + l->at, *newline = memchr(start + searched, '\n', l->n - l->at - searched);
+        if (newline || (l->ended && l->at < l->n)) {
+            *line = start;
+            *n_line = newline ? (size_t)(newline - start) : l->n - l->at;
+            l->at += *n_line + (newline != NULL);
+            l->line++;
+            return NULL;
+        }
+        if (l->ended)
+            return NULL;
+        if (stop_requested())
+            return error_stopped();
+        searched = l->n - l->at;
+        if (searched > LINE_MOST)
+            return error_new(ERROR_DATA, (struct place){.file = l->path, .line = (int)l->line + 1}, "one object a line",
+                             "a line of more than %d bytes", LINE_MOST);
+        // Make room: what is left goes to the front; a line that fills the buffer doubles it.
+        memmove(l->buffer, start, searched);
+        l->at = 0;
+        l->n = searched;
+        if (l->capacity - l->n < READ_BYTES) {
+            char *larger = block_resize(l->buffer, l->n, l->capacity * 2);
+            if (!larger)
+                return error_memory();
+            l->buffer = larger;
+            l->capacity *= 2;
+        }
+        ssize_t got = read(l->fd, l->buffer + l->n, l->capacity - l->n);
+        if (got < 0 && errno != EINTR)
+            return error_system(ERROR_DATA, errno, "cannot read '%s'", l->path);
+        l->ended = got == 0;
+        l->n += got > 0 ? (size_t)got : 0;
+    }
+}
+
+// Whether a line may have more values than are read: each but the first stands behind one of these signs.
+static bool too_many_values(const char *line, size_t n)
+{
+    size_t n_values = 1;
+    bool in_text = false;
+    for (size_t i = 0; n > VALUES_MOST && i < n; i++) {
+        if (in_text && line[i] == '\\')
+            i++;
+        else if (line[i] == '"')
+            in_text = !in_text;
+        else if (!in_text)
+            n_values += line[i] == ',' || line[i] == '[' || line[i] == '{';
+    }
+    return n_values > VALUES_MOST;
+}
+
+static struct error *parse(struct json_lines *l, const char *line, size_t n)
+{
+    struct place at = json_lines_place(l);
+    if (too_many_values(line, n))
+        return error_new(ERROR_DATA, at, "make several lines of it", "a line of more than %d values", VALUES_MOST);
+    json_error_t problem;
+    l->value = json_loadb(line, n, JSON_ALLOW_NUL | JSON_DECODE_ANY, &problem);
+    if (l->value)
+        return NULL;
+    if (json_error_code(&problem) == json_error_out_of_memory)
+        return error_memory();
+    at.column = problem.column;
+    return error_new(ERROR_DATA, at, "mend or delete the line", "no JSON: %s", problem.text);
+}
+
+struct error *json_lines_open(struct json_lines **lines, const char *path)
+{
+    struct json_lines *l = block_alloc(sizeof *l);
+    if (!l)
+        return error_memory();
+    *l = (struct json_lines){.fd = -1, .capacity = 2 * READ_BYTES};
+    l->path = arena_strdup(&l->arena, path);
+    l->buffer = block_alloc(l->capacity);
+    struct error *e = l->path && l->buffer ? NULL : error_memory();
+    if (!e && (l->fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+        e = error_system(ERROR_DATA, errno, "cannot open '%s'", path);
+    if (e) {
+        json_lines_close(l);
+        return e;
+    }
+    *lines = l;
+    return NULL;
+}
+
+struct error *json_lines_next(struct json_lines *l, const struct json_t **value)
+{
+    *value = NULL;
+    json_decref(l->value);
+    l->value = NULL;
+    for (;;) {
+        char *line;
+        size_t n;
+        if (poll_stop(l))
+            return error_stopped();
+        struct error *e = read_line(l, &line, &n);
+        if (e || !line)
+            return e;
+        if (l->line == 1 && n >= 3 && memcmp(line, "\xEF\xBB\xBF", 3) == 0) { // a byte order mark
+            line += 3;
+            n -= 3;
+        }
+        size_t blank = 0;
+        while (blank < n && (line[blank] == ' ' || line[blank] == '\t' || line[blank] == '\r'))
+            blank++;
+        if (blank == n)
+            continue;
+        e = parse(l, line, n);
+        *value = l->value;
+        return e;
+    }
+}
+
+struct place json_lines_place(const struct json_lines *l)
+{
+    return (struct place){.file = l->path, .line = l->line < INT32_MAX ? (int)l->line : 0};
+}
+
+void json_lines_close(struct json_lines *l)
+{
+    if (!l)
+        return;
+    if (l->fd >= 0)
+        close(l->fd);
+    block_free(l->buffer);
+    json_decref(l->value);
+    arena_release(&l->arena);
+    block_free(l);
+}
