@@ -54,7 +54,8 @@ struct error *CHECKED record_real(struct records *r, double value);
 struct error *CHECKED record_boolean(struct records *r, bool value);
 
 // An error about the field begun last, or without one about the row.
-struct error *record_error(const struct records *r, const char *fix, const char *format, ...) __attribute__((format(printf, 3, 4)));
+struct error *record_error(const struct records *r, const char *fix, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 // Each kind: open, and a row at a time; *more false at the end.
 struct error *CHECKED record_open_parquet(struct records *r);

@@ -29,8 +29,8 @@ struct error *record_open_world(struct records *r)
         for (int i = 0; !found && i < world->n_records; i++)
             found = strcmp(world->records[i].list, r->part.records) == 0 && find_path(&world->records[i], &r->paths[f]);
         if (!found)
-            return error_plain(ERROR_DATA, "'%s': no template of the records '%s' has a field '%s'", r->part.path, r->part.records,
-                               r->paths[f].text);
+            return error_plain(ERROR_DATA, "'%s': no template of the records '%s' has a field '%s'", r->part.path,
+                               r->part.records, r->paths[f].text);
     }
     return NULL;
 }
@@ -59,8 +59,7 @@ struct error *record_next_world(struct records *r, bool *more)
     struct world_record row;
     if (r->i >= r->part.n)
         return NULL;
-    struct error *e =
-        world_record(r->part.world, r->part.records, r->part.seed, r->part.first + r->i, r->part.held_out, &row);
+    struct error *e = world_record(r->part.world, r->part.records, r->part.seed, r->part.first + r->i, r->part.held_out, &row);
     if (e)
         return e;
     for (int f = 0; !e && f < r->n_paths; f++)

@@ -26,8 +26,8 @@
 // Control    shuffled_labels deals the right letters out at random (by the row): nothing can be learned, a model stays at chance
 // Randomness order and dealt letters are Philox(42, PHILOX_CHOICES) at (row, draw): a row's never change
 // Ownership  an example and task_paths' paths live in the arena and borrow from the record and the task
-// Errors     ERROR_DATA naming task and row: a missing field, an answer that is no choice, a role that is none, less than a question
-//            and an answer. Whose turn it is chat_render checks
+// Errors     ERROR_RECIPE: a task that is none of the three. ERROR_DATA naming task and row: a missing field, an answer that is no
+//            choice, a role that is none, less than a question and an answer. Whose turn it is chat_render checks
 // Source     nanochat 2025-10-13, tasks
 #ifndef CORE_DATA_TASK_H
 #define CORE_DATA_TASK_H
