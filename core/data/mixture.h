@@ -1,11 +1,11 @@
 // mixture.h - tasks mixed: which row of which task the i-th example of a training is, and rows for training made of them.
 //
-//     struct mixture_part parts[] = {{&smoltalk, .epochs = 1, .n_rows = -1}, {&gsm8k, .epochs = 2, .n_rows = -1}};
+//     struct mixture_part parts[] = {{"smoltalk", &smoltalk, 1, -1}, {"gsm8k", &gsm8k, 2, -1}};
 //     e = mixture_open(&m, parts, 2, seed, MIXTURE_SHUFFLED, arena);          // m.n examples
 //     struct mixture_example x = mixture_at(&m, i);                           // x.part, x.row: for task_rows_read
 //
-// Share      of each part: `epochs` passes over its fixed permutation (2.5: twice all of it and then the first half, rounded down), or
-//            the first n_rows of it. A part given twice counts twice
+// Share      of each part: `epochs` passes over its fixed permutation (2.5: twice all of it and then the first half, rounded down;
+//            0.29 of 100 is 29, whatever binary fractions say), or the first n_rows of it. A part given twice counts twice
 // Order      the list of all (part, row) in the order of the parts, shuffled by Python's generator (shuffle.h) from seed.
 //            MIXTURE_IN_ORDER leaves the list as it is
 //
@@ -15,8 +15,9 @@
 //            has no target within the cut is not among the rows
 // Both go over the same order again where rows run past the end.
 //
-// Ownership  lives in the arena; the task rows stay the caller's and open
-// Errors     ERROR_DATA: n_rows beyond the task's rows, a mixture of nothing, fewer tokens than one row
+// Ownership  lives in the arena; the task rows and the parts' names stay the caller's, the rows open
+// Errors     ERROR_DATA: n_rows beyond the task's rows, a mixture of nothing or of more than 2^32 - 1 examples, parts of different
+//            vocabularies, fewer tokens than one row, no row with a target; ERROR_FAILED: a width below that of a row
 // Threads    immutable once open
 // Source     nanochat 2025-10-13: TaskMixture, mid_train (stream), chat_sft (padding)
 #ifndef CORE_DATA_MIXTURE_H

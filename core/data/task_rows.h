@@ -16,9 +16,11 @@
 // Layout     /tokens u16 (u32 above 65,536) [n], /mask u8 [n], /rows i64 [d+1]; /prompts i64 [d]: how many tokens of a row are its
 //            prompt, the last assistant_start included (0: the last message is not the assistant's); /answers u8 and /answer_ends i64
 //            [d+1]: the text that is graded against; /letters i32 and /letter_ends i64 [d+1]: the token of each letter of a choice;
-//            /right i32 [d]: index of the right letter, or -1. Attributes of "/": n, d, n_vocab; the caller adds what made it
+//            /right i32 [d]: index of the right letter, or -1. Attributes of "/": n, d, n_vocab, assistant_start; the caller adds what
+//            made it
 // Ownership  a writer holds its part in memory; rows map their files until task_rows_close
-// Errors     ERROR_DATA naming task and row: those of record.h and task.h, a letter that is not one token, a damaged file
+// Errors     ERROR_DATA naming task and row: those of record.h, task.h and chat.h, a letter that is not one token. Opening reads a
+//            file whole and refuses a damaged one, and files of different tokenizers; reading then cannot fail
 // Threads    open rows are immutable: any thread may read
 #ifndef CORE_DATA_TASK_ROWS_H
 #define CORE_DATA_TASK_ROWS_H
@@ -27,8 +29,9 @@
 #include "core/store/store.h"
 
 // show (may be NULL) is told the rows done so far.
-struct error *CHECKED task_rows_write(const struct task *task, const struct document_part *part, const struct tokenizer *tokenizer,
-                                      const char *path, const struct store_attribute *attributes, int n_attributes,
+struct error *CHECKED task_rows_write(const struct task *task, const struct document_part *part,
+                                      const struct tokenizer *tokenizer, const char *path,
+                                      const struct store_attribute *attributes, int n_attributes,
                                       void (*show)(void *self, int64_t rows), void *self);
 
 struct task_rows_file; // one part
