@@ -345,8 +345,8 @@ struct error *world_record(const struct world *world, const char *list, uint64_t
 {
     const struct world_records *records = world_find_records(world->compiled, list);
     if (!records)
-        return error_new(ERROR_RECIPE, (struct place){.file = world->path}, "list it under records:",
-                         "this world has no records '%s'", list);
+        return error_new(ERROR_RECIPE, (struct place){.file = world->path},
+                         "list it under records:", "this world has no records '%s'", list);
     struct writer w;
     const struct philox random = philox_for(seed ^ records->hash, PHILOX_RECORDS);
     const struct world_program *program = start(&w, world, &records->list, random, i, held_out);

@@ -106,7 +106,7 @@ struct world_list {
 
 struct world_records { // one list of records
     struct world_list list;
-    int first; // its first template in world->records
+    int first;     // its first template in world->records
     uint64_t hash; // of its name
 };
 

@@ -48,8 +48,8 @@ static struct error *check_fields(const struct world_record_template *t)
                 errors = error_append(errors, check_text(field->texts[k], field->name, field->at));
         for (int k = 0; k < i; k++)
             if (t->fields[k].name && strcmp(t->fields[k].name, field->name) == 0)
-                errors = error_append(errors, error_new(ERROR_RECIPE, field->at, "delete one of them", "'%s' stands twice",
-                                                        field->name));
+                errors = error_append(errors,
+                                      error_new(ERROR_RECIPE, field->at, "delete one of them", "'%s' stands twice", field->name));
     }
     return errors;
 }
@@ -143,15 +143,14 @@ static struct error *add_list(struct world_compiled *c, const struct world *worl
     while (i + n < world->n_records && world->records[i + n].list && strcmp(world->records[i + n].list, t->list) == 0)
         n++;
     struct world_records *records = &c->records[c->n_records];
-    *records = (struct world_records){
-        .list = {.name = t->list, .n = n}, .first = i, .hash = world_hash("records", t->list, "", NULL)};
+    *records =
+        (struct world_records){.list = {.name = t->list, .n = n}, .first = i, .hash = world_hash("records", t->list, "", NULL)};
     records->list.programs = arena_array(arena, (size_t)n, sizeof *records->list.programs);
     if (!records->list.programs)
         return error_memory();
     for (int k = 0; k < n; k++) {
         records->list.weight += t[k].weight;
-        records->list.programs[k] =
-            (struct world_program){.template = i + k, .at = t[k].at, .until = records->list.weight};
+        records->list.programs[k] = (struct world_program){.template = i + k, .at = t[k].at, .until = records->list.weight};
     }
     c->n_records++;
     return NULL;

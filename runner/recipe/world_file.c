@@ -236,8 +236,9 @@ static struct error *read_record(const struct node *node, const char *list, stru
         errors = error_append(errors, e);
     }
     if (share && !node_get(node, "by"))
-        errors = error_append(errors, error_new(ERROR_RECIPE, share->at, "add by: \"{p} {t}\", the values that make a combination",
-                                                "hold_out without by does not say what is held out"));
+        errors =
+            error_append(errors, error_new(ERROR_RECIPE, share->at, "add by: \"{p} {t}\", the values that make a combination",
+                                           "hold_out without by does not say what is held out"));
     if (!share && t->by)
         t->hold_out = 0.1;
     t->fields = fields;
