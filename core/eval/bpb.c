@@ -5,43 +5,56 @@
 
 #include "core/base/stop.h"
 
+static void add_rows(struct bpb *sums, struct batch batch, const double *losses, const int32_t *token_bytes)
+{
+    for (int b = 0; b < batch.B; b++) {
+        double nats = 0;
+        for (int64_t i = (int64_t)b * batch.T; i < (int64_t)(b + 1) * batch.T; i++) {
+            int32_t bytes = batch.targets[i] < 0 ? 0 : token_bytes[batch.targets[i]];
+            nats += bytes > 0 ? losses[i] : 0;
+            sums->bytes += bytes;
+        }
+        sums->nats += nats;
+    }
+    sums->tokens += (int64_t)batch.B * batch.T;
+    sums->rows += batch.B;
+}
+
+struct error *bpb_go_on(struct model *model, struct row_source rows, int64_t n_rows, int T, int device_batch,
+                        const int32_t *token_bytes, struct bpb_hooks hooks, struct bpb *sums)
+{
+    size_t n = (size_t)device_batch * (size_t)T;
+    int32_t *inputs = block_alloc(n * sizeof *inputs), *targets = block_alloc(n * sizeof *targets);
+    double *losses = block_alloc(n * sizeof *losses);
+    struct error *e = inputs && targets && losses ? NULL : error_memory();
+    while (sums->rows < n_rows && !e) {
+        int64_t left = n_rows - sums->rows;
+        struct batch batch = {.B = left < device_batch ? (int)left : device_batch, .T = T, .inputs = inputs, .targets = targets};
+        e = stop_requested() ? error_stopped() : rows.read(rows.self, sums->rows, batch.B, T, inputs, targets);
+        if (e)
+            break;
+        model_loss(model, batch, NULL);
+        model_losses(model, batch, losses);
+        e = error_from_fault(device_fault(model->dev)); // what a device that failed returned is not to be kept
+        if (e)
+            break;
+        add_rows(sums, batch, losses, token_bytes);
+        if (hooks.progress)
+            hooks.progress(hooks.self, sums->rows, n_rows);
+        if (hooks.save)
+            e = hooks.save(hooks.self);
+    }
+    block_free(inputs);
+    block_free(targets);
+    block_free(losses);
+    sums->bpb = sums->bytes ? sums->nats / (log(2) * (double)sums->bytes) : INFINITY;
+    return e;
+}
+
 struct error *bpb_measure(struct model *model, struct row_source rows, int64_t n_rows, int T, int device_batch,
                           const int32_t *token_bytes, void (*progress)(void *self, int64_t done, int64_t of), void *self,
                           struct bpb *result)
 {
     *result = (struct bpb){0};
-    size_t n = (size_t)device_batch * (size_t)T;
-    int32_t *inputs = block_alloc(n * sizeof *inputs), *targets = block_alloc(n * sizeof *targets);
-    double *losses = block_alloc(n * sizeof *losses);
-    struct error *e = inputs && targets && losses ? NULL : error_memory();
-    for (int64_t row = 0; row < n_rows && !e;) {
-        int B = n_rows - row < device_batch ? (int)(n_rows - row) : device_batch;
-        if (stop_requested())
-            e = error_stopped();
-        if (!e)
-            e = rows.read(rows.self, row, B, T, inputs, targets);
-        if (e)
-            break;
-        struct batch batch = {.B = B, .T = T, .inputs = inputs, .targets = targets};
-        model_loss(model, batch, NULL);
-        model_losses(model, batch, losses);
-        for (int b = 0; b < B; b++) {
-            double nats = 0;
-            for (int64_t i = (int64_t)b * T; i < (int64_t)(b + 1) * T; i++) {
-                int32_t bytes = targets[i] < 0 ? 0 : token_bytes[targets[i]];
-                nats += bytes > 0 ? losses[i] : 0;
-                result->bytes += bytes;
-            }
-            result->nats += nats;
-        }
-        result->tokens += (int64_t)B * T;
-        row += B;
-        if (progress)
-            progress(self, row, n_rows);
-    }
-    block_free(inputs);
-    block_free(targets);
-    block_free(losses);
-    result->bpb = result->bytes ? result->nats / (log(2) * (double)result->bytes) : INFINITY;
-    return error_first(e, error_from_fault(device_fault(model->dev)));
+    return bpb_go_on(model, rows, n_rows, T, device_batch, token_bytes, (struct bpb_hooks){self, progress, NULL}, result);
 }

@@ -102,15 +102,16 @@ struct error *checkpoint_save(const struct training *t, const char *path, bool w
     return e;
 }
 
+struct error *checkpoint_set_aside(const char *part, const char *prev, bool part_is_good)
+{
+    return part_is_good && file_exists(part) ? atomic_publish(part, prev) : NULL;
+}
+
 struct error *checkpoint_rotate(const struct training *t, const char *part, const char *prev, bool part_is_good,
                                 const struct store_attribute *attributes, int n_attributes)
 {
-    if (part_is_good && file_exists(part)) {
-        struct error *e = atomic_publish(part, prev);
-        if (e)
-            return e;
-    }
-    return checkpoint_save(t, part, true, attributes, n_attributes);
+    struct error *e = checkpoint_set_aside(part, prev, part_is_good);
+    return e ? e : checkpoint_save(t, part, true, attributes, n_attributes);
 }
 
 struct error *checkpoint_find(const char *part, const char *prev, struct arena *arena, struct store_file **file,

@@ -48,6 +48,9 @@ struct error *CHECKED checkpoint_save(const struct training *t, const char *path
 struct error *CHECKED checkpoint_rotate(const struct training *t, const char *part, const char *prev, bool part_is_good,
                                         const struct store_attribute *attributes, int n_attributes);
 
+// The moving alone, for those who write parts of their own.
+struct error *CHECKED checkpoint_set_aside(const char *part, const char *prev, bool part_is_good);
+
 // The newest of the two files that verifies, open; *file NULL if there is none. *note (arena) says what was passed over, or NULL.
 struct error *CHECKED checkpoint_find(const char *part, const char *prev, struct arena *arena, struct store_file **file,
                                       const char **note);

@@ -1,0 +1,74 @@
+// resume.c - parts rotate, so that one that is being written, or was damaged, never is the only one.
+#include "runner/stages/resume.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/train/checkpoint.h"
+
+static const double EVERY_S = 10;
+
+struct error *resume_find(struct resume *r, struct stage *stage)
+{
+    const char *every = getenv("RETORT_CHECKPOINT_SECONDS"), *out = stage->job->out;
+    int stem = (int)strlen(out) - (int)strlen(".h5");
+    *r = (struct resume){.stage = stage, .every_s = every ? strtod(every, NULL) : EVERY_S, .saved_at = clock_seconds()};
+    r->part = arena_printf(stage->arena, "%.*s.part.h5", stem, out);
+    r->prev = arena_printf(stage->arena, "%.*s.part.prev.h5", stem, out);
+    struct error *e = r->part && r->prev ? checkpoint_find(r->part, r->prev, stage->arena, &r->file, &r->note) : error_memory();
+    r->part_is_good = !r->note;
+    if (!e && r->file)
+        e = store_get_f64(r->file, "/", "seconds", &r->seconds);
+    return e;
+}
+
+struct error *resume_device(struct resume *r, struct device **dev)
+{
+    const char *recorded = NULL;
+    struct error *e = r->file ? store_get_text(r->file, "/", "isa", r->stage->arena, &recorded) : NULL;
+    if (e)
+        return e;
+    if (recorded)
+        setenv("RETORT_ISA", recorded, 0);
+    struct fault fault;
+    *dev = device_open(DEVICE_CPU, 0, &fault);
+    if (!*dev)
+        return error_from_fault(fault);
+    if (!recorded || !strcmp(recorded, device_isa(*dev)))
+        return NULL;
+    r->note = arena_printf(r->stage->arena, "from here on %s instead of %s: bits may differ from a run left alone",
+                           device_isa(*dev), recorded);
+    return r->note ? NULL : error_memory();
+}
+
+bool resume_due(const struct resume *r)
+{
+    return clock_seconds() - r->saved_at >= r->every_s;
+}
+
+struct error *resume_save(struct resume *r, const struct store_attribute *attributes, int n_attributes,
+                          const struct store_set *sets, int n_sets)
+{
+    struct error *e = checkpoint_set_aside(r->part, r->prev, r->part_is_good);
+    if (!e)
+        e = store_save(r->part, attributes, n_attributes, sets, n_sets);
+    if (e)
+        return error_while(e, NOWHERE, "saving what is done so far");
+    r->part_is_good = true;
+    r->saved_at = clock_seconds();
+    return NULL;
+}
+
+void resume_forget(const struct resume *r)
+{
+    unlink(r->part);
+    unlink(r->prev);
+}
+
+void resume_close(struct resume *r)
+{
+    store_close(r->file);
+    r->file = NULL;
+}

@@ -1,0 +1,41 @@
+// resume.h - the parts by which a stage that was stopped or killed goes on: OUT.part.h5, and OUT.part.prev.h5, the one before it.
+//
+//     e = resume_find(&r, stage);                            // r.file: where to go on from, open; NULL: from the beginning
+//     e = resume_device(&r, &dev);                           // computes as the part did, if this processor can
+//     if (resume_due(&r))
+//         e = resume_save(&r, attributes, n_attributes, sets, n_sets);
+//     resume_forget(&r);                                     // the result is saved
+//     resume_close(&r);
+//
+// When       every RETORT_CHECKPOINT_SECONDS, 10 by default
+// Ownership  paths and texts live in the stage's arena; the file until resume_close
+// Errors     those of the store; a part that is damaged is none: it is passed over, and `note` says so
+#ifndef RUNNER_STAGES_RESUME_H
+#define RUNNER_STAGES_RESUME_H
+
+#include "runner/stages/stage.h"
+
+#include <stdbool.h>
+
+struct resume {
+    struct stage *stage;
+    const char *part, *prev;
+    struct store_file *file;
+    const char *note;         // what the record should say of going on, or NULL
+    double seconds;           // that the work took before; 0 where it begins
+    double every_s, saved_at; // saved_at: clock_seconds() of the last save, or of the start
+    bool part_is_good;        // nothing was passed over when it was looked for
+};
+
+struct error *CHECKED resume_find(struct resume *r, struct stage *stage);
+
+// The instruction-set path of the part is taken again; where that cannot be, the note says that bits may differ.
+struct error *CHECKED resume_device(struct resume *r, struct device **dev);
+
+bool resume_due(const struct resume *r);
+struct error *CHECKED resume_save(struct resume *r, const struct store_attribute *attributes, int n_attributes,
+                                  const struct store_set *sets, int n_sets);
+void resume_forget(const struct resume *r);
+void resume_close(struct resume *r);
+
+#endif
