@@ -3,7 +3,7 @@
 
 #include <jansson.h>
 
-#include "core/text/chat.h"
+#include "tests/unit/core/data/byte_chat.h"
 
 // ---- rows by arithmetic ----
 
@@ -240,36 +240,7 @@ static void parts_of_different_tokenizers(void **state)
     arena_release(&arena);
 }
 
-// ---- conversations: 256 single bytes and the nine special tokens ----
-
-enum { BOS = 256, USER, USER_END, ASSISTANT };
-
-struct byte_chat {
-    struct arena arena;
-    struct tokenizer *tokenizer;
-    struct encoder enc;
-};
-
-static void setup(struct byte_chat *b)
-{
-    *b = (struct byte_chat){0};
-    uint8_t bytes[256];
-    int64_t offsets[257] = {0};
-    for (int i = 0; i < 256; i++) {
-        bytes[i] = (uint8_t)i;
-        offsets[i + 1] = i + 1;
-    }
-    struct token_table table = {.n = 256, .bytes = bytes, .n_bytes = 256, .offsets = offsets};
-    assert_good(token_table_add_specials(&table, &b->arena, token_specials, TOKEN_SPECIALS));
-    assert_good(tokenizer_new(&b->tokenizer, &b->arena, &table));
-    assert_good(encoder_init(&b->enc, b->tokenizer));
-}
-
-static void teardown(struct byte_chat *b)
-{
-    encoder_release(&b->enc);
-    arena_release(&b->arena);
-}
+// ---- conversations ----
 
 // One conversation as the only row of a file.
 static void save_conversation(struct byte_chat *b, const struct conversation *c, const char *path)
@@ -330,7 +301,7 @@ static void cuts_are_those_of_rendering(void **state)
                                             {CHAT_USER, &user, 1},    {CHAT_ASSISTANT, parts, 2}, {CHAT_USER, parts + 3, 1},
                                             {CHAT_ASSISTANT, NULL, 0}};
     struct byte_chat b;
-    setup(&b);
+    byte_chat_open(&b);
     for (size_t n = 2; n <= countof(messages); n++) {
         check_cuts(&b, &(struct conversation){messages, n});
         check_cuts(&b, &(struct conversation){messages + 1, n - 1});
@@ -341,7 +312,7 @@ static void cuts_are_those_of_rendering(void **state)
     const struct chat_message long_messages[] = {{CHAT_USER, &text, 1}, {CHAT_ASSISTANT, parts, 1}};
     check_cuts(&b, &(struct conversation){long_messages, 2});
     test_free(letters);
-    teardown(&b);
+    byte_chat_close(&b);
 }
 
 // ---- golden cases ----
@@ -443,7 +414,7 @@ static void golden(void **state)
         skip();
     }
     struct byte_chat b;
-    setup(&b);
+    byte_chat_open(&b);
     int n_shuffles = 0, n_cuts = 0, n_completions = 0;
     for (json_t *line; (line = json_loadf(file, JSON_DISABLE_EOF_CHECK, NULL)); json_decref(line)) {
         const char *name = json_string_value(json_object_get(line, "case"));
@@ -459,7 +430,7 @@ static void golden(void **state)
         }
     }
     fclose(file);
-    teardown(&b);
+    byte_chat_close(&b);
     print_message("%d shuffles, %d cuts, %d completions\n", n_shuffles, n_cuts, n_completions);
     assert_true(n_shuffles > 0 && n_cuts > 0 && n_completions > 0);
 }
