@@ -32,6 +32,16 @@ static bool poll_stop(struct json_lines *l)
     return l->n_polled++ % POLL == 0 && stop_requested();
 }
 
+struct place json_lines_place(const struct json_lines *l)
+{
+    return (struct place){.file = l->path, .line = l->line < INT32_MAX ? (int)l->line : 0};
+}
+
+static struct error *too_long(const struct json_lines *l)
+{
+    return error_new(ERROR_DATA, json_lines_place(l), "one object a line", "a line of more than %d bytes", LINE_MOST);
+}
+
 // The next line without its end; *line NULL: no more.
 static struct error *read_line(struct json_lines *l, char **line, size_t *n_line)
 {
@@ -44,16 +54,17 @@ static struct error *read_line(struct json_lines *l, char **line, size_t *n_line
             *n_line = newline ? (size_t)(newline - start) : l->n - l->at;
             l->at += *n_line + (newline != NULL);
             l->line++;
-            return NULL;
+            return *n_line > LINE_MOST ? too_long(l) : NULL; // several were read at once
         }
         if (l->ended)
             return NULL;
         if (stop_requested())
             return error_stopped();
         searched = l->n - l->at;
-        if (searched > LINE_MOST)
-            return error_new(ERROR_DATA, (struct place){.file = l->path, .line = (int)l->line + 1}, "one object a line",
-                             "a line of more than %d bytes", LINE_MOST);
+        if (searched > LINE_MOST) {
+            l->line++;
+            return too_long(l);
+        }
         // Make room: what is left goes to the front; a line that fills the buffer doubles it.
         memmove(l->buffer, start, searched);
         l->at = 0;
@@ -149,11 +160,6 @@ struct error *json_lines_next(struct json_lines *l, const struct json_t **value)
         *value = l->value;
         return e;
     }
-}
-
-struct place json_lines_place(const struct json_lines *l)
-{
-    return (struct place){.file = l->path, .line = l->line < INT32_MAX ? (int)l->line : 0};
 }
 
 void json_lines_close(struct json_lines *l)

@@ -355,7 +355,7 @@ static struct error *cut_calls(const struct row *r, const struct record_value *a
 static struct error *take_answer(struct row *r)
 {
     struct record_value question, answer;
-    struct chat_part *parts;
+    struct chat_part *parts = NULL;
     size_t n_parts = 0;
     struct error *e = one_value(r, QUESTION, &question);
     if (e || (e = one_value(r, ANSWER, &answer)) || (e = check_no_zero(r, "the answer", &answer)))

@@ -5,8 +5,7 @@
 
 #include "core/base/philox.h"
 
-// The reference keeps rotary tables for ten times the training length.
-enum { POSITIONS_PER_SEQ_LEN = 10, PIECE = 1 << 12 };
+enum { PIECE = 1 << 12 };
 
 // Std of the initial normal distribution of a matrix [out, in].  Source: nanochat 2025-10-13, after Yang et al. 2023 (spectral)
 static double matrix_std(int64_t out, int64_t in)

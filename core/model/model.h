@@ -19,6 +19,8 @@
 #include "core/model/shape.h"
 #include "kernels/kernels.h"
 
+enum { POSITIONS_PER_SEQ_LEN = 10 }; // that the rotary tables hold, as the reference's do: chats run on past the length of training
+
 // Which optimizer and learning rate a parameter has.
 enum param_group { PARAM_EMBEDDING, PARAM_MATRIX, PARAM_UNEMBEDDING };
 

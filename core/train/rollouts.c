@@ -104,6 +104,5 @@ static double weight_of(void *self, int64_t row)
 
 struct row_source rollouts_rows(struct rollouts *r)
 {
-    return (struct row_source){
-        .self = r, .read = read_rows, .width = width_of, .n_targets = n_targets_of, .weight = weight_of};
+    return (struct row_source){.self = r, .read = read_rows, .width = width_of, .n_targets = n_targets_of, .weight = weight_of};
 }

@@ -7,6 +7,7 @@ struct error *(*stage_run(enum stage_kind_id kind))(struct stage *)
                                                                      [KIND_TOKENS] = stage_tokens,
                                                                      [KIND_PRETRAIN] = stage_pretrain,
                                                                      [KIND_FINETUNE] = stage_finetune,
+                                                                     [KIND_GRPO] = stage_grpo,
                                                                      [KIND_EVAL] = stage_eval};
     return kind >= 0 && kind < KIND_COUNT ? run[kind] : NULL;
 }

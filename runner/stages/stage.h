@@ -21,6 +21,7 @@ struct error *CHECKED stage_tokenizer(struct stage *stage); // tokenizer.c
 struct error *CHECKED stage_tokens(struct stage *stage);    // tokens.c
 struct error *CHECKED stage_pretrain(struct stage *stage);  // pretrain.c
 struct error *CHECKED stage_finetune(struct stage *stage);  // finetune.c
+struct error *CHECKED stage_grpo(struct stage *stage);      // grpo.c
 struct error *CHECKED stage_eval(struct stage *stage);      // eval.c
 
 // By kind, or NULL where this version has none.

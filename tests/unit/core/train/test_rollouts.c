@@ -191,7 +191,8 @@ static void gradient_is_that_of_the_loss(void **state)
     for (int i = 0; i < m.model.n_params; i++) {
         const struct param *p = &m.model.params[i];
         int64_t n = p->rows * p->cols;
-        float *values = arena_array(&m.arena, (size_t)n, sizeof *values), *moved = arena_array(&m.arena, (size_t)n, sizeof *moved);
+        float *values = arena_array(&m.arena, (size_t)n, sizeof *values),
+              *moved = arena_array(&m.arena, (size_t)n, sizeof *moved);
         float *direction = arena_array(&m.arena, (size_t)n, sizeof *direction), *d = arena_array(&m.arena, (size_t)n, sizeof *d);
         double expected = 0, size = 0, sides[2];
         device_get(m.dev, values, p->w.master, 0, n);
