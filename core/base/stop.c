@@ -30,6 +30,14 @@ void stop_request(void)
     errno = saved;
 }
 
+void stop_clear(void)
+{
+    char drained[64];
+    requests = 0;
+    while (pipe_fds[0] >= 0 && read(pipe_fds[0], drained, sizeof drained) > 0)
+        ;
+}
+
 static void on_signal(int signal_number)
 {
     (void)signal_number;

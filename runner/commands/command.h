@@ -20,6 +20,7 @@ enum {                       // options of a command
     TAKES_DETACH = 1 << 4,   // --detach, --slurm: words of the language that are not built
     TAKES_MACHINE = 1 << 5,  // --machine: not built
     TAKES_HTML = 1 << 6,     // --html FILE: not built
+    TAKES_CHAT = 1 << 7,     // -p, -t, -k, -m, --seed
 };
 
 struct call {
@@ -30,6 +31,7 @@ struct call {
     int n_settings;
     bool json, help, resolved, watch;
     const char *until, *only, *fresh;
+    const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written
     const char **args;
     int n_args;
     int status;
@@ -67,6 +69,7 @@ struct error *command_status(struct call *call);
 struct error *command_stop(struct call *call);
 struct error *command_report(struct call *call);
 struct error *command_ls(struct call *call);
+struct error *command_chat(struct call *call);
 struct error *command_help(struct call *call);
 struct error *command_version(struct call *call);
 

@@ -36,6 +36,17 @@ const struct command commands[] = {
      "loss, tokens a second, time left.\n"
      "  --watch         again every second until the run ends",
      command_status, TAKES_SETTINGS | TAKES_WATCH, 0, 1},
+    {"chat", "MODEL", "talk with a model",
+     "MODEL is RECIPE.yaml:STAGE, RUN:STAGE or the file of a result. Type a question and\n"
+     "press Enter; Ctrl-C stops the answer, `clear` forgets what was said, `quit` ends.\n"
+     "With standard input in a pipe each line is a question, and only answers are\n"
+     "printed. A calculation of the model is shown as [7+5=12].\n"
+     "  -p TEXT         one question, one answer\n"
+     "  -t NUMBER       temperature, 0.6; 0 always takes the likeliest token\n"
+     "  -k NUMBER       sample from so many likeliest tokens, 50; 0: from all\n"
+     "  -m NUMBER       longest answer in tokens, 256\n"
+     "  --seed NUMBER   42; the same seed and questions give the same answers",
+     command_chat, TAKES_SETTINGS | TAKES_CHAT, 1, 1},
     {"report", "RUN", "the report card of a run, in Markdown",
      "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file or the\n"
      "file of a run.",
@@ -47,7 +58,6 @@ const struct command commands[] = {
     {"gc", "", "what no run refers to", "", NULL, 0, 0, -1},
     {"compare", "A B ...", "runs or recipes side by side", "", NULL, TAKES_SETTINGS, 0, -1},
     {"reproduce", "RUN", "run it again and hold every number against it", "", NULL, 0, 0, -1},
-    {"chat", "MODEL", "talk with a model", "", NULL, 0, 0, -1},
     {"serve", "MODEL ...", "web page and API", "", NULL, 0, 0, -1},
     {"encode", "MODEL", "ids of a text", "", NULL, 0, 0, -1},
     {"logits", "MODEL", "logits of ids", "", NULL, 0, 0, -1},

@@ -25,6 +25,10 @@ struct error *CHECKED load_name(const struct call *call, const char *what, const
 // The newest run of a recipe file, of a recipe's name, NAME/NUMBER, or the file of a run. ERROR_USAGE if there is none.
 struct error *CHECKED load_run(struct run *run, const struct call *call, const char *what);
 
+// The result file of MODEL: RECIPE.yaml:STAGE, RUN:STAGE (RUN as for load_run), or a file; in the arena. ERROR_USAGE for a stage that
+// is no model or has not been made.
+struct error *CHECKED load_model(const struct call *call, const char *what, const char **path);
+
 // Opens the object of a stage of the plan and writes what every answer says of it: name kind key state reasons.
 struct error *CHECKED stage_to_json(struct json *json, const struct plan_stage *stage, struct arena *arena);
 

@@ -20,7 +20,8 @@ enum option_id {
     OPTION_DETACH,
     OPTION_SLURM,
     OPTION_MACHINE,
-    OPTION_HTML
+    OPTION_HTML,
+    OPTION_SEED
 };
 
 static const struct option longs[] = {{"results", required_argument, NULL, OPTION_RESULTS},
@@ -35,6 +36,11 @@ static const struct option longs[] = {{"results", required_argument, NULL, OPTIO
                                       {"slurm", no_argument, NULL, OPTION_SLURM},
                                       {"machine", no_argument, NULL, OPTION_MACHINE},
                                       {"html", required_argument, NULL, OPTION_HTML},
+                                      {"prompt", required_argument, NULL, 'p'},
+                                      {"temperature", required_argument, NULL, 't'},
+                                      {"top-k", required_argument, NULL, 'k'},
+                                      {"max-tokens", required_argument, NULL, 'm'},
+                                      {"seed", required_argument, NULL, OPTION_SEED},
                                       {0}};
 
 // What a command must take for an option; 0: every command does.
@@ -58,6 +64,12 @@ static uint32_t needs(int id)
         return TAKES_MACHINE;
     case OPTION_HTML:
         return TAKES_HTML;
+    case 'p':
+    case 't':
+    case 'k':
+    case 'm':
+    case OPTION_SEED:
+        return TAKES_CHAT;
     default:
         return 0;
     }
@@ -104,6 +116,21 @@ static struct error *take(struct call *call, int id, const char *value, const ch
     case OPTION_WATCH:
         call->watch = true;
         break;
+    case 'p':
+        call->prompt = value;
+        break;
+    case 't':
+        call->temperature = value;
+        break;
+    case 'k':
+        call->top_k = value;
+        break;
+    case 'm':
+        call->max_tokens = value;
+        break;
+    case OPTION_SEED:
+        call->seed = value;
+        break;
     case OPTION_DETACH:
     case OPTION_SLURM:
     case OPTION_MACHINE:
@@ -127,7 +154,7 @@ struct error *options_read(struct call *call, int argc, char **argv)
         return error_memory();
     opterr = 0;
     optind = 1;
-    for (int id; (id = getopt_long(argc, argv, "-:s:h", longs, NULL)) != -1;) {
+    for (int id; (id = getopt_long(argc, argv, "-:s:hp:t:k:m:", longs, NULL)) != -1;) {
         // "-" makes getopt hand out what is no option in its place, as 1.
         struct error *e =
             id == 1 ? NULL

@@ -1,0 +1,255 @@
+// chat.c - `retort chat MODEL`: questions from the terminal or from a pipe, answers as they are made.
+//
+// Ctrl-C is a stop (core/base/stop.h): while an answer is made it ends that answer, at the prompt it does nothing but say how to leave.
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/stop.h"
+#include "core/infer/dialog.h"
+#include "core/model/model_file.h"
+#include "core/text/tokenizer_file.h"
+#include "runner/commands/load.h"
+#include "runner/recipe/number.h"
+
+struct chat {
+    struct call *call;
+    struct arena *arena;
+    struct device *dev;
+    struct model model;
+    struct tokenizer *tokenizer;
+    struct engine engine;
+    struct dialog dialog;
+    struct dialog_settings settings;
+    bool terminal; // someone types
+};
+
+static struct error *option_int(const char *text, const char *name, int64_t least, int64_t most, int64_t *value)
+{
+    if (!text)
+        return NULL;
+    struct error *e = number_int(text, false, NOWHERE, name, value);
+    if (!e && (*value < least || *value > most))
+        e = error_new(ERROR_USAGE, NOWHERE, NULL, "%s is %lld, and must be between %lld and %lld", name, (long long)*value,
+                      (long long)least, (long long)most);
+    return e;
+}
+
+static struct error *read_settings(struct chat *c)
+{
+    int64_t top_k = 50, max_tokens = 256, seed = 42;
+    double temperature = 0.6;
+    const struct call *call = c->call;
+    struct error *e = option_int(call->top_k, "-k", 0, 1 << 24, &top_k);
+    if (!e)
+        e = option_int(call->max_tokens, "-m", 1, 1 << 20, &max_tokens);
+    if (!e)
+        e = option_int(call->seed, "--seed", 0, INT64_MAX, &seed);
+    if (!e && call->temperature)
+        e = number_real(call->temperature, false, NOWHERE, "-t", &temperature);
+    if (!e && !(temperature >= 0 && temperature <= 100))
+        e = error_new(ERROR_USAGE, NOWHERE, NULL, "-t is %s, and must be between 0 and 100", call->temperature);
+    if (e && e->kind == ERROR_RECIPE)
+        e->kind = ERROR_USAGE;
+    c->settings = (struct dialog_settings){.sampling = {.temperature = temperature, .top_k = (int)top_k},
+                                           .max_tokens = (int)max_tokens,
+                                           .seed = (uint64_t)seed};
+    return e;
+}
+
+static struct error *open_model(struct chat *c, const char *path)
+{
+    struct store_file *file = NULL;
+    struct shape shape;
+    struct fault fault;
+    struct error *e = store_open(&file, path);
+    if (!e)
+        e = model_file_shape(file, &shape);
+    if (!e)
+        e = tokenizer_load(file, c->arena, &c->tokenizer);
+    if (!e && !(c->dev = device_open(DEVICE_CPU, 0, &fault)))
+        e = error_from_fault(fault);
+    if (!e)
+        e = model_open(&c->model, c->dev, &shape, c->arena);
+    if (!e)
+        e = model_file_load(file, &c->model);
+    store_close(file);
+    if (e)
+        return error_while(e, NOWHERE, "loading the model '%s'", path);
+    // Twice the length of training: what lies far beyond the model has never seen.
+    int capacity = 2 * shape.seq_len < c->model.n_positions ? 2 * shape.seq_len : c->model.n_positions;
+    if (c->settings.max_tokens > capacity / 2)
+        c->settings.max_tokens = capacity / 2;
+    e = engine_open(&c->engine, &c->model, c->tokenizer, 1, capacity);
+    return e ? e : dialog_open(&c->dialog, &c->engine, c->settings);
+}
+
+static struct error *write_piece(void *self, const char *piece, size_t n)
+{
+    const struct chat *c = self;
+    for (size_t i = 0; i < n; i++) { // what a model writes can hold any control character: on a terminal it stays harmless
+        unsigned char b = (unsigned char)piece[i], next = i + 1 < n ? (unsigned char)piece[i + 1] : 0;
+        bool control = (b < 0x20 && b != '\n' && b != '\t') || b == 0x7F || (b == 0xC2 && next >= 0x80 && next < 0xA0);
+        if (c->terminal && control) {
+            fputc('?', stdout);
+            i += b == 0xC2;
+        } else {
+            fputc(b, stdout);
+        }
+    }
+    return fflush(stdout) ? error_plain(ERROR_MACHINE, "cannot write the answer: %s", strerror(errno)) : NULL;
+}
+
+static struct error *keep_piece(void *self, const char *piece, size_t n)
+{
+    struct bytes *b = self;
+    return bytes_append(b, piece, n);
+}
+
+static struct error *answer_json(struct chat *c)
+{
+    struct bytes text = {0};
+    struct json j;
+    struct error *e = dialog_say(&c->dialog, c->call->prompt, strlen(c->call->prompt), keep_piece, &text);
+    if (!e) {
+        answer_open(&j, c->call, NULL);
+        json_key(&j, "answer"), json_str_n(&j, (const char *)text.byte, text.n);
+        json_key(&j, "tokens"), json_i64(&j, c->dialog.n_tokens);
+        e = answer_print(&j);
+    }
+    bytes_release(&text);
+    return e;
+}
+
+static struct error *answer(struct chat *c, const char *question)
+{
+    int n_forgotten = c->dialog.n_forgotten;
+    double start = clock_seconds();
+    if (c->terminal)
+        printf("\nModel: ");
+    fflush(stdout);
+    struct error *e = dialog_say(&c->dialog, question, strlen(question), write_piece, c);
+    putchar('\n');
+    if (!e && c->terminal) {
+        double seconds = clock_seconds() - start;
+        printf("%s(%s%d tokens, %.0f a second%s)%s\n\n", isatty(STDOUT_FILENO) ? "\033[2m" : "",
+               c->dialog.stopped ? "stopped; " : "", c->dialog.n_tokens, c->dialog.n_tokens / (seconds > 0 ? seconds : 1),
+               c->dialog.n_forgotten > n_forgotten ? "; the beginning was forgotten for want of room" : "",
+               isatty(STDOUT_FILENO) ? "\033[0m" : "");
+    }
+    fflush(stdout);
+    return e;
+}
+
+// A line without its end and the blanks around it, in *line; false at the end of the input or when it was interrupted (*interrupted).
+static bool read_line(const struct chat *c, char **line, size_t *size, char **trimmed, bool *interrupted)
+{
+    if (c->terminal) {
+        printf("You: ");
+        fflush(stdout);
+    }
+    errno = 0;
+    ssize_t n = getline(line, size, stdin);
+    *interrupted = n < 0 && errno == EINTR;
+    if (n < 0) {
+        clearerr(stdin);
+        return false;
+    }
+    char *s = *line, *end = s + strlen(s);
+    while (end > s && strchr(" \t\r\n", end[-1]))
+        *--end = '\0';
+    *trimmed = s + strspn(s, " \t");
+    return true;
+}
+
+static struct error *talk(struct chat *c)
+{
+    char *line = NULL, *text;
+    size_t size = 0;
+    bool interrupted;
+    struct error *e = NULL;
+    if (c->terminal)
+        printf("%s\nCtrl-C stops an answer; `clear` forgets what was said, `quit` ends.\n\n", c->call->args[0]);
+    for (;;) {
+        if (!read_line(c, &line, &size, &text, &interrupted)) {
+            if (!interrupted)
+                break;
+            stop_clear();
+            printf("\n(`quit` or Ctrl-D ends)\n");
+            continue;
+        }
+        if (!strcasecmp(text, "quit") || !strcasecmp(text, "exit"))
+            break;
+        if (!strcasecmp(text, "clear")) {
+            dialog_clear(&c->dialog);
+            if (c->terminal)
+                printf("(forgotten)\n\n");
+            continue;
+        }
+        if (!*text)
+            continue;
+        stop_clear();
+        e = answer(c, text);
+        if (e && e->kind == ERROR_USAGE) { // too long a question: say so, and go on
+            fprintf(stderr, "%s: %s\n", e->what, e->fix ? e->fix : "");
+            error_free(e);
+            e = NULL;
+        }
+        if (e)
+            break;
+        if (c->dialog.stopped && !c->terminal) { // nobody types: the stop is meant for the program
+            e = error_stopped();
+            break;
+        }
+        stop_clear();
+    }
+    free(line); // getline's own
+    if (c->terminal && !e)
+        printf("Goodbye!\n");
+    return e;
+}
+
+static struct error *open_and_talk(struct chat *c)
+{
+    const char *path;
+    struct error *e = read_settings(c);
+    if (!e && c->call->json && !c->call->prompt)
+        e = error_new(ERROR_USAGE, NOWHERE, "give the question: -p TEXT", "--json answers one question");
+    if (!e)
+        e = load_model(c->call, c->call->args[0], &path);
+    if (!e)
+        e = open_model(c, path);
+    if (e)
+        return e;
+    // Ctrl-C must interrupt a read of the terminal: no restart of system calls.
+    struct sigaction stop;
+    stop_on_signals();
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    if (!sigaction(SIGINT, NULL, &stop)) {
+        stop.sa_flags &= ~SA_RESTART;
+        sigaction(SIGINT, &stop, NULL);
+    }
+    if (!c->call->prompt)
+        return talk(c);
+    if (c->call->json)
+        return answer_json(c);
+    e = answer(c, c->call->prompt);
+    return e || !c->dialog.stopped ? e : error_stopped();
+}
+
+struct error *command_chat(struct call *call)
+{
+    struct chat c = {.call = call, .arena = call->arena, .terminal = !call->prompt && isatty(STDIN_FILENO)};
+    struct error *e = open_and_talk(&c);
+    dialog_close(&c.dialog);
+    if (c.engine.model)
+        engine_close(&c.engine);
+    if (c.dev)
+        device_close(c.dev);
+    return e;
+}

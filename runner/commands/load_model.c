@@ -1,0 +1,74 @@
+// load_model.c - which file a MODEL of the command line is.
+#include <string.h>
+
+#include "core/store/atomic.h"
+#include "runner/commands/load.h"
+#include "runner/graph/keys.h"
+
+static bool is_model(enum stage_kind_id kind)
+{
+    return kind == KIND_PRETRAIN || kind == KIND_FINETUNE || kind == KIND_GRPO || kind == KIND_IMPORT;
+}
+
+static struct error *no_model(const char *stage, const char *kind)
+{
+    return error_new(ERROR_USAGE, NOWHERE, "name a stage that trains one: pretrain, finetune or grpo",
+                     "stage '%s' is a %s: it makes no model", stage, kind);
+}
+
+static struct error *of_recipe(const struct call *call, const char *recipe, const char *name, const char **path)
+{
+    struct loaded l;
+    struct plan_stage *stage;
+    struct error *e = load_plan(&l, call, recipe);
+    if (e || (e = load_stage(&l, name, &stage)))
+        return e;
+    if (!is_model(stage->node->kind))
+        return no_model(name, kind_name(stage->node->kind));
+    *path = stage->out;
+    if (stage->state == PLAN_CACHED)
+        return NULL;
+    const char *fix = arena_printf(call->arena, "`retort run %s --until %s` makes it; `retort why %s %s` says why it is not there",
+                                   recipe, name, recipe, name);
+    return error_new(ERROR_USAGE, NOWHERE, fix, "stage '%s' of this recipe has not been made", name);
+}
+
+static struct error *of_run(const struct call *call, const char *what, const char *name, const char **path)
+{
+    struct run run;
+    struct error *e = load_run(&run, call, what);
+    if (e)
+        return e;
+    const struct run_stage *stage = run_stage(&run, name);
+    if (!stage)
+        return error_new(ERROR_USAGE, NOWHERE, "`retort report` shows its stages", "run %04d of '%s' has no stage '%s'", run.number,
+                         run.name, name);
+    enum stage_kind_id kind = kind_find(stage->kind);
+    if (kind == KIND_COUNT || !is_model(kind))
+        return no_model(name, stage->kind);
+    *path = stage->key[0] ? key_path(call->arena, call->results, kind, stage->key, ".h5") : NULL;
+    if (*path && file_exists(*path))
+        return NULL;
+    return error_new(ERROR_USAGE, NOWHERE, "run the recipe again", "the result of stage '%s' is not there (any more)", name);
+}
+
+struct error *load_model(const struct call *call, const char *what, const char **path)
+{
+    const char *colon = strrchr(what, ':');
+    *path = what;
+    if (!colon || file_exists(what)) {
+        if (file_exists(what))
+            return NULL;
+        return error_new(ERROR_USAGE, NOWHERE, "write RECIPE.yaml:STAGE, RUN:STAGE, or the file of a result",
+                         "there is no model '%s'", what);
+    }
+    const char *name = colon + 1, *at = strrchr(name, '@');
+    const char *left = arena_strndup(call->arena, what, (size_t)(colon - what));
+    if (!left)
+        return error_memory();
+    if (at && at[1] && !at[1 + strspn(at + 1, "0123456789")])
+        return error_new(ERROR_NOT_BUILT, NOWHERE, "leave '@' and the step out", "kept steps are not built in this version");
+    size_t n = strlen(left);
+    bool recipe = (n > 5 && !strcmp(left + n - 5, ".yaml")) || (n > 4 && !strcmp(left + n - 4, ".yml"));
+    return recipe ? of_recipe(call, left, name, path) : of_run(call, left, name, path);
+}
