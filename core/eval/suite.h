@@ -2,6 +2,7 @@
 //
 //     struct suite suite = {.tasks = tasks, .n_tasks = n, .engine = &engine, .max_tokens = 512, ...};
 //     suite_init(&suite);                                    // and, to go on, table_load of suite.examples
+//     e = engine_open(&engine, &model, tokenizer, n_slots, suite_capacity(&suite, model.n_positions));
 //     e = suite_run(&suite);                                 // ERROR_STOPPED: suite.examples has what is done so far
 //     e = suite_scores(&suite, &scores);                     // a row a task
 //
@@ -9,6 +10,8 @@
 //            that order, so it is also how far the suite is: rows that are there are not done again
 // Choice     of the logits behind the prompt (assistant_start) those of the question's letters; the largest, the first among equals
 // Number     greedy, max_tokens, the calculator in it; graded by the text of the whole answer, forced output included
+// Table      the answer's text is cut in the middle where it is too long for its column; it is graded whole
+// Errors     ERROR_DATA naming task and row for one that cannot be asked or graded; those of the engine
 // Bits       no example depends on another, or on how many are done at once
 // Source     nanochat 2025-10-13, chat_eval
 #ifndef CORE_EVAL_SUITE_H
@@ -34,13 +37,18 @@ struct suite {
     int max_tokens;
     struct table examples; // struct example_score
     void *self;
-    void (*progress)(void *self, const char *task, int64_t done, int64_t of); // may be NULL
+    void (*progress)(void *self, const char *task, int64_t done, int64_t of); // of all tasks; may be NULL
     struct error *(*save)(void *self); // called every so often, where examples are whole; may be NULL
 };
 
 void suite_init(struct suite *suite);
+
+// Positions that the engine needs for the longest prompt, and its answer where one is written; at most n_positions.
+int suite_capacity(const struct suite *suite, int n_positions);
 struct error *CHECKED suite_run(struct suite *suite);
-struct error *CHECKED suite_scores(const struct suite *suite, struct table *scores); // struct task_score
+
+// Of what has been done: a row a task, struct task_score. scores need not be initialised; table_release it.
+struct error *CHECKED suite_scores(const struct suite *suite, struct table *scores);
 void suite_release(struct suite *suite);
 
 #endif

@@ -30,7 +30,7 @@ static inline void small_model_open(struct small_model *s)
     struct fault fault;
     struct shape shape = golden_shape();
     shape.n_vocab = shape.n_vocab_padded = SMALL_V;
-    s->dev = device_open(DEVICE_CPU, 2, &fault);
+    s->dev = device_open(DEVICE_CPU, 1, &fault);
     assert_non_null(s->dev);
     assert_null(model_open(&s->model, s->dev, &shape, &s->arena));
     golden_weights(&s->model);
