@@ -34,31 +34,80 @@ static struct error *estimate_pretrain(struct estimate *estimate, const struct g
     return NULL;
 }
 
+// The shape of the model that a stage reads: that of the pretraining which it comes from.
+static struct error *model_shape(struct estimate *estimate, const struct graph_node *node, struct shape *shape, bool *known)
+{
+    const struct graph_node *base = graph_input(node, "model");
+    while (base && base->kind != KIND_PRETRAIN)
+        base = graph_input(base, "model");
+    *known = false;
+    struct error *e = base ? node_shape(base, shape, known) : NULL;
+    if (!e && *known)
+        estimate->params = shape_params(shape);
+    return e;
+}
+
+static struct error *estimate_training(struct estimate *estimate, const struct graph_node *node)
+{
+    struct shape shape;
+    bool known;
+    struct error *e = model_shape(estimate, node, &shape, &known);
+    if (e || !known)
+        return e;
+    estimate->bytes_disk = estimate->params * (int64_t)sizeof(float);
+    if (node->kind == KIND_GRPO)
+        return NULL;
+    const struct finetune_options *o = node->options;
+    if (o->seq_len > 0 && o->seq_len <= INT32_MAX)
+        shape.seq_len = (int)o->seq_len;
+    estimate->flops_per_token = shape_flops_per_token(&shape);
+    if (o->steps > 0 && o->batch_tokens > 0 && o->steps <= INT64_MAX / o->batch_tokens) {
+        estimate->tokens = o->steps * o->batch_tokens;
+        estimate->flops = estimate->flops_per_token * (double)estimate->tokens;
+    }
+    return NULL;
+}
+
 static struct error *estimate_eval(struct estimate *estimate, const struct graph_node *node)
 {
     const struct eval_options *o = node->options;
-    const struct graph_node *base = graph_input(node, "model");
     struct shape shape;
-    bool known = false;
-    while (base && base->kind != KIND_PRETRAIN)
-        base = graph_input(base, "model");
-    struct error *e = base ? node_shape(base, &shape, &known) : NULL;
+    bool known;
+    struct error *e = model_shape(estimate, node, &shape, &known);
     if (e || !known)
         return e;
-    estimate->params = shape_params(&shape);
-    if (graph_input(node, "validation") && o->eval_tokens != FIELD_UNSET_INT) {
+    if (graph_input(node, "validation") && o->tasks.n == 0 && o->eval_tokens != FIELD_UNSET_INT) {
         estimate->tokens = o->eval_tokens;
         estimate->flops = shape_flops_per_token(&shape) / 3 * (double)o->eval_tokens;
     }
     return NULL;
 }
 
+void estimate_mixture(struct estimate *estimate, const struct graph_node *node, int64_t n_examples, int64_t n_tokens)
+{
+    if (node->kind != KIND_FINETUNE || estimate->tokens >= 0 || n_examples <= 0 || n_tokens < 1)
+        return;
+    const struct finetune_options *o = node->options;
+    double tokens = (double)o->epochs * (double)n_tokens;
+    if (o->batch_tokens != FIELD_UNSET_INT && o->seq_len > 0 && o->batch_tokens >= o->seq_len) {
+        int64_t rows = (n_tokens - 1) / o->seq_len, batch = o->batch_tokens / o->seq_len;
+        tokens = (double)(rows / batch) * (double)o->epochs * (double)(batch * o->seq_len);
+    } else if (o->rows > 0 && o->steps > 0) {
+        tokens = (double)n_tokens / (double)n_examples * (double)o->rows * (double)o->steps;
+    }
+    if (tokens >= 0 && tokens < 9e18)
+        estimate->tokens = (int64_t)tokens;
+    estimate->flops = estimate->flops_per_token * tokens;
+}
+
 struct error *estimate_stage(struct estimate *estimate, const struct graph_node *node)
 {
-    *estimate = (struct estimate){.params = -1, .tokens = -1, .bytes_disk = -1, .flops = NAN};
-    struct error *e = node->kind == KIND_PRETRAIN ? estimate_pretrain(estimate, node)
-                      : node->kind == KIND_EVAL   ? estimate_eval(estimate, node)
-                                                  : NULL;
+    *estimate = (struct estimate){.params = -1, .tokens = -1, .bytes_disk = -1, .flops = NAN, .flops_per_token = NAN};
+    struct error *e = node->kind == KIND_PRETRAIN   ? estimate_pretrain(estimate, node)
+                      : node->kind == KIND_FINETUNE ? estimate_training(estimate, node)
+                      : node->kind == KIND_GRPO     ? estimate_training(estimate, node)
+                      : node->kind == KIND_EVAL     ? estimate_eval(estimate, node)
+                                                    : NULL;
     if (e && node->stage) {
         // Core knows no places: an error about this stage's numbers stands where the stage does.
         if (!e->at.file) {

@@ -4,8 +4,9 @@
 // (stages/shape_of.h).
 //
 // pretrain   tokens = steps * batch_tokens; FLOPs of the updates (6 a matrix parameter and token, and attention)
-// eval       tokens looked at; a third of the training FLOPs a token: there is no backward pass
-// Others     unknown: how many tokens a text has shows when it is encoded
+// finetune   the same where rows are packed and steps are given; else the tokens of the mixture's examples (estimate_mixture)
+// eval       tokens looked at for bpb; a third of the training FLOPs a token: there is no backward pass. Unknown with tasks
+// Others     unknown: how many tokens a text has shows when it is encoded, and an answer when it is sampled
 // Errors     ERROR_RECIPE for shapes that cannot be and for a training of no step, at the place of the stage
 #ifndef RUNNER_GRAPH_ESTIMATE_H
 #define RUNNER_GRAPH_ESTIMATE_H
@@ -14,9 +15,13 @@
 
 struct estimate {
     int64_t params, tokens, bytes_disk; // -1: unknown
-    double flops;                       // NaN: unknown
+    double flops, flops_per_token;      // NaN: unknown
 };
 
 struct error *CHECKED estimate_stage(struct estimate *estimate, const struct graph_node *node);
+
+// For a finetune stage whose tokens are not known yet: n_examples with n_tokens are one pass over its mixture. Where rows are packed
+// it is whole batches, as the stage makes them; where a conversation is a row and steps are given, rows of the average length.
+void estimate_mixture(struct estimate *estimate, const struct graph_node *node, int64_t n_examples, int64_t n_tokens);
 
 #endif

@@ -1,7 +1,8 @@
 // graph.c - nodes are made depth first, each after its inputs, so the list is in an order that can be run.
 //
 // A visit of a written stage first visits what its fields name. A stage that is being visited while its own visit goes on
-// closes a circle. Token nodes are made when the first reader asks for them; a reader marks the parts that it wants.
+// closes a circle. Token nodes are made when the first reader asks for them; a reader marks the parts that it wants. A split of
+// a task is read whole, so all parts of its node are wanted.
 #include "runner/graph/graph.h"
 
 #include <string.h>
@@ -36,15 +37,21 @@ static struct error *add_node(struct builder *b, struct graph_node **node)
     return NULL;
 }
 
-static struct error *add_input(struct graph *g, struct graph_node *node, const char *role, struct graph_node *input)
+static struct error *add_use(struct graph *g, struct graph_node *node, const char *role, struct graph_node *input,
+                             const struct mixture_use *use)
 {
     struct graph_input *inputs =
         arena_grow(g->arena, node->inputs, (size_t)node->n_inputs, (size_t)node->n_inputs + 1, sizeof *inputs);
     if (!inputs)
         return error_memory();
-    inputs[node->n_inputs++] = (struct graph_input){role, input};
+    inputs[node->n_inputs++] = (struct graph_input){role, input, use};
     node->inputs = inputs;
     return NULL;
+}
+
+static struct error *add_input(struct graph *g, struct graph_node *node, const char *role, struct graph_node *input)
+{
+    return add_use(g, node, role, input, NULL);
 }
 
 static struct error *find_source(const struct graph *g, const struct recipe_stage *stage, const char *name,
@@ -125,6 +132,21 @@ static struct error *source_parts(struct graph *g, struct graph_node *node, cons
     return NULL;
 }
 
+static struct error *add_tokens(struct builder *b, struct graph_node *tokenizer, const char *source, struct graph_node **node)
+{
+    struct graph *g = b->graph;
+    struct error *e = add_node(b, node);
+    if (e)
+        return e;
+    struct tokens_options *options = arena_alloc(g->arena, sizeof *options);
+    if (!options)
+        return error_memory();
+    *options = (struct tokens_options){.tokenizer = tokenizer->name, .source = source};
+    (*node)->kind = KIND_TOKENS;
+    (*node)->options = options;
+    return add_input(g, *node, "tokenizer", tokenizer);
+}
+
 // The token node of a source under a tokenizer, made where it is not there yet.
 static struct error *find_tokens(struct builder *b, const struct source *source, struct graph_node *tokenizer,
                                  struct graph_node **node)
@@ -136,17 +158,60 @@ static struct error *find_tokens(struct builder *b, const struct source *source,
             *node = g->nodes[i];
             return NULL;
         }
-    struct error *e = add_node(b, node);
+    struct error *e = add_tokens(b, tokenizer, source->name, node);
+    return e ? e : source_parts(g, *node, source);
+}
+
+// A file a part; of a world its rows, in one.
+static struct error *task_parts(struct graph *g, struct graph_node *node)
+{
+    const struct task_file *task = node->task;
+    const struct task_split *split = node->split;
+    struct document_part part = {.form = task->form};
+    node->parts = arena_array(g->arena, (size_t)split->n_files + 1, sizeof *node->parts);
+    if (!node->parts)
+        return error_memory();
+    if (task->form == DOCUMENT_WORLD) {
+        part.world = task->world;
+        part.records = task->records;
+        part.seed = (uint64_t)g->recipe->seed;
+        part.n = split->rows;
+        part.held_out = split->held_out;
+    }
+    for (int i = 0; i < split->n_files; i++) {
+        part.path = split->files[i];
+        node->parts[node->n_parts++] = (struct graph_part){.part = part, .wanted = true};
+    }
+    return NULL;
+}
+
+static bool is_split(const struct graph_node *node, const struct task_file *task, const struct task_split *split)
+{
+    return node->task && !strcmp(node->task->name, task->name) && !strcmp(node->split->name, split->name);
+}
+
+// The token node of a task's split under a tokenizer, made where it is not there yet. Two tasks cannot have one name: their
+// nodes could not be told apart.
+static struct error *find_task_tokens(struct builder *b, const struct mixture_use *use, const struct task_split *split,
+                                      struct graph_node *tokenizer, struct graph_node **node)
+{
+    struct graph *g = b->graph;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct graph_node *there = g->nodes[i];
+        if (there->task && there->task != use->task && !strcmp(there->task->name, use->task->name))
+            return error_new(ERROR_RECIPE, use->at, "give one of them another name", "'%s' and '%s' are two tasks named '%s'",
+                             there->task->path, use->task->path, use->task->name);
+        if (is_split(there, use->task, split) && graph_input(there, "tokenizer") == tokenizer) {
+            *node = g->nodes[i];
+            return NULL;
+        }
+    }
+    struct error *e = add_tokens(b, tokenizer, NULL, node);
     if (e)
         return e;
-    struct tokens_options *options = arena_alloc(g->arena, sizeof *options);
-    if (!options)
-        return error_memory();
-    *options = (struct tokens_options){.tokenizer = tokenizer->name, .source = source->name};
-    (*node)->kind = KIND_TOKENS;
-    (*node)->options = options;
-    e = source_parts(g, *node, source);
-    return e ? e : add_input(g, *node, "tokenizer", tokenizer);
+    (*node)->task = use->task;
+    (*node)->split = split;
+    return task_parts(g, *node);
 }
 
 // Links a reader to the training or the validation part of a token node; found = false where the source has no such part.
@@ -172,6 +237,67 @@ static struct error *link_pretrain(struct builder *b, struct graph_node *node)
     return want(b->graph, node, tokens, true, &found);
 }
 
+// The pretraining that a model comes from, whose tokenizer is the only one that fits; NULL: an import.
+static const struct graph_node *pretraining_of(const struct graph_node *model)
+{
+    while (model && model->kind != KIND_PRETRAIN)
+        model = graph_input(model, "model");
+    return model;
+}
+
+// Each entry under `role`, in the order of the recipe.
+static struct error *link_uses(struct builder *b, struct graph_node *node, const char *role, const struct mixture_uses *uses,
+                               struct graph_node *tokenizer)
+{
+    for (int i = 0; i < uses->n; i++) {
+        const struct mixture_use *use = &uses->uses[i];
+        struct graph_node *tokens;
+        struct error *e = find_task_tokens(b, use, use->split, tokenizer, &tokens);
+        if (!e)
+            e = add_use(b->graph, node, role, tokens, use);
+        if (e)
+            return error_while(e, node->stage->at, "reading the tasks of stage '%s'", node->name);
+    }
+    return NULL;
+}
+
+// The test split of each different task that has one.
+static struct error *link_tests(struct builder *b, struct graph_node *node, const struct mixture_uses *uses,
+                                struct graph_node *tokenizer)
+{
+    for (int i = 0; i < uses->n; i++) {
+        const struct task_split *test = task_split_find(uses->uses[i].task, "test");
+        bool before = false;
+        for (int k = 0; k < i; k++)
+            before = before || uses->uses[k].task == uses->uses[i].task;
+        if (!test || before)
+            continue;
+        struct graph_node *tokens;
+        struct error *e = find_task_tokens(b, &uses->uses[i], test, tokenizer, &tokens);
+        if (!e)
+            e = add_input(b->graph, node, "test", tokens);
+        if (e)
+            return e;
+    }
+    return NULL;
+}
+
+static struct error *link_training(struct builder *b, struct graph_node *node, const char *from,
+                                   const struct mixture_uses *mixture, int64_t eval_every)
+{
+    struct graph_node *model, *tokenizer;
+    struct error *e = find_stage(b, node->stage, from, &model);
+    if (e || (e = add_input(b->graph, node, "model", model)))
+        return e;
+    const struct graph_node *base = pretraining_of(model);
+    if (!base)
+        return NULL; // an import brings its own tokenizer, and is not built
+    tokenizer = graph_input(base, "tokenizer");
+    if ((e = add_input(b->graph, node, "tokenizer", tokenizer)) || (e = link_uses(b, node, "mixture", mixture, tokenizer)))
+        return e;
+    return eval_every > 0 ? link_tests(b, node, mixture, tokenizer) : NULL;
+}
+
 static struct error *link_eval(struct builder *b, struct graph_node *node)
 {
     const struct eval_options *o = node->options;
@@ -179,14 +305,12 @@ static struct error *link_eval(struct builder *b, struct graph_node *node)
     struct error *e = find_stage(b, node->stage, o->model.n == 1 ? o->model.names[0] : NULL, &model);
     if (e || (e = add_input(b->graph, node, "model", model)))
         return e;
-    // What the model's pretraining read is the default text, and its tokenizer the only one that fits.
-    const struct graph_node *base = model;
-    while (base && base->kind != KIND_PRETRAIN)
-        base = graph_input(base, "model");
+    // What the model's pretraining read is the default text.
+    const struct graph_node *base = pretraining_of(model);
     if (!base)
-        return NULL; // an import brings its own tokenizer, and is not built
+        return NULL;
     tokenizer = graph_input(base, "tokenizer");
-    if ((e = add_input(b->graph, node, "tokenizer", tokenizer)))
+    if ((e = add_input(b->graph, node, "tokenizer", tokenizer)) || (e = link_uses(b, node, "suite", &o->tasks, tokenizer)))
         return e;
     bool bpb = false, found = false;
     for (int i = 0; i < o->suites.n; i++)
@@ -206,7 +330,8 @@ static struct error *link_eval(struct builder *b, struct graph_node *node)
 
 static struct error *link_node(struct builder *b, struct graph_node *node)
 {
-    struct graph_node *model;
+    const struct finetune_options *finetune = node->options;
+    const struct grpo_options *grpo = node->options;
     const struct source *source;
     struct error *e = NULL;
     switch (node->kind) {
@@ -222,11 +347,9 @@ static struct error *link_node(struct builder *b, struct graph_node *node)
     case KIND_EVAL:
         return link_eval(b, node);
     case KIND_FINETUNE:
-        e = find_stage(b, node->stage, ((const struct finetune_options *)node->options)->model, &model);
-        return e ? e : add_input(b->graph, node, "model", model);
+        return link_training(b, node, finetune->model, &finetune->mixture, finetune->eval_every);
     case KIND_GRPO:
-        e = find_stage(b, node->stage, ((const struct grpo_options *)node->options)->model, &model);
-        return e ? e : add_input(b->graph, node, "model", model);
+        return link_training(b, node, grpo->model, &grpo->mixture, grpo->eval_every);
     case KIND_TOKENS:
     case KIND_IMPORT:
     case KIND_COUNT:
@@ -283,19 +406,26 @@ static struct error *visit(struct builder *b, const struct recipe_stage *stage)
     return e;
 }
 
-// A source that two tokenizers read gives two token nodes, told apart by the tokenizer.
+static bool same_text(const struct graph_node *a, const struct graph_node *b)
+{
+    return b->kind == KIND_TOKENS && a->source == b->source && (a->source || is_split(b, a->task, a->split));
+}
+
+// What two tokenizers read gives two token nodes, told apart by the tokenizer.
 static struct error *name_tokens(struct graph *g)
 {
     for (int i = 0; i < g->n_nodes; i++) {
         struct graph_node *node = g->nodes[i];
         int same = 0;
-        for (int k = 0; k < g->n_nodes && node->kind == KIND_TOKENS; k++)
-            same += g->nodes[k]->kind == KIND_TOKENS && g->nodes[k]->source == node->source;
-        if (same == 1)
-            node->name = arena_printf(g->arena, "%s.tokens", node->source->name);
-        else if (same)
-            node->name = arena_printf(g->arena, "%s.tokens@%s", node->source->name, graph_input(node, "tokenizer")->name);
-        if (!node->name)
+        if (node->kind != KIND_TOKENS)
+            continue;
+        for (int k = 0; k < g->n_nodes; k++)
+            same += same_text(node, g->nodes[k]);
+        const char *name = node->source ? arena_printf(g->arena, "%s.tokens", node->source->name)
+                                        : arena_printf(g->arena, "%s.%s.tokens", node->task->name, node->split->name);
+        if (name && same > 1)
+            name = arena_printf(g->arena, "%s@%s", name, graph_input(node, "tokenizer")->name);
+        if (!(node->name = name))
             return error_memory();
     }
     return NULL;

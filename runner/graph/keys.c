@@ -1,5 +1,5 @@
-// keys.c - payloads are emitted in sorted order by hand: data < fields < inputs < kind < version, and fields after a sort by
-// name.
+// keys.c - payloads are emitted in sorted order by hand: data < fields < inputs < kind < task < task_version < version, and
+// fields after a sort by name.
 //
 // Nodes come after their inputs, so that one pass gives all keys.
 #include "runner/graph/keys.h"
@@ -42,6 +42,8 @@ static struct error *part_identity(struct graph_part *part, struct identities *i
         json_key(&j, "generator"), json_i64(&j, WORLD_VERSION);
         json_key(&j, "held_out"), json_bool(&j, p->held_out);
         json_key(&j, "n"), json_i64(&j, p->n);
+        if (p->records)
+            json_key(&j, "records"), json_str(&j, p->records);
         json_key(&j, "seed"), json_i64(&j, (int64_t)p->seed);
     } else {
         if (p->column)
@@ -53,17 +55,41 @@ static struct error *part_identity(struct graph_part *part, struct identities *i
     return take_text(&j, arena, &part->identity);
 }
 
+// What only tasks are asked by: of an evaluation without one it says nothing.
+static bool is_idle(const struct field *field, enum stage_kind_id kind, const void *options)
+{
+    return kind == KIND_EVAL && ((const struct eval_options *)options)->tasks.n == 0 &&
+           (!strcmp(field->name, "max_tokens") || !strcmp(field->name, "examples"));
+}
+
 // Names of stages and sources are not content: their keys and data stand in the payload instead.
 static bool in_payload(const struct field *field, enum stage_kind_id kind, const void *options)
 {
     return field->kinds & 1u << kind && field->class == FIELD_RESULT && field->type != FIELD_STAGE &&
-           field->type != FIELD_SOURCE && field->type != FIELD_STAGES && field->type != FIELD_MIXTURE &&
-           field_is_set(options, field);
+           field->type != FIELD_SOURCE && field->type != FIELD_STAGES && field_is_set(options, field) &&
+           !is_idle(field, kind, options);
 }
 
 static int by_name(const void *a, const void *b)
 {
     return strcmp((*(const struct field *const *)a)->name, (*(const struct field *const *)b)->name);
+}
+
+static void write_mixture(struct json *j, const struct mixture_uses *mixture)
+{
+    json_open(j, '[');
+    for (int i = 0; i < mixture->n; i++) {
+        const struct mixture_use *use = &mixture->uses[i];
+        json_open(j, '{');
+        if (use->rows != FIELD_UNSET_INT)
+            json_key(j, "rows"), json_i64(j, use->rows);
+        else
+            json_key(j, "epochs"), json_f64(j, use->epochs);
+        json_key(j, "split"), json_str(j, use->split->name);
+        json_key(j, "task"), json_str(j, use->task->name);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
 }
 
 static struct error *write_field(struct json *j, const void *options, const struct field *field, struct identities *ids)
@@ -97,6 +123,9 @@ static struct error *write_field(struct json *j, const void *options, const stru
             json_str(j, list->names[i]);
         json_close(j, ']');
         break;
+    case FIELD_MIXTURE:
+        write_mixture(j, (const struct mixture_uses *)at);
+        break;
     case FIELD_FILE: // its content, not its name; one that is not there is reported by whoever reads it
         if (file_exists(text) && !(e = identities_get(ids, text, sha256)))
             json_str(j, sha256);
@@ -128,26 +157,42 @@ static struct error *write_fields(struct json *j, const struct graph_node *node,
     return e;
 }
 
-// The roles in sorted order: model < tokenizer < tokens < validation.
+static void write_part_keys(struct json *j, const struct graph_node *tokens, bool validation)
+{
+    json_open(j, '[');
+    for (int i = 0; i < tokens->n_parts; i++)
+        if (tokens->parts[i].validation == validation)
+            json_str(j, tokens->parts[i].key);
+    json_close(j, ']');
+}
+
+// The roles in sorted order; those of tasks have a list of keys an entry.
 static void write_inputs(struct json *j, const struct graph_node *node)
 {
-    static const char *const roles[] = {"model", "tokenizer", "tokens", "validation"};
+    static const struct {
+        const char *role;
+        bool tasks;
+    } roles[] = {{"mixture", true}, {"model", false},  {"suite", true},      {"test", true}, {"tokenizer", false},
+                 {"tokens", false}, {"validation", false}};
     json_key(j, "inputs");
     json_open(j, '{');
     for (size_t r = 0; r < countof(roles); r++) {
-        const struct graph_node *input = graph_input(node, roles[r]);
+        const char *role = roles[r].role;
+        const struct graph_node *input = graph_input(node, role);
         if (!input)
             continue;
-        json_key(j, roles[r]);
-        if (input->kind != KIND_TOKENS) {
+        json_key(j, role);
+        if (roles[r].tasks) {
+            json_open(j, '[');
+            for (int i = 0; i < node->n_inputs; i++)
+                if (!strcmp(node->inputs[i].role, role))
+                    write_part_keys(j, node->inputs[i].node, false);
+            json_close(j, ']');
+        } else if (input->kind == KIND_TOKENS) {
+            write_part_keys(j, input, !strcmp(role, "validation"));
+        } else {
             json_str(j, input->key);
-            continue;
         }
-        json_open(j, '[');
-        for (int i = 0; i < input->n_parts; i++)
-            if (input->parts[i].validation == !strcmp(roles[r], "validation"))
-                json_str(j, input->parts[i].key);
-        json_close(j, ']');
     }
     json_close(j, '}');
 }
@@ -173,6 +218,10 @@ static struct error *make_key(const struct graph_node *node, const struct graph_
     struct error *e = write_fields(&j, node, ids, arena);
     write_inputs(&j, node);
     json_key(&j, "kind"), json_str(&j, kind_name(node->kind));
+    if (node->task) {
+        json_key(&j, "task"), json_raw(&j, node->task->content);
+        json_key(&j, "task_version"), json_i64(&j, TASK_VERSION);
+    }
     json_key(&j, "version"), json_i64(&j, kind_version(node->kind));
     json_close(&j, '}');
     if (e) {

@@ -7,8 +7,12 @@
 //
 // data      what the node reads by itself, part by part: the content of files, never their names; for a world the content of
 //           its file, the generator's version, the seed and the range of documents
-// fields    the RESULT fields that are set, integers in decimal, reals as %.17g; names of stages and sources are left out
-// inputs    key by role; for "tokens" and "validation" the list of the keys of the parts
+// fields    the RESULT fields that are set, integers in decimal, reals as %.17g; names of stages and sources are left out; a
+//           mixture is a list of {"epochs":2,"split":"train","task":"gsm8k"}, or "rows" for "epochs". max_tokens and examples of
+//           an evaluation without tasks are left out
+// inputs    key by role; for "tokens" and "validation" the list of the keys of the parts; for "mixture", "test" and "suite" such a
+//           list an entry
+// task      of a token stage of a task: what the task is (task_file.h: content), and task_version, TASK_VERSION of core/data/task.h
 // version   of the kind (kind_version)
 //
 // The key is its SHA-256. So the order of the recipe, the names in it, who set a value, and speed and display fields do not

@@ -1,4 +1,4 @@
-// plan.c - decides by looking for results, explains by holding payloads against those of the last run.
+// plan.c - decides by looking for results, explains by holding payloads against those of the last run (explain.c).
 //
 // 1. A stage's state depends on its own key alone: inputs are in the key, so a result that is there is right, whatever became
 //    of the results before it.
@@ -12,204 +12,26 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "core/base/json.h"
 #include "core/store/atomic.h"
 #include "runner/graph/estimate.h"
+#include "runner/graph/explain.h"
 #include "runner/graph/keys.h"
 #include "runner/graph/result.h"
-
-struct explainer {
-    struct plan_stage *stage;
-    struct arena *arena;
-    int capacity;
-    bool failed; // memory ran out
-};
-
-static void add_reason(struct explainer *x, struct reason reason)
-{
-    struct plan_stage *s = x->stage;
-    if (s->n_reasons == x->capacity) {
-        int more = x->capacity ? 2 * x->capacity : 4;
-        struct reason *reasons = arena_grow(x->arena, s->reasons, (size_t)s->n_reasons, (size_t)more, sizeof *reasons);
-        if (!reasons) {
-            x->failed = true;
-            return;
-        }
-        s->reasons = reasons;
-        x->capacity = more;
-    }
-    s->reasons[s->n_reasons++] = reason;
-}
-
-// A value of a payload as a person writes it: reals in the fewest digits that give the same number.
-static const char *value_text(const json_t *value, struct arena *arena)
-{
-    if (!value || json_is_null(value))
-        return NULL;
-    if (json_is_string(value))
-        return arena_strdup(arena, json_string_value(value));
-    if (json_is_real(value)) {
-        char text[40];
-        for (int digits = 6; digits <= 17; digits++) {
-            snprintf(text, sizeof text, "%.*g", digits, json_real_value(value));
-            if (strtod(text, NULL) == json_real_value(value))
-                break;
-        }
-        return arena_strdup(arena, text);
-    }
-    size_t n = json_dumpb(value, NULL, 0, JSON_ENCODE_ANY | JSON_COMPACT);
-    char *text = arena_alloc(arena, n + 1);
-    if (text)
-        json_dumpb(value, text, n, JSON_ENCODE_ANY | JSON_COMPACT);
-    return text;
-}
-
-static const char *by_text(enum value_by by)
-{
-    static const char *const names[BY_COUNT] = {[BY_DEFAULT] = "default", [BY_PRESET] = "preset", [BY_INCLUDE] = "include",
-                                                [BY_RECIPE] = "recipe",   [BY_LET] = "let",       [BY_SETTING] = "-s"};
-    return names[by];
-}
-
-static bool equal(const json_t *a, const json_t *b)
-{
-    if (json_is_number(a) && json_is_number(b))
-        return json_number_value(a) == json_number_value(b);
-    return json_equal(a, b);
-}
-
-static void explain_field(struct explainer *x, const char *name, const json_t *old, const json_t *new)
-{
-    const struct recipe_stage *stage = x->stage->node->stage;
-    const struct setting *setting = stage ? stage_setting(stage, name) : NULL;
-    struct reason reason = {.kind = REASON_FIELD, .name = arena_strdup(x->arena, name)};
-    reason.old = value_text(old, x->arena);
-    reason.new = value_text(new, x->arena);
-    if (setting) {
-        reason.at = setting->at;
-        reason.by = by_text(setting->by);
-    }
-    x->failed = x->failed || !reason.name;
-    add_reason(x, reason);
-}
-
-static void explain_fields(struct explainer *x, const json_t *old, const json_t *new)
-{
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)new, name, value) if (!equal(value, json_object_get(old, name)))
-        explain_field(x, name, json_object_get(old, name), value);
-    json_object_foreach((json_t *)old, name, value) if (!json_object_get(new, name)) explain_field(x, name, value, NULL);
-}
-
-// The first digits of a key, enough to tell it from another; of a list of files their number, or, beside another list of the same
-// number, the first key in which the two differ.
-static const char *short_key(const json_t *input, const json_t *other, struct arena *arena)
-{
-    size_t n = json_array_size(input), i = 0;
-    if (json_is_array(input) && json_array_size(other) == n) {
-        while (i + 1 < n && json_equal(json_array_get(input, i), json_array_get(other, i)))
-            i++;
-        input = json_array_get(input, i);
-    }
-    if (json_is_string(input))
-        return arena_strndup(arena, json_string_value(input), 16);
-    return json_is_array(input) ? arena_printf(arena, "%zu file%s", n, n == 1 ? "" : "s") : NULL;
-}
-
-static void explain_inputs(struct explainer *x, const json_t *old, const json_t *new)
-{
-    const struct graph_node *node = x->stage->node;
-    for (int i = 0; i < node->n_inputs; i++) {
-        const char *role = node->inputs[i].role;
-        const json_t *a = json_object_get(old, role), *b = json_object_get(new, role);
-        if (!json_equal((json_t *)a, (json_t *)b)) {
-            // Training and validation tokens come from one stage: it is named once.
-            bool told = false;
-            for (int k = 0; k < x->stage->n_reasons; k++)
-                told = told || (x->stage->reasons[k].kind == REASON_INPUT &&
-                                !strcmp(x->stage->reasons[k].name, node->inputs[i].node->name));
-            if (!told)
-                add_reason(x, (struct reason){.kind = REASON_INPUT,
-                                              .name = node->inputs[i].node->name,
-                                              .old = short_key(a, b, x->arena),
-                                              .new = short_key(b, a, x->arena)});
-        }
-    }
-    const char *role;
-    json_t *value;
-    json_object_foreach((json_t *)old, role, value) if (!json_object_get(new, role)) add_reason(
-        x, (struct reason){.kind = REASON_INPUT, .name = arena_strdup(x->arena, role), .old = short_key(value, NULL, x->arena)});
-}
-
-// Names of the parts whose identities stand in the payload, in its order.
-static const struct graph_part *data_part(const struct graph_node *node, size_t index)
-{
-    for (int i = 0; i < node->n_parts; i++)
-        if ((node->kind != KIND_TOKENS || node->parts[i].wanted) && index-- == 0)
-            return &node->parts[i];
-    return NULL;
-}
-
-// What tells two identities of a part apart: the content, or how it is read.
-static void explain_part(struct explainer *x, const char *name, const json_t *old, const json_t *new)
-{
-    static const char *const keys[] = {"sha256", "n", "seed", "first", "column", "form", "held_out", "generator"};
-    struct reason reason = {.kind = REASON_DATA, .name = name};
-    for (size_t i = 0; i < countof(keys); i++) {
-        const json_t *a = json_object_get(old, keys[i]), *b = json_object_get(new, keys[i]);
-        if (a && b && json_equal((json_t *)a, (json_t *)b))
-            continue;
-        if (!a && !b)
-            continue;
-        const char *what = i == 0 ? "sha256" : !strcmp(keys[i], "n") ? "documents" : keys[i];
-        const char *was = value_text(a, x->arena), *is = value_text(b, x->arena);
-        reason.old = was ? arena_printf(x->arena, "%s %.12s", what, was) : NULL;
-        reason.new = is ? arena_printf(x->arena, "%s %.12s", what, is) : NULL;
-        break;
-    }
-    add_reason(x, reason);
-}
-
-static void explain_data(struct explainer *x, const json_t *old, const json_t *new)
-{
-    size_t n_old = json_array_size(old), n_new = json_array_size(new);
-    if (n_old != n_new)
-        add_reason(x, (struct reason){.kind = REASON_DATA,
-                                      .name = x->stage->node->source ? x->stage->node->source->name : "files",
-                                      .old = arena_printf(x->arena, "%zu file%s", n_old, n_old == 1 ? "" : "s"),
-                                      .new = arena_printf(x->arena, "%zu file%s", n_new, n_new == 1 ? "" : "s")});
-    for (size_t i = 0; i < n_old && i < n_new; i++) {
-        const json_t *a = json_array_get(old, i), *b = json_array_get(new, i);
-        const struct graph_part *part = data_part(x->stage->node, i);
-        if (!json_equal((json_t *)a, (json_t *)b) && part)
-            explain_part(x, part->part.path, a, b);
-    }
-}
-
-static void explain_difference(struct explainer *x, const char *old_payload, const char *new_payload)
-{
-    json_t *old = json_loads(old_payload, 0, NULL), *new = json_loads(new_payload, 0, NULL);
-    if (old && new) {
-        const json_t *a = json_object_get(old, "version"), *b = json_object_get(new, "version");
-        if (!equal(a, b))
-            add_reason(x, (struct reason){.kind = REASON_VERSION,
-                                          .name = kind_name(x->stage->node->kind),
-                                          .old = value_text(a, x->arena),
-                                          .new = value_text(b, x->arena)});
-        explain_fields(x, json_object_get(old, "fields"), json_object_get(new, "fields"));
-        explain_inputs(x, json_object_get(old, "inputs"), json_object_get(new, "inputs"));
-        explain_data(x, json_object_get(old, "data"), json_object_get(new, "data"));
-    }
-    json_decref(old);
-    json_decref(new);
-}
+#include "runner/graph/share.h"
 
 static bool was_made(const struct run_stage *before)
 {
     return before && (!strcmp(before->state, "cached") || !strcmp(before->state, "finished"));
+}
+
+// Of a node that is several inputs, the first.
+static bool is_first(const struct graph_node *node, int i_input)
+{
+    for (int i = 0; i < i_input; i++)
+        if (node->inputs[i].node == node->inputs[i_input].node)
+            return false;
+    return true;
 }
 
 // Why it is not as it was; problem: what is the matter with the result itself, or NULL.
@@ -222,10 +44,10 @@ static struct error *explain(struct plan *plan, struct plan_stage *s, const char
         before = NULL;
     if (s->state == PLAN_UNKNOWN) {
         for (int i = 0; i < node->n_inputs; i++)
-            if (!node->inputs[i].node->key && (i == 0 || node->inputs[i].node != node->inputs[i - 1].node))
-                add_reason(&x, (struct reason){.kind = REASON_INPUT, .name = node->inputs[i].node->name});
+            if (!node->inputs[i].node->key && is_first(node, i))
+                explain_add(&x, (struct reason){.kind = REASON_INPUT, .name = node->inputs[i].node->name});
         if (node->missing)
-            add_reason(&x, (struct reason){.kind = REASON_DATA, .name = node->missing, .new = "missing"});
+            explain_add(&x, (struct reason){.kind = REASON_DATA, .name = node->missing, .new = "missing"});
     } else if (before && strcmp(before->key, node->key)) {
         explain_difference(&x, before->payload, node->payload);
     }
@@ -236,9 +58,9 @@ static struct error *explain(struct plan *plan, struct plan_stage *s, const char
     if (s->state == PLAN_RUN && !problem && was_made(before) && !s->n_reasons)
         problem = "not there any more";
     if (problem && s->state != PLAN_CACHED)
-        add_reason(&x, (struct reason){.kind = REASON_MISSING, .name = s->out ? s->out : node->name, .new = problem});
+        explain_add(&x, (struct reason){.kind = REASON_MISSING, .name = s->out ? s->out : node->name, .new = problem});
     if (s->state == PLAN_RUN && !s->n_reasons)
-        add_reason(&x, (struct reason){.kind = REASON_FRESH, .name = plan->last.name});
+        explain_add(&x, (struct reason){.kind = REASON_FRESH, .name = plan->last.name});
     return x.failed ? error_memory() : NULL;
 }
 
@@ -346,20 +168,36 @@ static void bound_by_text(const struct plan *plan, struct plan_stage *s)
     }
 }
 
-static struct error *plan_one(struct plan *plan, struct plan_stage *s, struct arena *arena)
+// The numbers of a stage, from its options and from what is there of the text that it reads.
+static struct error *count(const struct plan *plan, struct plan_stage *s, struct arena *arena)
 {
-    const struct graph_node *node = s->node;
-    const char *problem = NULL;
     struct estimate estimate;
-    struct error *e = estimate_stage(&estimate, node);
-    if (e)
+    struct error *e = estimate_stage(&estimate, s->node);
+    if (e || (e = shares_make(plan, s, arena)))
         return e;
+    int64_t rows = 0, tokens = 0;
+    for (int i = 0; i < s->n_shares; i++) {
+        bool known = rows >= 0 && s->shares[i].rows >= 0 && s->shares[i].tokens >= 0;
+        rows = known ? rows + s->shares[i].rows : -1;
+        tokens = known ? tokens + s->shares[i].tokens : -1;
+    }
+    estimate_mixture(&estimate, s->node, rows, tokens);
     s->params = estimate.params;
     s->tokens = estimate.tokens;
     s->bytes_disk = estimate.bytes_disk;
     s->flops = estimate.flops;
-    s->seconds = s->usd = NAN;
     bound_by_text(plan, s);
+    return NULL;
+}
+
+static struct error *plan_one(struct plan *plan, struct plan_stage *s, struct arena *arena)
+{
+    const struct graph_node *node = s->node;
+    const char *problem = NULL;
+    s->seconds = s->usd = NAN;
+    struct error *e = count(plan, s, arena);
+    if (e)
+        return e;
     if ((e = decide(plan, s, &problem, arena)))
         return e;
     const struct run_stage *before = plan->last.number ? run_stage(&plan->last, node->name) : NULL;
@@ -405,8 +243,9 @@ struct error *plan_build(struct plan *plan, const struct graph *graph, const cha
 struct error *plan_look(struct plan *plan, struct plan_stage *stage, struct arena *arena)
 {
     const char *problem = NULL;
-    bound_by_text(plan, stage);
-    return decide(plan, stage, &problem, arena);
+    // Inputs may be there by now that were not when the plan was made. A token stage's numbers are those of its files.
+    struct error *e = stage->node->kind == KIND_TOKENS ? NULL : count(plan, stage, arena);
+    return e ? e : decide(plan, stage, &problem, arena);
 }
 
 struct error *plan_forget(struct plan *plan, struct plan_stage *s, struct arena *arena)

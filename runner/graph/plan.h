@@ -14,9 +14,10 @@
 //            PLAN_UNKNOWN  the key cannot be known: a data file is missing, here or in a stage before
 // Reasons    why a stage is not what it was when this recipe was last run (the newest record in results/runs/NAME; its payload
 //            is held against the new one):
-//            field     a field has another value: name, place in the recipe, old and new value, by whom
+//            field     a field has another value: name, place in the recipe, old and new value, by whom; of a mixture the entry
+//                      that does, "mixture[1].epochs" (explain.h)
 //            input     a stage before it makes something else: name of that stage
-//            data      a file has another content, or is missing: name of the file
+//            data      a file has another content, or is missing: name of the file; or a task file says something else
 //            version   the code of this kind of stage changed what it computes
 //            missing   nothing changed, but the result is not there, or damaged, or not finished: name of the file, new = what
 //                      is wrong, or where the checkpoint stands
@@ -26,7 +27,7 @@
 //            not; -1 and NaN are unknown. seconds and usd: what making the result took, of a cached one; of one to run what it
 //            took in the last run if that had the same key; else unknown
 // Ownership  everything lives in the arena
-// Errors     those of reading results; a damaged result is no error, it is a reason
+// Errors     those of reading results, and of share.h; a damaged result is no error, it is a reason
 #ifndef RUNNER_GRAPH_PLAN_H
 #define RUNNER_GRAPH_PLAN_H
 
@@ -45,6 +46,14 @@ struct reason {
     const char *by;        // of a field: "recipe", "-s", "default", ...; else NULL
 };
 
+// An entry of the mixture that a finetune or grpo stage trains on (share.h).
+struct plan_share {
+    const char *task, *split;
+    double passes;        // over the split; NaN: so many rows were asked for
+    int64_t rows, tokens; // examples, and their tokens; -1: unknown
+    double share;         // of the mixture's tokens, or of its rows where those alone are known; NaN: unknown
+};
+
 struct plan_stage {
     const struct graph_node *node;
     enum plan_state state;
@@ -56,6 +65,8 @@ struct plan_stage {
     int n_wanted, n_done;      // of a token stage: parts
     int64_t validation_tokens; // of a token stage whose validation part is there; else -1
     int64_t step, n_steps;     // PLAN_RESUME: where the checkpoint stands; -1: unknown
+    struct plan_share *shares; // in the order of the mixture
+    int n_shares;
 
     int64_t params, tokens, bytes_disk; // -1: unknown
     double flops, seconds, usd;         // NaN: unknown

@@ -36,6 +36,30 @@ static struct error *fill_input(struct job_input *to, const struct plan *plan, c
     return NULL;
 }
 
+static bool is_task(const struct graph_input *input)
+{
+    return input->use || !strcmp(input->role, "test");
+}
+
+static struct error *fill_task(struct job_task *to, const struct plan *plan, const struct graph_input *from, struct arena *arena)
+{
+    const struct graph_node *node = from->node;
+    struct job_input input;
+    struct error *e = fill_input(&input, plan, from, arena);
+    bool by_rows = from->use && from->use->rows != FIELD_UNSET_INT;
+    if (!e)
+        *to = (struct job_task){.role = from->role,
+                                .name = node->task->name,
+                                .split = node->split->name,
+                                .epochs = by_rows ? NAN : from->use ? from->use->epochs : 1,
+                                .rows = by_rows ? from->use->rows : -1,
+                                .grader = node->task->task.grader,
+                                .baseline = node->task->task.baseline,
+                                .paths = input.paths,
+                                .n_paths = input.n_paths};
+    return e;
+}
+
 // Token stages of one tokenizer share a lock: their parts can be the same.
 static const char *lock_path(const struct plan *plan, const struct graph_node *node, struct arena *arena)
 {
@@ -56,12 +80,15 @@ static struct error *make_job(struct job *job, const struct plan *plan, const st
                         .lock = lock_path(plan, node, arena),
                         .inputs = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->inputs),
                         .parts = arena_array(arena, (size_t)node->n_parts + 1, sizeof *job->parts),
+                        .tasks = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->tasks),
                         .usd_per_hour = plan->graph->recipe->usd_per_hour,
                         .runner = getpid()};
-    if (!job->inputs || !job->parts || !job->lock)
+    if (!job->inputs || !job->parts || !job->tasks || !job->lock)
         return error_memory();
     for (int i = 0; i < node->n_inputs; i++) {
-        struct error *e = fill_input(&job->inputs[job->n_inputs++], plan, &node->inputs[i], arena);
+        const struct graph_input *input = &node->inputs[i];
+        struct error *e = is_task(input) ? fill_task(&job->tasks[job->n_tasks++], plan, input, arena)
+                                         : fill_input(&job->inputs[job->n_inputs++], plan, input, arena);
         if (e)
             return e;
     }
@@ -73,6 +100,8 @@ static struct error *make_job(struct job *job, const struct plan *plan, const st
                                                        .identity = part->identity,
                                                        .key = part->key,
                                                        .payload = part->payload,
+                                                       .task = node->task ? &node->task->task : NULL,
+                                                       .split = node->task ? node->split->name : NULL,
                                                        .out = s->part_out ? s->part_out[i] : NULL};
     }
     return NULL;
@@ -184,7 +213,7 @@ struct error *schedule_check(const struct plan *plan, const bool *selected)
             e = error_append(e, error_new(ERROR_NOT_BUILT, at, "leave the stage out",
                                           "stages of kind '%s' are not built in this version", kind_name(node->kind)));
         if (node->missing && !is_told(plan, selected, i))
-            e = error_append(e, error_new(ERROR_MACHINE, node->source->at,
+            e = error_append(e, error_new(ERROR_MACHINE, node->source ? node->source->at : node->task->at,
                                           "fetch the file, or set where the data is: -s data=FOLDER",
                                           "'%s', which stage '%s' reads, is not there", node->missing, node->name));
         for (int k = 0; k < node->n_inputs; k++) {

@@ -52,6 +52,59 @@ static void write_option(struct json *j, const void *options, const struct field
     }
 }
 
+static void write_number(struct json *j, const char *key, double value)
+{
+    json_key(j, key), json_f64(j, value);
+}
+
+// The texts of a task, so that writing and reading cannot drift.
+static const struct {
+    const char *key;
+    size_t offset;
+} task_texts[] = {{"messages", offsetof(struct task, messages)},       {"question", offsetof(struct task, question)},
+                  {"answer", offsetof(struct task, answer)},           {"choices", offsetof(struct task, choices)},
+                  {"labels", offsetof(struct task, labels)},           {"right", offsetof(struct task, right)},
+                  {"wrong", offsetof(struct task, wrong)},             {"prompt", offsetof(struct task, prompt)},
+                  {"choice_line", offsetof(struct task, choice_line)}, {"call_begin", offsetof(struct task, call_begin)},
+                  {"call_middle", offsetof(struct task, call_middle)}, {"call_end", offsetof(struct task, call_end)}};
+
+static void write_task(struct json *j, const struct task *task)
+{
+    json_open(j, '{');
+    json_key(j, "name"), json_str(j, task->name);
+    for (size_t i = 0; i < countof(task_texts); i++) {
+        json_key(j, task_texts[i].key);
+        json_str(j, *(const char *const *)((const char *)task + task_texts[i].offset));
+    }
+    json_key(j, "letters");
+    json_open(j, '[');
+    for (int i = 0; i < task->n_letters; i++)
+        json_str(j, task->letters[i]);
+    json_close(j, ']');
+    json_key(j, "grader"), json_str(j, grader_name(task->grader));
+    write_number(j, "baseline", task->baseline);
+    json_key(j, "shuffled_labels"), json_bool(j, task->shuffled_labels);
+    json_close(j, '}');
+}
+
+static void write_use(struct json *j, const struct job_task *task)
+{
+    json_open(j, '{');
+    json_key(j, "role"), json_str(j, task->role);
+    json_key(j, "name"), json_str(j, task->name);
+    json_key(j, "split"), json_str(j, task->split);
+    write_number(j, "epochs", task->epochs);
+    json_key(j, "rows"), json_count(j, task->rows);
+    json_key(j, "grader"), json_str(j, grader_name(task->grader));
+    write_number(j, "baseline", task->baseline);
+    json_key(j, "paths");
+    json_open(j, '[');
+    for (int i = 0; i < task->n_paths; i++)
+        json_str(j, task->paths[i]);
+    json_close(j, ']');
+    json_close(j, '}');
+}
+
 static void write_part(struct json *j, const struct job_part *part)
 {
     json_open(j, '{');
@@ -62,10 +115,15 @@ static void write_part(struct json *j, const struct job_part *part)
     json_key(j, "first"), json_i64(j, part->part.first);
     json_key(j, "n"), json_i64(j, part->part.n);
     json_key(j, "held_out"), json_bool(j, part->part.held_out);
+    json_key(j, "records"), json_str(j, part->part.records);
     json_key(j, "identity"), json_str(j, part->identity);
     json_key(j, "key"), json_str(j, part->key);
     json_key(j, "payload"), json_str(j, part->payload);
     json_key(j, "out"), json_str(j, part->out);
+    if (part->task) {
+        json_key(j, "split"), json_str(j, part->split);
+        json_key(j, "task"), write_task(j, part->task);
+    }
     json_close(j, '}');
 }
 
@@ -115,7 +173,7 @@ static struct error *read_options(struct job *job, json_t *from, const char *pat
         const char *const *texts = &one;
         int n = 1;
         struct error *e = NULL;
-        if (!field)
+        if (!field || field->type == FIELD_MIXTURE)
             return malformed(path, "unknown option");
         if (json_is_array(value))
             e = read_texts(value, arena, &texts, &n);
@@ -147,6 +205,89 @@ static struct error *read_inputs(struct job *job, json_t *from, struct arena *ar
     return NULL;
 }
 
+static bool read_grader(const json_t *object, enum task_grader *grader)
+{
+    const char *name = json_string_value(json_object_get(object, "grader"));
+    for (int g = 0; g < GRADER_COUNT && name; g++)
+        if (!strcmp(name, grader_name((enum task_grader)g))) {
+            *grader = (enum task_grader)g;
+            return true;
+        }
+    return false;
+}
+
+static bool read_baseline(const json_t *object, double *baseline)
+{
+    *baseline = json_number_value(json_object_get(object, "baseline"));
+    return *baseline >= 0 && *baseline <= 1;
+}
+
+static struct error *read_task(struct task *task, const json_t *from, const char *path, struct arena *arena)
+{
+    const json_t *letters = json_object_get(from, "letters");
+    task->name = get_text(from, "name", arena);
+    for (size_t i = 0; i < countof(task_texts); i++)
+        *(const char **)((char *)task + task_texts[i].offset) = get_text(from, task_texts[i].key, arena);
+    if (!task->name || json_array_size(letters) > TASK_LETTERS)
+        return malformed(path, "a task without a name, or with too many letters");
+    for (size_t i = 0; i < json_array_size(letters); i++) {
+        const char *letter = json_string_value(json_array_get(letters, i));
+        if (!letter)
+            return malformed(path, "a letter of a task is not a text");
+        if (!(task->letters[task->n_letters++] = arena_strdup(arena, letter)))
+            return error_memory();
+    }
+    if (!read_grader(from, &task->grader) || !read_baseline(from, &task->baseline))
+        return malformed(path, "a task with an unknown grader or a baseline that is not a share");
+    task->shuffled_labels = json_is_true(json_object_get(from, "shuffled_labels"));
+    return NULL;
+}
+
+// A task that is read as tokens; those of a mixture come with a share of it.
+static struct error *read_use(struct job_task *to, const json_t *from, const char *path, struct arena *arena)
+{
+    static const char *const roles[] = {"mixture", "test", "suite"};
+    const char *role = json_string_value(json_object_get(from, "role"));
+    const json_t *epochs = json_object_get(from, "epochs"), *rows = json_object_get(from, "rows");
+    for (size_t r = 0; r < countof(roles); r++)
+        if (role && !strcmp(role, roles[r]))
+            to->role = roles[r];
+    to->name = get_text(from, "name", arena);
+    to->split = get_text(from, "split", arena);
+    to->epochs = json_is_number(epochs) ? json_number_value(epochs) : NAN;
+    to->rows = json_is_integer(rows) ? json_integer_value(rows) : -1;
+    if (!to->role || !to->name || !to->split)
+        return malformed(path, "a task without role, name or split");
+    if (json_is_integer(rows) ? to->rows < 1 : !(to->epochs > 0))
+        return malformed(path, "a task of neither epochs nor rows");
+    if (!read_grader(from, &to->grader) || !read_baseline(from, &to->baseline))
+        return malformed(path, "a task with an unknown grader or a baseline that is not a share");
+    struct error *e = read_texts(json_object_get(from, "paths"), arena, &to->paths, &to->n_paths);
+    return !e && !to->n_paths ? malformed(path, "a task without files") : e;
+}
+
+static struct error *read_uses(struct job *job, const json_t *from, const char *path, struct arena *arena)
+{
+    struct error *e = NULL;
+    job->tasks = arena_array(arena, json_array_size(from) + 1, sizeof *job->tasks);
+    if (!job->tasks)
+        return error_memory();
+    for (size_t i = 0; i < json_array_size(from) && !e; i++)
+        e = read_use(&job->tasks[job->n_tasks++], json_array_get(from, i), path, arena);
+    return e;
+}
+
+static struct error *read_part_task(struct job_part *part, const json_t *from, const char *path, struct arena *arena)
+{
+    if (!from)
+        return NULL;
+    struct task *task = arena_alloc(arena, sizeof *task);
+    if (!task)
+        return error_memory();
+    part->task = task;
+    return part->split ? read_task(task, from, path, arena) : malformed(path, "a part of a task without its split");
+}
+
 static struct error *read_parts(struct job *job, const json_t *from, const char *path, struct arena *arena)
 {
     job->parts = arena_array(arena, json_array_size(from) + 1, sizeof *job->parts);
@@ -167,13 +308,18 @@ static struct error *read_parts(struct job *job, const json_t *from, const char 
                                             .seed = (uint64_t)json_integer_value(json_object_get(each, "seed")),
                                             .first = json_integer_value(json_object_get(each, "first")),
                                             .n = json_integer_value(json_object_get(each, "n")),
-                                            .held_out = json_is_true(json_object_get(each, "held_out"))};
+                                            .held_out = json_is_true(json_object_get(each, "held_out")),
+                                            .records = get_text(each, "records", arena)};
         part->identity = get_text(each, "identity", arena);
         part->key = get_text(each, "key", arena);
         part->payload = get_text(each, "payload", arena);
         part->out = get_text(each, "out", arena);
+        part->split = get_text(each, "split", arena);
         if (!part->part.path || !part->identity)
             return malformed(path, "a part without path or identity");
+        struct error *e = read_part_task(part, json_object_get(each, "task"), path, arena);
+        if (e)
+            return e;
     }
     return NULL;
 }
@@ -203,6 +349,8 @@ static struct error *read_job(struct job *job, json_t *root, const char *path, s
     struct error *e = read_options(job, json_object_get(root, "options"), path, arena);
     if (!e)
         e = read_inputs(job, json_object_get(root, "inputs"), arena);
+    if (!e)
+        e = read_uses(job, json_object_get(root, "tasks"), path, arena);
     return e ? e : read_parts(job, json_object_get(root, "parts"), path, arena);
 }
 
@@ -224,7 +372,8 @@ struct error *job_write(const struct job *job, const char *path)
     json_key(&j, "options");
     json_open(&j, '{');
     for (int i = 0; i < n_fields; i++)
-        if (fields[i].kinds & 1u << job->kind && job->options && field_is_set(job->options, &fields[i]))
+        if (fields[i].kinds & 1u << job->kind && fields[i].type != FIELD_MIXTURE && job->options &&
+            field_is_set(job->options, &fields[i]))
             write_option(&j, job->options, &fields[i], &scratch);
     json_close(&j, '}');
     json_key(&j, "inputs");
@@ -237,6 +386,11 @@ struct error *job_write(const struct job *job, const char *path)
         json_close(&j, ']');
     }
     json_close(&j, '}');
+    json_key(&j, "tasks");
+    json_open(&j, '[');
+    for (int i = 0; i < job->n_tasks; i++)
+        write_use(&j, &job->tasks[i]);
+    json_close(&j, ']');
     json_key(&j, "parts");
     json_open(&j, '[');
     for (int i = 0; i < job->n_parts; i++)

@@ -8,7 +8,8 @@
 //    "usd_per_hour":24,"runner":1234}
 //
 // options are all set fields as recipe text (lists as lists of texts), read through the table of fields; payload is the canonical
-// text that was hashed. A token stage makes one file a part, each with a key and a payload of its own.
+// text that was hashed; a mixture is no option, it stands under tasks. A token stage makes one file a part, each with a key and a
+// payload of its own; where it is of a task, the part has the task whole under "task".
 //
 // Ownership  what job_read fills in lives in the arena
 // Errors     ERROR_DATA for a job file that is not one (the runner and the stage are of different builds, or it was cut)
@@ -32,6 +33,7 @@ struct job_part {
     const char *key, *out;     // token stage: the key and file of the tokens of this part; else NULL
     const char *payload;       // token stage: the canonical text of that key; else NULL
     const struct task *task;   // token stage of a task: what its rows are; else NULL
+    const char *split;         // of the task
 };
 
 // A task that the stage reads as tokens (core/data/task_rows.h).

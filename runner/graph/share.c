@@ -1,0 +1,182 @@
+// share.c - counting without tokenizing: what is not on disk yet is not known yet. Of token files only the borders of the rows are
+// read, so that a plan costs the same however long the conversations are.
+#include "runner/graph/share.h"
+
+#include <math.h>
+
+#include "core/data/mixture.h"
+#include "core/data/record.h"
+#include "core/store/atomic.h"
+#include "core/store/store.h"
+
+// What is there of a task's split.
+struct split_rows {
+    int64_t n;       // -1: unknown
+    int64_t *length; // [n], in tokens; NULL: its token files are not there
+};
+
+// An error about data is told by the stage that reads the data.
+static struct error *forgive(struct error *e)
+{
+    if (!e || e->kind != ERROR_DATA)
+        return e;
+    error_free(e);
+    return NULL;
+}
+
+static struct error *count_records(const struct graph_node *node, int64_t *n)
+{
+    *n = 0;
+    for (int i = 0; i < node->n_parts && *n >= 0; i++) {
+        const struct document_part *part = &node->parts[i].part;
+        int64_t rows = -1;
+        struct error *e = part->form == DOCUMENT_WORLD ? NULL : file_exists(part->path) ? records_count(part, &rows) : NULL;
+        if (part->form == DOCUMENT_WORLD)
+            rows = part->n;
+        if (e)
+            rows = -1;
+        if (rows < 0 || __builtin_add_overflow(*n, rows, n))
+            *n = -1;
+        if ((e = forgive(e)))
+            return e;
+    }
+    return NULL;
+}
+
+// Where the rows of a token file begin and end is all that is read of it (task_rows.h: /rows).
+static struct error *add_lengths(struct split_rows *split, struct store_file *file, const char *path, struct arena *arena)
+{
+    struct store_set set;
+    int64_t offset, bytes, *ends;
+    struct error *e = store_describe(file, "/rows", &set, &offset, &bytes);
+    int64_t n = e ? 0 : bytes / (int64_t)sizeof *ends - 1;
+    if (e || n < 0)
+        return e ? e : error_plain(ERROR_DATA, "'%s' has no rows", path);
+    ends = arena_array(arena, (size_t)n + 1, sizeof *ends);
+    int64_t *all = arena_grow(arena, split->length, (size_t)split->n, (size_t)(split->n + n) + 1, sizeof *all);
+    if (!ends || !all)
+        return error_memory();
+    if ((e = store_read(file, "/rows", STORE_I64, 0, n + 1, ends)))
+        return e;
+    for (int64_t i = 0; i < n; i++) {
+        if (ends[i] < 0 || ends[i + 1] < ends[i])
+            return error_plain(ERROR_DATA, "the rows of '%s' are out of order", path);
+        all[split->n + i] = ends[i + 1] - ends[i];
+    }
+    split->length = all;
+    split->n += n;
+    return NULL;
+}
+
+static struct error *read_split(struct split_rows *split, const struct plan_stage *tokens, struct arena *arena)
+{
+    const struct graph_node *node = tokens->node;
+    bool all = tokens->part_out && node->n_parts > 0;
+    struct error *e = NULL;
+    *split = (struct split_rows){0};
+    for (int i = 0; i < node->n_parts && all; i++)
+        all = tokens->part_done[i];
+    for (int i = 0; i < node->n_parts && all && !e; i++) {
+        struct store_file *file = NULL;
+        e = store_open(&file, tokens->part_out[i]);
+        if (!e)
+            e = add_lengths(split, file, tokens->part_out[i], arena);
+        store_close(file);
+    }
+    if (all && !e)
+        return NULL;
+    split->length = NULL;
+    e = forgive(e);
+    return e ? e : count_records(node, &split->n);
+}
+
+static int64_t cut(int64_t length, int64_t max_tokens)
+{
+    return length < max_tokens ? length : max_tokens;
+}
+
+// Tokens of the first n_examples, going round: whole passes have the same number each. The sum of lengths fits, for they are those
+// of files; -1 where passes of it do not.
+static struct error *count_tokens(const struct split_rows *split, int64_t n_examples, int64_t max_tokens, int64_t *n_tokens)
+{
+    int64_t all = 0, rest = split->n ? n_examples % split->n : 0, passes = split->n ? n_examples / split->n : 0, some = 0;
+    struct error *e = NULL;
+    for (int64_t i = 0; i < split->n; i++)
+        all += cut(split->length[i], max_tokens);
+    if (rest) {
+        struct arena scratch = {0};
+        int64_t *order = arena_array(&scratch, (size_t)split->n, sizeof *order);
+        e = order ? task_rows_order(split->n, order) : error_memory();
+        for (int64_t i = 0; i < rest && !e; i++)
+            some += cut(split->length[order[i]], max_tokens);
+        arena_release(&scratch);
+    }
+    if (__builtin_mul_overflow(all, passes, n_tokens) || __builtin_add_overflow(*n_tokens, some, n_tokens))
+        *n_tokens = -1;
+    return e;
+}
+
+static struct error *make_share(struct plan_share *share, const struct plan *plan, const struct graph_input *input,
+                                int64_t max_tokens)
+{
+    const struct mixture_use *use = input->use;
+    struct arena scratch = {0};
+    struct split_rows split;
+    *share = (struct plan_share){
+        .task = use->task->name, .split = use->split->name, .rows = -1, .tokens = -1, .passes = NAN, .share = NAN};
+    struct error *e = read_split(&split, plan_of(plan, input->node), &scratch);
+    bool by_rows = use->rows != FIELD_UNSET_INT;
+    if (!by_rows)
+        share->passes = use->epochs;
+    if (!e && split.n >= 0) {
+        share->rows = mixture_part_examples(split.n, use->epochs, by_rows ? use->rows : -1);
+        if (share->rows < 0)
+            e = error_new(ERROR_RECIPE, use->epochs_at, "ask for no more rows than there are, or for epochs",
+                          "rows of '%s' is %lld, but its split '%s' has %lld", share->task, (long long)use->rows, share->split,
+                          (long long)split.n);
+        else if (split.length)
+            e = count_tokens(&split, share->rows, max_tokens, &share->tokens);
+    } else if (!e && by_rows) {
+        share->rows = use->rows;
+    }
+    arena_release(&scratch);
+    return e;
+}
+
+const struct mixture_uses *node_mixture(const struct graph_node *node)
+{
+    return node->kind == KIND_FINETUNE ? &((const struct finetune_options *)node->options)->mixture
+           : node->kind == KIND_GRPO   ? &((const struct grpo_options *)node->options)->mixture
+                                       : NULL;
+}
+
+struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct arena *arena)
+{
+    const struct graph_node *node = s->node;
+    const struct mixture_uses *mixture = node_mixture(node);
+    if (!mixture)
+        return NULL;
+    int64_t max_tokens = INT64_MAX;
+    if (node->kind == KIND_FINETUNE)
+        max_tokens = ((const struct finetune_options *)node->options)->seq_len;
+    struct plan_share *shares = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *shares);
+    int n = 0;
+    double tokens = 0, rows = 0; // NaN: not known of all
+    if (!shares)
+        return error_memory();
+    struct error *e = NULL;
+    for (int i = 0; i < node->n_inputs; i++) {
+        struct plan_share *share = &shares[n];
+        if (!node->inputs[i].use)
+            continue;
+        e = error_append(e, make_share(share, plan, &node->inputs[i], max_tokens)); // all of a mixture's errors at once
+        tokens += share->tokens < 0 ? NAN : (double)share->tokens;
+        rows += share->rows < 0 ? NAN : (double)share->rows;
+        n++;
+    }
+    for (int i = 0; i < n; i++)
+        shares[i].share = tokens > 0 ? (double)shares[i].tokens / tokens : rows > 0 ? (double)shares[i].rows / rows : NAN;
+    s->shares = shares;
+    s->n_shares = n;
+    return error_while(e, node->stage->at, "planning stage '%s'", node->name);
+}

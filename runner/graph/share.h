@@ -1,0 +1,22 @@
+// share.h - what a mixture comes to: examples and tokens of each entry, as far as they are known before anything runs.
+//
+//     e = shares_make(&plan, stage, &arena);       // stage->shares, of a finetune or grpo stage; none of other kinds
+//
+// Rows       are known from a world's task file, from the footers of parquet files, or from the token files once they are there; an
+//            entry's are its epochs of them, or as many as it asks for
+// Tokens     are those of exactly these examples, each cut to the stage's seq_len; known once the token files are there
+// Share      of the tokens of the mixture where all are known, else of its rows where those are
+// Ownership  everything lives in the arena
+// Errors     ERROR_RECIPE at the entry: `rows` beyond what its task has. Data that cannot be read is not known here: the stage that
+//            reads it will say so
+#ifndef RUNNER_GRAPH_SHARE_H
+#define RUNNER_GRAPH_SHARE_H
+
+#include "runner/graph/plan.h"
+
+// The mixture that a stage trains on; NULL for stages that have none.
+const struct mixture_uses *node_mixture(const struct graph_node *node);
+
+struct error *CHECKED shares_make(const struct plan *plan, struct plan_stage *stage, struct arena *arena);
+
+#endif
