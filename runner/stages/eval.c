@@ -1,103 +1,339 @@
-// eval.c - measures a model: bits per byte on validation text.
+// eval.c - measures a model: bits per byte on validation text, and the tasks of its suites.
 //
-// Result  /scores/bpb: a table like /metrics/val with one row, at the model's step
+// Result  /scores/bpb: a table like /metrics/val with one row, at the model's step; /scores/tasks, /examples: metrics.h. Attributes of
+//         "/": chatcore, the centered mean of the accuracies, and chatcore_tasks, of how many. What was not asked for is not there
+// Files   OUT.part.h5 and OUT.part.prev.h5 (resume.h): /progress/bpb, the sums of bpb.h in a row; /examples, those done so far; step and
+//         n_steps count rows of text and examples together
+#include <math.h>
+#include <string.h>
 
+#include "core/base/clock.h"
+#include "core/base/stop.h"
 #include "core/eval/bpb.h"
+#include "core/eval/grader.h"
+#include "core/eval/suite.h"
 #include "core/model/model_file.h"
-#include "core/store/metrics.h"
-#include "runner/stages/stage.h"
+#include "runner/stages/resume.h"
+#include "runner/stages/task_inputs.h"
 #include "runner/stages/text_inputs.h"
+
+static const struct store_member bpb_members[] = {{"bpb", STORE_F64, offsetof(struct bpb, bpb), 0},
+                                                  {"nats", STORE_F64, offsetof(struct bpb, nats), 0},
+                                                  {"bytes", STORE_I64, offsetof(struct bpb, bytes), 0},
+                                                  {"tokens", STORE_I64, offsetof(struct bpb, tokens), 0},
+                                                  {"rows", STORE_I64, offsetof(struct bpb, rows), 0}};
 
 struct evaluation {
     struct stage *stage;
     const struct eval_options *options;
+    struct resume resume;
     struct text_inputs text;
+    struct task_inputs inputs;
     struct device *dev;
     struct model model;
-    int64_t step; // of the model
+    struct engine engine;
+    struct suite suite;
+    struct bpb bpb;
+    int64_t step;               // of the model
+    int64_t n_rows, n_examples; // to measure on; 0: not asked for
+    bool is_open;               // what is done so far is known, so it can be saved
+    double began;               // clock_seconds() when what is being done now began, at `began_at`
+    int64_t began_at;
 };
 
-static void tell(void *self, int64_t done, int64_t of)
+static struct live_line progress_line(const struct evaluation *v, const char *event)
 {
-    const struct evaluation *v = self;
-    struct live_line line = live_line("step");
+    struct live_line line = live_line(event);
+    bool is_text = v->bpb.rows < v->n_rows || !v->n_examples;
+    line.step = is_text ? v->bpb.rows : v->suite.examples.n;
+    line.of = is_text ? v->n_rows : v->n_examples;
+    line.unit = is_text ? "rows" : "examples";
+    line.redo_s = clock_seconds() - v->resume.saved_at;
+    if (v->n_rows && v->bpb.rows == v->n_rows)
+        line.bpb = v->bpb.bpb;
+    return line;
+}
+
+static void tell(struct evaluation *v, const char *text, const char *unit, int64_t done, int64_t of)
+{
+    struct live_line line = progress_line(v, "step");
     line.step = done;
     line.of = of;
-    line.unit = "rows";
+    line.unit = unit;
+    line.text = text;
+    if (done > v->began_at)
+        line.eta_s = (double)(of - done) * (clock_seconds() - v->began) / (double)(done - v->began_at);
     live_write(v->stage->live, line);
 }
 
-static struct error *open_model(struct evaluation *v, struct store_file *file)
+static void tell_rows(void *self, int64_t done, int64_t of)
+{
+    tell(self, NULL, "rows", done, of);
+}
+
+static void tell_examples(void *self, const char *task, int64_t done, int64_t of)
+{
+    tell(self, task, "examples", done, of);
+}
+
+static int attributes_of(const struct evaluation *v, const char *state, int64_t step, int64_t n_steps,
+                         struct store_attribute *attributes)
+{
+    return stage_attributes(v->stage, state, step, n_steps, v->options->seed, v->options->device_batch, device_isa(v->dev),
+                            v->resume.seconds, attributes);
+}
+
+static struct error *save(struct evaluation *v)
+{
+    struct store_attribute attributes[STAGE_ATTRIBUTES];
+    struct store_set sets[2];
+    int n_sets = 0;
+    struct table sums = {
+        .members = bpb_members, .n_members = countof(bpb_members), .row_bytes = sizeof v->bpb, .rows = &v->bpb, .n = 1};
+    if (v->n_rows)
+        sets[n_sets++] = table_set(&sums, "/progress/bpb");
+    if (v->n_examples)
+        sets[n_sets++] = table_set(&v->suite.examples, "/examples");
+    struct arena_mark mark = arena_mark(v->stage->arena); // many examples are saved often
+    int n = attributes_of(v, stop_requested() ? "stopped" : "running", v->bpb.rows + v->suite.examples.n,
+                          v->n_rows + v->n_examples, attributes);
+    struct error *e = resume_save(&v->resume, attributes, n, sets, n_sets);
+    arena_reset(v->stage->arena, mark);
+    if (!e)
+        live_write(v->stage->live, progress_line(v, "saved"));
+    return e;
+}
+
+static struct error *save_if_due(void *self)
+{
+    struct evaluation *v = self;
+    return resume_due(&v->resume) ? save(v) : NULL;
+}
+
+static struct error *open_model(struct evaluation *v, const char *path)
 {
     struct shape shape;
-    struct fault fault;
-    struct error *e = model_file_shape(file, &shape);
+    struct store_file *file = NULL;
+    struct error *e = store_open(&file, path);
+    if (!e)
+        e = model_file_shape(file, &shape);
     if (!e)
         e = store_get_i64(file, "/", "step", &v->step);
-    if (e)
-        return e;
-    v->dev = device_open(DEVICE_CPU, 0, &fault);
-    if (!v->dev)
-        return error_from_fault(fault);
-    e = model_open(&v->model, v->dev, &shape, v->stage->arena);
+    if (!e)
+        e = resume_device(&v->resume, &v->dev);
+    if (!e)
+        e = model_open(&v->model, v->dev, &shape, v->stage->arena);
     if (!e)
         e = model_file_load(file, &v->model);
+    store_close(file);
+    return e;
+}
+
+static struct error *open_text(struct evaluation *v)
+{
+    int64_t seq_len = v->model.shape.seq_len;
+    bool wanted = false;
+    for (int i = 0; i < v->options->suites.n; i++)
+        wanted |= !strcmp(v->options->suites.names[i], "bpb");
+    if (!wanted)
+        return NULL;
+    struct error *e = text_inputs_open(&v->text, v->stage->job, "model", seq_len, 0, v->stage->arena);
+    if (e)
+        return e;
+    v->n_rows = v->options->eval_tokens / seq_len;
+    if (v->n_rows > v->text.validation.n_rows)
+        v->n_rows = v->text.validation.n_rows;
+    if (!v->n_rows)
+        return error_new(ERROR_DATA, NOWHERE, "take more validation text, or raise eval_tokens",
+                         "there is not one row of %lld tokens to measure on", (long long)seq_len);
+    return NULL;
+}
+
+static struct error *open_tasks(struct evaluation *v, const char *model)
+{
+    const struct job *job = v->stage->job;
+    const struct eval_options *o = v->options;
+    struct suite_task *tasks = arena_array(v->stage->arena, (size_t)job->n_tasks + 1, sizeof *tasks);
+    v->suite = (struct suite){.tasks = tasks,
+                              .engine = &v->engine,
+                              .prompt_tokens = v->model.shape.seq_len,
+                              .max_tokens = (int)o->max_tokens,
+                              .self = v,
+                              .progress = tell_examples,
+                              .save = save_if_due};
+    suite_init(&v->suite);
+    if (!tasks)
+        return error_memory();
+    struct error *e = job->n_tasks ? task_inputs_open(&v->inputs, job, model, v->stage->arena) : NULL;
+    for (int i = 0; i < job->n_tasks && !e; i++) {
+        const struct job_task *task = &job->tasks[i];
+        const struct task_rows *rows = &v->inputs.rows[i];
+        if (strcmp(task->role, "suite"))
+            continue;
+        if (task->grader == GRADER_NONE || !rows->n)
+            return error_plain(ERROR_DATA, "task '%s' has %s", task->name, rows->n ? "no grader" : "no examples");
+        bool capped = o->examples != FIELD_UNSET_INT && o->examples < rows->n;
+        tasks[v->suite.n_tasks++] = (struct suite_task){.name = task->name,
+                                                        .grader = task->grader,
+                                                        .baseline = task->baseline,
+                                                        .rows = rows,
+                                                        .n_examples = capped ? o->examples : rows->n};
+        v->n_examples += tasks[v->suite.n_tasks - 1].n_examples;
+    }
+    return e;
+}
+
+static struct error *go_on(struct evaluation *v)
+{
+    struct store_file *part = v->resume.file;
+    struct table sums = {.members = bpb_members, .n_members = countof(bpb_members), .row_bytes = sizeof v->bpb};
+    struct error *e = table_load(&sums, part, "/progress/bpb");
+    if (!e && sums.n)
+        v->bpb = *(const struct bpb *)sums.rows;
+    table_release(&sums);
+    if (!e)
+        e = table_load(&v->suite.examples, part, "/examples");
+    if (e)
+        return e;
+    if (v->bpb.rows < 0 || v->bpb.rows > v->n_rows || v->suite.examples.n > v->n_examples)
+        return error_plain(ERROR_DATA, "'%s' has more done than there is to do", v->resume.part);
+    struct live_line line = progress_line(v, "resumed");
+    line.text = v->resume.note;
+    live_write(v->stage->live, line);
+    return NULL;
+}
+
+static struct error *measure_text(struct evaluation *v)
+{
+    int device_batch = (int)(v->options->device_batch < v->n_rows ? v->options->device_batch : v->n_rows);
+    v->began = clock_seconds();
+    v->began_at = v->bpb.rows;
+    struct error *e = NULL;
+    if (v->bpb.rows < v->n_rows)
+        e = model_reserve(&v->model, device_batch, v->model.shape.seq_len, false);
+    if (!e)
+        e = bpb_go_on(&v->model, text_rows(&v->text.validation), v->n_rows, v->model.shape.seq_len, device_batch,
+                      v->text.tokenizer->token_bytes, (struct bpb_hooks){v, tell_rows, save_if_due}, &v->bpb);
+    if (e)
+        return error_while(e, NOWHERE, "measuring bits per byte");
+    struct live_line line = live_line("val");
+    line.bpb = v->bpb.bpb;
+    live_write(v->stage->live, line);
+    return NULL;
+}
+
+static struct error *score_tasks(struct evaluation *v)
+{
+    int n_slots = (int)(v->options->device_batch < v->n_examples ? v->options->device_batch : v->n_examples);
+    v->began = clock_seconds();
+    v->began_at = v->suite.examples.n;
+    if (v->suite.examples.n == v->n_examples)
+        return NULL;
+    struct error *e =
+        engine_open(&v->engine, &v->model, v->inputs.tokenizer, n_slots, suite_capacity(&v->suite, v->model.n_positions));
+    if (e)
+        return e;
+    e = suite_run(&v->suite);
+    engine_close(&v->engine);
+    return e;
+}
+
+static struct error *centered_mean_of(const struct table *scores, struct arena *arena, double *mean)
+{
+    const struct task_score *score = scores->rows;
+    double *accuracy = arena_array(arena, 2 * (size_t)scores->n, sizeof *accuracy), *baseline = accuracy + scores->n;
+    if (!accuracy)
+        return error_memory();
+    for (int64_t i = 0; i < scores->n; i++) {
+        accuracy[i] = score[i].accuracy;
+        baseline[i] = score[i].baseline;
+    }
+    *mean = centered_mean(accuracy, baseline, (int)scores->n);
+    return NULL;
+}
+
+static struct error *save_result(struct evaluation *v)
+{
+    struct metric_val row = {
+        .step = v->step, .tokens = v->bpb.tokens, .bpb = v->bpb.bpb, .nats = v->bpb.nats, .bytes = v->bpb.bytes};
+    struct table scores = {0}, val = {.members = metric_val_members,
+                                      .n_members = METRIC_VAL_MEMBERS,
+                                      .row_bytes = sizeof row,
+                                      .rows = &row,
+                                      .n = 1};
+    struct store_attribute attributes[STAGE_ATTRIBUTES + 2];
+    struct store_set sets[3];
+    int n_sets = 0, n = attributes_of(v, "finished", 1, 1, attributes);
+    struct error *e = NULL;
+    if (v->n_rows)
+        sets[n_sets++] = table_set(&val, "/scores/bpb");
+    if (v->n_examples) {
+        double mean = NAN;
+        e = suite_scores(&v->suite, &scores);
+        if (!e)
+            e = centered_mean_of(&scores, v->stage->arena, &mean);
+        attributes[n++] = store_f64("/", "chatcore", mean);
+        attributes[n++] = store_i64("/", "chatcore_tasks", scores.n);
+        sets[n_sets++] = table_set(&scores, "/scores/tasks");
+        sets[n_sets++] = table_set(&v->suite.examples, "/examples");
+    }
+    if (!e)
+        e = store_save(v->stage->job->out, attributes, n, sets, n_sets);
+    table_release(&scores);
     return e;
 }
 
 static struct error *evaluate(struct evaluation *v)
 {
-    const struct job *job = v->stage->job;
     const char *const *paths;
     int n_paths;
-    struct store_file *file = NULL;
-    struct bpb result;
-    struct error *e = job_paths(job, "model", &paths, &n_paths);
+    struct error *e = job_paths(v->stage->job, "model", &paths, &n_paths);
     if (!e)
-        e = store_open(&file, paths[0]);
+        e = resume_find(&v->resume, v->stage);
     if (!e)
-        e = open_model(v, file);
-    store_close(file);
+        e = open_model(v, paths[0]);
     if (!e)
-        e = text_inputs_open(&v->text, job, "model", v->model.shape.seq_len, 0, v->stage->arena);
+        e = open_text(v);
+    if (!e)
+        e = open_tasks(v, paths[0]);
+    if (!e && v->resume.file)
+        e = go_on(v);
     if (e)
         return e;
-    int64_t n_rows = v->options->eval_tokens / v->model.shape.seq_len;
-    if (n_rows > v->text.validation.n_rows)
-        n_rows = v->text.validation.n_rows;
-    if (!n_rows)
-        return error_new(ERROR_DATA, NOWHERE, "take more validation text, or raise eval_tokens",
-                         "there is not one row of %d tokens to measure on", v->model.shape.seq_len);
-    int device_batch = (int)(v->options->device_batch < n_rows ? v->options->device_batch : n_rows);
-    e = model_reserve(&v->model, device_batch, v->model.shape.seq_len, false);
+    resume_close(&v->resume);
+    v->is_open = true;
+    v->resume.saved_at = clock_seconds();
+    if (v->n_rows)
+        e = measure_text(v);
+    if (!e && v->n_examples)
+        e = score_tasks(v);
     if (!e)
-        e = bpb_measure(&v->model, text_rows(&v->text.validation), n_rows, v->model.shape.seq_len, device_batch,
-                        v->text.tokenizer->token_bytes, tell, v, &result);
-    if (e)
+        e = save_result(v);
+    if (!e)
+        resume_forget(&v->resume);
+    return e;
+}
+
+// A stop: everything that is whole is kept.
+static struct error *save_on_stop(struct evaluation *v, struct error *e)
+{
+    struct error *failed = save(v);
+    if (!failed)
         return e;
-    struct metric_val row = {
-        .step = v->step, .tokens = result.tokens, .bpb = result.bpb, .nats = result.nats, .bytes = result.bytes};
-    struct store_set set = {.path = "/scores/bpb",
-                            .type = STORE_TABLE,
-                            .n_dims = 1,
-                            .dims = {1},
-                            .data = &row,
-                            .members = metric_val_members,
-                            .n_members = METRIC_VAL_MEMBERS,
-                            .row_bytes = sizeof row};
-    struct store_attribute attributes[STAGE_ATTRIBUTES];
-    int n = stage_attributes(v->stage, "finished", 1, 1, v->options->seed, device_batch, device_isa(v->dev), 0, attributes);
-    struct live_line line = live_line("val");
-    line.bpb = result.bpb;
-    live_write(v->stage->live, line);
-    return store_save(job->out, attributes, n, &set, 1);
+    error_free(e);
+    return failed;
 }
 
 struct error *stage_eval(struct stage *stage)
 {
     struct evaluation v = {.stage = stage, .options = stage->job->options};
     struct error *e = evaluate(&v);
+    if (e && e->kind == ERROR_STOPPED && v.is_open)
+        e = save_on_stop(&v, e);
+    suite_release(&v.suite);
+    resume_close(&v.resume);
     text_inputs_close(&v.text);
+    task_inputs_close(&v.inputs);
     if (v.dev)
         device_close(v.dev);
     return e;
