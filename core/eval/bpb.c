@@ -13,11 +13,22 @@ static void add_rows(struct bpb *sums, struct batch batch, const double *losses,
             int32_t bytes = batch.targets[i] < 0 ? 0 : token_bytes[batch.targets[i]];
             nats += bytes > 0 ? losses[i] : 0;
             sums->bytes += bytes;
+            sums->tokens += batch.targets[i] >= 0;
         }
         sums->nats += nats;
     }
-    sums->tokens += (int64_t)batch.B * batch.T;
     sums->rows += batch.B;
+}
+
+// Length of a batch: that of its longest row.
+static int longest(struct row_source rows, int64_t first, int n, int T)
+{
+    int most = rows.width ? 1 : T;
+    for (int i = 0; i < n && rows.width; i++) {
+        int width = rows.width(rows.self, first + i);
+        most = width > most ? width : most;
+    }
+    return most;
 }
 
 struct error *bpb_go_on(struct model *model, struct row_source rows, int64_t n_rows, int T, int device_batch,
@@ -29,8 +40,9 @@ struct error *bpb_go_on(struct model *model, struct row_source rows, int64_t n_r
     struct error *e = inputs && targets && losses ? NULL : error_memory();
     while (sums->rows < n_rows && !e) {
         int64_t left = n_rows - sums->rows;
-        struct batch batch = {.B = left < device_batch ? (int)left : device_batch, .T = T, .inputs = inputs, .targets = targets};
-        e = stop_requested() ? error_stopped() : rows.read(rows.self, sums->rows, batch.B, T, inputs, targets);
+        struct batch batch = {.B = left < device_batch ? (int)left : device_batch, .inputs = inputs, .targets = targets};
+        batch.T = longest(rows, sums->rows, batch.B, T);
+        e = stop_requested() ? error_stopped() : rows.read(rows.self, sums->rows, batch.B, batch.T, inputs, targets);
         if (e)
             break;
         model_loss(model, batch, NULL);
