@@ -23,9 +23,9 @@ static const struct {
     [KIND_TOKENS] = {"tokens", "the tokens of a source's files, one file each; nobody writes it", true, 1,
                      sizeof(struct tokens_options)},
     [KIND_PRETRAIN] = {"pretrain", "trains a base model on the tokens of a source", true, 1, sizeof(struct pretrain_options)},
-    [KIND_FINETUNE] = {"finetune", "trains a model on a mixture of conversations", false, 1, sizeof(struct finetune_options)},
-    [KIND_GRPO] = {"grpo", "reinforces a chat model by the rewards of a task", false, 1, sizeof(struct grpo_options)},
-    [KIND_EVAL] = {"eval", "scores models: bits per byte and suites of tasks", true, 1, sizeof(struct eval_options)},
+    [KIND_FINETUNE] = {"finetune", "trains a model on a mixture of tasks: conversations, questions and answers", true, 1, sizeof(struct finetune_options)},
+    [KIND_GRPO] = {"grpo", "reinforces a chat model by what its own answers are worth", true, 1, sizeof(struct grpo_options)},
+    [KIND_EVAL] = {"eval", "scores models: bits per byte, and questions of tasks", true, 1, sizeof(struct eval_options)},
     [KIND_IMPORT] = {"import", "brings in a model and tokenizer that others trained", false, 1, sizeof(struct import_options)},
 };
 

@@ -7,7 +7,7 @@
 //            FIELD_STAGE, FIELD_SOURCE const char * (the name as written); FIELD_INTS, FIELD_NAMES, FIELD_STAGES: struct field_list;
 //            FIELD_DURATION double seconds; FIELD_MIXTURE struct mixture_uses (options.h). In each struct an unset optional number
 //            is FIELD_UNSET_INT or NaN, an unset text NULL
-// Choices    "f32|bf16!": a choice that ends in '!' is a word of the language without code behind it; "bpb|*!": so is any other
+// Choices    "f32|bf16!": a choice that ends in '!' is a word of the language without code behind it; "bpb|core!|*": any other fits too
 // Class      FIELD_RESULT fields are in the key; FIELD_SPEED and FIELD_DISPLAY never are
 // Keys       a RESULT field is left out of the payload when it is unset; a field that was added later and equals its default too
 #ifndef RUNNER_RECIPE_FIELDS_H

@@ -20,9 +20,30 @@ struct reader {
 
     const struct node *seed;         // top-level seed, or NULL
     const struct node **stage_nodes; // of recipe->stages: their maps
+    int *origins;                    // of recipe->stages: the pretraining or import that the model comes from, or -1
     int n_files;                     // of all sources
     size_t file_bytes;               // of their names
+
+    const struct node *asking;    // the name of the task that is being read
+    bool data_read, no_data_told; // data_read: data is known, or what is wrong with it was told
+    const char *data;             // the folder that files of tasks are relative to, as the program opens it, or NULL
+    struct task_slot *tasks;      // read so far
+    int n_tasks, tasks_capacity;
 };
+
+struct task_slot {
+    const char *path;
+    struct task_file *task; // NULL: it has errors, which were told
+};
+
+// FILES: what a source or a task reads, written out.
+struct files {
+    const char **names; // as the program opens them, in order
+    int n;
+    const char *pattern; // as written
+};
+
+#define SPLIT_SLOT "{split}"
 
 enum {
     MOST_ERRORS = 100,
@@ -30,6 +51,7 @@ enum {
     MOST_STAGES = 4000,
     MOST_SOURCES = 4000,
     MOST_LETS = 1000,
+    MOST_USES = 1000, // entries of a mixture
     MOST_FILE_BYTES = 64 << 20
 };
 
@@ -65,6 +87,27 @@ enum value_by node_by(const struct node *node);
 
 // A file name as the program opens it: relative ones are put behind the folder that the node's are relative to. NULL: reported.
 const char *node_file(struct reader *r, const struct node *node, const char *text);
+
+// Checks one name of FILES and takes off `file:`; what is read is `what`. NULL: reported.
+const char *file_name(struct reader *r, const struct node *node, const char *what);
+
+// A name or a list of names, patterns written out. {split} stands for split; where that is NULL, it is an error. Relative names are put
+// behind base, or, where that is NULL, behind the folder that the node's are relative to.
+void files_read(struct reader *r, const struct node *node, const char *base, const char *split, struct files *files);
+
+// Whether a name has {split} in it: the source is one of tasks.
+bool files_have_split(const struct node *node);
+
+// Reports an error of a stage, saying of which where its place does not.
+void stage_error(struct reader *r, const struct recipe_stage *stage, struct error *e);
+
+// The tree of a task file; whatever is wrong is reported. In the reader of a recipe a source of the task's name takes the place of its
+// own.
+void task_read(struct reader *r, const char *path, const struct node *root, struct task_file *task);
+
+// The entries of `mixture`, and the tasks among `suites`, into the stage's options; setting is the field's.
+void mixture_read(struct reader *r, struct recipe_stage *stage, const struct field *field, const struct node *node);
+void suites_read(struct reader *r, struct recipe_stage *stage, const struct node *suites);
 
 bool is_top_word(const char *word);
 

@@ -80,6 +80,13 @@ static void check_stage_name(struct reader *r, int user, const struct field *fie
     reader_error(r, e);
 }
 
+// Its files have {split}.
+static bool is_of_tasks(const struct source *source)
+{
+    return (source->form == DOCUMENT_PARQUET || source->form == DOCUMENT_JSONL) && source->pattern &&
+           strstr(source->pattern, SPLIT_SLOT);
+}
+
 static void check_names(struct reader *r, int user)
 {
     const struct recipe_stage *stage = &r->recipe->stages[user];
@@ -90,8 +97,13 @@ static void check_names(struct reader *r, int user)
             continue;
         if (field->type == FIELD_SOURCE) {
             const char *name = *(const char *const *)at;
-            if (!recipe_source(r->recipe, name))
+            const struct source *source = recipe_source(r->recipe, name);
+            if (!source)
                 reader_error(r, unknown_source(r, name, stage->settings[i].at));
+            else if (is_of_tasks(source))
+                reader_error(r, error_while(error_new(ERROR_RECIPE, stage->settings[i].at, "name a source of text",
+                                                      "'%s' is a source of tasks: its files have {split}", name),
+                                            source->at, "looking at source '%s'", name));
         } else if (field->type == FIELD_STAGE) {
             check_stage_name(r, user, field, *(const char *const *)at, stage->settings[i].at);
         } else if (field->type == FIELD_STAGES) {
@@ -193,30 +205,82 @@ static void check_circles(struct reader *r)
     }
 }
 
-// The source of the pretraining that a model comes from, or NULL; *imported where it comes from an import.
-static const struct source *pretraining_source(const struct recipe *recipe, const char *model, bool *imported)
+// The stage that another's weights begin with: itself where it makes them, else the stage of its `model`.
+static int model_of(const struct recipe *recipe, int i)
 {
-    *imported = false;
-    for (int steps = 0; steps < 1000; steps++) {
-        int i = index_of(recipe, model);
-        const struct recipe_stage *stage = i < 0 ? NULL : &recipe->stages[i];
-        if (!stage || !stage->options)
-            return NULL;
-        if (stage->kind == KIND_PRETRAIN) {
-            const char *source = ((const struct pretrain_options *)stage->options)->source;
-            return source ? recipe_source(recipe, source) : NULL;
-        }
-        if (stage->kind == KIND_FINETUNE)
-            model = ((const struct finetune_options *)stage->options)->model;
-        else if (stage->kind == KIND_GRPO)
-            model = ((const struct grpo_options *)stage->options)->model;
-        else
-            model = NULL;
-        *imported = stage->kind == KIND_IMPORT;
-        if (!model)
-            return NULL;
+    const struct recipe_stage *stage = &recipe->stages[i];
+    const char *model = NULL;
+    if (!stage->options)
+        return -1;
+    if (stage->kind == KIND_PRETRAIN || stage->kind == KIND_IMPORT)
+        return i;
+    if (stage->kind == KIND_FINETUNE)
+        model = ((const struct finetune_options *)stage->options)->model;
+    if (stage->kind == KIND_GRPO)
+        model = ((const struct grpo_options *)stage->options)->model;
+    return model ? index_of(recipe, model) : -1;
+}
+
+// For each stage the pretraining or import that its model comes from, or -1. Chains are walked once, however many share them.
+static void find_origins(struct reader *r)
+{
+    int n = r->recipe->n_stages;
+    int *next = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *next));
+    int *walk = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *walk)); // the walk that came by, counted from 1
+    r->origins = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *r->origins));
+    for (int i = 0; i < n && !r->no_memory; i++) {
+        next[i] = model_of(r->recipe, i);
+        r->origins[i] = next[i] == i ? i : -1;
     }
-    return NULL;
+    for (int start = 0; start < n && !r->no_memory; start++) {
+        int i = start;
+        for (; i >= 0 && !walk[i] && next[i] != i; i = next[i])
+            walk[i] = start + 1;
+        // Met itself: a circle, which has no origin. Met another walk, or an origin: that one's.
+        int origin = i >= 0 && walk[i] != start + 1 ? r->origins[i] : -1;
+        for (i = start; i >= 0 && walk[i] == start + 1 && r->origins[i] < 0 && origin >= 0; i = next[i])
+            r->origins[i] = origin;
+    }
+}
+
+// The pretraining that a model comes from, or NULL; *imported where it comes from an import.
+static const struct recipe_stage *pretraining_of(const struct reader *r, const char *model, bool *imported)
+{
+    int i = model ? index_of(r->recipe, model) : -1, origin = i < 0 ? -1 : r->origins[i];
+    *imported = origin >= 0 && r->recipe->stages[origin].kind == KIND_IMPORT;
+    return origin < 0 || *imported ? NULL : &r->recipe->stages[origin];
+}
+
+static const struct source *pretraining_source(const struct reader *r, const char *model, bool *imported)
+{
+    const struct recipe_stage *stage = pretraining_of(r, model, imported);
+    const char *source = stage ? ((const struct pretrain_options *)stage->options)->source : NULL;
+    return source ? recipe_source(r->recipe, source) : NULL;
+}
+
+// Rows as long as those that the model learned from, unless the recipe says otherwise; and batches of whole rows.
+static void resolve_rows_of_finetuning(struct reader *r, int user)
+{
+    const struct recipe_stage *stage = &r->recipe->stages[user];
+    struct finetune_options *o = stage->options;
+    struct setting *seq_len = NULL;
+    bool imported;
+    const struct recipe_stage *from = pretraining_of(r, o->model, &imported);
+    for (int i = 0; i < stage->n_settings; i++)
+        if (strcmp(stage->settings[i].field->name, "seq_len") == 0)
+            seq_len = &stage->settings[i];
+    if (seq_len->by == BY_NOBODY && from && ((const struct pretrain_options *)from->options)->seq_len > 0) {
+        seq_len->by = BY_DEFAULT;
+        o->seq_len = ((const struct pretrain_options *)from->options)->seq_len;
+    }
+    if (o->batch_tokens <= 0 || o->seq_len <= 0 || o->batch_tokens % o->seq_len == 0)
+        return;
+    const struct setting *batch = stage_setting(stage, "batch_tokens");
+    struct error *e =
+        error_new(ERROR_RECIPE, batch->at.file ? batch->at : stage->at, "take a multiple of seq_len",
+                  "batch_tokens %lld is not a multiple of seq_len %lld", (long long)o->batch_tokens, (long long)o->seq_len);
+    struct place at = seq_len->by != BY_DEFAULT ? seq_len->at : stage_setting(from, "seq_len")->at;
+    reader_error(r, error_while(e, at.file ? at : from ? from->at : stage->at, "cutting batches into rows of seq_len"));
 }
 
 static void check_validation_of_eval(struct reader *r, int user)
@@ -229,7 +293,7 @@ static void check_validation_of_eval(struct reader *r, int user)
     for (int i = 0; bpb && i < (o->source ? 1 : o->model.n); i++) {
         bool imported = false;
         const struct source *source =
-            o->source ? recipe_source(r->recipe, o->source) : pretraining_source(r->recipe, o->model.names[i], &imported);
+            o->source ? recipe_source(r->recipe, o->source) : pretraining_source(r, o->model.names[i], &imported);
         struct place at = stage_setting(stage, o->source ? "source" : "suites")->at;
         if (imported)
             reader_error(r, error_new(ERROR_RECIPE, at, "write source: NAME",
@@ -259,8 +323,24 @@ static void check_validation_of_pretraining(struct reader *r, int user)
                                  source->validate_at, "looking at source '%s'", source->name));
 }
 
+// A source of tasks whose name is nearly that of a task that is used: it would be read from elsewhere.
+static void check_sources_of_tasks(struct reader *r)
+{
+    const struct recipe *recipe = r->recipe;
+    const char **names = reader_have(r, arena_array(r->arena, (size_t)recipe->n_tasks + 1, sizeof *names));
+    for (int i = 0; i < recipe->n_tasks && names; i++)
+        names[i] = recipe->tasks[i]->name;
+    for (int i = 0; i < recipe->n_sources && names; i++) {
+        const struct source *source = &recipe->sources[i];
+        const char *near = is_of_tasks(source) ? nearest_name(source->name, names, recipe->n_tasks) : NULL;
+        if (near && strcmp(near, source->name))
+            reader_error(r, unknown_word(source->at, "task", source->name, names, recipe->n_tasks));
+    }
+}
+
 void references_check(struct reader *r)
 {
+    find_origins(r);
     for (int i = 0; i < r->recipe->n_stages && !r->no_memory; i++) {
         const struct recipe_stage *stage = &r->recipe->stages[i];
         if (!stage->options)
@@ -270,6 +350,9 @@ void references_check(struct reader *r)
             check_validation_of_eval(r, i);
         if (stage->kind == KIND_PRETRAIN)
             check_validation_of_pretraining(r, i);
+        if (stage->kind == KIND_FINETUNE)
+            resolve_rows_of_finetuning(r, i);
     }
+    check_sources_of_tasks(r);
     check_circles(r);
 }

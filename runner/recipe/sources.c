@@ -1,10 +1,9 @@
-// sources.c - the texts that a recipe reads: forms, file patterns and what is kept for validation.
+// sources.c - the texts that a recipe reads: forms, files and what is kept for validation.
 //
-// A pattern "shard_{00000..00239}.parquet" is written out here, in numeric order, so that everything after sees plain file
-// names. No file is opened but a world's: whether the others are there is the plan's question.
+// No file is opened but a world's: whether the others are there is the plan's question. A source whose files have {split} is no text,
+// but takes the place of the source of the task with its name (task_file.c).
 #include "runner/recipe/reader.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "runner/recipe/number.h"
@@ -13,125 +12,13 @@
 static const char *const forms[] = {"parquet", "jsonl", "text", "world", "mix"};
 enum { FORM_MIX = DOCUMENT_FORM_COUNT };
 
-struct pattern {
-    int64_t first, last;
-    int before, open, width; // bytes before the brace, bytes of the braces, digits; open 0: no pattern
-};
-
-static bool digits(const char *s, size_t n, int64_t *value)
-{
-    *value = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (s[i] < '0' || s[i] > '9')
-            return false;
-        *value = *value * 10 + (s[i] - '0');
-    }
-    return n > 0 && n <= 15;
-}
-
-static struct error *read_pattern(const char *text, struct place at, struct pattern *p)
-{
-    *p = (struct pattern){0};
-    const char *open = strchr(text, '{'), *close = open ? strchr(open, '}') : strchr(text, '}');
-    if (!open && !close)
-        return NULL;
-    if (!open || !close)
-        return error_new(ERROR_RECIPE, at, "write {00000..00239}", "a brace without its other half");
-    size_t n = (size_t)(close - open - 1);
-    const char *dots = strstr(open, "..");
-    if (strncmp(open, "{split}", 7) == 0)
-        return error_new(ERROR_RECIPE, at, "name the files of one split", "{split} stands only in sources that tasks read");
-    size_t first = dots && dots < close ? (size_t)(dots - open - 1) : 0, last = first ? n - first - 2 : 0;
-    if (!first || !digits(open + 1, first, &p->first) || !digits(dots + 2, last, &p->last))
-        return error_new(ERROR_RECIPE, at, "write a range of numbers, {00000..00239}, or ${x}", "'%.*s' is not a pattern",
-                         (int)(n < 60 ? n + 2 : 62), open);
-    if (first != last)
-        return error_new(ERROR_RECIPE, at, "write as many digits on both sides: {000..239}", "the ends of '%.*s' differ in width",
-                         (int)n + 2, open);
-    if (p->first > p->last)
-        return error_new(ERROR_RECIPE, at, "write the smaller number first", "'%.*s' counts down", (int)n + 2, open);
-    if (strpbrk(close + 1, "{}"))
-        return error_new(ERROR_RECIPE, at, "write a list of names with one each", "more than one pattern in a name");
-    p->before = (int)(open - text);
-    p->open = (int)n + 2;
-    p->width = (int)first;
-    return NULL;
-}
-
-// Checks one name of FILES and takes off `file:`. *text NULL: reported.
-static const char *file_name(struct reader *r, const struct node *node, const char *what)
-{
-    const char *text = scalar_text(r, node, what);
-    if (!text)
-        return NULL;
-    if (strncmp(text, "file://", 7) == 0)
-        text += 7;
-    else if (strncmp(text, "file:", 5) == 0)
-        text += 5;
-    const char *colon = strstr(text, "://");
-    if (strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0)
-        reader_error(r, error_new(ERROR_NOT_BUILT, node->at, "fetch the files, and name the folder where they lie",
-                                  "fetching over https is not built in this version"));
-    else if (colon)
-        reader_error(r, error_new(ERROR_RECIPE, node->at, "name a file", "'%.40s' is no address that can be read", text));
-    else if (strpbrk(text, "*?"))
-        reader_error(r, error_new(ERROR_RECIPE, node->at, "write a range, {000..017}, or a list of names",
-                                  "file names take no '*' and '?'"));
-    else if (!*text)
-        reader_error(r, error_new(ERROR_RECIPE, node->at, "name a file", "%s has no value", what));
-    else
-        return text;
-    return NULL;
-}
-
-static void add_files(struct reader *r, struct source *source, const struct node *node, const char *what)
-{
-    const char *name = file_name(r, node, what);
-    const char *text = name ? node_file(r, node, name) : NULL;
-    if (!text)
-        return;
-    // The pattern is looked for in what the recipe says, not in the folder before it.
-    size_t folder = strlen(text) - strlen(name);
-    struct pattern p;
-    struct error *e = read_pattern(name, node->at, &p);
-    if (e) {
-        reader_error(r, e);
-        return;
-    }
-    int64_t n = p.open ? p.last - p.first + 1 : 1;
-    r->file_bytes += (size_t)n * strlen(text);
-    if (n > MOST_FILES - r->n_files || r->file_bytes > MOST_FILE_BYTES) {
-        reader_error(r, error_new(ERROR_RECIPE, node->at, "read fewer, larger files", "more than 100,000 files"));
-        r->n_files = MOST_FILES;
-        return;
-    }
-    const char **files =
-        arena_grow(r->arena, source->files, (size_t)source->n_files, (size_t)(source->n_files + n), sizeof *files);
-    if (!reader_have(r, files))
-        return;
-    source->files = files;
-    for (int64_t i = 0; i < n && !r->no_memory; i++)
-        files[source->n_files++] =
-            !p.open ? text
-                    : reader_have(r, arena_printf(r->arena, "%.*s%0*lld%s", (int)folder + p.before, text, p.width,
-                                                  (long long)(p.first + i), name + p.before + p.open));
-    r->n_files += (int)n;
-    source->pattern = source->pattern ? reader_have(r, arena_printf(r->arena, "%s, %s", source->pattern, name)) : name;
-}
-
 static void read_files(struct reader *r, struct source *source, const struct node *node)
 {
-    if (node->kind != NODE_LIST) {
-        add_files(r, source, node, node->key);
-        return;
-    }
-    enum { MOST_NAMES = 1000 }; // a list names files one by one; each name can be a pattern
-    if (node->n == 0 || node->n > MOST_NAMES)
-        reader_error(r, error_new(ERROR_RECIPE, node->at, "name files, or write a pattern: {000..017}",
-                                  node->n ? "more than 1,000 names in a list of files" : "an empty list of files"));
-    else
-        for (const struct node *c = node->first; c; c = c->next)
-            add_files(r, source, c, node->key);
+    struct files files;
+    files_read(r, node, NULL, NULL, &files);
+    source->files = files.names;
+    source->n_files = files.n;
+    source->pattern = files.pattern;
 }
 
 static void read_validate(struct reader *r, struct source *source, const struct node *map, const struct node *files)
@@ -215,6 +102,18 @@ static void read_world(struct reader *r, struct source *source, const struct nod
     reader_error(r, error_while(e, file->at, "reading the world of source '%s'", source->name));
 }
 
+// Files with {split}: which splits there are the task says, so that here they are only checked.
+static void read_source_of_tasks(struct reader *r, struct source *source, const struct node *node, const struct node *names)
+{
+    struct files files;
+    for (const struct node *c = node->first; c && !reader_full(r); c = c->next)
+        if (c != names)
+            reader_error(r, error_new(ERROR_RECIPE, c->key_at, "leave it out: the task file says which fields there are",
+                                      "'%.80s' of a source of tasks", c->key));
+    files_read(r, names, NULL, "split", &files);
+    source->pattern = files.pattern;
+}
+
 static void read_source(struct reader *r, struct source *source, const struct node *node)
 {
     static const char *const keys[DOCUMENT_FORM_COUNT][4] = {[DOCUMENT_PARQUET] = {"parquet", "column", "validate"},
@@ -259,6 +158,10 @@ static void read_source(struct reader *r, struct source *source, const struct no
         return;
     }
     source->form = (enum document_form)form;
+    if ((form == DOCUMENT_PARQUET || form == DOCUMENT_JSONL) && files_have_split(files)) {
+        read_source_of_tasks(r, source, node, files);
+        return;
+    }
     int n_keys = 0;
     while (keys[form][n_keys])
         n_keys++;

@@ -1,8 +1,7 @@
 // stages.c - a stage's map to the options of its kind: what was written, then what follows from it, then defaults.
 //
-// 1. Of fields that exclude each other (steps, tokens, flops, ratio; depth and the six of the shape) the layer nearest to
-// the user
-//    decides: -s over recipe. Two of one layer are an error with both lines.
+// 1. Of fields that exclude each other (steps, tokens, flops, ratio; depth and the six of the shape; batch_tokens and rows) the layer
+//    nearest to the user decides: -s over recipe over preset. Two of one layer are an error with both lines.
 // 2. Every field's setting says who set it; a field that was given, but wrongly, is given: nothing is said twice.
 #include "runner/recipe/reader.h"
 
@@ -38,11 +37,16 @@ static struct place place_of(const struct stage_reader *s, const char *field)
     return setting && is_given(setting) ? setting->at : s->stage->at;
 }
 
+void stage_error(struct reader *r, const struct recipe_stage *stage, struct error *e)
+{
+    if (e && e != error_memory() && (e->at.line != stage->at.line || strcmp(e->at.file, stage->at.file)))
+        e = error_while(e, stage->at, "reading stage '%s'", stage->name);
+    reader_error(r, e);
+}
+
 static void report(struct stage_reader *s, struct error *e)
 {
-    if (e && (e->at.line != s->stage->at.line || strcmp(e->at.file, s->stage->at.file)))
-        e = error_while(e, s->stage->at, "reading stage '%s'", s->stage->name);
-    reader_error(s->r, e);
+    stage_error(s->r, s->stage, e);
 }
 
 static bool takes_list(enum field_type type)
@@ -78,8 +82,10 @@ static void read_field(struct stage_reader *s, struct setting *setting, const st
                             field->name, kind_name(s->stage->kind)));
         return;
     }
-    if (field->type == FIELD_MIXTURE)
+    if (field->type == FIELD_MIXTURE) {
+        mixture_read(s->r, s->stage, field, node);
         return;
+    }
     if (node->kind == NODE_LIST && takes_list(field->type)) {
         read_list(s, setting, node);
         return;
@@ -158,24 +164,64 @@ static void report_both(struct stage_reader *s, const struct setting *a, const s
     report(s, e);
 }
 
-static void resolve_horizon(struct stage_reader *s)
+// Of fields that exclude each other the one that counts, or NULL where none was given.
+static const struct setting *keep_one(struct stage_reader *s, const char *const *names, int n, const char *fix)
 {
-    static const char *const names[] = {"steps", "tokens", "flops", "ratio"};
-    int top = top_layer(s, names, countof(names));
     const struct setting *kept = NULL;
-    drop_below(s, names, countof(names), top);
-    for (size_t i = 0; i < countof(names); i++) {
+    drop_below(s, names, n, top_layer(s, names, n));
+    for (int i = 0; i < n; i++) {
         const struct setting *setting = setting_of(s->stage, names[i]);
         if (!is_given(setting))
             continue;
         if (kept)
-            report_both(s, kept, setting, "keep one of steps, tokens, flops, ratio");
+            report_both(s, kept, setting, fix);
         kept = setting;
     }
-    if (!kept) {
+    return kept;
+}
+
+static void resolve_horizon(struct stage_reader *s)
+{
+    static const char *const names[] = {"steps", "tokens", "flops", "ratio"};
+    if (!keep_one(s, names, countof(names), "keep one of steps, tokens, flops, ratio")) {
         struct setting *ratio = setting_of(s->stage, "ratio");
         set_default(s, ratio, ratio->field->def_2025);
     }
+}
+
+// Of a training on a mixture: epochs, unless steps say how long.
+static void resolve_epochs(struct stage_reader *s)
+{
+    if (!keep_one(s, (const char *const[]){"steps", "epochs"}, 2, "keep one of steps, epochs")) {
+        struct setting *epochs = setting_of(s->stage, "epochs");
+        set_default(s, epochs, epochs->field->def_2025);
+    }
+}
+
+// The preset's row of defaults, under whatever the recipe says.
+static void apply_preset(struct stage_reader *s, const struct finetune_options *o)
+{
+    const struct setting *preset = setting_of(s->stage, "preset");
+    for (int i = 0; i < s->stage->n_settings && o->preset; i++) {
+        struct setting *setting = &s->stage->settings[i];
+        const char *text = strcmp(o->preset, "mid") == 0 ? setting->field->def_mid : setting->field->def_sft;
+        if (!text || is_given(setting))
+            continue;
+        setting->by = BY_PRESET;
+        setting->at = preset->at;
+        report(s, field_set(s->stage->options, setting->field, &text, 1, preset->at, s->r->arena));
+    }
+}
+
+// What one update is made of: rows that are packed with tokens, or a conversation a row.
+static void resolve_update(struct stage_reader *s)
+{
+    if (!keep_one(s, (const char *const[]){"batch_tokens", "rows"}, 2,
+                  "batch_tokens packs conversations into full rows, rows gives each a row of its own: keep one"))
+        report(s, error_new(ERROR_RECIPE, s->stage->at,
+                            "write batch_tokens: 16384 (full rows, every token learned), rows: 32 (a conversation a row, answers "
+                            "learned), or preset: mid or sft",
+                            "stage '%s' does not say what an update is made of", s->stage->name));
 }
 
 static const char *const shape_names[] = {"n_layer", "n_embd", "n_head", "n_kv_head", "head_dim", "n_mlp"};
@@ -256,6 +302,13 @@ static void resolve_shape(struct stage_reader *s, struct pretrain_options *o)
         shape_by_depth(s, o);
 }
 
+static void check_warm(struct stage_reader *s, double warmup, double warmdown)
+{
+    if (warmup + warmdown > 1)
+        report(s, error_new(ERROR_RECIPE, place_of(s, is_given(setting_of(s->stage, "warmdown")) ? "warmdown" : "warmup"),
+                            "let them add up to 1 at most", "warmup %g and warmdown %g overlap", warmup, warmdown));
+}
+
 static void check_pretrain(struct stage_reader *s, const struct pretrain_options *o)
 {
     bool rows = o->seq_len > 0 && o->batch_tokens > 0;
@@ -274,9 +327,7 @@ static void check_pretrain(struct stage_reader *s, const struct pretrain_options
                                     "eval_tokens %" PRId64 " is less than one row of %" PRId64, o->eval_tokens, o->seq_len);
         report(s, error_while(e, place_of(s, "seq_len"), "cutting validation text into rows of seq_len"));
     }
-    if (o->warmup + o->warmdown > 1)
-        report(s, error_new(ERROR_RECIPE, place_of(s, "warmdown"), "let them add up to 1 at most",
-                            "warmup %g and warmdown %g overlap", o->warmup, o->warmdown));
+    check_warm(s, o->warmup, o->warmdown);
 }
 
 static void set_seed(struct stage_reader *s, struct setting *setting)
@@ -286,10 +337,57 @@ static void set_seed(struct stage_reader *s, struct setting *setting)
     setting->at = s->r->seed ? s->r->seed->at : NOWHERE;
 }
 
+// What fields exclude each other by, or follow from others.
+static void resolve(struct stage_reader *s)
+{
+    struct recipe_stage *stage = s->stage;
+    const struct node *suites = node_get(s->node, "suites");
+    switch (stage->kind) {
+    case KIND_PRETRAIN:
+        resolve_horizon(s);
+        resolve_shape(s, stage->options);
+        break;
+    case KIND_FINETUNE:
+        apply_preset(s, stage->options);
+        resolve_update(s);
+        resolve_epochs(s);
+        break;
+    case KIND_GRPO:
+        resolve_epochs(s);
+        break;
+    case KIND_EVAL:
+        if (suites)
+            suites_read(s->r, stage, suites);
+        break;
+    default:
+        break;
+    }
+}
+
+// Whether a field that nobody gave takes its default. Some wait for others (resolve); of an evaluation those that nothing of it asks for
+// stay unset, so that they are in no key.
+static bool takes_default(const struct stage_reader *s, const struct field *field)
+{
+    static const char *const resolved[] = {"depth", "ratio", "epochs"};
+    if (s->stage->kind == KIND_EVAL) {
+        const struct eval_options *o = s->stage->options;
+        bool bpb = false;
+        for (int i = 0; i < o->suites.n; i++)
+            bpb |= strcmp(o->suites.names[i], "bpb") == 0;
+        if (strcmp(field->name, "eval_tokens") == 0)
+            return bpb || !o->suites.n;
+        if (strcmp(field->name, "max_tokens") == 0)
+            return o->tasks.n;
+    }
+    for (size_t i = 0; i < countof(resolved); i++)
+        if (strcmp(field->name, resolved[i]) == 0)
+            return false;
+    return field->def_2025;
+}
+
 static void read_fields(struct stage_reader *s)
 {
     struct recipe_stage *stage = s->stage;
-    bool pretrain = stage->kind == KIND_PRETRAIN;
     const char *names[64] = {"kind"};
     int n_names = 1;
     for (int i = 0; i < stage->n_settings; i++) {
@@ -301,10 +399,7 @@ static void read_fields(struct stage_reader *s)
     for (const struct node *c = s->node->first; c && !reader_full(s->r); c = c->next)
         if (strcmp(c->key, "kind") && !field_find(stage->kind, c->key))
             report(s, unknown_word(c->key_at, "key", c->key, names, n_names));
-    if (pretrain) {
-        resolve_horizon(s);
-        resolve_shape(s, stage->options);
-    }
+    resolve(s);
     for (int i = 0; i < stage->n_settings; i++) {
         struct setting *setting = &stage->settings[i];
         const struct field *field = setting->field;
@@ -315,11 +410,15 @@ static void read_fields(struct stage_reader *s)
                    error_new(ERROR_RECIPE, stage->at, NULL, "stage '%s' has no '%s': %s", stage->name, field->name, field->help));
         else if (strcmp(field->name, "seed") == 0)
             set_seed(s, setting);
-        else if (field->def_2025 && !(pretrain && (strcmp(field->name, "depth") == 0 || strcmp(field->name, "ratio") == 0)))
+        else if (takes_default(s, field))
             set_default(s, setting, field->def_2025);
     }
-    if (pretrain)
+    if (stage->kind == KIND_PRETRAIN)
         check_pretrain(s, stage->options);
+    if (stage->kind == KIND_FINETUNE) {
+        const struct finetune_options *o = stage->options;
+        check_warm(s, o->warmup, o->warmdown);
+    }
 }
 
 static enum stage_kind_id read_kind(struct stage_reader *s)
