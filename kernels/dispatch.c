@@ -257,26 +257,34 @@ void op_attention_back(struct device *dev, struct tensor dq, struct tensor dk, s
     dev->table->attention_back(dev, dq, dk, dv, dout, q, k, v, o, lse, a);
 }
 
-void op_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor positions, int capacity)
+static bool whole_slots(struct device *dev, const char *op, struct tensor cache, int64_t capacity)
+{
+    return holds(dev, op, cache.rows % capacity == 0, "the rows of a cache are not whole slots of its capacity");
+}
+
+void op_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor slots, struct tensor positions,
+                  int capacity)
 {
     const char *op = "cache_put";
     if (is_faulty(dev) || !holds(dev, op, capacity > 0, "capacity must be at least 1") ||
-        !shaped(dev, op, "x", x, x.rows, x.cols) || !shaped(dev, op, "cache", cache, x.rows * capacity, x.cols) ||
+        !shaped(dev, op, "x", x, x.rows, x.cols) || !shaped(dev, op, "cache", cache, cache.rows, x.cols) ||
+        !whole_slots(dev, op, cache, capacity) || !ids_within(dev, op, "slots", slots, x.rows, 0, cache.rows / capacity) ||
         !ids_within(dev, op, "positions", positions, x.rows, 0, capacity) || !x.rows)
         return;
-    dev->table->cache_put(dev, cache, x, positions, capacity);
+    dev->table->cache_put(dev, cache, x, slots, positions, capacity);
 }
 
 void op_attention_decode(struct device *dev, struct tensor o, struct tensor q, struct tensor k_cache, struct tensor v_cache,
-                         struct tensor positions, struct attention a)
+                         struct tensor slots, struct tensor positions, struct attention a)
 {
     const char *op = "attention_decode";
-    int64_t C = (int64_t)a.n_head * a.head_dim, Ckv = (int64_t)a.n_kv_head * a.head_dim, rows = (int64_t)a.B * a.T;
+    int64_t C = (int64_t)a.n_head * a.head_dim, Ckv = (int64_t)a.n_kv_head * a.head_dim, rows = k_cache.rows;
     if (is_faulty(dev) || !attention_sizes(dev, op, a) || !shaped(dev, op, "q", q, a.B, C) || !shaped(dev, op, "o", o, a.B, C) ||
         !shaped(dev, op, "k_cache", k_cache, rows, Ckv) || !shaped(dev, op, "v_cache", v_cache, rows, Ckv) ||
+        !whole_slots(dev, op, k_cache, a.T) || !ids_within(dev, op, "slots", slots, a.B, 0, rows / a.T) ||
         !ids_within(dev, op, "positions", positions, a.B, 0, a.T) || !a.B)
         return;
-    dev->table->attention_decode(dev, o, q, k_cache, v_cache, positions, a);
+    dev->table->attention_decode(dev, o, q, k_cache, v_cache, slots, positions, a);
 }
 
 // --- loss -------------------------------------------------------------------------------------------------------------------

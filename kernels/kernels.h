@@ -178,13 +178,15 @@ void op_attention(struct device *dev, struct tensor o, struct tensor lse, struct
 void op_attention_back(struct device *dev, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor dout,
                        struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse, struct attention a);
 
-// Decoding, one new token a row. Caches are [R*capacity, Hkv*D], row r of the batch owning cache rows r*capacity .. .
-// cache[r*capacity + positions[r], :] = x[r,:]                      x [R, Hkv*D]   positions [R] ids
-void op_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor positions, int capacity);
+// Decoding, one new token a row. Caches are [S*capacity, Hkv*D]: S slots, slot s owning cache rows s*capacity .. .
+// cache[slots[r]*capacity + positions[r], :] = x[r,:]               x [R, Hkv*D]   slots, positions [R] ids
+//   no two rows go to one place; x may be rows of the cache itself that are not written
+void op_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor slots, struct tensor positions,
+                  int capacity);
 
-// o[r] = attention of q[r] over cache positions 0 .. positions[r] of row r (inside the window).   a.B = R; a.T = capacity
+// o[r] = attention of q[r] over positions 0 .. positions[r] of slot slots[r] (inside the window).   a.B = R; a.T = capacity
 void op_attention_decode(struct device *dev, struct tensor o, struct tensor q, struct tensor k_cache, struct tensor v_cache,
-                         struct tensor positions, struct attention a);
+                         struct tensor slots, struct tensor positions, struct attention a);
 
 // --- loss -------------------------------------------------------------------------------------------------------------------
 

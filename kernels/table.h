@@ -33,9 +33,10 @@ struct table {
     void (*attention_back)(struct device *, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor dout,
                            struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse,
                            struct attention a);
-    void (*cache_put)(struct device *, struct tensor cache, struct tensor x, struct tensor positions, int capacity);
+    void (*cache_put)(struct device *, struct tensor cache, struct tensor x, struct tensor slots, struct tensor positions,
+                      int capacity);
     void (*attention_decode)(struct device *, struct tensor o, struct tensor q, struct tensor k_cache, struct tensor v_cache,
-                             struct tensor positions, struct attention a);
+                             struct tensor slots, struct tensor positions, struct attention a);
     void (*logits)(struct device *, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap);
     void (*loss)(struct device *, struct tensor losses, struct tensor dx, struct tensor dw, struct tensor x,
                  const struct weight *w, struct tensor targets, struct tensor weights, int n_vocab, float cap, int T);

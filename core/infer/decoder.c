@@ -1,21 +1,40 @@
 // decoder.c - the forward pass of model/forward.c for one token a row, with keys and values kept.
 //
-// All rows are computed; a resting row computes token 0 at its own next position, which the next real token there overwrites.
+// 1. A step computes the rows that it is given and no others; slots say which caches they have.
+// 2. Positions of a slot at and behind position[slot] hold anything: a token's keys and values are written before they are read. So
+//    prompts of one prefill are padded on the right, and what the padding leaves in the caches is never seen.
+// 3. A prefill goes through in parts of whole prompts, as many as fit into prefill_tokens with their padding.
 #include "core/infer/decoder.h"
 
-#include <math.h>
 #include <string.h>
 
-struct error *decoder_open(struct decoder *d, struct model *m, int n_rows, int capacity)
+#include "core/base/stop.h"
+
+static struct tensor top(struct tensor t, int64_t rows)
+{
+    t.rows = rows;
+    return t;
+}
+
+static struct tensor rows_from(struct tensor t, int64_t first, int64_t rows)
+{
+    size_t item = t.dtype == DTYPE_F64 ? 8 : 4;
+    if (t.data)
+        t.data = (char *)t.data + (size_t)first * (size_t)t.cols * item;
+    t.rows = rows;
+    return t;
+}
+
+struct error *decoder_open(struct decoder *d, struct model *m, int n_slots, int capacity)
 {
     const struct shape *s = &m->shape;
     struct device *dev = m->dev;
     if (capacity > m->n_positions)
         return error_plain(ERROR_FAILED, "%d positions are beyond the model's %d", capacity, m->n_positions);
-    *d = (struct decoder){.model = m, .n_rows = n_rows, .capacity = capacity};
-    int64_t R = n_rows, heads = (int64_t)s->n_head * s->head_dim, kv = (int64_t)s->n_kv_head * s->head_dim;
-    d->position = arena_array(m->arena, (size_t)n_rows, sizeof *d->position);
-    d->host_ids = arena_array(m->arena, (size_t)n_rows, sizeof *d->host_ids);
+    *d = (struct decoder){.model = m, .n_slots = n_slots, .capacity = capacity};
+    int64_t R = n_slots, heads = (int64_t)s->n_head * s->head_dim, kv = (int64_t)s->n_kv_head * s->head_dim;
+    d->position = arena_array(m->arena, (size_t)n_slots, sizeof *d->position);
+    d->host_ids = arena_array(m->arena, (size_t)n_slots, sizeof *d->host_ids);
     d->k_cache = arena_array(m->arena, (size_t)s->n_layer, sizeof *d->k_cache);
     d->v_cache = arena_array(m->arena, (size_t)s->n_layer, sizeof *d->v_cache);
     if (!d->position || !d->host_ids || !d->k_cache || !d->v_cache)
@@ -24,6 +43,7 @@ struct error *decoder_open(struct decoder *d, struct model *m, int n_rows, int c
         d->k_cache[l] = device_tensor(dev, R * capacity, kv);
         d->v_cache[l] = device_tensor(dev, R * capacity, kv);
     }
+    d->slots = device_ids(dev, R, 1);
     d->ids = device_ids(dev, R, 1);
     d->positions = device_ids(dev, R, 1);
     d->x = device_tensor(dev, R, s->n_embd);
@@ -43,10 +63,10 @@ struct error *decoder_open(struct decoder *d, struct model *m, int n_rows, int c
 
 void decoder_restart(struct decoder *d)
 {
-    memset(d->position, 0, (size_t)d->n_rows * sizeof *d->position);
+    memset(d->position, 0, (size_t)d->n_slots * sizeof *d->position);
 }
 
-static void decode_block(struct decoder *d, int l)
+static void decode_block(struct decoder *d, int l, int R)
 {
     struct model *m = d->model;
     const struct shape *s = &m->shape;
@@ -54,113 +74,162 @@ static void decode_block(struct decoder *d, int l)
     const struct layer *w = &m->layers[l];
     struct param *p = m->params;
     float eps = (float)s->norm_eps;
-    struct attention a = {
-        .B = d->n_rows, .T = d->capacity, .n_head = s->n_head, .n_kv_head = s->n_kv_head, .head_dim = s->head_dim};
+    struct attention a = {.B = R, .T = d->capacity, .n_head = s->n_head, .n_kv_head = s->n_kv_head, .head_dim = s->head_dim};
+    struct tensor x = top(d->x, R), n = top(d->n, R), rstd = top(d->rstd, R), slots = top(d->slots, R);
+    struct tensor positions = top(d->positions, R), q = top(d->q, R), k = top(d->k, R), v = top(d->v, R), o = top(d->o, R);
 
-    op_norm(dev, d->n, d->rstd, d->x, eps);
-    op_matmul(dev, d->q, d->n, &p[w->q].w, false);
-    op_matmul(dev, d->k, d->n, &p[w->k].w, false);
-    op_matmul(dev, d->v, d->n, &p[w->v].w, false);
-    op_rotary_norm(dev, d->q, d->rstd_q, d->q, m->cosine, m->sine, d->positions, s->n_head, eps, 1);
-    op_rotary_norm(dev, d->k, d->rstd_k, d->k, m->cosine, m->sine, d->positions, s->n_kv_head, eps, 1);
-    op_cache_put(dev, d->k_cache[l], d->k, d->positions, d->capacity);
-    op_cache_put(dev, d->v_cache[l], d->v, d->positions, d->capacity);
-    op_attention_decode(dev, d->o, d->q, d->k_cache[l], d->v_cache[l], d->positions, a);
-    op_matmul(dev, d->x, d->o, &p[w->o].w, true);
+    op_norm(dev, n, rstd, x, eps);
+    op_matmul(dev, q, n, &p[w->q].w, false);
+    op_matmul(dev, k, n, &p[w->k].w, false);
+    op_matmul(dev, v, n, &p[w->v].w, false);
+    op_rotary_norm(dev, q, top(d->rstd_q, R), q, m->cosine, m->sine, positions, s->n_head, eps, 1);
+    op_rotary_norm(dev, k, top(d->rstd_k, R), k, m->cosine, m->sine, positions, s->n_kv_head, eps, 1);
+    op_cache_put(dev, d->k_cache[l], k, slots, positions, d->capacity);
+    op_cache_put(dev, d->v_cache[l], v, slots, positions, d->capacity);
+    op_attention_decode(dev, o, q, d->k_cache[l], d->v_cache[l], slots, positions, a);
+    op_matmul(dev, x, o, &p[w->o].w, true);
 
-    op_norm(dev, d->n, d->rstd, d->x, eps);
-    op_matmul_relu2(dev, d->a, d->r, d->n, &p[w->fc].w);
-    op_matmul(dev, d->x, d->a, &p[w->proj].w, true);
+    op_norm(dev, n, rstd, x, eps);
+    op_matmul_relu2(dev, top(d->a, R), top(d->r, R), n, &p[w->fc].w);
+    op_matmul(dev, x, top(d->a, R), &p[w->proj].w, true);
 }
 
-struct error *decoder_step(struct decoder *d, const int32_t *ids, float *logits)
+// Logits of the n rows in d->n.
+static void head(struct decoder *d, int n, float *logits)
+{
+    struct model *m = d->model;
+    op_logits(m->dev, top(d->logits, n), top(d->n, n), &m->params[m->lm_head].w, m->shape.n_vocab, (float)m->shape.softcap);
+    device_get(m->dev, logits, d->logits, 0, (int64_t)n * m->shape.n_vocab);
+}
+
+struct error *decoder_step(struct decoder *d, const int32_t *slots, const int32_t *ids, int n, float *logits)
 {
     struct model *m = d->model;
     struct device *dev = m->dev;
     float eps = (float)m->shape.norm_eps;
-    for (int r = 0; r < d->n_rows; r++) {
-        d->host_ids[r] = ids[r] < 0 ? 0 : ids[r];
-        if (ids[r] >= 0 && d->position[r] >= d->capacity)
+    for (int r = 0; r < n; r++) {
+        d->host_ids[r] = d->position[slots[r]];
+        if (d->host_ids[r] >= d->capacity)
             return error_plain(ERROR_FAILED, "the cache of %d tokens is full", d->capacity);
     }
-    device_put_ids(dev, d->ids, 0, d->n_rows, d->host_ids);
-    for (int r = 0; r < d->n_rows; r++)
-        d->host_ids[r] = d->position[r] < d->capacity ? d->position[r] : d->capacity - 1;
-    device_put_ids(dev, d->positions, 0, d->n_rows, d->host_ids);
+    device_put_ids(dev, d->slots, 0, n, slots);
+    device_put_ids(dev, d->ids, 0, n, ids);
+    device_put_ids(dev, d->positions, 0, n, d->host_ids);
 
-    op_embed(dev, d->x, &m->params[m->wte].w, d->ids);
-    op_norm(dev, d->x, d->rstd, d->x, eps);
+    op_embed(dev, top(d->x, n), &m->params[m->wte].w, top(d->ids, n));
+    op_norm(dev, top(d->x, n), top(d->rstd, n), top(d->x, n), eps);
     for (int l = 0; l < m->shape.n_layer; l++)
-        decode_block(d, l);
-    op_norm(dev, d->n, d->rstd, d->x, eps);
-    op_logits(dev, d->logits, d->n, &m->params[m->lm_head].w, m->shape.n_vocab, (float)m->shape.softcap);
-    int V = m->shape.n_vocab;
-    for (int r = 0; r < d->n_rows; r++) {
-        if (ids[r] < 0)
-            continue;
-        device_get(dev, logits + (size_t)r * V, d->logits, (int64_t)r * V, V);
-        d->position[r]++;
-    }
+        decode_block(d, l, n);
+    op_norm(dev, top(d->n, n), top(d->rstd, n), top(d->x, n), eps);
+    head(d, n, logits);
+    for (int r = 0; r < n; r++)
+        d->position[slots[r]]++;
     return error_from_fault(device_fault(dev));
 }
 
-// Rearranges v so that its k largest come first; returns the k-th largest.
-static float kth_largest(float *v, int n, int k)
+struct error *decoder_reserve(struct decoder *d)
 {
-    int low = 0, high = n - 1;
-    while (low < high) {
-        float pivot = v[low + (high - low) / 2];
-        int i = low, j = high;
-        while (i <= j) {
-            while (v[i] > pivot)
-                i++;
-            while (v[j] < pivot)
-                j--;
-            if (i <= j) {
-                float swap = v[i];
-                v[i++] = v[j];
-                v[j--] = swap;
-            }
-        }
-        if (k - 1 <= j)
-            high = j;
-        else if (k - 1 >= i)
-            low = i;
-        else
-            break;
+    struct model *m = d->model;
+    int64_t shared = (int64_t)m->reserved_rows * m->reserved_T;
+    int most = d->capacity > DECODER_PREFILL_TOKENS ? d->capacity : DECODER_PREFILL_TOKENS;
+    d->has_own = shared < d->capacity;
+    d->prefill_tokens = d->has_own || shared > most ? most : (int)shared;
+    if (d->has_own) {
+        struct saved of_model = m->saved;
+        int rows = m->reserved_rows, T = m->reserved_T;
+        if (d->prefill_tokens > m->n_positions)
+            d->prefill_tokens = m->n_positions;
+        struct error *e = model_reserve(m, 1, d->prefill_tokens, false);
+        d->own = m->saved;
+        m->saved = of_model;
+        m->reserved_rows = rows;
+        m->reserved_T = T;
+        if (e)
+            return e;
     }
-    return v[k - 1];
+    d->host_tokens = arena_array(m->arena, (size_t)d->prefill_tokens, sizeof *d->host_tokens);
+    d->host_slots = arena_array(m->arena, (size_t)d->prefill_tokens, sizeof *d->host_slots);
+    if (!d->host_tokens || !d->host_slots)
+        return error_memory();
+    d->prefill_slots = device_ids(m->dev, d->prefill_tokens, 1);
+    d->counted = device_ids(m->dev, d->capacity, 1);
+    for (int32_t i = 0; i < d->capacity; i++)
+        d->host_slots[i] = i;
+    device_put_ids(m->dev, d->counted, 0, d->capacity, d->host_slots);
+    return error_from_fault(device_fault(m->dev));
 }
 
-int32_t sample_token(const float *logits, int n_vocab, struct sampling s, struct philox random, uint64_t stream, uint64_t counter,
-                     float *scratch)
+// B prompts as one batch of T positions; what the padding holds does not matter.
+static void prefill_part(struct decoder *d, const int32_t *slots, const int32_t *const *prompts, const int *lengths, int B, int T,
+                         float *logits)
 {
-    int best = 0;
-    for (int i = 1; i < n_vocab; i++)
-        if (logits[i] > logits[best])
-            best = i;
-    if (!(s.temperature > 0))
-        return best;
-    float cut = -INFINITY;
-    int ties_left = n_vocab;
-    if (s.top_k > 0 && s.top_k < n_vocab) {
-        memcpy(scratch, logits, (size_t)n_vocab * sizeof *scratch);
-        cut = kth_largest(scratch, n_vocab, s.top_k);
-        ties_left = s.top_k;
-        for (int i = 0; i < n_vocab; i++)
-            ties_left -= logits[i] > cut;
+    struct model *m = d->model;
+    struct device *dev = m->dev;
+    int64_t N = (int64_t)B * T;
+    memset(d->host_tokens, 0, (size_t)N * sizeof *d->host_tokens);
+    for (int b = 0; b < B; b++) {
+        memcpy(d->host_tokens + (size_t)b * (size_t)T, prompts[b], (size_t)lengths[b] * sizeof *d->host_tokens);
+        for (int t = 0; t < T && slots; t++)
+            d->host_slots[(size_t)b * (size_t)T + (size_t)t] = slots[b];
+        d->host_ids[b] = b * T + lengths[b] - 1;
     }
-    double total = 0;
-    for (int i = 0; i < n_vocab; i++) {
-        bool in = logits[i] > cut || (logits[i] == cut && ties_left-- > 0);
-        scratch[i] = in ? (float)exp(((double)logits[i] - logits[best]) / s.temperature) : 0;
-        total += scratch[i];
+    struct model_caches caches = {d->k_cache, d->v_cache, top(d->prefill_slots, N), d->capacity};
+    if (slots)
+        device_put_ids(dev, d->prefill_slots, 0, N, d->host_slots);
+    device_put_ids(dev, d->ids, 0, B, d->host_ids);
+
+    struct saved of_model = m->saved;
+    int rows = m->reserved_rows, reserved_T = m->reserved_T;
+    if (d->has_own) {
+        m->saved = d->own;
+        m->reserved_rows = 1;
+        m->reserved_T = d->prefill_tokens;
     }
-    double at = philox_uniform(random, stream, counter) * total;
-    for (int i = 0; i < n_vocab; i++) {
-        at -= scratch[i];
-        if (at < 0 && scratch[i] > 0)
-            return i;
+    model_trunk(m, (struct batch){.B = B, .T = T, .inputs = d->host_tokens}, slots ? &caches : NULL);
+    // The last position of each prompt, as rows of a table.
+    struct weight last = {.master = top(m->saved.last, N)};
+    op_embed(dev, top(d->n, B), &last, top(d->ids, B));
+    m->saved = of_model;
+    m->reserved_rows = rows;
+    m->reserved_T = reserved_T;
+    head(d, B, logits);
+    for (int b = 0; b < B && slots; b++)
+        d->position[slots[b]] = lengths[b];
+}
+
+struct error *decoder_prefill(struct decoder *d, const int32_t *slots, const int32_t *const *prompts, const int *lengths, int n,
+                              float *logits)
+{
+    for (int i = 0; i < n; i++)
+        if (lengths[i] < 1 || lengths[i] > d->capacity)
+            return error_plain(ERROR_FAILED, "a prompt of %d tokens does not fit into the cache of %d", lengths[i], d->capacity);
+    for (int first = 0, B; first < n; first += B) {
+        if (stop_requested())
+            return error_stopped();
+        int T = lengths[first];
+        for (B = 1; first + B < n; B++) {
+            int wider = lengths[first + B] > T ? lengths[first + B] : T;
+            if ((int64_t)(B + 1) * wider > d->prefill_tokens)
+                break;
+            T = wider;
+        }
+        prefill_part(d, slots ? slots + first : NULL, prompts + first, lengths + first, B, T,
+                     logits + (size_t)first * (size_t)d->model->shape.n_vocab);
     }
-    return best;
+    return error_from_fault(device_fault(d->model->dev));
+}
+
+void decoder_copy(struct decoder *d, int from, int to, int n)
+{
+    struct model *m = d->model;
+    struct tensor slots = top(d->prefill_slots, n), positions = top(d->counted, n);
+    int64_t first = (int64_t)from * d->capacity;
+    for (int i = 0; i < n; i++)
+        d->host_slots[i] = to;
+    device_put_ids(m->dev, slots, 0, n, d->host_slots);
+    for (int l = 0; l < m->shape.n_layer; l++) {
+        op_cache_put(m->dev, d->k_cache[l], rows_from(d->k_cache[l], first, n), slots, positions, d->capacity);
+        op_cache_put(m->dev, d->v_cache[l], rows_from(d->v_cache[l], first, n), slots, positions, d->capacity);
+    }
+    d->position[to] = n;
 }

@@ -1,40 +1,57 @@
-// decoder.h - generating tokens: a batch of rows, each with a key-value cache and a position of its own.
+// decoder.h - the model one token at a time: slots, each with the keys and values of a row and a position of its own.
 //
-//     e = decoder_open(&d, model, n_rows, capacity);
-//     decoder_restart(&d);
-//     e = decoder_step(&d, ids, logits);          // one token a row in; logits [n_rows, n_vocab] of the next one out
-//     next = sample_token(logits + r * V, V, choice, random, stream, position);
+//     e = decoder_open(&d, model, n_slots, capacity);
+//     decoder_restart(&d);                                 // all slots are empty
+//     e = decoder_step(&d, slots, ids, n, logits);         // a token each into n slots; logits [n, n_vocab] of the next ones out
+//     next = sample_token(logits + r * V, V, sampling, random, stream, position, scratch);
 //
-// A row whose id is negative rests: its cache and position stay, its logits are not written.
+//     e = decoder_reserve(&d);                             // once, for whole prompts:
+//     e = decoder_prefill(&d, slots, prompts, lengths, n, logits);
+//     decoder_copy(&d, slots[0], slot, lengths[0]);        // one more row that begins with the same prompt
 //
-// Memory  the caches live on the model's device until it is reset or closed
+// Bits     what a step makes of a slot depends on the tokens in that slot and on how they came in (prefilled or one by one, which
+//          round differently), not on the other slots, on their order, or on the prompts that are prefilled at the same time
+// Memory   caches and activations live on the model's device until it is reset or closed. A prefill uses the activations that the
+//          model has reserved where they are large enough; they must not be needed at the same time. Else it has its own, of no
+//          more than DECODER_PREFILL_TOKENS or one full slot
+// Errors   ERROR_STOPPED between two parts of a prefill; ERROR_FAILED for a full slot
 #ifndef CORE_INFER_DECODER_H
 #define CORE_INFER_DECODER_H
 
-#include "core/base/philox.h"
+#include "core/infer/sampling.h"
 #include "core/model/model.h"
+
+enum { DECODER_PREFILL_TOKENS = 2048 };
 
 struct decoder {
     struct model *model;
-    int n_rows, capacity;
-    int32_t *position;                // [n_rows]: tokens stored
-    struct tensor *k_cache, *v_cache; // a layer: [n_rows * capacity, Hkv*D]
-    struct tensor ids, positions, x, n, rstd, q, k, v, rstd_q, rstd_k, o, a, r, logits;
-    int32_t *host_ids;
+    int n_slots, capacity;
+    int32_t *position;                // [n_slots]: tokens stored
+    struct tensor *k_cache, *v_cache; // a layer: [n_slots * capacity, Hkv*D]
+    struct tensor slots, ids, positions, x, n, rstd, q, k, v, rstd_q, rstd_k, o, a, r, logits; // of a step, up to n_slots rows
+    int32_t *host_ids;                                                                         // [n_slots]
+
+    int prefill_tokens;                   // at once, 0 before decoder_reserve
+    bool has_own;                         // activations
+    struct saved own;                     // valid with has_own
+    struct tensor prefill_slots, counted; // ids [prefill_tokens], [capacity] 0, 1, 2 ..
+    int32_t *host_tokens, *host_slots;    // [prefill_tokens]
 };
 
-struct error *CHECKED decoder_open(struct decoder *decoder, struct model *model, int n_rows, int capacity);
+struct error *CHECKED decoder_open(struct decoder *decoder, struct model *model, int n_slots, int capacity);
 void decoder_restart(struct decoder *decoder);
-struct error *CHECKED decoder_step(struct decoder *decoder, const int32_t *ids, float *logits);
 
-struct sampling {
-    double temperature; // 0: the most likely token, ties to the lowest id
-    int top_k;          // 0: all tokens
-};
+// slots: n different ones. Rows of the logits are in the order of slots.
+struct error *CHECKED decoder_step(struct decoder *decoder, const int32_t *slots, const int32_t *ids, int n, float *logits);
 
-// Draws from softmax(logits / temperature) cut to the top_k largest (ties: lower ids first), with the number at (stream, counter).
-// scratch holds n_vocab floats.
-int32_t sample_token(const float *logits, int n_vocab, struct sampling sampling, struct philox random, uint64_t stream,
-                     uint64_t counter, float *scratch);
+struct error *CHECKED decoder_reserve(struct decoder *decoder);
+
+// Empties n different slots, n at most n_slots, and puts prompts of 1 .. capacity tokens into them; logits [n, n_vocab] are those
+// behind each prompt. slots NULL: logits only, nothing is kept.
+struct error *CHECKED decoder_prefill(struct decoder *decoder, const int32_t *slots, const int32_t *const *prompts,
+                                      const int *lengths, int n, float *logits);
+
+// Slot `to` then has the first n tokens of slot `from`.
+void decoder_copy(struct decoder *decoder, int from, int to, int n);
 
 #endif

@@ -3,6 +3,7 @@
 //     struct turn turn;
 //     e = turn_begin(&turn, &encoder);
 //     e = turn_next(&turn, sampled, &token);          // token.id, token.forced; turn.ended after assistant_end or bos
+//     turn_restart(&turn);                            // another row
 //     turn_release(&turn);
 //
 // State     a queue of forced tokens, whether the row is inside python_start .. python_end, and the tokens of the expression
@@ -10,6 +11,7 @@
 //           opens an empty expression; python_end closes it: its text goes to the calculator, and a result queues output_start, the
 //           result's tokens, output_end; no result queues nothing. Any other token inside is part of the expression, specials too.
 //           The rules hold for forced tokens as well
+// Errors    memory; ERROR_DATA for an expression with an id that is not in the vocabulary
 // Source    nanochat 2025-10-13, Engine
 #ifndef CORE_INFER_TURN_H
 #define CORE_INFER_TURN_H
@@ -33,6 +35,9 @@ struct turn_token {
 
 struct error *CHECKED turn_begin(struct turn *turn, struct encoder *encoder);
 void turn_restart(struct turn *turn);
+
+// Whether the next token is known already; turn_next then ignores what was sampled.
+bool turn_is_forced(const struct turn *turn);
 struct error *CHECKED turn_next(struct turn *turn, int32_t sampled, struct turn_token *token);
 void turn_release(struct turn *turn);
 

@@ -43,14 +43,11 @@ static struct error *add(struct table *found, const struct tokenizer *t, int64_t
     return e;
 }
 
-// The decoder has WRITER_FREE rows; a prompt takes the first, the others rest.
+// A prompt takes the first of the decoder's slots. Its tokens go in one by one, as those that follow it.
 static struct error *continue_prompt(struct writer *w, const struct tokenizer *t, struct encoder *encoder, const char *prompt,
                                      int64_t step, struct table *found)
 {
     struct ids ids = {0};
-    int32_t next[WRITER_FREE];
-    for (int r = 0; r < WRITER_FREE; r++)
-        next[r] = -1;
     struct error *e = ids_push(&ids, tokenizer_special(t, "<|bos|>"));
     if (!e)
         e = encoder_encode(encoder, (const uint8_t *)prompt, strlen(prompt), &ids);
@@ -59,9 +56,8 @@ static struct error *continue_prompt(struct writer *w, const struct tokenizer *t
     for (size_t i = 0; !e && i < n_prompt + WRITER_PROMPT_TOKENS - 1 && i < (size_t)w->decoder.capacity; i++) {
         if (stop_requested())
             e = error_stopped();
-        next[0] = ids.id[i];
         if (!e)
-            e = decoder_step(&w->decoder, next, w->logits);
+            e = decoder_step(&w->decoder, &(int32_t){0}, &ids.id[i], 1, w->logits);
         if (!e && i + 1 >= n_prompt)
             e = ids_push(&ids, sample_token(w->logits, w->model->shape.n_vocab, (struct sampling){0}, (struct philox){{0}}, 0, 0,
                                             w->scratch));
@@ -76,29 +72,30 @@ static struct error *write_freely(struct writer *w, const struct tokenizer *t, u
 {
     struct philox random = philox_for(seed, PHILOX_SAMPLE);
     struct ids ids[WRITER_FREE] = {{0}};
-    int32_t bos = tokenizer_special(t, "<|bos|>"), next[WRITER_FREE];
+    int32_t bos = tokenizer_special(t, "<|bos|>"), slots[WRITER_FREE], next[WRITER_FREE];
+    int V = w->model->shape.n_vocab, n_running = WRITER_FREE;
     struct error *e = NULL;
-    for (int r = 0; r < WRITER_FREE; r++)
+    for (int r = 0; r < WRITER_FREE; r++) {
+        slots[r] = r;
         next[r] = bos;
+    }
     decoder_restart(&w->decoder);
-    int running = WRITER_FREE;
-    for (int i = 0; !e && i < w->decoder.capacity - 1 && running; i++) {
+    for (int i = 0; !e && i < w->decoder.capacity - 1 && n_running; i++) {
+        int n = n_running;
         if (stop_requested())
             e = error_stopped();
         if (!e)
-            e = decoder_step(&w->decoder, next, w->logits);
-        for (int r = 0; r < WRITER_FREE && !e; r++) {
-            if (next[r] < 0)
-                continue;
-            uint64_t stream = (uint64_t)step * WRITER_FREE + (uint64_t)r;
-            next[r] = sample_token(w->logits + (size_t)r * (size_t)w->model->shape.n_vocab, w->model->shape.n_vocab,
-                                   (struct sampling){.temperature = 1}, random, stream, (uint64_t)i, w->scratch);
-            if (next[r] == bos) {
-                next[r] = -1;
-                running--;
-            } else {
-                e = ids_push(&ids[r], next[r]);
-            }
+            e = decoder_step(&w->decoder, slots, next, n, w->logits);
+        n_running = 0;
+        for (int r = 0; r < n && !e; r++) {
+            uint64_t stream = (uint64_t)step * WRITER_FREE + (uint64_t)slots[r];
+            int32_t id = sample_token(w->logits + (size_t)r * (size_t)V, V, (struct sampling){.temperature = 1}, random, stream,
+                                      (uint64_t)i, w->scratch);
+            if (id == bos)
+                continue; // the document ends, and its slot leaves the batch
+            e = ids_push(&ids[slots[r]], id);
+            slots[n_running] = slots[r];
+            next[n_running++] = id;
         }
     }
     for (int r = 0; r < WRITER_FREE; r++) {

@@ -22,7 +22,7 @@ static struct attention attention_of(const struct shape *s, int B, int T)
     return (struct attention){.B = B, .T = T, .n_head = s->n_head, .n_kv_head = s->n_kv_head, .head_dim = s->head_dim};
 }
 
-static void block_forward(struct model *m, int l, int B, int T)
+static void block_forward(struct model *m, int l, int B, int T, const struct model_caches *caches)
 {
     const struct shape *s = &m->shape;
     struct device *dev = m->dev;
@@ -39,6 +39,10 @@ static void block_forward(struct model *m, int l, int B, int T)
     op_matmul(dev, a.v, a.n1, &p[w->v].w, false);
     op_rotary_norm(dev, a.q, a.rstd_q, a.q, m->cosine, m->sine, positions, s->n_head, eps, 1);
     op_rotary_norm(dev, a.k, a.rstd_k, a.k, m->cosine, m->sine, positions, s->n_kv_head, eps, 1);
+    if (caches) {
+        op_cache_put(dev, caches->k[l], a.k, caches->slots, positions, caches->capacity);
+        op_cache_put(dev, caches->v[l], a.v, caches->slots, positions, caches->capacity);
+    }
     op_attention(dev, a.o, a.lse, a.q, a.k, a.v, attention_of(s, B, T));
     op_matmul(dev, x, a.o, &p[w->o].w, true);
 
@@ -80,15 +84,14 @@ static void block_backward(struct model *m, int l, int B, int T, const struct te
     op_norm_back(dev, dx, dn, a.n1, a.rstd1);
 }
 
-// Everything before lm_head.
-static void trunk_forward(struct model *m, struct batch b)
+void model_trunk(struct model *m, struct batch b, const struct model_caches *caches)
 {
     const struct shape *s = &m->shape;
     struct device *dev = m->dev;
     struct saved *a = &m->saved;
     int64_t N = (int64_t)b.B * b.T;
     float eps = (float)s->norm_eps;
-    assert(b.B <= m->reserved_rows && b.T <= m->reserved_T);
+    assert(N <= (int64_t)m->reserved_rows * m->reserved_T);
 
     int32_t positions[256];
     for (int64_t n = 0; n < N;) {
@@ -105,7 +108,7 @@ static void trunk_forward(struct model *m, struct batch b)
     op_norm(dev, embedded, top(a->rstd_embedded, N), embedded, eps);
     op_copy(dev, x, embedded);
     for (int l = 0; l < s->n_layer; l++)
-        block_forward(m, l, b.B, b.T);
+        block_forward(m, l, b.B, b.T, caches);
     op_norm(dev, top(a->last, N), top(a->rstd_last, N), x, eps);
 }
 
@@ -130,7 +133,7 @@ void model_loss(struct model *m, struct batch b, const struct tensor *g)
     struct saved *a = &m->saved;
     int64_t N = (int64_t)b.B * b.T;
     struct tensor none = {.dtype = device_dtype(m->dev)};
-    trunk_forward(m, b);
+    model_trunk(m, b, NULL);
     device_put_ids(m->dev, a->targets, 0, N, b.targets);
     if (b.weights)
         device_put(m->dev, a->weights, 0, N, b.weights);
@@ -147,7 +150,7 @@ void model_losses(struct model *m, struct batch b, double *losses)
 
 void model_logits(struct model *m, struct batch b, struct tensor out)
 {
-    trunk_forward(m, b);
+    model_trunk(m, b, NULL);
     op_logits(m->dev, out, top(m->saved.last, (int64_t)b.B * b.T), &m->params[m->lm_head].w, m->shape.n_vocab,
               (float)m->shape.softcap);
 }

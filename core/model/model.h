@@ -64,7 +64,7 @@ struct model {
     struct tensor cosine, sine; // [positions, D/2]
     int n_positions;
     struct saved saved;
-    int reserved_rows, reserved_T; // sequences that fit
+    int reserved_rows, reserved_T; // sequences that fit; so do others that have no more positions together
 };
 
 struct error *CHECKED model_open(struct model *model, struct device *dev, const struct shape *shape, struct arena *arena);
@@ -84,6 +84,17 @@ struct batch {
     const int32_t *inputs, *targets;
     const float *weights; // NULL: losses only
 };
+
+// Where a forward pass also leaves its keys and values: those of row n of the batch, position n % T of its sequence, in slots[n].
+struct model_caches {
+    const struct tensor *k, *v; // a layer: [slots * capacity, Hkv*D]
+    struct tensor slots;        // [B*T] ids
+    int capacity;
+};
+
+// The forward pass up to lm_head, which would see model.saved.last [B*T, C]. Only inputs of the batch are looked at; caches may be
+// NULL.
+void model_trunk(struct model *model, struct batch batch, const struct model_caches *caches);
 
 // losses [B,T] of the batch stay on the device, model_losses fetches them. gradients NULL: forward only.
 void model_loss(struct model *model, struct batch batch, const struct tensor *gradients);

@@ -186,20 +186,21 @@ static void count_attention_back(struct device *dev, struct tensor dq, struct te
     work(dev, dev->n_threads * up(floats, 16), "attention_back");
 }
 
-static void count_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor positions, int capacity)
+static void count_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor slots,
+                            struct tensor positions, int capacity)
 {
     (void)cache;
     (void)capacity;
-    spend(dev, 0, 2 * size(x) + size(positions));
+    spend(dev, 0, 2 * size(x) + size(slots) + size(positions));
 }
 
 static void count_attention_decode(struct device *dev, struct tensor o, struct tensor q, struct tensor k_cache,
-                                   struct tensor v_cache, struct tensor positions, struct attention a)
+                                   struct tensor v_cache, struct tensor slots, struct tensor positions, struct attention a)
 {
     (void)v_cache;
     double keys = a.window && a.window < a.T ? a.window + 1 : a.T;
     spend(dev, keys * a.B * a.n_head * (4.0 * a.head_dim + 4) + size(o),
-          size(o) + size(q) + size(positions) + 2 * keys * a.B * (double)k_cache.cols);
+          size(o) + size(q) + size(slots) + size(positions) + 2 * keys * a.B * (double)k_cache.cols);
 }
 
 // --- loss -------------------------------------------------------------------------------------------------------------------

@@ -114,9 +114,10 @@ void cpu_attention(struct device *dev, struct tensor o, struct tensor lse, struc
 void cpu_attention_back(struct device *dev, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor dout,
                         struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse,
                         struct attention a);
-void cpu_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor positions, int capacity);
+void cpu_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor slots, struct tensor positions,
+                   int capacity);
 void cpu_attention_decode(struct device *dev, struct tensor o, struct tensor q, struct tensor k_cache, struct tensor v_cache,
-                          struct tensor positions, struct attention a);
+                          struct tensor slots, struct tensor positions, struct attention a);
 void cpu_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap);
 void cpu_loss(struct device *dev, struct tensor losses, struct tensor dx, struct tensor dw, struct tensor x,
               const struct weight *w, struct tensor targets, struct tensor weights, int n_vocab, float cap, int T);

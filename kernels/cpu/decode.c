@@ -56,16 +56,16 @@ static void one_query(float *o, const float *q, const float *keys, const float *
 }
 
 void cpu_attention_decode(struct device *dev, struct tensor o, struct tensor q, struct tensor k_cache, struct tensor v_cache,
-                          struct tensor positions, struct attention a)
+                          struct tensor slots, struct tensor positions, struct attention a)
 {
     int64_t D = a.head_dim, stride = D * a.n_kv_head, group = a.n_head / a.n_kv_head, n_tasks = (int64_t)a.B * a.n_head;
     float *o_ = o.data, scale = (float)(1 / __builtin_sqrt((double)D));
     const float *q_ = q.data, *k_ = k_cache.data, *v_ = v_cache.data;
-    const int32_t *position = positions.data;
+    const int32_t *slot = slots.data, *position = positions.data;
 #pragma omp parallel for num_threads(dev->n_threads) schedule(dynamic, 1) if (n_tasks > 1)
     for (int64_t i = 0; i < n_tasks; i++) {
         int64_t r = i / a.n_head, h = i % a.n_head, last = position[r];
-        int64_t first = a.window && last > a.window ? last - a.window : 0, cache = r * a.T * stride + h / group * D;
+        int64_t first = a.window && last > a.window ? last - a.window : 0, cache = slot[r] * a.T * stride + h / group * D;
         one_query(o_ + i * D, q_ + i * D, k_ + cache, v_ + cache, stride, D, first, last, scale);
     }
 }

@@ -93,12 +93,13 @@ void cpu_relu2_back(struct device *dev, struct tensor dh, struct tensor da, stru
     }
 }
 
-void cpu_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor positions, int capacity)
+void cpu_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor slots, struct tensor positions,
+                   int capacity)
 {
     float *to = cache.data;
     const float *from = x.data;
-    const int32_t *position = positions.data;
+    const int32_t *slot = slots.data, *position = positions.data;
     (void)dev;
     for (int64_t r = 0; r < x.rows; r++)
-        memcpy(to + (r * capacity + position[r]) * x.cols, from + r * x.cols, (size_t)x.cols * sizeof *to);
+        memcpy(to + ((int64_t)slot[r] * capacity + position[r]) * x.cols, from + r * x.cols, (size_t)x.cols * sizeof *to);
 }

@@ -78,23 +78,24 @@ void ref_attention_back(struct device *dev, struct tensor dq, struct tensor dk, 
             }
 }
 
-void ref_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor positions, int capacity)
+void ref_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor slots, struct tensor positions,
+                   int capacity)
 {
     (void)dev;
     for (int64_t r = 0; r < x.rows; r++)
         for (int64_t c = 0; c < x.cols; c++)
-            row(cache, r * capacity + id_at(positions, r))[c] = row(x, r)[c];
+            row(cache, id_at(slots, r) * capacity + id_at(positions, r))[c] = row(x, r)[c];
 }
 
 void ref_attention_decode(struct device *dev, struct tensor o, struct tensor q, struct tensor k_cache, struct tensor v_cache,
-                          struct tensor positions, struct attention a)
+                          struct tensor slots, struct tensor positions, struct attention a)
 {
     (void)dev;
     int D = a.head_dim, group = a.n_head / a.n_kv_head;
     for (int64_t r = 0; r < a.B; r++)
         for (int h = 0; h < a.n_head; h++) {
-            int64_t t = id_at(positions, r), kv = h / group * D;
-            attend(row(o, r) + h * D, row(q, r) + h * D, row(k_cache, r * a.T) + kv, row(v_cache, r * a.T) + kv, k_cache.cols,
+            int64_t t = id_at(positions, r), kv = h / group * D, first = id_at(slots, r) * a.T;
+            attend(row(o, r) + h * D, row(q, r) + h * D, row(k_cache, first) + kv, row(v_cache, first) + kv, k_cache.cols,
                    first_key(t, a.window), t, D);
         }
 }

@@ -31,9 +31,10 @@ void ref_attention(struct device *dev, struct tensor o, struct tensor lse, struc
 void ref_attention_back(struct device *dev, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor dout,
                         struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse,
                         struct attention a);
-void ref_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor positions, int capacity);
+void ref_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor slots, struct tensor positions,
+                   int capacity);
 void ref_attention_decode(struct device *dev, struct tensor o, struct tensor q, struct tensor k_cache, struct tensor v_cache,
-                          struct tensor positions, struct attention a);
+                          struct tensor slots, struct tensor positions, struct attention a);
 
 void ref_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap);
 void ref_loss(struct device *dev, struct tensor losses, struct tensor dx, struct tensor dw, struct tensor x,

@@ -95,6 +95,9 @@ static void decode(struct device *dev, const int *size, struct outputs *out)
     struct tensor lse = device_tensor(dev, in.q.rows, a.n_head), at = device_ids(dev, a.B, 1);
     struct tensor row_q = device_tensor(dev, a.B, in.q.cols), row_o = device_tensor(dev, a.B, in.q.cols);
     struct tensor row_k = device_tensor(dev, a.B, in.k.cols), row_v = device_tensor(dev, a.B, in.k.cols);
+    struct tensor slots = device_ids(dev, a.B, 1);
+    for (int32_t r = 0; r < a.B; r++)
+        device_put_ids(dev, slots, r, 1, &r);
     op_attention(dev, all, lse, in.q, in.k, in.v, a);
     for (int32_t t = 0; t < a.T; t++) {
         for (int r = 0; r < a.B; r++) {
@@ -103,9 +106,9 @@ static void decode(struct device *dev, const int *size, struct outputs *out)
             op_copy(dev, rows_of(row_k, r, 1), rows_of(in.k, (int64_t)r * a.T + t, 1));
             op_copy(dev, rows_of(row_v, r, 1), rows_of(in.v, (int64_t)r * a.T + t, 1));
         }
-        op_cache_put(dev, k_cache, row_k, at, a.T);
-        op_cache_put(dev, v_cache, row_v, at, a.T);
-        op_attention_decode(dev, row_o, row_q, k_cache, v_cache, at, a);
+        op_cache_put(dev, k_cache, row_k, slots, at, a.T);
+        op_cache_put(dev, v_cache, row_v, slots, at, a.T);
+        op_attention_decode(dev, row_o, row_q, k_cache, v_cache, slots, at, a);
         for (int r = 0; r < a.B; r++)
             op_copy(dev, rows_of(o, (int64_t)r * a.T + t, 1), rows_of(row_o, r, 1));
     }
@@ -131,12 +134,57 @@ static void test_decode(void **state)
     hold(decode, {2, 9, 3, 1, 10, 0});
 }
 
-// Rows of a decoded batch stand at positions of their own and may be alone or together.
+// Few rows, in any slots of a larger cache: what they write and read lies there, and other slots stay as they are. Then a slot is
+// copied to another one, from the cache to itself, and answers the same.
+static void scattered(struct device *dev, const int *size, struct outputs *out)
+{
+    enum { SLOTS = 6, R = 3 };
+    static const int32_t slots_of[R] = {4, 0, 2}, copies_of[R] = {5, 1, 3};
+    struct attention a = attention_of(size);
+    int64_t Ckv = (int64_t)a.n_kv_head * a.head_dim, C = (int64_t)a.n_head * a.head_dim;
+    struct tensor k_cache = filled(dev, SLOTS * (int64_t)a.T, Ckv, 1, 1), v_cache = filled(dev, SLOTS * (int64_t)a.T, Ckv, 2, 1);
+    struct tensor q = filled(dev, R, C, 3, 1), k = filled(dev, R, Ckv, 4, 1), v = filled(dev, R, Ckv, 5, 1);
+    struct tensor o = device_tensor(dev, R, C), copy = device_tensor(dev, R, C), at = device_ids(dev, R, 1);
+    struct tensor slots = device_ids(dev, R, 1), copies = device_ids(dev, R, 1);
+    struct tensor to = device_ids(dev, a.T, 1), all = device_ids(dev, a.T, 1);
+    assert_int_equal(a.B, R);
+    device_put_ids(dev, slots, 0, R, slots_of);
+    device_put_ids(dev, copies, 0, R, copies_of);
+    for (int32_t r = 0; r < R; r++)
+        device_put_ids(dev, at, r, 1, &(int32_t){(r + 1) * a.T / (R + 1)});
+    op_cache_put(dev, k_cache, k, slots, at, a.T);
+    op_cache_put(dev, v_cache, v, slots, at, a.T);
+    op_attention_decode(dev, o, q, k_cache, v_cache, slots, at, a);
+    for (int32_t t = 0; t < a.T; t++)
+        device_put_ids(dev, all, t, 1, &t);
+    for (int r = 0; r < R; r++) {
+        for (int32_t t = 0; t < a.T; t++)
+            device_put_ids(dev, to, t, 1, &copies_of[r]);
+        op_cache_put(dev, k_cache, rows_of(k_cache, (int64_t)slots_of[r] * a.T, a.T), to, all, a.T);
+        op_cache_put(dev, v_cache, rows_of(v_cache, (int64_t)slots_of[r] * a.T, a.T), to, all, a.T);
+    }
+    op_attention_decode(dev, copy, q, k_cache, v_cache, copies, at, a);
+    assert_same_bits("a copied slot", device_isa(dev), o, copy);
+    keep(out, dev, "o", o, BOUND_ABSOLUTE, 1e-5);
+    keep(out, dev, "k_cache", k_cache, BOUND_ABSOLUTE, 0);
+    keep(out, dev, "v_cache", v_cache, BOUND_ABSOLUTE, 0);
+}
+
+static void test_slots(void **state)
+{
+    (void)state;
+    hold(scattered, {3, 1, 1, 1, 32, 0});
+    hold(scattered, {3, 37, 4, 2, 32, 0});
+    hold(scattered, {3, 130, 2, 1, 64, 4});
+    hold(scattered, {3, 9, 3, 1, 10, 0});
+}
+
+// Rows of a decoded batch stand at positions and in slots of their own and may be alone or together.
 static void test_decode_bits(void **state)
 {
     (void)state;
     enum { R = 5, CAPACITY = 80, H = 4, KV = 2, D = 40 };
-    static const int32_t positions[R] = {0, 79, 33, 64, 7};
+    static const int32_t positions[R] = {0, 79, 33, 64, 7}, slots_of[R] = {3, 1, 4, 0, 2};
     for (size_t i = 0; i < countof(isas); i++) {
         struct device *dev = open_isa(isas[i], 2);
         if (!dev)
@@ -144,13 +192,14 @@ static void test_decode_bits(void **state)
         struct attention a = {.B = R, .T = CAPACITY, .n_head = H, .n_kv_head = KV, .head_dim = D};
         struct tensor k = filled(dev, R * CAPACITY, KV * D, 1, 1), v = filled(dev, R * CAPACITY, KV * D, 2, 1);
         struct tensor q = filled(dev, R, H * D, 3, 1), o = device_tensor(dev, R, H * D), alone = device_tensor(dev, 1, H * D);
-        struct tensor at = device_ids(dev, R, 1);
+        struct tensor at = device_ids(dev, R, 1), slots = device_ids(dev, R, 1), first = device_ids(dev, 1, 1);
         device_put_ids(dev, at, 0, R, positions);
-        op_attention_decode(dev, o, q, k, v, at, a);
+        device_put_ids(dev, slots, 0, R, slots_of);
+        op_attention_decode(dev, o, q, k, v, slots, at, a);
         a.B = 1;
         for (int r = 0; r < R; r++) {
-            op_attention_decode(dev, alone, rows_of(q, r, 1), rows_of(k, r * CAPACITY, CAPACITY),
-                                rows_of(v, r * CAPACITY, CAPACITY), rows_of(at, r, 1), a);
+            op_attention_decode(dev, alone, rows_of(q, r, 1), rows_of(k, slots_of[r] * CAPACITY, CAPACITY),
+                                rows_of(v, slots_of[r] * CAPACITY, CAPACITY), first, rows_of(at, r, 1), a);
             assert_same_bits("attention_decode", isas[i], rows_of(o, r, 1), alone);
         }
         assert_no_fault(dev);
@@ -200,8 +249,9 @@ static void test_sequence_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_attention), cmocka_unit_test(test_window),      cmocka_unit_test(test_sharp_attention),
-        cmocka_unit_test(test_decode),    cmocka_unit_test(test_decode_bits), cmocka_unit_test(test_sequence_bits),
+        cmocka_unit_test(test_attention),     cmocka_unit_test(test_window), cmocka_unit_test(test_sharp_attention),
+        cmocka_unit_test(test_decode),        cmocka_unit_test(test_slots),  cmocka_unit_test(test_decode_bits),
+        cmocka_unit_test(test_sequence_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

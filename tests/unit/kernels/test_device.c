@@ -215,8 +215,29 @@ static void decode_position(struct device *dev)
 {
     struct tensor q = device_tensor(dev, 1, 2), cache = device_tensor(dev, 4, 2), at = device_ids(dev, 1, 1);
     device_put_ids(dev, at, 0, 1, &(int32_t){4});
-    op_attention_decode(dev, q, q, cache, cache, at,
+    op_attention_decode(dev, q, q, cache, cache, device_ids(dev, 1, 1), at,
                         (struct attention){.B = 1, .T = 4, .n_head = 1, .n_kv_head = 1, .head_dim = 2});
+}
+
+static void decode_slot(struct device *dev)
+{
+    struct tensor q = device_tensor(dev, 1, 2), cache = device_tensor(dev, 8, 2), slots = device_ids(dev, 1, 1);
+    device_put_ids(dev, slots, 0, 1, &(int32_t){2});
+    op_attention_decode(dev, q, q, cache, cache, slots, device_ids(dev, 1, 1),
+                        (struct attention){.B = 1, .T = 4, .n_head = 1, .n_kv_head = 1, .head_dim = 2});
+}
+
+static void put_slot(struct device *dev)
+{
+    struct tensor x = device_tensor(dev, 1, 2), cache = device_tensor(dev, 8, 2), slots = device_ids(dev, 1, 1);
+    device_put_ids(dev, slots, 0, 1, &(int32_t){-1});
+    op_cache_put(dev, cache, x, slots, device_ids(dev, 1, 1), 4);
+}
+
+static void cache_in_parts(struct device *dev)
+{
+    struct tensor x = device_tensor(dev, 1, 2), ids = device_ids(dev, 1, 1);
+    op_cache_put(dev, device_tensor(dev, 7, 2), x, ids, ids, 4);
 }
 
 static void loss_target(struct device *dev)
@@ -267,6 +288,9 @@ static void test_faults(void **state)
         {dw_sequences, "matmul_dw", "the rows are not whole sequences of T", false},
         {attention_groups, "attention", "n_kv_head does not divide n_head", false},
         {decode_position, "attention_decode", "positions[0] is 4, outside of 0 .. 3", true},
+        {decode_slot, "attention_decode", "slots[0] is 2, outside of 0 .. 1", true},
+        {put_slot, "cache_put", "slots[0] is -1, outside of 0 .. 1", true},
+        {cache_in_parts, "cache_put", "the rows of a cache are not whole slots of its capacity", false},
         {loss_target, "loss", "targets[0] is 7, outside of -1 .. 6", true},
         {loss_vocabulary, "logits", "n_vocab must be 1 .. the rows of w", false},
         {adamw_before_step, "adamw", "device_set_step was not called", false},
@@ -397,9 +421,12 @@ static void every_operation(struct device *dev)
     op_embed_back(dev, dtable, dx, ids);
     one.B = R;
     struct tensor cache = device_tensor(dev, R * T, KV * D);
-    op_cache_put(dev, cache, (struct tensor){k.data, R, KV * D, k.dtype}, (struct tensor){at.data, R, 1, DTYPE_I32}, T);
-    op_attention_decode(dev, (struct tensor){y.data, R, C, y.dtype}, (struct tensor){x.data, R, C, x.dtype}, cache, cache,
-                        (struct tensor){at.data, R, 1, DTYPE_I32}, one);
+    struct tensor row_at = {at.data, R, 1, DTYPE_I32}, slots = device_ids(dev, R, 1);
+    for (int32_t slot = 0; slot < R; slot++)
+        device_put_ids(dev, slots, slot, 1, &slot);
+    op_cache_put(dev, cache, (struct tensor){k.data, R, KV * D, k.dtype}, slots, row_at, T);
+    op_attention_decode(dev, (struct tensor){y.data, R, C, y.dtype}, (struct tensor){x.data, R, C, x.dtype}, cache, cache, slots,
+                        row_at, one);
     op_add(dev, x, y);
     op_copy(dev, x, y);
     op_zero(dev, x);

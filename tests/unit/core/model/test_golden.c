@@ -274,6 +274,7 @@ static void greedy(void **state)
     struct fixture f;
     start(&f, b->kind);
     struct decoder d;
+    const int32_t slot = 0;
     assert_null(decoder_open(&d, &f.m, 1, GOLDEN_T));
     struct tensor out = device_tensor(f.dev, GOLDEN_T, GOLDEN_V);
     for (size_t c = 0; c < countof(cases); c++) {
@@ -283,7 +284,7 @@ static void greedy(void **state)
         memcpy(ids, f.rows.inputs + cases[c].row * GOLDEN_T, (size_t)n * sizeof *ids);
         decoder_restart(&d);
         for (int i = 0; i < n; i++)
-            assert_null(decoder_step(&d, &ids[i], logits));
+            assert_null(decoder_step(&d, &slot, &ids[i], 1, logits));
         for (int i = 0; i < 10; i++) {
             int32_t cached = argmax(logits, GOLDEN_V);
             float again[GOLDEN_V];
@@ -293,7 +294,7 @@ static void greedy(void **state)
             assert_int_equal(cached, cases[c].ids[i]);
             assert_int_equal(argmax(again, GOLDEN_V), cases[c].ids[i]);
             ids[n + i] = cached;
-            assert_null(decoder_step(&d, &cached, logits));
+            assert_null(decoder_step(&d, &slot, &cached, 1, logits));
         }
     }
     end(&f);
