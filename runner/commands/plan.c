@@ -15,6 +15,23 @@ static void put_real(struct json *j, const char *key, double value)
     json_key(j, key), json_f64(j, value);
 }
 
+static void put_mixture(struct json *j, const struct plan_stage *s)
+{
+    json_key(j, "mixture");
+    json_open(j, '[');
+    for (int i = 0; i < s->n_shares; i++) {
+        const struct plan_share *share = &s->shares[i];
+        json_open(j, '{');
+        json_key(j, "task"), json_str(j, share->task);
+        json_key(j, "split"), json_str(j, share->split);
+        json_key(j, "rows"), json_count(j, share->rows);
+        json_key(j, "tokens"), json_count(j, share->tokens);
+        put_real(j, "share", share->share);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
 static struct error *print_json(const struct call *call, const struct plan *plan)
 {
     struct json j;
@@ -37,9 +54,12 @@ static struct error *print_json(const struct call *call, const struct plan *plan
         json_key(&j, "bytes_disk"), json_count(&j, s->bytes_disk);
         put_real(&j, "seconds", s->seconds);
         put_real(&j, "usd", s->usd);
+        if (s->n_shares)
+            put_mixture(&j, s);
         json_close(&j, '}');
         // Of what is known: a total that leaves something out is a lower bound.
-        tokens += s->node->kind == KIND_PRETRAIN && s->tokens > 0 ? s->tokens : 0;
+        bool trains = s->node->kind == KIND_PRETRAIN || s->node->kind == KIND_FINETUNE;
+        tokens += trains && s->tokens > 0 ? s->tokens : 0;
         disk += s->bytes_disk > 0 ? s->bytes_disk : 0;
         flops += isfinite(s->flops) ? s->flops : 0;
     }
@@ -55,6 +75,35 @@ static struct error *print_json(const struct call *call, const struct plan *plan
     put_real(&j, "usd", NAN);
     json_close(&j, '}');
     return answer_print(&j);
+}
+
+// "train x2, 14.9k rows, 31%": what of a task, and how much of the mixture it is.
+static const char *share_text(const struct plan_share *share, struct arena *arena)
+{
+    char passes[FORMAT_TEXT + 4] = "", rows[FORMAT_TEXT + 8] = "", part[FORMAT_TEXT] = "", a[FORMAT_TEXT];
+    if (isfinite(share->passes) && share->passes != 1)
+        snprintf(passes, sizeof passes, " x%.4g", share->passes);
+    if (share->rows >= 0)
+        snprintf(rows, sizeof rows, ", %s row%s", format_count(a, share->rows), share->rows == 1 ? "" : "s");
+    if (isfinite(share->share))
+        snprintf(part, sizeof part, ", %.*f%%", share->share < 0.0995, 100 * share->share);
+    return arena_printf(arena, "%s%s%s%s", share->split, passes, rows, part);
+}
+
+// The mixture of a stage, a line an entry.
+static bool add_shares(struct grid *grid, const struct plan_stage *s, struct arena *arena)
+{
+    for (int i = 0; i < s->n_shares; i++) {
+        char a[FORMAT_TEXT];
+        const struct plan_share *share = &s->shares[i];
+        const char *name = arena_printf(arena, "  %s", share->task), *text = share_text(share, arena);
+        const char *tokens = arena_strdup(arena, format_count(a, share->tokens));
+        if (!name || !text || !tokens)
+            return false;
+        const char *const cells[] = {name, NULL, text, NULL, tokens, NULL, NULL};
+        grid_add(grid, cells);
+    }
+    return true;
 }
 
 static struct error *print_table(const struct call *call, const struct plan *plan)
@@ -79,6 +128,8 @@ static struct error *print_table(const struct call *call, const struct plan *pla
             if (!cells[k])
                 return error_memory();
         grid_add(&grid, cells);
+        if (!add_shares(&grid, s, arena))
+            return error_memory();
     }
     if (grid.failed)
         return error_memory();

@@ -298,20 +298,38 @@ static const char *member_text(const char *key, const json_t *value, struct aren
     return arena_printf(arena, "%s %.40s%s", key, text, n > 40 ? "..." : "");
 }
 
-// Another task file: the first of its members that differs.
+static void explain_version(struct explainer *x, const json_t *old, const json_t *new)
+{
+    const json_t *was = json_object_get(old, "version"), *is = json_object_get(new, "version");
+    if (!equal(was, is))
+        explain_add(x, (struct reason){.kind = REASON_VERSION,
+                                       .name = kind_name(x->stage->node->kind),
+                                       .old = value_text(was, x->arena),
+                                       .new = value_text(is, x->arena)});
+}
+
+// Another task file: the first of its members that differs. Its version is that of the code which reads it.
 static void explain_task(struct explainer *x, const json_t *old, const json_t *new)
 {
     struct reason reason = {.kind = REASON_DATA, .name = x->stage->node->task->path};
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)new, key, value) if (!reason.new &&!json_equal(value, json_object_get(old, key)))
+    explain_version(x, old, new);
+    json_object_foreach((json_t *)new, key, value)
     {
-        reason.old = member_text(key, json_object_get(old, key), x->arena);
+        const json_t *before = json_object_get(old, key);
+        if (reason.new || !strcmp(key, "version") || equal(value, before))
+            continue;
+        reason.old = member_text(key, before, x->arena);
         reason.new = member_text(key, value, x->arena);
     }
-    json_object_foreach((json_t *)old, key, value) if (!reason.old && !reason.new && !json_object_get(new, key)) reason.old =
-        member_text(key, value, x->arena);
-    explain_add(x, reason);
+    json_object_foreach((json_t *)old, key, value)
+    {
+        if (!reason.old && !reason.new && !json_object_get(new, key))
+            reason.old = member_text(key, value, x->arena);
+    }
+    if (reason.old || reason.new)
+        explain_add(x, reason);
 }
 
 void explain_add(struct explainer *x, struct reason reason)
@@ -334,15 +352,7 @@ void explain_difference(struct explainer *x, const char *old_payload, const char
 {
     json_t *old = json_loads(old_payload, 0, NULL), *new = json_loads(new_payload, 0, NULL);
     if (old && new) {
-        static const char *const versions[] = {"version", "task_version"};
-        for (size_t i = 0; i < countof(versions); i++) {
-            const json_t *a = json_object_get(old, versions[i]), *b = json_object_get(new, versions[i]);
-            if (!equal(a, b))
-                explain_add(x, (struct reason){.kind = REASON_VERSION,
-                                               .name = kind_name(x->stage->node->kind),
-                                               .old = value_text(a, x->arena),
-                                               .new = value_text(b, x->arena)});
-        }
+        explain_version(x, old, new);
         const json_t *was = json_object_get(old, "task"), *is = json_object_get(new, "task");
         explain_fields(x, json_object_get(old, "fields"), json_object_get(new, "fields"));
         explain_inputs(x, old, new);

@@ -1,5 +1,5 @@
-// keys.c - payloads are emitted in sorted order by hand: data < fields < inputs < kind < task < task_version < version, and
-// fields after a sort by name.
+// keys.c - payloads are emitted in sorted order by hand: data < fields < inputs < kind < task < version, and fields after a
+// sort by name.
 //
 // Nodes come after their inputs, so that one pass gives all keys.
 #include "runner/graph/keys.h"
@@ -218,10 +218,8 @@ static struct error *make_key(const struct graph_node *node, const struct graph_
     struct error *e = write_fields(&j, node, ids, arena);
     write_inputs(&j, node);
     json_key(&j, "kind"), json_str(&j, kind_name(node->kind));
-    if (node->task) {
+    if (node->task)
         json_key(&j, "task"), json_raw(&j, node->task->content);
-        json_key(&j, "task_version"), json_i64(&j, TASK_VERSION);
-    }
     json_key(&j, "version"), json_i64(&j, kind_version(node->kind));
     json_close(&j, '}');
     if (e) {

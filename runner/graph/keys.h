@@ -12,7 +12,7 @@
 //           an evaluation without tasks are left out
 // inputs    key by role; for "tokens" and "validation" the list of the keys of the parts; for "mixture", "test" and "suite" such a
 //           list an entry
-// task      of a token stage of a task: what the task is (task_file.h: content), and task_version, TASK_VERSION of core/data/task.h
+// task      of a token stage of a task: what the task is (task_file.h: content), TASK_VERSION of core/data/task.h among it
 // version   of the kind (kind_version)
 //
 // The key is its SHA-256. So the order of the recipe, the names in it, who set a value, and speed and display fields do not

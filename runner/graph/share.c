@@ -157,7 +157,7 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
     if (!mixture)
         return NULL;
     int64_t max_tokens = INT64_MAX;
-    if (node->kind == KIND_FINETUNE)
+    if (node->kind == KIND_FINETUNE && ((const struct finetune_options *)node->options)->seq_len > 0)
         max_tokens = ((const struct finetune_options *)node->options)->seq_len;
     struct plan_share *shares = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *shares);
     int n = 0;

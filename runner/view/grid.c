@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { GAP = 2, WRAP_LEAST = 16 };
+enum { GAP = 2, WRAP_LEAST = 16, NAME_LEAST = 8 };
 
 int text_width(const char *text)
 {
@@ -43,15 +43,15 @@ static size_t next_line(const char *text, int width, size_t *skip)
 }
 
 // The bytes of what a cell shows in a line of its row; *text moves on to it.
-static size_t cell_line(const struct grid *g, const char *const *cells, const int *widths, int c, int line, const char **text,
+static size_t cell_line(const struct grid *g, const char *cell, int width, int c, int line, const char **text,
                         const char **rest)
 {
     size_t skip;
-    *text = cells[c] ? cells[c] : "";
+    *text = cell ? cell : "";
     if (!g->columns[c].wrap)
         return line ? 0 : strlen(*text);
     *text = line ? *rest : *text;
-    size_t n = next_line(*text, widths[c], &skip);
+    size_t n = next_line(*text, width, &skip);
     *rest = *text + skip;
     return n;
 }
@@ -60,11 +60,16 @@ static size_t cell_line(const struct grid *g, const char *const *cells, const in
 static void put_row(const struct grid *g, FILE *to, const char *const *cells, const int *widths)
 {
     const char *rest = NULL; // of the wrapped cell
+    const char *name = cells[0];
+    if (name && !g->columns[0].wrap && text_width(name) > widths[0]) {
+        fprintf(to, "%s\n", name);
+        name = NULL;
+    }
     for (int line = 0; line == 0 || (rest && *rest); line++) {
         int blanks = 0;
         for (int c = 0; c < g->n_columns; c++) {
             const char *text;
-            size_t n = cell_line(g, cells, widths, c, line, &text, &rest);
+            size_t n = cell_line(g, c ? cells[c] : name, widths[c], c, line, &text, &rest);
             int shown = 0;
             for (size_t i = 0; i < n; i++)
                 shown += (text[i] & 0xC0) != 0x80;
@@ -122,8 +127,14 @@ void grid_print(const struct grid *g, FILE *to, int width)
         total += widths[c] + (c ? GAP : 0);
     }
     if (wrapped >= 0 && total > width) {
-        int room = widths[wrapped] - (total - width);
-        widths[wrapped] = room > WRAP_LEAST ? room : WRAP_LEAST;
+        int room = widths[wrapped] - (total - width), least = widths[wrapped] < WRAP_LEAST ? widths[wrapped] : WRAP_LEAST;
+        total -= widths[wrapped];
+        widths[wrapped] = room > least ? room : least;
+        total += widths[wrapped];
+    }
+    if (total > width && wrapped != 0 && g->n_columns > 1) {
+        int room = widths[0] - (total - width);
+        widths[0] = room > NAME_LEAST ? room : NAME_LEAST;
     }
     put_row(g, to, titles, widths);
     for (int r = 0; r < g->n_rows; r++)

@@ -8,6 +8,15 @@ static const char *or_unset(const char *value)
     return value ? value : "unset";
 }
 
+// Values of a field; of an entry of a mixture, "mixture[2]", which task it names.
+static const char *change_text(const struct reason *r, struct arena *arena)
+{
+    bool entry = *r->name && r->name[strlen(r->name) - 1] == ']';
+    const char *text = arena_printf(arena, "%s -> %s", entry && !r->old ? "none" : or_unset(r->old),
+                                    entry && !r->new ? "none" : or_unset(r->new));
+    return text ? text : "";
+}
+
 // The file's own name: the folder is the same for all.
 static const char *base_name(const char *path)
 {
@@ -19,7 +28,7 @@ static const char *reason_short(const struct reason *r, struct arena *arena)
 {
     switch (r->kind) {
     case REASON_FIELD:
-        return arena_printf(arena, "%s %s -> %s", r->name, or_unset(r->old), or_unset(r->new));
+        return arena_printf(arena, "%s %s", r->name, change_text(r, arena));
     case REASON_INPUT:
         return arena_printf(arena, r->new || r->old ? "%s changed" : "%s is unknown", r->name);
     case REASON_DATA:
@@ -73,8 +82,8 @@ const char *reason_long(const struct reason *r, struct arena *arena)
     switch (r->kind) {
     case REASON_FIELD:
         if (!r->by || !strcmp(r->by, "-s")) // whose place is the text of the -s
-            return arena_printf(arena, "%s: %s -> %s%s", r->name, or_unset(r->old), or_unset(r->new), where);
-        return arena_printf(arena, "%s: %s -> %s%s (%s)", r->name, or_unset(r->old), or_unset(r->new), where, r->by);
+            return arena_printf(arena, "%s: %s%s", r->name, change_text(r, arena), where);
+        return arena_printf(arena, "%s: %s%s (%s)", r->name, change_text(r, arena), where, r->by);
     case REASON_INPUT:
         return r->new && r->old   ? arena_printf(arena, "input '%s' changed: %s -> %s", r->name, r->old, r->new)
                : r->new || r->old ? arena_printf(arena, "input '%s' changed", r->name)

@@ -58,10 +58,95 @@ static void a_job_comes_back(void **state)
     error_free(e);
 }
 
+static void tasks_come_back(void **state)
+{
+    struct place_of_test *p = *state;
+    const char *path = arena_printf(&p->arena, "%s/x.job", p->folder);
+    const char *const paths[] = {"a.h5", "b.h5"};
+    struct job_task tasks[] = {{"mixture", "quiz", "train", 0.1, -1, GRADER_CHOICE, 0.25, paths, 2},
+                               {"mixture", "sums", "train", NAN, 7, GRADER_NUMBER, 0, paths, 1},
+                               {"test", "quiz", "test", 1, -1, GRADER_CHOICE, 0.25, paths, 1}};
+    const struct task task = {.name = "quiz",
+                              .question = "q | r.q",
+                              .right = "right",
+                              .wrong = "wrong",
+                              .prompt = "{question}\n\"{choices}\"",
+                              .choice_line = "- {choice}={letter}\n",
+                              .letters = {"A", "B"},
+                              .n_letters = 2,
+                              .call_begin = "<<",
+                              .call_middle = "=",
+                              .call_end = ">>",
+                              .grader = GRADER_CHOICE,
+                              .baseline = 1. / 3,
+                              .shuffled_labels = true};
+    struct job_part part = {.part = {.form = DOCUMENT_WORLD, .path = "w.yaml", .n = 9, .records = "quiz"},
+                            .identity = "{}",
+                            .task = &task,
+                            .split = "train"};
+    const struct mixture_use use = {.epochs = 2};
+    struct finetune_options options;
+    fields_unset(&options, KIND_FINETUNE);
+    options.mixture = (struct mixture_uses){1, &use};
+    options.steps = 5;
+    struct job job = {.name = "mid",
+                      .kind = KIND_FINETUNE,
+                      .key = "k",
+                      .payload = "p",
+                      .options = &options,
+                      .results = "results",
+                      .lock = "out.lock",
+                      .parts = &part,
+                      .n_parts = 1,
+                      .tasks = tasks,
+                      .n_tasks = countof(tasks)},
+               back;
+    no_error(job_write(&job, path));
+    no_error(job_read(&back, path, &p->arena));
+    assert_int_equal(((const struct finetune_options *)back.options)->steps, 5);
+    assert_int_equal(((const struct finetune_options *)back.options)->mixture.n, 0);
+    assert_int_equal(back.n_tasks, 3);
+    for (int i = 0; i < back.n_tasks; i++) {
+        const struct job_task *a = &tasks[i], *b = &back.tasks[i];
+        assert_string_equal(a->role, b->role);
+        assert_string_equal(a->name, b->name);
+        assert_string_equal(a->split, b->split);
+        assert_true(a->epochs == b->epochs || (isnan(a->epochs) && isnan(b->epochs)));
+        assert_int_equal(a->rows, b->rows);
+        assert_int_equal(a->grader, b->grader);
+        assert_true(a->baseline == b->baseline);
+        assert_int_equal(a->n_paths, b->n_paths);
+        assert_string_equal(b->paths[a->n_paths - 1], paths[a->n_paths - 1]);
+    }
+    const struct task *t = back.parts[0].task;
+    assert_string_equal(back.parts[0].part.records, "quiz");
+    assert_string_equal(back.parts[0].split, "train");
+    assert_string_equal(t->name, task.name);
+    assert_string_equal(t->question, task.question);
+    assert_string_equal(t->right, task.right);
+    assert_string_equal(t->wrong, task.wrong);
+    assert_string_equal(t->prompt, task.prompt);
+    assert_string_equal(t->choice_line, task.choice_line);
+    assert_string_equal(t->call_begin, "<<");
+    assert_string_equal(t->call_middle, "=");
+    assert_string_equal(t->call_end, ">>");
+    assert_null(t->messages);
+    assert_null(t->answer);
+    assert_null(t->choices);
+    assert_null(t->labels);
+    assert_int_equal(t->n_letters, 2);
+    assert_string_equal(t->letters[1], "B");
+    assert_int_equal(t->grader, GRADER_CHOICE);
+    assert_true(t->baseline == task.baseline && t->shuffled_labels);
+}
+
 // Every cut of a job file, and wrong types in it, end in an error.
 static void torn_jobs(void **state)
 {
     struct place_of_test *p = *state;
+#define LETTERS                                                                                                                \
+    "[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\","            \
+    "\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\"]"
 #define BEGIN "{\"retort\":1,\"kind\":\"eval\",\"name\":\"n\",\"key\":\"k\",\"payload\":\"p\",\"results\":\"r\",\"lock\":\"l\","
     static const char *const bad[] = {"",
                                       "{",
@@ -74,7 +159,23 @@ static void torn_jobs(void **state)
                                       BEGIN "\"options\":{\"nope\":\"1\"}}",
                                       BEGIN "\"options\":{\"seed\":1}}",
                                       BEGIN "\"inputs\":{\"a\":[1]}}",
-                                      BEGIN "\"parts\":[{\"form\":\"x\"}]}"};
+                                      BEGIN "\"parts\":[{\"form\":\"x\"}]}",
+#define PART BEGIN "\"parts\":[{\"form\":\"jsonl\",\"path\":\"p\",\"identity\":\"{}\",\"split\":\"s\",\"task\":"
+                                      PART "{}}]}",
+                                      PART "1}]}",
+                                      PART "{\"name\":\"t\",\"grader\":\"x\"}}]}",
+                                      PART "{\"name\":\"t\",\"grader\":\"none\",\"letters\":[1]}}]}",
+                                      PART "{\"name\":\"t\",\"grader\":\"none\",\"letters\":" LETTERS "}}]}",
+                                      PART "{\"name\":\"t\",\"grader\":\"none\",\"baseline\":1.5}}]}",
+                                      BEGIN "\"tasks\":[1]}",
+#define TASK BEGIN "\"tasks\":[{\"name\":\"n\",\"split\":\"s\",\"paths\":[\"p\"],"
+                                      TASK "\"role\":\"model\",\"grader\":\"none\",\"epochs\":1}]}",
+                                      TASK "\"role\":\"mixture\",\"grader\":\"none\"}]}",
+                                      TASK "\"role\":\"mixture\",\"grader\":\"none\",\"epochs\":0}]}",
+                                      TASK "\"role\":\"mixture\",\"grader\":\"none\",\"rows\":-5,\"epochs\":1}]}",
+                                      TASK "\"role\":\"mixture\",\"grader\":\"best\",\"epochs\":1}]}",
+                                      BEGIN "\"tasks\":[{\"name\":\"n\",\"split\":\"s\",\"role\":\"suite\",\"grader\":\"none\","
+                                            "\"epochs\":1,\"paths\":[]}]}"};
     const char *path = arena_printf(&p->arena, "%s/bad.job", p->folder);
     for (size_t i = 0; i < countof(bad); i++) {
         struct job job;
@@ -154,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_job_comes_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tasks_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(torn_jobs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(live_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(errors_as_json, set_up, tear_down),

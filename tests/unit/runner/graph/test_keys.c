@@ -34,6 +34,21 @@ static void payload_is_canonical(void **state)
     assert_null(strstr(base->payload, "web"));
 }
 
+// What was once made is found again: these were the keys before there were tasks and mixtures.
+static void keys_stay(void **state)
+{
+    static const struct {
+        const char *name, *key;
+    } cases[] = {{"tokenizer", "a20377c29cddd58d9bf88498bd119b31c2c0dbde4480721ac0b855eab579a819"},
+                 {"web.tokens", "6361816e6e2aa39ab65e82d04b644e545353d803117085ac7775250c129686f2"},
+                 {"base", "b62040590301c9c633280d4a74293f373b9271451a314db08086c8fe2d5a7dc8"},
+                 {"base_eval", "a9c2f2cf340236b43fcc48b162ce1e18c60d08a32fbf02c275eeb3734bc016f5"}};
+    struct place_of_test *p = *state;
+    make_graph(p, RECIPE);
+    for (size_t i = 0; i < countof(cases); i++)
+        assert_string_equal(key_of(p, cases[i].name), cases[i].key);
+}
+
 // Names of all stages and the source, the order of the stages, speed fields, comments, spelling of numbers.
 static void what_does_not_matter(void **state)
 {
@@ -189,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(payload_is_canonical, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(keys_stay, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_matter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_matters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(parts_have_keys_of_their_own, set_up, tear_down),

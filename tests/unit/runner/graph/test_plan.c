@@ -5,60 +5,6 @@
 
 #include "runner/graph/schedule.h"
 
-// A result as a stage would leave it, as far as the plan looks.
-static void make_file(const char *path, const char *key, const char *state, int64_t step)
-{
-    const struct store_attribute attributes[] = {store_text("/", "kind", "test"), store_text("/", "key", key),
-                                                 store_text("/", "state", state), store_f64("/", "seconds", 2.5),
-                                                 store_f64("/", "usd", NAN),      store_i64("/", "step", step),
-                                                 store_i64("/", "n_steps", 10),   store_i64("/", "n", 1000)};
-    no_error(store_save(path, attributes, countof(attributes), NULL, 0));
-}
-
-static void make_store(struct place_of_test *p)
-{
-    no_error(folder_make(arena_printf(&p->arena, "%s/store", p->results)));
-}
-
-// The result of a stage of the plan.
-static void finish(struct place_of_test *p, const char *name)
-{
-    struct plan_stage *s = plan_stage(&p->plan, name);
-    assert_non_null(s);
-    if (s->out)
-        make_file(s->out, s->node->key, "finished", 10);
-    for (int i = 0; i < s->node->n_parts && s->part_out; i++)
-        if (s->part_out[i])
-            make_file(s->part_out[i], s->node->parts[i].key, "finished", 1);
-}
-
-static void finish_all(struct place_of_test *p)
-{
-    make_store(p);
-    for (int i = 0; i < p->plan.n_stages; i++)
-        finish(p, p->plan.stages[i].node->name);
-}
-
-// A record of a run that made everything of the current plan.
-static void record_all(struct place_of_test *p)
-{
-    struct run run = {.name = p->recipe.name,
-                      .state = "finished",
-                      .started = "2026-01-01T00:00:00Z",
-                      .recipe_path = "small.yaml",
-                      .settings = "[]",
-                      .host = "host",
-                      .machine = "machine",
-                      .build = "build"};
-    no_error(schedule_record(&run, &p->plan, &p->arena));
-    for (int i = 0; i < run.n_stages; i++) {
-        run.stages[i].state = "finished";
-        run.stages[i].file = NULL;
-    }
-    no_error(run_create(&run, p->results, &p->arena));
-    no_error(run_save(&run));
-}
-
 static const struct plan_stage *stage(struct place_of_test *p, const char *name)
 {
     const struct plan_stage *s = plan_stage(&p->plan, name);

@@ -71,7 +71,16 @@ static void tables_fit(void **state)
         every_line_fits(f, width);
         fclose(f);
     }
+    // A name that is too long stands alone.
+    grid_init(&grid, columns, 3, &arena);
+    grid_add(&grid, (const char *[]){"a_task_with_a_long_name.auxiliary_train.tokens@tokenizer", "never run here before", "1"});
+    grid_add(&grid, (const char *[]){"  gsm8k", "train x2, 14.9k rows, 23%", "12.5M"});
     FILE *f = tmpfile();
+    grid_print(&grid, f, 60);
+    every_line_fits(f, 60);
+    fclose(f);
+
+    f = tmpfile();
     char text[2000] = "";
     grid_init(&grid, columns, 3, &arena);
     grid_add(&grid, (const char *[]){"a", "b c", "12"});
