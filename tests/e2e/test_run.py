@@ -5,7 +5,6 @@
 
 Needs nothing but Python's own library.
 """
-import json
 import os
 import pathlib
 import random
@@ -18,40 +17,7 @@ import tempfile
 import time
 import unittest
 
-RETORT, SAME, SOURCE = (pathlib.Path(a).resolve() for a in sys.argv[1:4])
-MICRO = SOURCE / "tests/e2e/micro.yaml"
-
-
-def call(*args, results=None, check=None, env=None, cwd=None):
-    full = [str(RETORT), *map(str, args)]
-    if results:
-        full += ["--results", str(results)]
-    done = subprocess.run(full, capture_output=True, text=True, env={**os.environ, **(env or {})}, cwd=cwd, timeout=300)
-    if check is not None and done.returncode != check:
-        raise AssertionError(f"{' '.join(full)}: exit {done.returncode}, wanted {check}\n{done.stdout}\n{done.stderr}")
-    return done
-
-
-class Folder(unittest.TestCase):
-    def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="retort-e2e-"))
-        self.results = self.folder / "results"
-
-    def tearDown(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def plan(self, recipe=MICRO, *more):
-        out = call("plan", recipe, "--json", *more, results=self.results, check=0).stdout
-        return {s["name"]: s for s in json.loads(out)["stages"]}
-
-    def result(self, kind, results=None):
-        found = [p for p in (results or self.results).glob(f"store/{kind}-*.h5") if ".part" not in p.name and ".tmp" not in p.name]
-        self.assertEqual(len(found), 1, f"{kind}: {found}")
-        return found[0]
-
-    def assertSame(self, a, b):
-        done = subprocess.run([SAME, a, b], capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+from harness import MICRO, RETORT, SOURCE, Folder, call, children, live_step, wait_for
 
 
 class Runs(Folder):
@@ -126,34 +92,6 @@ class Runs(Folder):
         second = call("run", MICRO, results=self.results, check=3)
         self.assertIn(str(first.pid), second.stderr)
         self.assertEqual(first.wait(timeout=120), 0)
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError("waited in vain")
-        time.sleep(0.005)
-
-
-def children(pid):
-    try:
-        text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return []
-    return [int(p) for p in text.split()]
-
-
-def live_step(results, kind):
-    """The newest step of a running stage of that kind, or -1."""
-    for path in results.glob(f"store/{kind}-*.live"):
-        try:
-            steps = re.findall(r'"step":(\d+)', path.read_text())
-        except OSError:
-            continue
-        if steps:
-            return int(steps[-1])
-    return -1
 
 
 class Kills(Folder):

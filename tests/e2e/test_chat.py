@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""The chat stages with the real binary: mixtures edited, runs killed in every stage and resumed to the same bits, chat, compare.
+
+    test_chat.py RETORT SAME_RESULT SOURCE_FOLDER [TestClass[.test]]
+
+Needs nothing but Python's own library.
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from harness import RETORT, SOURCE, Folder, call, children, live_step, wait_for
+
+CHAT = SOURCE / "tests/e2e/chat.yaml"
+TALK = "talk"  # the recipe's name
+
+
+def copy_recipe(folder):
+    path = folder / "chat.yaml"
+    path.write_text(CHAT.read_text().replace("../../recipes", str(SOURCE / "recipes")))
+    return path
+
+
+def stages_of(folder):
+    """name -> result file, from the newest run's plan."""
+    out = call("plan", CHAT, "--json", results=folder, check=0).stdout
+    found = {}
+    for stage in json.loads(out)["stages"]:
+        path = folder / "store" / f"{stage['kind']}-{(stage['key'] or '')[:16]}.h5"
+        if path.exists():
+            found[stage["name"]] = path
+    return found
+
+
+class Alone(Folder):
+    """Tests that start from one whole run, made once."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.alone = pathlib.Path(tempfile.mkdtemp(prefix="retort-alone-"))
+        cls.first = call("run", CHAT, results=cls.alone, check=0)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.alone, ignore_errors=True)
+
+
+class Chat(Alone):
+    def setUp(self):
+        super().setUp()
+        shutil.copytree(self.alone, self.results)
+
+    def test_report_has_a_column_a_model(self):
+        header = next(line for line in self.first.stdout.splitlines() if line.startswith("score"))
+        self.assertEqual(header.split(), ["score", "mid", "sft", "rl"])
+        for row in ("bpb", "town_quiz (60 of 500)", "town_sums (60 of 500)", "ChatCORE"):
+            self.assertIn(row, self.first.stdout)
+        self.assertTrue(all(len(line) <= 80 for line in self.first.stdout.splitlines() if "%" in line))
+        report = call("report", TALK, results=self.results, check=0).stdout
+        self.assertIn("pass@4", report)
+        self.assertGreaterEqual(len(re.findall(r"(?m)^At step \d+, reward [01], advantage", report)), 3)
+
+    def test_second_run_has_nothing_to_do(self):
+        self.assertIn("nothing to do", call("run", CHAT, results=self.results, check=0).stdout)
+
+    def test_epochs_of_one_task_rerun_mid_and_what_depends_on_it(self):
+        recipe = copy_recipe(self.folder)
+        text = recipe.read_text()
+        recipe.write_text(text.replace("{task: town_sums, epochs: 0.1}", "{task: town_sums, epochs: 0.2}"))
+        line = next(i for i, l in enumerate(recipe.read_text().splitlines(), 1) if "epochs: 0.2" in l)
+        why = call("why", recipe, "mid", results=self.results, check=0).stdout
+        self.assertIn("mixture[2].epochs", why)
+        self.assertRegex(why, rf"chat\.yaml:{line}\b")
+        self.assertRegex(why, r"0\.1\b.*0\.2\b")
+        states = {n: s["state"] for n, s in self.plan(recipe).items()}
+        rerun = {n for n, s in states.items() if s != "cached"}
+        self.assertEqual(rerun, {"mid", "sft", "rl", "chat_eval@mid", "chat_eval@sft", "chat_eval@rl"})
+        before = {p.name for p in self.results.glob("store/*.h5")}
+        call("run", recipe, results=self.results, check=0)
+        made = {p.name.split("-")[0] for p in self.results.glob("store/*.h5") if p.name not in before}
+        self.assertEqual(made, {"finetune", "grpo", "eval"})
+        # And back again: what was there is taken.
+        self.assertEqual({s["state"] for s in self.plan(CHAT).values()}, {"cached"})
+
+    def test_setting_of_an_entry(self):
+        plan = self.plan(CHAT, "-s", "mid.mixture[2].epochs=0.2")
+        self.assertEqual(plan["mid"]["state"], "run")
+        reason = plan["mid"]["reasons"][0]
+        self.assertEqual(reason["name"], "mixture[2].epochs")
+        entries = {e["task"]: e for e in plan["mid"]["mixture"]}
+        self.assertEqual(entries["town_talk"]["rows"], 300)
+        self.assertEqual(entries["town_sums"]["rows"], 800)
+        self.assertAlmostEqual(sum(e["share"] for e in entries.values()), 1, places=6)
+        self.assertGreater(entries["town_talk"]["tokens"], 3000)  # known, since the rows are tokens by now
+
+    def test_threads_and_device_batch_leave_the_bits(self):
+        other = self.folder / "other"
+        call("run", CHAT, "-s", "mid.device_batch=1", "-s", "sft.device_batch=8", "-s", "rl.device_batch=2", "-s",
+             "chat_eval.device_batch=3", results=other, env={"OMP_NUM_THREADS": "1"}, check=0)
+        mine, others = stages_of(self.results), stages_of(other)
+        self.assertEqual(mine.keys(), others.keys())
+        for name in ("mid", "sft", "rl", "chat_eval@mid", "chat_eval@sft", "chat_eval@rl"):
+            with self.subTest(name=name):
+                self.assertSame(mine[name], others[name])
+
+    def test_chat_answers(self):
+        one = call("chat", f"{CHAT}:sft", "-p", "Where does Ada live?", "-m", "20", results=self.results, check=0)
+        self.assertEqual(one.stdout.count("\n"), 1 + one.stdout.rstrip("\n").count("\n"))
+        again = call("chat", f"{TALK}:sft", "-p", "Where does Ada live?", "-m", "20", results=self.results, check=0)
+        self.assertEqual(one.stdout, again.stdout)
+        whole = json.loads(call("chat", f"{CHAT}:sft", "-p", "Where does Ada live?", "-m", "20", "--json", results=self.results,
+                                check=0).stdout)
+        self.assertEqual(whole["answer"] + "\n", one.stdout)
+        file = stages_of(self.results)["sft"]
+        piped = subprocess.run([RETORT, "chat", file, "-m", "5"], input=b"Hello!\nclear\n\nWho are you?\nquit\nnot asked\n",
+                               capture_output=True, timeout=60)
+        self.assertEqual(piped.returncode, 0, piped.stderr)
+        piped.stdout.decode("utf-8")  # whole characters
+        self.assertNotIn(b"\x1b", piped.stdout)
+        call("chat", f"{CHAT}:tokenizer", "-p", "x", results=self.results, check=2)
+        call("chat", f"{CHAT}:nobody", "-p", "x", results=self.results, check=2)
+        call("chat", f"{CHAT}:sft", "-p", "x", "-t", "-1", results=self.results, check=2)
+        call("chat", "nothing.h5", "-p", "x", results=self.results, check=2)
+
+    def test_compare_two_runs(self):
+        recipe = copy_recipe(self.folder)
+        recipe.write_text(recipe.read_text().replace("steps: 12\n    max_tokens", "steps: 6\n    max_tokens"))
+        call("run", recipe, results=self.results, check=0)
+        shown = call("compare", f"{TALK}/1", f"{TALK}/2", results=self.results, check=0).stdout
+        self.assertRegex(shown, r"steps\s.*\b12\b.*\b6\b")
+        self.assertIn("town_quiz", shown)
+        self.assertTrue(all(len(line) <= 80 for line in shown.splitlines()))
+        whole = json.loads(call("compare", f"{TALK}/1", f"{TALK}/2", "--json", results=self.results, check=0).stdout)
+        self.assertTrue(whole["ok"])
+        call("compare", TALK, results=self.results, check=2)
+
+    def test_own_conversations(self):
+        """A file of the user's own, beside the recipe."""
+        recipe = copy_recipe(self.folder)
+        rows = [json.dumps({"messages": [{"role": "user", "content": f"Who are you, {i}?"},
+                                         {"role": "assistant", "content": "I am Retort \u2014 ask me."}]}) for i in range(40)]
+        (self.folder / "identity.jsonl").write_text("\n".join(rows) + "\n")
+        recipe.write_text(recipe.read_text().replace("{task: town_talk, rows: 300}", '{task: "identity.jsonl", epochs: 2}'))
+        call("run", recipe, "--until", "mid", results=self.results, check=0)
+        (self.folder / "identity.jsonl").write_text("\n".join(rows) + "\n[{\"role\": \"assistant\"}]\n")
+        done = call("run", recipe, "--until", "mid", results=self.results, check=1)
+        self.assertIn("identity.jsonl", done.stdout + done.stderr)
+
+
+class Kills(Alone):
+    """SIGKILL in mid, sft, rl and eval: run again it goes on from what was saved, and ends with the bits of a run left alone."""
+
+    ENV = {**os.environ, "RETORT_CHECKPOINT_SECONDS": "0"}
+
+    def start(self):
+        return subprocess.Popen([RETORT, "run", CHAT, "--results", self.results], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, env=self.ENV)
+
+    def finish(self):
+        done = subprocess.run([RETORT, "run", CHAT, "--results", self.results], capture_output=True, text=True, env=self.ENV,
+                              timeout=300)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        mine, alone = stages_of(self.results), stages_of(self.alone)
+        self.assertEqual(mine.keys(), alone.keys())
+        for name, path in mine.items():
+            with self.subTest(name=name):
+                self.assertSame(path, alone[name])
+        return done
+
+    def prepared(self, last):
+        """Results up to a stage, so that the run to be killed begins with the next."""
+        shutil.rmtree(self.results, ignore_errors=True)
+        shutil.copytree(self.alone, self.results)
+        shutil.rmtree(self.results / "runs")
+        keep = stages_of(self.results)
+        order = list(keep)
+        for name in order[order.index(last):]:
+            keep[name].unlink()
+
+    def killed(self, name, kind, step, signal_number=signal.SIGKILL):
+        for attempt in range(5):
+            self.prepared(name)
+            runner = self.start()
+            wait_for(lambda: (live_step(self.results, kind) >= step and any(self.results.glob(f"store/{kind}-*.part.h5")))
+                     or runner.poll() is not None)
+            stages = children(runner.pid)
+            if runner.poll() is None and stages:
+                break
+            runner.communicate()
+        else:
+            self.fail(f"{name} was always done before it could be killed")
+        for pid in stages:
+            try:
+                os.kill(pid, signal_number)
+            except ProcessLookupError:
+                pass
+        runner.kill()
+        runner.communicate(timeout=60)
+        done = self.finish()
+        self.assertRegex(done.stdout, r"resum")
+
+    def test_mid(self):
+        self.killed("mid", "finetune", 4)
+
+    def test_sft(self):
+        self.killed("sft", "finetune", 20)
+
+    def test_rl(self):
+        self.killed("rl", "grpo", 3)
+
+    def test_eval(self):
+        self.killed("chat_eval@mid", "eval", 20)
+
+    def test_interrupt_in_rollouts(self):
+        self.prepared("rl")
+        runner = self.start()
+        wait_for(lambda: live_step(self.results, "grpo") >= 2 or runner.poll() is not None)
+        runner.send_signal(signal.SIGINT)
+        out, _ = runner.communicate(timeout=60)
+        if runner.returncode == 75:
+            self.assertIn("run it again", out)
+        self.finish()
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[4:]], verbosity=2)
