@@ -27,8 +27,15 @@ struct reader {
     const struct node *asking;    // the name of the task that is being read
     bool data_read, no_data_told; // data_read: data is known, or what is wrong with it was told
     const char *data;             // the folder that files of tasks are relative to, as the program opens it, or NULL
-    struct task_slot *tasks;      // read so far
+    struct world_slot *worlds;    // read so far
+    int n_worlds, worlds_capacity;
+    struct task_slot *tasks; // read so far
     int n_tasks, tasks_capacity;
+};
+
+struct world_slot {
+    const char *path;
+    struct world *world; // NULL: it has errors, which were told
 };
 
 struct task_slot {
@@ -97,6 +104,9 @@ void files_read(struct reader *r, const struct node *node, const char *base, con
 
 // Whether a name has {split} in it: the source is one of tasks.
 bool files_have_split(const struct node *node);
+
+// The world of a file, compiled; read once, however many name it. NULL: reported, saying of what it is: "source 'town'".
+struct world *world_read(struct reader *r, const struct node *node, const char *path, const char *of, const char *name);
 
 // Reports an error of a stage, saying of which where its place does not.
 void stage_error(struct reader *r, const struct recipe_stage *stage, struct error *e);

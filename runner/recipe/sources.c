@@ -70,6 +70,31 @@ static void read_validate(struct reader *r, struct source *source, const struct 
     }
 }
 
+struct world *world_read(struct reader *r, const struct node *node, const char *path, const char *of, const char *name)
+{
+    for (int i = 0; i < r->n_worlds; i++)
+        if (strcmp(r->worlds[i].path, path) == 0)
+            return r->worlds[i].world;
+    struct world *world = reader_have(r, arena_alloc(r->arena, sizeof *world));
+    if (r->n_worlds == r->worlds_capacity) {
+        int capacity = r->worlds_capacity ? 2 * r->worlds_capacity : 8;
+        r->worlds = reader_have(r, arena_grow(r->arena, r->worlds, (size_t)r->n_worlds, (size_t)capacity, sizeof *r->worlds));
+        r->worlds_capacity = capacity;
+    }
+    if (r->no_memory)
+        return NULL;
+    struct error *e = world_file_read(path, r->arena, world);
+    r->worlds[r->n_worlds++] = (struct world_slot){.path = path, .world = e ? NULL : world};
+    for (struct error *each = e; each && each != error_memory(); each = each->next)
+        if (!each->at.file) { // the file cannot be read: that is an error of this line
+            reader_error(r, error_new(ERROR_RECIPE, node->at, each->fix, "%s", each->what));
+            error_free(e);
+            return NULL;
+        }
+    reader_error(r, error_while(e, node->at, "reading the world of %s '%s'", of, name));
+    return e ? NULL : world;
+}
+
 static void read_world(struct reader *r, struct source *source, const struct node *map, const struct node *file)
 {
     const char *name = file_name(r, file, "world");
@@ -87,19 +112,11 @@ static void read_world(struct reader *r, struct source *source, const struct nod
         return;
     source->pattern = name;
     source->files = reader_have(r, arena_array(r->arena, 1, sizeof *source->files));
-    source->world = reader_have(r, arena_alloc(r->arena, sizeof *source->world));
-    if (!source->files || !source->world)
+    if (!source->files)
         return;
     source->files[0] = path;
     source->n_files = 1;
-    e = world_file_read(path, r->arena, source->world);
-    for (struct error *each = e; each && each != error_memory(); each = each->next)
-        if (!each->at.file) { // the file cannot be read: that is an error of this line
-            reader_error(r, error_new(ERROR_RECIPE, file->at, each->fix, "%s", each->what));
-            error_free(e);
-            return;
-        }
-    reader_error(r, error_while(e, file->at, "reading the world of source '%s'", source->name));
+    source->world = world_read(r, file, path, "source", source->name);
 }
 
 // Files with {split}: which splits there are the task says, so that here they are only checked.

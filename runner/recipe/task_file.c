@@ -13,7 +13,6 @@
 #include "core/base/json.h"
 #include "runner/recipe/number.h"
 #include "runner/recipe/reader.h"
-#include "runner/recipe/world_file.h"
 
 enum { MOST_SPLITS = 100, MOST_LETTER_BYTES = 16 };
 
@@ -367,20 +366,8 @@ static void read_world(struct task_reader *t, const struct node *source, const s
     if (!records)
         report(t, source->at, "write {world: FILE, records: LIST}",
                "the task does not say which records of the world its rows are");
-    struct world *world = path ? reader_have(t->r, arena_alloc(t->r->arena, sizeof *world)) : NULL;
-    if (!world)
-        return;
-    struct error *e = world_file_read(path, t->r->arena, world);
-    if (e) {
-        // A file that cannot be read is an error of this line.
-        reader_error(t->r, !e->at.file && e != error_memory() ? error_new(ERROR_RECIPE, node->at, e->fix, "%s", e->what)
-                                                              : error_while(e, node->at, "reading the world of the task"));
-        if (!e->at.file && e != error_memory())
-            error_free(e);
-        return;
-    }
-    file->world = world;
-    if (file->records)
+    file->world = path ? world_read(t->r, node, path, "task", file->name) : NULL;
+    if (file->world && file->records)
         check_records(t, records);
 }
 

@@ -116,6 +116,9 @@ static struct task_file *read_task(struct asked *a, const struct node *node, con
         task_read(&of_task, path, root, task);
     r->n_files = of_task.n_files;
     r->file_bytes = of_task.file_bytes;
+    r->worlds = of_task.worlds;
+    r->n_worlds = of_task.n_worlds;
+    r->worlds_capacity = of_task.worlds_capacity;
     r->no_data_told = of_task.no_data_told;
     r->no_memory |= of_task.no_memory;
     bool good = !of_task.errors && root;

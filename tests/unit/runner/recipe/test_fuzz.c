@@ -3,6 +3,7 @@
 #include "cmocka_all.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include "runner/recipe/recipe.h"
 #include "runner/recipe/yaml.h"
@@ -51,6 +52,12 @@ static size_t mutate(char *text, size_t n, size_t capacity)
                                          "town",
                                          "kind: eval",
                                          "---\n",
+                                         "{split}",
+                                         "mixture: [{task: gsm8k, epochs: 2}]",
+                                         "task",
+                                         "rows: 3",
+                                         "{question}",
+                                         "[train, test]",
                                          "%",
                                          "[[[[[[[[",
                                          "let: {x: 1}\n",
@@ -146,8 +153,43 @@ static void changed_settings(void **state)
     }
 }
 
+// Task files, read as a recipe reads them.
+static void changed_tasks(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"gsm8k", "mmlu", "arc_easy", "smoltalk", "town_quiz"};
+    struct arena arena = {0}, source = {0};
+    char path[64];
+    snprintf(path, sizeof path, "fuzz_%ld.yaml", (long)getpid());
+    enum { ROUNDS = 2500, SECONDS = 4, ROOM = 4096 };
+    time_t end = time(NULL) + SECONDS;
+    int good = 0, rounds = 0;
+    for (; rounds < ROUNDS && time(NULL) < end; rounds++) {
+        char *original, text[ROOM];
+        size_t n_original;
+        assert_null(yaml_load(task_file_shipped(names[draw(countof(names))], &source), &source, &original, &n_original));
+        memcpy(text, original, n_original);
+        size_t n = mutate(text, n_original, ROOM);
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        fwrite(text, 1, n, f);
+        fclose(f);
+        struct task_file task = {0};
+        struct error *e = task_file_read(path, draw(4) ? "data" : NULL, &arena, &task);
+        good += !e;
+        for (int i = 0; !e && i < task.n_splits; i++)
+            assert_true(task.splits[i].n_files > 0 && task.splits[i].files[0]);
+        error_free(e);
+        arena_release(&arena);
+        arena_release(&source);
+    }
+    printf("%d changed task files, %d still good\n", rounds, good);
+    unlink(path);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(changed_recipes), cmocka_unit_test(changed_settings)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(changed_recipes), cmocka_unit_test(changed_settings),
+                                       cmocka_unit_test(changed_tasks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
