@@ -20,7 +20,7 @@
 #include "runner/stages/task_inputs.h"
 #include "runner/stages/trainer.h"
 
-enum { PASS_SAMPLES = 8, ROLLOUTS_MOST = 1 << 20, SLOTS_MOST = 64, KEPT = 2, KEPT_OF_LAST = 4 };
+enum { PASS_SAMPLES = 8, ROLLOUTS_MOST = 1 << 20, SLOTS_MOST = 64, KEPT = 2, KEPT_OF_LAST = 4, ANSWERS_A_LINE = 32 };
 
 static const uint64_t PASS_STREAMS = (uint64_t)1 << 63;
 static const int64_t CACHE_BYTES = (int64_t)4 << 30; // most keys and values; fewer rows then decode at once, with the same bits
@@ -33,8 +33,7 @@ struct questions { // to learn from, or held out
 
 struct grpo;
 
-// A question for the engine to answer: one a job.
-struct asked {
+struct asked { // a job of the engine
     const struct task_rows *rows;
     int64_t row;
     enum task_grader grader;
@@ -120,8 +119,8 @@ static struct error *take_answer(void *self, const struct engine_row *row)
         asking->right[row->job * asking->n_samples + row->sample] = right;
     else
         rollouts_set(&g->rollouts, row->job, row->sample, job->prompt, job->n_prompt, row->ids, row->mask, row->n, right);
-    asking->n_done++;
-    tell_answers(asking);
+    if (++asking->n_done % ANSWERS_A_LINE == 0)
+        tell_answers(asking);
     return NULL;
 }
 
