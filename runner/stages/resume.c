@@ -48,6 +48,12 @@ bool resume_due(const struct resume *r)
     return clock_seconds() - r->saved_at >= r->every_s;
 }
 
+void resume_saved(struct resume *r)
+{
+    r->part_is_good = true;
+    r->saved_at = clock_seconds();
+}
+
 struct error *resume_save(struct resume *r, const struct store_attribute *attributes, int n_attributes,
                           const struct store_set *sets, int n_sets)
 {
@@ -56,8 +62,7 @@ struct error *resume_save(struct resume *r, const struct store_attribute *attrib
         e = store_save(r->part, attributes, n_attributes, sets, n_sets);
     if (e)
         return error_while(e, NOWHERE, "saving what is done so far");
-    r->part_is_good = true;
-    r->saved_at = clock_seconds();
+    resume_saved(r);
     return NULL;
 }
 

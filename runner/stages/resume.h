@@ -35,6 +35,9 @@ struct error *CHECKED resume_device(struct resume *r, struct device **dev);
 bool resume_due(const struct resume *r);
 struct error *CHECKED resume_save(struct resume *r, const struct store_attribute *attributes, int n_attributes,
                                   const struct store_set *sets, int n_sets);
+
+// For those who write the part themselves (checkpoint_rotate): it is there.
+void resume_saved(struct resume *r);
 void resume_forget(const struct resume *r);
 void resume_close(struct resume *r);
 

@@ -3,10 +3,7 @@
 #include "runner/stages/trainer.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/stop.h"
@@ -23,7 +20,7 @@ struct live_line trainer_line(const struct trainer *t, const char *event)
     line.unit = "steps";
     line.bpb = t->bpb;
     line.tok_s = t->tok_s;
-    line.redo_s = clock_seconds() - t->last_saved;
+    line.redo_s = clock_seconds() - t->resume.saved_at;
     if (t->step_s > 0)
         line.eta_s = (double)(line.of - line.step) * t->step_s;
     if (t->text[0])
@@ -33,19 +30,19 @@ struct live_line trainer_line(const struct trainer *t, const char *event)
 
 static int attributes_of(const struct trainer *t, const char *state, struct store_attribute *attributes)
 {
-    return stage_attributes(t->stage, state, t->loop.step, schedule_updates(&t->loop.schedule), t->seed, t->device_batch, t->isa,
-                            t->seconds_before, attributes);
+    return stage_attributes(t->stage, state, t->loop.step, schedule_updates(&t->loop.schedule), t->seed, t->device_batch,
+                            device_isa(t->dev), t->resume.seconds, attributes);
 }
 
 static bool save_due(void *self)
 {
-    const struct trainer *t = self;
-    return clock_seconds() - t->last_saved >= t->checkpoint_every_s;
+    return resume_due(&((const struct trainer *)self)->resume);
 }
 
 static struct error *save(void *self, int64_t step)
 {
     struct trainer *t = self;
+    struct resume *r = &t->resume;
     double start = clock_seconds();
     struct store_attribute attributes[STAGE_ATTRIBUTES];
     struct arena_mark mark = arena_mark(t->stage->arena); // a training of weeks saves often
@@ -54,15 +51,14 @@ static struct error *save(void *self, int64_t step)
     t->training.rows = step * t->gradient.R;
     struct error *e = training_event(&t->training, "saved", "");
     if (!e)
-        e = checkpoint_rotate(&t->training, t->part, t->prev, t->part_is_good, attributes, n);
+        e = checkpoint_rotate(&t->training, r->part, r->prev, r->part_is_good, attributes, n);
     arena_reset(t->stage->arena, mark);
     if (e)
         return error_while(e, NOWHERE, "saving a checkpoint at step %lld", (long long)step);
-    t->part_is_good = true;
-    t->last_saved = clock_seconds();
-    t->save_s += t->last_saved - start;
+    resume_saved(r);
+    t->save_s += r->saved_at - start;
     if (!getenv("RETORT_CHECKPOINT_SECONDS"))
-        t->checkpoint_every_s = fmin(fmax((t->last_saved - start) * WRITE_SHARE, CHECKPOINT_LEAST_S), CHECKPOINT_MOST_S);
+        r->every_s = fmin(fmax((r->saved_at - start) * WRITE_SHARE, CHECKPOINT_LEAST_S), CHECKPOINT_MOST_S);
     live_write(t->stage->live, trainer_line(t, "saved"));
     return NULL;
 }
@@ -89,43 +85,18 @@ static struct error *report(void *self, const struct step_report *r)
                                                                            .lr_scale = r->lr_scale,
                                                                            .momentum = r->momentum});
     if (!e)
-        e = table_add(&t->training.timing, &(struct timing_train){.step = r->step,
-                                                                  .seconds = r->seconds,
-                                                                  .save_s = t->save_s,
-                                                                  .tok_s = tok_s,
-                                                                  .mfu = NAN});
+        e = table_add(
+            &t->training.timing,
+            &(struct timing_train){.step = r->step, .seconds = r->seconds, .save_s = t->save_s, .tok_s = tok_s, .mfu = NAN});
     t->save_s = 0;
     return e;
-}
-
-// The instruction-set path of a checkpoint is taken again if this processor has it; else the record says where bits may differ.
-static struct error *open_device(struct trainer *t)
-{
-    const char *recorded = NULL;
-    if (t->checkpoint) {
-        struct error *e = store_get_text(t->checkpoint, "/", "isa", t->stage->arena, &recorded);
-        if (e)
-            return e;
-        setenv("RETORT_ISA", recorded, 0);
-    }
-    struct fault fault;
-    t->dev = device_open(DEVICE_CPU, 0, &fault);
-    if (!t->dev)
-        return error_from_fault(fault);
-    t->isa = device_isa(t->dev);
-    return NULL;
 }
 
 static struct error *go_on(struct trainer *t)
 {
     struct training *kept = &t->training;
-    const char *isa;
-    char text[EVENT_TEXT] = "";
-    struct error *e = checkpoint_load(kept, t->checkpoint);
-    if (!e)
-        e = store_get_f64(t->checkpoint, "/", "seconds", &t->seconds_before);
-    if (!e)
-        e = store_get_text(t->checkpoint, "/", "isa", t->stage->arena, &isa);
+    const char *text = t->resume.note ? t->resume.note : "";
+    struct error *e = checkpoint_load(kept, t->resume.file);
     if (e)
         return e;
     int64_t n_steps = schedule_updates(&t->loop.schedule);
@@ -143,10 +114,6 @@ static struct error *go_on(struct trainer *t)
         t->loop.sampled_step = ((const struct sample *)kept->samples.rows + kept->samples.n - 1)->step;
     if (t->resumed)
         t->resumed(t->loop.self);
-    if (strcmp(isa, t->isa))
-        snprintf(text, sizeof text, "from here on %s instead of %s: bits may differ from a run left alone", t->isa, isa);
-    else if (t->note)
-        snprintf(text, sizeof text, "%s", t->note);
     struct live_line line = trainer_line(t, "resumed");
     line.text = text;
     live_write(t->stage->live, line);
@@ -165,7 +132,7 @@ static struct error *begin(struct trainer *t)
             e = model_file_load(file, &t->model);
         store_close(file);
     }
-    return e ? e : training_event(&t->training, "start", t->note);
+    return e ? e : training_event(&t->training, "start", t->resume.note);
 }
 
 static struct error *save_result(struct trainer *t)
@@ -180,14 +147,8 @@ static struct error *save_result(struct trainer *t)
 
 struct error *trainer_init(struct trainer *t, struct stage *stage)
 {
-    *t = (struct trainer){.stage = stage, .bpb = NAN, .checkpoint_every_s = CHECKPOINT_LEAST_S};
-    const char *every = getenv("RETORT_CHECKPOINT_SECONDS");
-    if (every)
-        t->checkpoint_every_s = strtod(every, NULL);
-    int stem = (int)strlen(stage->job->out) - (int)strlen(".h5");
-    t->part = arena_printf(stage->arena, "%.*s.part.h5", stem, stage->job->out);
-    t->prev = arena_printf(stage->arena, "%.*s.part.prev.h5", stem, stage->job->out);
-    return t->part && t->prev ? NULL : error_memory();
+    *t = (struct trainer){.stage = stage, .bpb = NAN};
+    return NULL;
 }
 
 struct error *trainer_open(struct trainer *t, const struct trainer_setup *s)
@@ -195,10 +156,9 @@ struct error *trainer_open(struct trainer *t, const struct trainer_setup *s)
     struct arena *arena = t->stage->arena;
     t->seed = s->seed;
     t->from = s->from;
-    struct error *e = checkpoint_find(t->part, t->prev, arena, &t->checkpoint, &t->note);
-    t->part_is_good = !t->note;
+    struct error *e = resume_find(&t->resume, t->stage);
     if (!e)
-        e = open_device(t);
+        e = resume_device(&t->resume, &t->dev);
     if (e)
         return e;
     int64_t most = s->rows > s->eval_rows ? s->rows : s->eval_rows;
@@ -230,24 +190,21 @@ struct error *trainer_open(struct trainer *t, const struct trainer_setup *s)
 
 struct error *trainer_run(struct trainer *t)
 {
-    struct error *e = t->checkpoint ? go_on(t) : begin(t);
-    store_close(t->checkpoint);
-    t->checkpoint = NULL;
-    t->last_saved = clock_seconds();
+    struct error *e = t->resume.file ? go_on(t) : begin(t);
+    resume_close(&t->resume);
+    t->resume.saved_at = clock_seconds();
     if (!e)
         e = loop_run(&t->loop);
     if (!e)
         e = save_result(t);
-    if (!e) { // here and not by the runner alone, which may have died meanwhile: they are large
-        unlink(t->part);
-        unlink(t->prev);
-    }
+    if (!e) // here and not by the runner alone, which may have died meanwhile: they are large
+        resume_forget(&t->resume);
     return e;
 }
 
 void trainer_close(struct trainer *t)
 {
-    store_close(t->checkpoint);
+    resume_close(&t->resume);
     training_release(&t->training);
     if (t->dev)
         device_close(t->dev);

@@ -17,7 +17,7 @@
 #include "core/text/tokenizer.h"
 #include "core/train/checkpoint.h"
 #include "core/train/loop.h"
-#include "runner/stages/stage.h"
+#include "runner/stages/resume.h"
 
 struct trainer_setup {
     const struct shape *shape;
@@ -25,10 +25,10 @@ struct trainer_setup {
     const struct tokenizer *tokenizer;
     struct rates rates;
     struct schedule schedule;
-    int64_t seed, rows;         // rows of an update
-    int seq_len;                // longest row
-    int64_t device_batch;       // as asked; no more than there are rows is taken
-    int64_t eval_rows;          // most rows that an evaluation computes at once
+    int64_t seed, rows;               // rows of an update
+    int seq_len;                      // longest row
+    int64_t device_batch;             // as asked; no more than there are rows is taken
+    int64_t eval_rows;                // most rows that an evaluation computes at once
     int64_t eval_every, sample_every; // 0: never
 };
 
@@ -40,14 +40,13 @@ struct trainer {
     struct gradient gradient;
     struct training training;
     struct loop loop;
-    struct store_file *checkpoint; // found; until trainer_run
-    const char *part, *prev, *isa, *from, *note;
-    bool part_is_good; // nothing was passed over when the checkpoint was looked for
+    struct resume resume; // its file: until trainer_run
+    const char *from;
     void (*resumed)(void *self); // of the caller, with loop.self: the tables are those of the checkpoint by now; may be NULL
     int64_t seed, tokens;        // tokens: targets trained on so far
     int device_batch;
-    double seconds_before, checkpoint_every_s, last_saved, save_s, tok_s, step_s;
-    double bpb; // for the display: set by the caller's evaluate
+    double save_s, tok_s, step_s;
+    double bpb;     // for the display: set by the caller's evaluate
     char text[160]; // for the display: what else there is to say, or ""
 };
 
