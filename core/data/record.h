@@ -6,17 +6,18 @@
 //     while (!(e = records_next(r, &record)) && record) ...             // record NULL: the end; record->fields[0] is the question
 //     records_close(r);
 //
-// Paths      names with dots between them; " | " separates alternatives, of which the first that is there is taken (in parquet: as
-//            a column of the file; in JSON: in this line; in a world: in this template). In parquet the nodes that only make a list
-//            or map (list, element, item, array, array_element, bag, map, key_value) may be left out: "messages.role" is
-//            messages.list.element.role. In JSON dots descend objects, and a list on the way is gone through: "messages.role" is the
-//            role of each of the messages, a null for one that has none; "." is the line itself, "..role" the role of each item of
-//            a line that is a list. A world's fields have one name each
-// Values     a field is one value, or a list of them. Numbers have a text too, in decimal; booleans are the texts "true" and "false"
+// Paths      names with dots between them; " | " separates alternatives, of which the first that is there is taken (in parquet:
+//            as a column of the file; in JSON: in this line; in a world: as a field of the list). In parquet the nodes that only
+//            make a list or map (list, element, item, array, array_element, bag, map, key_value) may be left out:
+//            "messages.role" is messages.list.element.role. In JSON dots descend objects, and a list on the way is gone through:
+//            "messages.role" is the role of each of the messages, a null for one that has none; "." is the line itself, "..role"
+//            the role of each item of a line that is a list. A world's fields have one name each
+// Values     a field is one value, or a list of them. Numbers have a text too, in decimal; booleans are the texts "true" and
+//            "false"
 // Rows       of all row groups; parts are files, as in documents.h; a world's part names its list in part.records
 // Ownership  a record is borrowed until the next call; texts have a zero behind them
-// Errors     ERROR_DATA naming file, row or line, and path; a path that no column (of a world: no template) has is one when the part
-//            is opened; in JSON lines a path that is not there gives a field of no values. Refused: lists of lists, an object where
+// Errors     ERROR_DATA naming file, row or line, and path; a path that no column (of a world: no list) has is one when the part is
+//            opened; in JSON lines a path that is not there gives a field of no values. Refused: lists of lists, an object where
 //            a value should be, plain text. A row holds at most RECORD_VALUES values and RECORD_BYTES bytes of texts
 // Source     a list's three levels: github.com/apache/parquet-format, LogicalTypes.md
 #ifndef CORE_DATA_RECORD_H
