@@ -1,21 +1,19 @@
 // dialog.c - history is the tokens of all that was said, in the chat format; an answer is one row of the engine.
 //
-// Text held back: `pending` has the bytes of tokens that were made and not written yet. All of it is written but an unfinished character
-// at its end, of which at most three bytes can be there.
+// Text held back: the transcript has the bytes of tokens that were made and not written yet. All of it is written but an unfinished
+// character at its end, of which at most three bytes can be there.
 #include "core/infer/dialog.h"
 
 #include <string.h>
 
 #include "core/base/stop.h"
+#include "core/infer/transcript.h"
 #include "core/text/utf8.h"
-
-enum call_state { NO_CALL, IN_CALL, AFTER_CALL, IN_OUTPUT };
 
 struct answer {
     struct dialog *dialog;
     struct ids ids;
-    struct bytes pending;
-    enum call_state call;
+    struct transcript pending;
     struct error *(*write)(void *self, const char *piece, size_t n);
     void *self;
 };
@@ -37,54 +35,15 @@ static size_t unfinished(const uint8_t *text, size_t n)
 
 static struct error *flush(struct answer *a, bool all)
 {
-    size_t held = all ? 0 : unfinished(a->pending.byte, a->pending.n), n = a->pending.n - held;
+    size_t held = all ? 0 : unfinished(a->pending.text.byte, a->pending.text.n), n = a->pending.text.n - held;
     struct bytes text = {0};
-    struct error *e = n ? utf8_repair(a->pending.byte, n, &text) : NULL;
+    struct error *e = n ? utf8_repair(a->pending.text.byte, n, &text) : NULL;
     if (!e && text.n)
         e = a->write(a->self, (const char *)text.byte, text.n);
-    memmove(a->pending.byte, a->pending.byte + n, held);
-    a->pending.n = held;
+    memmove(a->pending.text.byte, a->pending.text.byte + n, held);
+    a->pending.text.n = held;
     bytes_release(&text);
     return e;
-}
-
-static struct error *put(struct answer *a, char c)
-{
-    return bytes_append(&a->pending, &c, 1);
-}
-
-// Special tokens are not shown, but for the marks of a call.
-static struct error *show(struct answer *a, int32_t id)
-{
-    const struct tokenizer *t = a->dialog->engine->tokenizer;
-    struct error *e = NULL;
-    if (a->call == AFTER_CALL && id != tokenizer_special(t, "<|output_start|>")) {
-        e = put(a, ']');
-        a->call = NO_CALL;
-    }
-    if (e)
-        return e;
-    if (id == tokenizer_special(t, "<|python_start|>")) {
-        a->call = IN_CALL;
-        return put(a, '[');
-    }
-    if (id == tokenizer_special(t, "<|python_end|>")) {
-        a->call = a->call == IN_CALL ? AFTER_CALL : NO_CALL;
-        return NULL;
-    }
-    if (id == tokenizer_special(t, "<|output_start|>")) {
-        e = a->call == AFTER_CALL ? put(a, '=') : put(a, '[');
-        a->call = IN_OUTPUT;
-        return e;
-    }
-    if (id == tokenizer_special(t, "<|output_end|>")) {
-        e = a->call == IN_OUTPUT ? put(a, ']') : NULL;
-        a->call = NO_CALL;
-        return e;
-    }
-    if (id >= t->table.n - t->table.n_special)
-        return NULL;
-    return tokenizer_decode(t, &id, 1, &a->pending);
 }
 
 static struct error *on_token(void *self, int job, int sample, struct turn_token token, bool *go_on)
@@ -93,7 +52,7 @@ static struct error *on_token(void *self, int job, int sample, struct turn_token
     (void)job, (void)sample;
     struct error *e = ids_push(&a->ids, token.id);
     if (!e)
-        e = show(a, token.id);
+        e = transcript_add(&a->pending, token.id);
     if (!e)
         e = flush(a, false);
     *go_on = !stop_requested();
@@ -160,8 +119,8 @@ static struct error *answer(struct dialog *d, struct answer *a)
         e = NULL;
     }
     d->stopped = stop_requested();
-    if (!e && a->call == AFTER_CALL)
-        e = put(a, ']');
+    if (!e)
+        e = transcript_end(&a->pending);
     if (!e)
         e = flush(a, true);
     d->n_tokens = (int)a->ids.n;
@@ -181,7 +140,7 @@ struct error *dialog_open(struct dialog *d, struct engine *engine, struct dialog
 struct error *dialog_say(struct dialog *d, const char *text, size_t n,
                          struct error *(*write)(void *self, const char *piece, size_t n), void *self)
 {
-    struct answer a = {.dialog = d, .write = write, .self = self};
+    struct answer a = {.dialog = d, .pending = {.tokenizer = d->engine->tokenizer}, .write = write, .self = self};
     size_t n_history = d->history.n, n_turns = d->turns.n;
     struct error *e = ask(d, text, n);
     if (e) { // as if it had not been said, where nothing was forgotten for it
@@ -195,7 +154,7 @@ struct error *dialog_say(struct dialog *d, const char *text, size_t n,
     }
     e = answer(d, &a);
     ids_release(&a.ids);
-    bytes_release(&a.pending);
+    transcript_release(&a.pending);
     return e;
 }
 

@@ -16,6 +16,8 @@
 
 #include "core/eval/grader.h"
 #include "core/infer/engine.h"
+#include "core/infer/transcript.h"
+#include "core/text/utf8.h"
 #include "core/train/rollouts.h"
 #include "runner/stages/task_inputs.h"
 #include "runner/stages/trainer.h"
@@ -155,6 +157,25 @@ static bool is_mixed(const struct rollouts *r, int question)
     return false;
 }
 
+// Tokens as a person reads them, into a member of a table.
+static struct error *read_out(const struct grpo *g, const int32_t *ids, int n, char *to, size_t size)
+{
+    struct transcript t = {.tokenizer = g->inputs.tokenizer};
+    struct error *e = NULL;
+    for (int i = 0; i < n && !e; i++)
+        e = transcript_add(&t, ids[i]);
+    if (!e)
+        e = transcript_end(&t);
+    struct bytes text = {0};
+    if (!e)
+        e = utf8_repair(t.text.byte, t.text.n, &text);
+    if (!e)
+        table_text(to, size, text.n ? (const char *)text.byte : "", text.n);
+    bytes_release(&text);
+    transcript_release(&t);
+    return e;
+}
+
 static struct error *keep(struct grpo *g, int64_t step, int question, int sample)
 {
     const struct rollouts *r = &g->rollouts;
@@ -166,16 +187,10 @@ static struct error *keep(struct grpo *g, int64_t step, int question, int sample
                            .sample = sample,
                            .reward = r->reward[row],
                            .advantage = r->advantage[row]};
-    g->text.n = 0;
-    struct error *e = tokenizer_text(g->inputs.tokenizer, ids, (size_t)n_prompt, &g->text);
-    if (e)
-        return e;
-    table_text(kept.prompt, sizeof kept.prompt, (const char *)g->text.byte, g->text.n);
-    g->text.n = 0;
-    if ((e = tokenizer_text(g->inputs.tokenizer, ids + n_prompt, (size_t)(r->lengths[row] - n_prompt), &g->text)))
-        return e;
-    table_text(kept.text, sizeof kept.text, (const char *)g->text.byte, g->text.n);
-    return table_add(&g->kept, &kept);
+    struct error *e = read_out(g, ids, n_prompt, kept.prompt, sizeof kept.prompt);
+    if (!e)
+        e = read_out(g, ids + n_prompt, r->lengths[row] - n_prompt, kept.text, sizeof kept.text);
+    return e ? e : table_add(&g->kept, &kept);
 }
 
 // Of the first question from which something can be learned, else of the first: right and wrong answers, as evenly as there are.

@@ -7,7 +7,7 @@
 #include "core/store/store.h"
 
 static const char *const groups[] = {"/model",  "/optim",    "/tokenizer", "/data",   "/metrics",
-                                     "/scores", "/examples", "/samples",   "/tokens", "/documents"};
+                                     "/scores", "/examples", "/samples", "/rollouts",   "/tokens", "/documents", "/mask", "/rows", "/answers", "/letters"};
 
 static void die(struct error *e)
 {
