@@ -90,7 +90,7 @@ static void explain_entry(struct explainer *x, size_t i, const json_t *old, cons
     static const char *const keys[] = {"split", "epochs", "rows"};
     const struct setting *setting = stage_setting(x->stage->node->stage, "mixture");
     const struct mixture_uses *mixture = node_mixture(x->stage->node);
-    const struct mixture_use *use = new && mixture && i < (size_t)mixture->n ? &mixture->uses[i] : NULL;
+    const struct mixture_use *use = new &&mixture &&i < (size_t)mixture->n ? &mixture->uses[i] : NULL;
     struct reason reason = {.kind = REASON_FIELD, .at = use ? use->at : setting ? setting->at : NOWHERE};
     reason.by = by_at(setting, reason.at);
     if (!old || !new || !same_member(old, new, "task")) {
@@ -170,10 +170,9 @@ static void explain_input(struct explainer *x, const char *name, const json_t *o
     for (int k = 0; k < x->stage->n_reasons; k++)
         if (x->stage->reasons[k].kind == REASON_INPUT && !strcmp(x->stage->reasons[k].name, name))
             return;
-    explain_add(x, (struct reason){.kind = REASON_INPUT,
-                                   .name = name,
-                                   .old = short_key(old, new, x->arena),
-                                   .new = short_key(new, old, x->arena)});
+    explain_add(
+        x, (struct reason){
+               .kind = REASON_INPUT, .name = name, .old = short_key(old, new, x->arena), .new = short_key(new, old, x->arena)});
 }
 
 static bool is_task_role(const char *role)
@@ -233,8 +232,9 @@ static void explain_inputs(struct explainer *x, const json_t *old_root, const js
         bool gone = !json_object_get(new, role), fewer = json_array_size(json_object_get(new, role)) != json_array_size(value);
         // Tasks that came or went follow from fields, or else from a task file that has other splits by now.
         if (is_task_role(role) ? (gone || fewer) && !x->stage->n_reasons : gone)
-            explain_add(x, (struct reason){
-                               .kind = REASON_INPUT, .name = arena_strdup(x->arena, role), .old = short_key(value, NULL, x->arena)});
+            explain_add(x, (struct reason){.kind = REASON_INPUT,
+                                           .name = arena_strdup(x->arena, role),
+                                           .old = short_key(value, NULL, x->arena)});
     }
 }
 
@@ -258,9 +258,7 @@ static void explain_part(struct explainer *x, const char *name, const json_t *ol
             continue;
         if (!a && !b)
             continue;
-        const char *what = strcmp(keys[i], "n")     ? keys[i]
-                           : x->stage->node->task   ? "rows"
-                                                    : "documents";
+        const char *what = strcmp(keys[i], "n") ? keys[i] : x->stage->node->task ? "rows" : "documents";
         const char *was = value_text(a, x->arena), *is = value_text(b, x->arena);
         reason.old = was ? arena_printf(x->arena, "%s %.12s", what, was) : NULL;
         reason.new = is ? arena_printf(x->arena, "%s %.12s", what, is) : NULL;
@@ -274,11 +272,11 @@ static void explain_data(struct explainer *x, const json_t *old, const json_t *n
     size_t n_old = json_array_size(old), n_new = json_array_size(new);
     if (n_old != n_new)
         explain_add(x, (struct reason){.kind = REASON_DATA,
-                                      .name = x->stage->node->source ? x->stage->node->source->name
-                                              : x->stage->node->task ? x->stage->node->task->name
-                                                                     : "files",
-                                      .old = arena_printf(x->arena, "%zu file%s", n_old, n_old == 1 ? "" : "s"),
-                                      .new = arena_printf(x->arena, "%zu file%s", n_new, n_new == 1 ? "" : "s")});
+                                       .name = x->stage->node->source ? x->stage->node->source->name
+                                               : x->stage->node->task ? x->stage->node->task->name
+                                                                      : "files",
+                                       .old = arena_printf(x->arena, "%zu file%s", n_old, n_old == 1 ? "" : "s"),
+                                       .new = arena_printf(x->arena, "%zu file%s", n_new, n_new == 1 ? "" : "s")});
     for (size_t i = 0; i < n_old && i < n_new; i++) {
         const json_t *a = json_array_get(old, i), *b = json_array_get(new, i);
         const struct graph_part *part = data_part(x->stage->node, i);

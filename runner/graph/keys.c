@@ -172,8 +172,8 @@ static void write_inputs(struct json *j, const struct graph_node *node)
     static const struct {
         const char *role;
         bool tasks;
-    } roles[] = {{"mixture", true}, {"model", false},  {"suite", true},      {"test", true}, {"tokenizer", false},
-                 {"tokens", false}, {"validation", false}};
+    } roles[] = {{"mixture", true},    {"model", false},  {"suite", true},      {"test", true},
+                 {"tokenizer", false}, {"tokens", false}, {"validation", false}};
     json_key(j, "inputs");
     json_open(j, '{');
     for (size_t r = 0; r < countof(roles); r++) {

@@ -51,7 +51,9 @@ static struct error *fill_task(struct job_task *to, const struct plan *plan, con
         *to = (struct job_task){.role = from->role,
                                 .name = node->task->name,
                                 .split = node->split->name,
-                                .epochs = by_rows ? NAN : from->use ? from->use->epochs : 1,
+                                .epochs = by_rows     ? NAN
+                                          : from->use ? from->use->epochs
+                                                      : 1,
                                 .rows = by_rows ? from->use->rows : -1,
                                 .grader = node->task->task.grader,
                                 .baseline = node->task->task.baseline,

@@ -61,12 +61,18 @@ static void write_number(struct json *j, const char *key, double value)
 static const struct {
     const char *key;
     size_t offset;
-} task_texts[] = {{"messages", offsetof(struct task, messages)},       {"question", offsetof(struct task, question)},
-                  {"answer", offsetof(struct task, answer)},           {"choices", offsetof(struct task, choices)},
-                  {"labels", offsetof(struct task, labels)},           {"right", offsetof(struct task, right)},
-                  {"wrong", offsetof(struct task, wrong)},             {"prompt", offsetof(struct task, prompt)},
-                  {"choice_line", offsetof(struct task, choice_line)}, {"call_begin", offsetof(struct task, call_begin)},
-                  {"call_middle", offsetof(struct task, call_middle)}, {"call_end", offsetof(struct task, call_end)}};
+} task_texts[] = {{"messages", offsetof(struct task, messages)},
+                  {"question", offsetof(struct task, question)},
+                  {"answer", offsetof(struct task, answer)},
+                  {"choices", offsetof(struct task, choices)},
+                  {"labels", offsetof(struct task, labels)},
+                  {"right", offsetof(struct task, right)},
+                  {"wrong", offsetof(struct task, wrong)},
+                  {"prompt", offsetof(struct task, prompt)},
+                  {"choice_line", offsetof(struct task, choice_line)},
+                  {"call_begin", offsetof(struct task, call_begin)},
+                  {"call_middle", offsetof(struct task, call_middle)},
+                  {"call_end", offsetof(struct task, call_end)}};
 
 static void write_task(struct json *j, const struct task *task)
 {

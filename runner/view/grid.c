@@ -43,8 +43,7 @@ static size_t next_line(const char *text, int width, size_t *skip)
 }
 
 // The bytes of what a cell shows in a line of its row; *text moves on to it.
-static size_t cell_line(const struct grid *g, const char *cell, int width, int c, int line, const char **text,
-                        const char **rest)
+static size_t cell_line(const struct grid *g, const char *cell, int width, int c, int line, const char **text, const char **rest)
 {
     size_t skip;
     *text = cell ? cell : "";

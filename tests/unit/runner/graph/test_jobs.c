@@ -144,8 +144,8 @@ static void tasks_come_back(void **state)
 static void torn_jobs(void **state)
 {
     struct place_of_test *p = *state;
-#define LETTERS                                                                                                                \
-    "[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\","            \
+#define LETTERS                                                                                                                  \
+    "[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\","                    \
     "\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\"]"
 #define BEGIN "{\"retort\":1,\"kind\":\"eval\",\"name\":\"n\",\"key\":\"k\",\"payload\":\"p\",\"results\":\"r\",\"lock\":\"l\","
     static const char *const bad[] = {"",

@@ -11,7 +11,7 @@ static const char *const WORLD = "world: 1\n"
                                  "  quiz:\n"
                                  "    - question: \"{=p:person}What has {p}?\"\n"
                                  "      right: \"{owns.of(p)}\"\n"
-                                 "      wrong: [\"{thing}\", \"{thing}\", \"{thing}\"]\n"
+                                 "      wrong: [stone, tree, car]\n"
                                  "  sums: [{question: \"What has {p:person}?\", answer: \"{owns.of(p)}\"}]\n";
 
 static const char *const QUIZ = "task: quiz\n"
@@ -29,27 +29,28 @@ static const char *const SUMS = "task: sums\n"
                                 "fields: {question: question, answer: answer}\n"
                                 "grader: exact\n";
 
-static const char *const MIXED = "retort: 1\n"
-                                 "name: mixed\n"
-                                 "nanochat: 2025\n"
-                                 "seed: 42\n"
-                                 "sources:\n"
-                                 "  web: {text: \"{00..02}.txt\", validate: last}\n"
-                                 "stages:\n"
-                                 "  tokenizer: {kind: tokenizer, source: web, vocab: 300, chars: 10k}\n"
-                                 "  base: {kind: pretrain, tokenizer: tokenizer, source: web, depth: 2, seq_len: 64, batch_tokens: 1024,\n"
-                                 "         steps: 10}\n"
-                                 "  mid:\n"
-                                 "    kind: finetune\n"
-                                 "    preset: mid\n"
-                                 "    model: base\n"
-                                 "    batch_tokens: 128\n"
-                                 "    mixture:\n"
-                                 "      - {task: quiz}\n"
-                                 "      - {task: sums, epochs: 2}\n"
-                                 "  rl: {kind: grpo, model: mid, mixture: [{task: sums}], eval_every: 0}\n"
-                                 "  chat_eval: {kind: eval, model: [mid, rl], suites: [bpb, quiz, sums]}\n"
-                                 "  base_eval: {kind: eval, model: base, suites: [bpb]}\n";
+static const char *const MIXED =
+    "retort: 1\n"
+    "name: mixed\n"
+    "nanochat: 2025\n"
+    "seed: 42\n"
+    "sources:\n"
+    "  web: {text: \"{00..02}.txt\", validate: last}\n"
+    "stages:\n"
+    "  tokenizer: {kind: tokenizer, source: web, vocab: 300, chars: 10k}\n"
+    "  base: {kind: pretrain, tokenizer: tokenizer, source: web, depth: 2, seq_len: 64, batch_tokens: 1024,\n"
+    "         steps: 10}\n"
+    "  mid:\n"
+    "    kind: finetune\n"
+    "    preset: mid\n"
+    "    model: base\n"
+    "    batch_tokens: 128\n"
+    "    mixture:\n"
+    "      - {task: quiz}\n"
+    "      - {task: sums, epochs: 2}\n"
+    "  rl: {kind: grpo, model: mid, mixture: [{task: sums}], eval_every: 0}\n"
+    "  chat_eval: {kind: eval, model: [mid, rl], suites: [bpb, quiz, sums]}\n"
+    "  base_eval: {kind: eval, model: base, suites: [bpb]}\n";
 
 static int set_up_tasks(void **state)
 {
@@ -83,8 +84,8 @@ static const char *reasons_of(struct place_of_test *p, const char *name)
         const char *slash = strrchr(r->name, '/');
         bool values = r->kind == REASON_FIELD;
         text = arena_printf(&p->arena, "%s%s%s %s%s%s%s%s", text, i ? "; " : "", reason_kind_name(r->kind),
-                            slash ? slash + 1 : r->name, values ? " " : "", values ? r->old ? r->old : "-" : "", values ? " " : "",
-                            values ? r->new ? r->new : "-" : "");
+                            slash ? slash + 1 : r->name, values ? " " : "", values ? r->old ? r->old : "-" : "",
+                            values ? " " : "", values ? r->new ? r->new : "-" : "");
     }
     return text;
 }
@@ -132,11 +133,12 @@ static void nodes_and_roles(void **state)
     assert_non_null(strstr(tokens->parts[0].identity, ",\"n\":40,\"records\":\"sums\",\"seed\":42,\"sha256\":\""));
 
     // Two tokenizers, and one task twice.
-    make_graph(p, with(&p->arena, MIXED, "  rl: {",
-                       "  other: {kind: tokenizer, source: web, vocab: 301, chars: 10k}\n"
-                       "  small: {kind: pretrain, tokenizer: other, source: web, depth: 1, seq_len: 64, batch_tokens: 1024, steps: 1}\n"
-                       "  tune: {kind: finetune, preset: sft, model: small, mixture: [{task: sums}, {task: sums, rows: 3}]}\n"
-                       "  rl: {"));
+    make_graph(
+        p, with(&p->arena, MIXED, "  rl: {",
+                "  other: {kind: tokenizer, source: web, vocab: 301, chars: 10k}\n"
+                "  small: {kind: pretrain, tokenizer: other, source: web, depth: 1, seq_len: 64, batch_tokens: 1024, steps: 1}\n"
+                "  tune: {kind: finetune, preset: sft, model: small, mixture: [{task: sums}, {task: sums, rows: 3}]}\n"
+                "  rl: {"));
     assert_non_null(graph_find(&p->graph, "sums.train.tokens@tokenizer"));
     const struct graph_node *twice = graph_find(&p->graph, "sums.train.tokens@other"), *tune = graph_find(&p->graph, "tune");
     assert_non_null(twice);
@@ -157,9 +159,11 @@ static void payloads(void **state)
                *sums_test = graph_find(&p->graph, "sums.test.tokens")->parts[0].key;
     assert_non_null(strstr(mid->payload, "\"mixture\":[{\"epochs\":1,\"split\":\"train\",\"task\":\"quiz\"},"
                                          "{\"epochs\":2,\"split\":\"train\",\"task\":\"sums\"}]"));
-    assert_non_null(strstr(mid->payload, arena_printf(&p->arena, "\"inputs\":{\"mixture\":[[\"%s\"],[\"%s\"]],\"model\":\"%s\",\"test\":[[\"%s\"],"
-                                                                 "[\"%s\"]],\"tokenizer\":",
-                                                      quiz, sums, key_of(p, "base"), quiz_test, sums_test)));
+    assert_non_null(
+        strstr(mid->payload, arena_printf(&p->arena,
+                                          "\"inputs\":{\"mixture\":[[\"%s\"],[\"%s\"]],\"model\":\"%s\",\"test\":[[\"%s\"],"
+                                          "[\"%s\"]],\"tokenizer\":",
+                                          quiz, sums, key_of(p, "base"), quiz_test, sums_test)));
     assert_non_null(strstr(eval->payload, arena_printf(&p->arena, "\"suite\":[[\"%s\"],[\"%s\"]],", quiz_test, sums_test)));
     assert_non_null(strstr(eval->payload, "\"suites\":[\"bpb\",\"quiz\",\"sums\"]"));
     const char *payload = graph_find(&p->graph, "quiz.train.tokens")->payload;
