@@ -493,6 +493,16 @@ static void read_name(struct task_reader *t)
                   name);
 }
 
+// Values of the recipe have no place in a file that many recipes share.
+static void refuse_variables(struct reader *r, const struct node *node)
+{
+    if (is_unresolved(node))
+        reader_error(r, error_new(ERROR_RECIPE, node->at, "write the text itself; files are relative to the recipe's data folder",
+                                  "'${' in the file of a task"));
+    for (const struct node *c = node->first; c && !reader_full(r); c = c->next)
+        refuse_variables(r, c);
+}
+
 void task_read(struct reader *r, const char *path, const struct node *root, struct task_file *file)
 {
     static const char *const keys[] = {"task",   "source", "splits",   "fields", "prompt",    "choices", "calls",
@@ -505,6 +515,7 @@ void task_read(struct reader *r, const char *path, const struct node *root, stru
         return;
     }
     check_keys(r, root, keys, (int)countof(keys));
+    refuse_variables(r, root);
     for (int i = BUILT; i < (int)countof(keys); i++)
         if (node_get(root, keys[i]))
             reader_error(r, error_new(ERROR_NOT_BUILT, node_get(root, keys[i])->key_at, "take it out",

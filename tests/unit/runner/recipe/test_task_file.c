@@ -181,6 +181,8 @@ static void bad(void **state)
           "the same split twice");
     FAILS("task: x\nsource: {parquet: \"{split}\"}\nsplits: {train: {rows: 3}}\nfields: {messages: m}\n", "list of names");
     FAILS("task: x\nsource: {parquet: \"https://host/{split}\"}\nsplits: [train]\nfields: {messages: m}\n", "https is not built");
+    FAILS("task: x\nsource: {parquet: \"${data}/{split}\"}\nsplits: [train]\nfields: {messages: m}\n",
+          "'${' in the file of a task");
     FAILS("task: X y\nsource: {parquet: \"{split}\"}\nsplits: [train]\nfields: {messages: m}\n", "not the name of a task");
 }
 
@@ -211,7 +213,9 @@ static void without_data(void **state)
     assert_int_equal(e->at.line, 3);
     error_free(e);
     reads(task_file_shipped("town_sums", &arena), NULL);
-    assert_non_null(task_file_read("no/such/file.yaml", NULL, &arena, &task));
+    e = task_file_read("no/such/file.yaml", NULL, &arena, &task);
+    assert_non_null(e);
+    error_free(e);
     arena_release(&arena);
 }
 
