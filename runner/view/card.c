@@ -96,7 +96,7 @@ static struct error *add_row(struct grid *grid, const struct run_stage *stage, c
                                  arena_strdup(arena, format_seconds(a, stage->seconds)),
                                  arena_strdup(arena, format_count(b, stage->params)),
                                  arena_strdup(arena, format_count(c, stage->tokens)),
-                                 arena_strdup(arena, format_real(d, card_loss(t), 3)),
+                                 arena_strdup(arena, format_real(d, t->rewards.n ? NAN : card_loss(t), 3)), // GRPO's loss says nothing
                                  arena_strdup(arena, format_real(e, card_bpb(t), 4))};
     for (size_t i = 0; i < countof(cells); i++)
         if (!cells[i])

@@ -65,7 +65,10 @@ void progress_line(char *text, size_t n_bytes, int width, const char *label, con
             line->unit ? line->unit : "");
     else if (line->step >= 0)
         put(text, n_bytes, width, "  %s %s", format_count(a, line->step), line->unit ? line->unit : "");
-    if (isfinite(line->loss))
+    bool says = line->text && line->text[0] && line->e && !strcmp(line->e, "step");
+    if (says) // what this kind of stage is about: the task that is asked, the reward
+        put(text, n_bytes, width, "  %s", line->text);
+    if (isfinite(line->loss) && !says)
         put(text, n_bytes, width, "  loss %.3f", line->loss);
     if (isfinite(line->bpb) && line->bpb > 0)
         put(text, n_bytes, width, "  bpb %.3f", line->bpb);
@@ -153,7 +156,10 @@ static void end(void *self, const struct plan_stage *stage, const struct outcome
     end_line(p);
     if (outcome->status == 0) {
         fprintf(p->to, "%s: done in %s", label, seconds);
-        if (isfinite(outcome->last.loss))
+        bool rewards = stage->node->kind == KIND_GRPO;
+        if (rewards && outcome->last.text && outcome->last.text[0])
+            fprintf(p->to, ", %s", outcome->last.text);
+        if (isfinite(outcome->last.loss) && !rewards)
             fprintf(p->to, ", loss %.3f", outcome->last.loss);
         if (isfinite(outcome->last.bpb) && outcome->last.bpb > 0)
             fprintf(p->to, ", bpb %.4f", outcome->last.bpb);
