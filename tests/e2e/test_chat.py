@@ -8,12 +8,15 @@ Needs nothing but Python's own library.
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from harness import RETORT, SOURCE, Folder, call, children, live_step, wait_for
@@ -128,6 +131,42 @@ class Chat(Alone):
         call("chat", f"{CHAT}:nobody", "-p", "x", results=self.results, check=2)
         call("chat", f"{CHAT}:sft", "-p", "x", "-t", "-1", results=self.results, check=2)
         call("chat", "nothing.h5", "-p", "x", results=self.results, check=2)
+
+    def test_interrupt_ends_the_answer_and_not_the_program(self):
+        """In a terminal: Ctrl-C while it answers brings the prompt back, Ctrl-C at the prompt says how to leave, quit leaves."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(RETORT, [str(RETORT), "chat", str(stages_of(self.results)["base"]), "-m", "100000", "-t", "1", "-k", "0"])
+        try:
+            def read_until(pattern, seconds=30):
+                text, end = b"", time.monotonic() + seconds
+                while not re.search(pattern, text):
+                    left = end - time.monotonic()
+                    self.assertGreater(left, 0, f"no {pattern} in {text[-400:]}")
+                    if select.select([terminal], [], [], left)[0]:
+                        text += os.read(terminal, 65536)
+                return text
+            read_until(rb"You: $")
+            interrupted = 0
+            for _ in range(20):  # an answer may end by itself before it is stopped
+                os.write(terminal, b"Tell me all you know.\n")
+                read_until(rb"Model: .")
+                os.write(terminal, b"\x03")
+                if b"stopped" in read_until(rb"tokens, [^\n]*\n(.|\n)*You: $"):
+                    interrupted += 1
+                    break
+            self.assertEqual(interrupted, 1)
+            os.write(terminal, b"\x03")
+            read_until(rb"quit. or Ctrl-D ends\)\r?\n.*You: $")
+            os.write(terminal, b"quit\n")
+            read_until(rb"Goodbye!")
+            self.assertEqual(os.waitpid(pid, 0)[1], 0)
+            pid = 0
+        finally:
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            os.close(terminal)
 
     def test_compare_two_runs(self):
         recipe = copy_recipe(self.folder)
