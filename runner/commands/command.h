@@ -21,6 +21,7 @@ enum {                       // options of a command
     TAKES_MACHINE = 1 << 5,  // --machine: not built
     TAKES_HTML = 1 << 6,     // --html FILE: not built
     TAKES_CHAT = 1 << 7,     // -p, -t, -k, -m, --seed
+    TAKES_TABLES = 1 << 8,   // --md, --csv: not built
 };
 
 struct call {
@@ -67,6 +68,7 @@ struct error *command_why(struct call *call);
 struct error *command_check(struct call *call);
 struct error *command_status(struct call *call);
 struct error *command_stop(struct call *call);
+struct error *command_compare(struct call *call);
 struct error *command_report(struct call *call);
 struct error *command_ls(struct call *call);
 struct error *command_chat(struct call *call);

@@ -51,12 +51,26 @@ const struct command commands[] = {
      "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file or the\n"
      "file of a run.",
      command_report, TAKES_SETTINGS | TAKES_HTML, 1, 1},
+    {"compare", "A B ...", "runs side by side, and what is noise",
+     "Two to eight runs: each the name of a recipe (its newest run), NAME/NUMBER, a\n"
+     "recipe file or the file of a run. Shows what was asked differently, what came\n"
+     "out of training, and what the models score; what is the same is left out.\n\n"
+     "  retort compare tiny/1 tiny/2       a recipe before and after a change\n"
+     "  retort compare small nano          the newest runs of two recipes\n\n"
+     "Of two runs, differences of accuracies say whether they are more than noise:\n"
+     "where both models were asked the same questions, only those count that one of\n"
+     "them got right and the other wrong. If 10 fell to one and 2 to the other, chance\n"
+     "alone does that or more in 4 of 100 times: p 0.039. From 0.05 on it is called\n"
+     "noise; so one measure in twenty looks like a difference and is none. Another\n"
+     "seed would differ too: that noise only another run shows.\n\n"
+     "Runs that differ in one thing teach most: if many fields differ, nothing tells\n"
+     "which of them did it.",
+     command_compare, TAKES_SETTINGS | TAKES_HTML | TAKES_TABLES, 2, 8},
     {"ls", "", "runs, with sizes and scores", "Lists all runs under the results folder, the newest of each recipe last.",
      command_ls, 0, 0, 0},
     {"fit", "RECIPE", "the largest model for a sum of money", "", NULL, TAKES_SETTINGS, 0, -1},
     {"rm", "RUN", "forget a run", "", NULL, 0, 0, -1},
     {"gc", "", "what no run refers to", "", NULL, 0, 0, -1},
-    {"compare", "A B ...", "runs or recipes side by side", "", NULL, TAKES_SETTINGS, 0, -1},
     {"reproduce", "RUN", "run it again and hold every number against it", "", NULL, 0, 0, -1},
     {"serve", "MODEL ...", "web page and API", "", NULL, 0, 0, -1},
     {"encode", "MODEL", "ids of a text", "", NULL, 0, 0, -1},

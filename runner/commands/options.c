@@ -21,6 +21,8 @@ enum option_id {
     OPTION_SLURM,
     OPTION_MACHINE,
     OPTION_HTML,
+    OPTION_MD,
+    OPTION_CSV,
     OPTION_SEED
 };
 
@@ -36,6 +38,8 @@ static const struct option longs[] = {{"results", required_argument, NULL, OPTIO
                                       {"slurm", no_argument, NULL, OPTION_SLURM},
                                       {"machine", no_argument, NULL, OPTION_MACHINE},
                                       {"html", required_argument, NULL, OPTION_HTML},
+                                      {"md", no_argument, NULL, OPTION_MD},
+                                      {"csv", no_argument, NULL, OPTION_CSV},
                                       {"prompt", required_argument, NULL, 'p'},
                                       {"temperature", required_argument, NULL, 't'},
                                       {"top-k", required_argument, NULL, 'k'},
@@ -64,6 +68,9 @@ static uint32_t needs(int id)
         return TAKES_MACHINE;
     case OPTION_HTML:
         return TAKES_HTML;
+    case OPTION_MD:
+    case OPTION_CSV:
+        return TAKES_TABLES;
     case 'p':
     case 't':
     case 'k':
@@ -135,6 +142,8 @@ static struct error *take(struct call *call, int id, const char *value, const ch
     case OPTION_SLURM:
     case OPTION_MACHINE:
     case OPTION_HTML:
+    case OPTION_MD:
+    case OPTION_CSV:
         return error_new(ERROR_NOT_BUILT, NOWHERE, "leave it out", "'%s' is not built in this version", written);
     case ':':
         return usage(call, "'%s' wants a value", written);

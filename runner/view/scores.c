@@ -40,27 +40,40 @@ static struct score_row *row_of(struct scores *s, const char *label, bool is_acc
                               .is_accuracy = is_accuracy,
                               .less_is_better = less_is_better,
                               .value = arena_array(arena, (size_t)s->n_models, sizeof *row->value),
-                              .deviation = arena_array(arena, (size_t)s->n_models, sizeof *row->deviation)};
-    if (!row->label || !row->value || !row->deviation)
+                              .deviation = arena_array(arena, (size_t)s->n_models, sizeof *row->deviation),
+                              .n = arena_array(arena, (size_t)s->n_models, sizeof *row->n),
+                              .stage = arena_array(arena, (size_t)s->n_models, sizeof *row->stage)};
+    if (!row->label || !row->value || !row->deviation || !row->n || !row->stage)
         return NULL;
-    for (int i = 0; i < s->n_models; i++)
+    for (int i = 0; i < s->n_models; i++) {
         row->value[i] = row->deviation[i] = NAN;
+        row->stage[i] = -1;
+    }
     s->n_rows++;
     return row;
 }
 
-static struct error *put(struct scores *s, const char *label, bool is_accuracy, bool less_is_better, int column, double value,
-                         int64_t n, struct arena *arena)
+// Where a value goes, and where it comes from.
+struct putting {
+    struct scores *scores;
+    struct arena *arena;
+    int column, stage;
+};
+
+static struct error *put(const struct putting *to, const char *label, bool is_accuracy, bool less_is_better, double value,
+                         int64_t n)
 {
-    struct score_row *row = row_of(s, label, is_accuracy, less_is_better, arena);
+    struct score_row *row = row_of(to->scores, label, is_accuracy, less_is_better, to->arena);
     if (!row)
         return error_memory();
-    row->value[column] = value;
-    row->deviation[column] = is_accuracy && n > 0 ? sqrt(value * (1 - value) / (double)n) : NAN;
+    row->value[to->column] = value;
+    row->deviation[to->column] = is_accuracy && n > 0 ? sqrt(value * (1 - value) / (double)n) : NAN;
+    row->n[to->column] = n;
+    row->stage[to->column] = to->stage;
     return NULL;
 }
 
-static struct error *put_tasks(struct scores *s, const struct run_tables *t, int column, struct arena *arena)
+static struct error *put_tasks(const struct putting *to, const struct run_tables *t)
 {
     const struct task_score *tasks = t->tasks.rows;
     for (int64_t i = 0; i < t->tasks.n; i++) {
@@ -69,14 +82,14 @@ static struct error *put_tasks(struct scores *s, const struct run_tables *t, int
             snprintf(label, sizeof label, "%s (%" PRId64 " of %" PRId64 ")", tasks[i].task, tasks[i].n, tasks[i].n_all);
         else
             snprintf(label, sizeof label, "%s", tasks[i].task);
-        struct error *e = put(s, label, true, false, column, tasks[i].accuracy, tasks[i].n, arena);
+        struct error *e = put(to, label, true, false, tasks[i].accuracy, tasks[i].n);
         if (e)
             return e;
     }
     return NULL;
 }
 
-static struct error *put_centered(struct scores *s, const struct run_tables *t, int column, struct arena *arena)
+static struct error *put_centered(const struct putting *to, const struct run_tables *t)
 {
     const struct task_score *tasks = t->tasks.rows;
     double sum = 0;
@@ -89,7 +102,7 @@ static struct error *put_centered(struct scores *s, const struct run_tables *t, 
         capped |= tasks[i].n < tasks[i].n_all;
     }
     snprintf(label, sizeof label, "ChatCORE (%" PRId64 " tasks%s)", t->tasks.n, capped ? ", capped" : "");
-    return put(s, label, false, false, column, sum / (double)t->tasks.n, 0, arena);
+    return put(to, label, false, false, sum / (double)t->tasks.n, 0);
 }
 
 struct error *scores_collect(struct scores *s, const struct run *run, const struct run_tables *tables, struct arena *arena)
@@ -111,16 +124,19 @@ struct error *scores_collect(struct scores *s, const struct run *run, const stru
     if (!s->rows)
         return error_memory();
     struct error *e = NULL;
-    for (size_t i = 0; i < n && !e; i++)
-        if (model[i] >= 0 && tables[i].scores.n)
-            e = put(s, "bpb", false, true, model_column(s, run->stages[model[i]].name),
-                    ((const struct metric_val *)tables[i].scores.rows)[tables[i].scores.n - 1].bpb, 0, arena);
-    for (size_t i = 0; i < n && !e; i++)
-        if (model[i] >= 0)
-            e = put_tasks(s, &tables[i], model_column(s, run->stages[model[i]].name), arena);
-    for (size_t i = 0; i < n && !e; i++)
-        if (model[i] >= 0)
-            e = put_centered(s, &tables[i], model_column(s, run->stages[model[i]].name), arena);
+    for (int pass = 0; pass < 3; pass++) // bits per byte of all, then tasks of all, then the means
+        for (size_t i = 0; i < n && !e; i++) {
+            const struct run_tables *t = &tables[i];
+            if (model[i] < 0)
+                continue;
+            struct putting to = {s, arena, model_column(s, run->stages[model[i]].name), (int)i};
+            if (pass == 1)
+                e = put_tasks(&to, t);
+            else if (pass == 2)
+                e = put_centered(&to, t);
+            else if (t->scores.n)
+                e = put(&to, "bpb", false, true, ((const struct metric_val *)t->scores.rows)[t->scores.n - 1].bpb, 0);
+        }
     return e;
 }
 

@@ -6,6 +6,7 @@
 // Rows       bits per byte, then the tasks in order of first mention, then ChatCORE: the mean over the tasks of one evaluation of
 //            (accuracy - baseline) / (1 - baseline). A capped score, asked of some examples only, has a row of its own and says so in its
 //            label; it never shares one with a full score
+// Source     a value of several evaluations of one model is that of the last; `stage` says which that was
 // Noise      deviation is the standard error of an accuracy, sqrt(p (1-p) / n); NaN of other measures
 // Ownership  in the arena
 #ifndef RUNNER_VIEW_SCORES_H
@@ -18,6 +19,8 @@ struct score_row {
     bool is_accuracy;   // shown in percent
     bool less_is_better;
     double *value, *deviation; // [n_models]
+    int64_t *n;                // [n_models] examples asked; 0 of other measures
+    int *stage;                // [n_models] of the run's stages the one that measured it; -1: none
 };
 
 struct scores {

@@ -1,0 +1,24 @@
+// compare.c - `retort compare A B ...`.
+#include <stdio.h>
+
+#include "runner/commands/load.h"
+#include "runner/view/compare_print.h"
+
+enum { COMPARE_WIDTH = 80 };
+
+struct error *command_compare(struct call *call)
+{
+    struct comparison c;
+    struct json j;
+    struct run runs[COMPARE_RUNS] = {0};
+    struct error *e = NULL;
+    for (int i = 0; i < call->n_args && !e; i++)
+        e = load_run(&runs[i], call, call->args[i]);
+    if (e || (e = compare_runs(&c, runs, call->n_args, call->arena)))
+        return e;
+    if (!call->json)
+        return compare_print(&c, stdout, COMPARE_WIDTH, call->arena);
+    answer_open(&j, call, NULL);
+    compare_json(&c, &j);
+    return answer_print(&j);
+}

@@ -1,0 +1,356 @@
+// compare_print.c - runs are named A, B, C ... in the heading, so that columns are as narrow as their values.
+//
+// A table is a label, wrapped where it must be, and a column a run; the columns of as many runs as fit stand together. Values too
+// long for a column stand below the table, each on lines of its own.
+#include "runner/view/compare_print.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runner/view/format.h"
+#include "runner/view/grid.h"
+
+enum { LONGEST_VALUE = 22, LABEL_LEAST = 20, GAP = 2, STAGE_MOST = 14, NOTES = 2 };
+
+static const char *const letters[COMPARE_RUNS] = {"A", "B", "C", "D", "E", "F", "G", "H"};
+
+struct sheet {
+    const char **labels;
+    const char *(*cells)[COMPARE_RUNS + NOTES]; // behind the runs: the difference and what it means, of two
+    int n_rows;
+    const char *title;
+};
+
+// A text of a file as it may stand on a terminal: control characters, C1 ones included, become '?'.
+static const char *plain(const char *text, struct arena *arena)
+{
+    char *copy = arena_strdup(arena, text ? text : "-");
+    for (size_t i = 0; copy && copy[i]; i++) {
+        unsigned char c = (unsigned char)copy[i], next = (unsigned char)copy[i + 1];
+        if (c < 0x20 || c == 0x7F)
+            copy[i] = '?';
+        else if (c == 0xC2 && next >= 0x80 && next < 0xA0)
+            memmove(&copy[i], &copy[i + 1], strlen(&copy[i + 1]) + 1), copy[i] = '?';
+    }
+    return copy;
+}
+
+// Prints a text behind `first`, later lines behind as many blanks; words longer than a line are cut.
+static void print_wrapped(FILE *to, const char *first, const char *text, int width)
+{
+    int indent = text_width(first), column = 0, room = width - indent;
+    fputs(first, to);
+    text += strspn(text, " ");
+    while (*text) {
+        size_t word = strcspn(text, " ");
+        size_t fits = text_prefix(text, room);
+        word = word > fits ? fits : word;
+        int w = 0;
+        for (size_t i = 0; i < word; i++)
+            w += (text[i] & 0xC0) != 0x80;
+        if (column && column + 1 + w > room) {
+            fprintf(to, "\n%*s", indent, "");
+            column = 0;
+        }
+        fprintf(to, "%s%.*s", column ? " " : "", (int)word, text);
+        column += w + (column ? 1 : 0);
+        text += word;
+        if (*text && *text != ' ') { // a word cut in the middle
+            fprintf(to, "\n%*s", indent, "");
+            column = 0;
+        }
+        text += strspn(text, " ");
+    }
+    fputc('\n', to);
+}
+
+static bool alike(const struct comparison *c, size_t offset)
+{
+    const char *first = *(const char *const *)((const char *)&c->runs[0] + offset);
+    for (int r = 1; r < c->n_runs; r++) {
+        const char *other = *(const char *const *)((const char *)&c->runs[r] + offset);
+        if (strcmp(first ? first : "", other ? other : ""))
+            return false;
+    }
+    return true;
+}
+
+static struct error *print_heading(const struct comparison *c, FILE *to, int width, struct arena *arena)
+{
+    bool same_machine = alike(c, offsetof(struct run, machine)), same_build = alike(c, offsetof(struct run, build));
+    for (int r = 0; r < c->n_runs; r++) {
+        const struct run *run = &c->runs[r];
+        char seconds[FORMAT_TEXT], usd[FORMAT_TEXT], first[8];
+        const char *text =
+            arena_printf(arena, "%s/%04d, %s after %s%s%s, started %s%s%s%s%s", run->name, run->number, run->state,
+                         format_seconds(seconds, run->seconds), isfinite(run->usd) ? ", " : "",
+                         isfinite(run->usd) ? format_usd(usd, run->usd) : "", run->started, same_machine ? "" : ", on ",
+                         same_machine ? "" : run->machine, same_build ? "" : ", build ", same_build ? "" : run->build);
+        text = text ? plain(text, arena) : NULL;
+        if (!text)
+            return error_memory();
+        snprintf(first, sizeof first, "%s  ", letters[r]);
+        print_wrapped(to, first, text, width);
+    }
+    const char *both = arena_printf(arena, "%s%s%s%s%s", same_machine || same_build ? "all " : "", same_machine ? "on " : "",
+                                    same_machine ? c->runs[0].machine : "", !same_build ? "" : same_machine ? ", build " : "of build ",
+                                    same_build ? c->runs[0].build : "");
+    both = both ? plain(both, arena) : NULL;
+    if (!both)
+        return error_memory();
+    if (*both)
+        print_wrapped(to, "   ", both, width);
+    return NULL;
+}
+
+static struct error *sheet_init(struct sheet *s, const char *title, int n_rows, struct arena *arena)
+{
+    *s = (struct sheet){.title = title,
+                        .labels = arena_array(arena, (size_t)n_rows + 1, sizeof *s->labels),
+                        .cells = arena_array(arena, (size_t)n_rows + 1, sizeof *s->cells)};
+    return s->labels && s->cells ? NULL : error_memory();
+}
+
+// "sft   town_quiz": names of stages stand in a column of their own as long as they are short.
+static const char *label(const char *stage, int stage_width, const char *name, struct arena *arena)
+{
+    const char *clean_stage = plain(stage, arena), *clean_name = plain(name, arena);
+    if (!clean_stage || !clean_name)
+        return NULL;
+    int pad = stage_width - text_width(clean_stage);
+    return arena_printf(arena, "%s%*s  %s", clean_stage, pad > 0 ? pad : 0, "", clean_name);
+}
+
+static int wider(int most, const char *stage)
+{
+    int w = text_width(stage);
+    return w > most && w <= STAGE_MOST ? w : most;
+}
+
+static int cell_width(const struct sheet *s, int column, const char *title)
+{
+    int most = text_width(title);
+    for (int i = 0; i < s->n_rows; i++) {
+        int w = s->cells[i][column] ? text_width(s->cells[i][column]) : 0;
+        most = w > most ? w : most;
+    }
+    return most;
+}
+
+// In blocks of as many runs as fit beside the label; `notes` are columns behind the only block of two runs.
+static struct error *sheet_print(const struct sheet *s, int n_runs, const char *const *notes, FILE *to, int width,
+                                 struct arena *arena)
+{
+    int labels = text_width(s->title);
+    for (int i = 0; i < s->n_rows; i++)
+        labels = text_width(s->labels[i]) > labels ? text_width(s->labels[i]) : labels;
+    int least = labels < LABEL_LEAST ? labels : LABEL_LEAST;
+    for (int first = 0, next; first < n_runs; first = next) {
+        struct column columns[COMPARE_RUNS + NOTES + 1] = {{s->title, false, true}};
+        struct grid grid;
+        int used = least, n = 1;
+        for (next = first; next < n_runs && (next == first || used + GAP + cell_width(s, next, letters[next]) <= width); next++) {
+            used += GAP + cell_width(s, next, letters[next]);
+            columns[n++] = (struct column){letters[next], true, false};
+        }
+        for (int k = 0; notes && k < NOTES; k++)
+            columns[n++] = (struct column){notes[k], k == 0, false};
+        grid_init(&grid, columns, n, arena);
+        for (int i = 0; i < s->n_rows; i++) {
+            const char *cells[COMPARE_RUNS + NOTES + 1] = {s->labels[i]};
+            for (int k = 1; k < n; k++)
+                cells[k] = s->cells[i][first + k - 1];
+            grid_add(&grid, cells);
+        }
+        if (grid.failed)
+            return error_memory();
+        fputc('\n', to);
+        grid_print(&grid, to, width);
+    }
+    return NULL;
+}
+
+static bool is_long(const struct difference *d, int n_runs)
+{
+    for (int r = 0; r < n_runs; r++)
+        if (d->text[r] && text_width(d->text[r]) > LONGEST_VALUE)
+            return true;
+    return false;
+}
+
+static const char *field_label(const struct difference *d, int stages, struct arena *arena)
+{
+    const char *field = d->of > 1 ? arena_printf(arena, "%s (first of %d)", d->field, d->of) : d->field;
+    return field ? label(d->stage, stages, field, arena) : NULL;
+}
+
+static struct error *print_differences(const struct comparison *c, FILE *to, int width, struct arena *arena)
+{
+    const struct differences *d = &c->differences;
+    struct sheet s;
+    struct error *e = sheet_init(&s, "asked", d->n_rows, arena);
+    int stages = 0, n_long = 0;
+    if (e)
+        return e;
+    if (!d->n_rows) {
+        fprintf(to, "\nno difference in what was asked\n");
+        return NULL;
+    }
+    for (int i = 0; i < d->n_rows; i++)
+        stages = wider(stages, d->rows[i].stage);
+    for (int i = 0; i < d->n_rows; i++) {
+        const struct difference *row = &d->rows[i];
+        if (is_long(row, c->n_runs)) {
+            n_long++;
+            continue;
+        }
+        s.labels[s.n_rows] = field_label(row, stages, arena);
+        for (int r = 0; r < c->n_runs; r++)
+            if (!(s.cells[s.n_rows][r] = plain(row->text[r], arena)))
+                return error_memory();
+        if (!s.labels[s.n_rows++])
+            return error_memory();
+    }
+    e = s.n_rows ? sheet_print(&s, c->n_runs, NULL, to, width, arena) : NULL;
+    for (int i = 0; i < d->n_rows && !e && n_long; i++) {
+        const char *name = is_long(&d->rows[i], c->n_runs) ? field_label(&d->rows[i], 0, arena) : "";
+        if (!name)
+            return error_memory();
+        if (!*name)
+            continue;
+        fputc('\n', to);
+        print_wrapped(to, "", name, width);
+        for (int r = 0; r < c->n_runs && !e; r++) {
+            char first[8];
+            const char *text = plain(d->rows[i].text[r], arena);
+            snprintf(first, sizeof first, "  %s  ", letters[r]);
+            if (text)
+                print_wrapped(to, first, text, width);
+            else
+                e = error_memory();
+        }
+    }
+    if (!e && d->n_left_out)
+        fprintf(to, "\nand %d differences more\n", d->n_left_out);
+    return e;
+}
+
+static const char *measure_text(char text[FORMAT_TEXT], const struct compare_measure *m, double value)
+{
+    switch (m->unit) {
+    case COMPARE_SECONDS:
+        return format_seconds(text, value);
+    case COMPARE_USD:
+        return format_usd(text, value);
+    case COMPARE_COUNT:
+        return format_count(text, isnan(value) || value > 9e18 ? -1 : (int64_t)value);
+    case COMPARE_REAL:
+        break;
+    }
+    return format_real(text, value, 4);
+}
+
+static struct error *print_measures(const struct comparison *c, FILE *to, int width, struct arena *arena)
+{
+    struct sheet s;
+    struct error *e = sheet_init(&s, "came out", c->n_measures, arena);
+    int stages = 0;
+    if (e || !c->n_measures)
+        return e;
+    for (int i = 0; i < c->n_measures; i++)
+        stages = wider(stages, c->measures[i].stage);
+    for (int i = 0; i < c->n_measures; i++) {
+        const struct compare_measure *m = &c->measures[i];
+        s.labels[i] = label(m->stage, stages, m->name, arena);
+        if (!s.labels[i])
+            return error_memory();
+        for (int r = 0; r < c->n_runs; r++) {
+            char text[FORMAT_TEXT];
+            if (!(s.cells[i][r] = arena_strdup(arena, measure_text(text, m, m->value[r]))))
+                return error_memory();
+        }
+        s.n_rows++;
+    }
+    return sheet_print(&s, c->n_runs, NULL, to, width, arena);
+}
+
+static const char *difference_text(const struct compare_score *s, struct arena *arena)
+{
+    if (isnan(s->difference))
+        return "";
+    return s->is_accuracy ? arena_printf(arena, "%+.1f pts", 100 * s->difference) : arena_printf(arena, "%+.4f", s->difference);
+}
+
+static const char *noise_text(const struct compare_score *s, struct arena *arena)
+{
+    const char *pairs = s->test == COMPARE_PROPORTIONS ? ", unpaired" : "";
+    if (isnan(s->p))
+        return "";
+    if (s->p >= COMPARE_NOISE)
+        return arena_printf(arena, "within noise%s", pairs);
+    return s->p < 0.001 ? arena_printf(arena, "p < 0.001%s", pairs) : arena_printf(arena, "p %.3f%s", s->p, pairs);
+}
+
+static struct error *score_cells(const struct compare_score *from, const char **cells, int n_runs, struct arena *arena)
+{
+    const struct score_row row = {.is_accuracy = from->is_accuracy, .less_is_better = from->less_is_better};
+    for (int r = 0; r < n_runs; r++) {
+        char text[FORMAT_TEXT];
+        bool marked = n_runs > 2 && from->best[r];
+        cells[r] = arena_printf(arena, "%s%s", marked ? "*" : "", score_text(text, sizeof text, &row, from->value[r]));
+        if (!cells[r])
+            return error_memory();
+    }
+    if (n_runs != 2)
+        return NULL;
+    cells[2] = difference_text(from, arena);
+    cells[3] = noise_text(from, arena);
+    return cells[2] && cells[3] ? NULL : error_memory();
+}
+
+static struct error *print_scores(const struct comparison *c, FILE *to, int width, struct arena *arena)
+{
+    static const char *const notes[NOTES] = {"B - A", ""};
+    struct sheet s;
+    struct error *e = sheet_init(&s, "scores", c->n_scores, arena);
+    int stages = 0;
+    bool paired = false, unpaired = false;
+    if (e || !c->n_scores)
+        return e;
+    for (int i = 0; i < c->n_scores; i++)
+        stages = wider(stages, c->scores[i].model);
+    for (int i = 0; i < c->n_scores && !e; i++) {
+        s.labels[i] = label(c->scores[i].model, stages, c->scores[i].label, arena);
+        e = s.labels[i] ? score_cells(&c->scores[i], s.cells[i], c->n_runs, arena) : error_memory();
+        paired |= c->scores[i].test == COMPARE_MCNEMAR;
+        unpaired |= c->scores[i].test == COMPARE_PROPORTIONS;
+        s.n_rows++;
+    }
+    if (e || (e = sheet_print(&s, c->n_runs, c->n_runs == 2 ? notes : NULL, to, width, arena)))
+        return e;
+    fputc('\n', to);
+    if (paired)
+        print_wrapped(to, "",
+                      "p: McNemar's exact test, question by question; 0.05 and more is within noise. "
+                      "It knows the noise of questions, not that of another seed.",
+                      width);
+    if (unpaired)
+        print_wrapped(to, "", "unpaired: not the same questions in both, or their answers were not kept; p of the two shares.",
+                      width);
+    if (c->n_runs > 2)
+        print_wrapped(to, "", "*: the best. Compare two runs to see what is within noise.", width);
+    if (!paired && !unpaired && c->n_runs == 2)
+        print_wrapped(to, "", "bpb: bits per byte, less is better.", width);
+    return NULL;
+}
+
+struct error *compare_print(const struct comparison *c, FILE *to, int width, struct arena *arena)
+{
+    struct error *e = print_heading(c, to, width, arena);
+    if (!e)
+        e = print_differences(c, to, width, arena);
+    if (!e)
+        e = print_measures(c, to, width, arena);
+    return e ? e : print_scores(c, to, width, arena);
+}

@@ -1,0 +1,16 @@
+// compare_print.h - a comparison on a terminal: which runs, what was asked differently, how training went, what the models score.
+//
+//     e = compare_print(&c, stdout, 80, arena);
+//
+// Width      no line is longer than `width` (at least 72), whatever names and values are; runs that do not fit side by side follow
+//            in another table. Control characters of what a file says are shown as '?'
+#ifndef RUNNER_VIEW_COMPARE_PRINT_H
+#define RUNNER_VIEW_COMPARE_PRINT_H
+
+#include "runner/view/compare.h"
+
+#include <stdio.h>
+
+struct error *CHECKED compare_print(const struct comparison *c, FILE *to, int width, struct arena *arena);
+
+#endif

@@ -1,0 +1,108 @@
+// test_scores.c - a run's scores as a table: a column a model, capped scores apart, means over tasks.
+#include "fake_run.h"
+
+#include "runner/view/scores.h"
+
+static int row_named(const struct scores *s, const char *label)
+{
+    for (int i = 0; i < s->n_rows; i++)
+        if (!strcmp(s->rows[i].label, label))
+            return i;
+    return -1;
+}
+
+static void load_all(const struct run *run, struct run_tables *tables, struct arena *arena)
+{
+    for (int i = 0; i < run->n_stages; i++)
+        no_error(run_tables_load(&tables[i], run->path, arena_printf(arena, "/stage/%s", run->stages[i].name)));
+}
+
+static void a_column_a_model(void **state)
+{
+    struct place_of_test *p = *state;
+    struct fake_run f;
+    struct run run;
+    struct run_tables tables[FAKE_STAGES];
+    struct scores s;
+    fake_init(&f, p, "small");
+    // sft stands before base_eval here, and base first of all: columns keep the order of the run, not of the evaluations.
+    fake_stage(&f, "base", "pretrain", "aa", "{\"fields\":{}}");
+    fake_stage(&f, "sft", "finetune", "bb", "{\"fields\":{}}");
+    struct task_score of_sft[] = {
+        {.task = "quiz", .n = 100, .n_all = 100, .right = 64, .accuracy = 0.64, .baseline = 0.25, .centered = 0.52},
+        {.task = "sums", .n = 50, .n_all = 50, .right = 5, .accuracy = 0.1, .baseline = 0, .centered = 0.1}};
+    struct task_score of_base[] = {
+        {.task = "quiz", .n = 20, .n_all = 100, .right = 5, .accuracy = 0.25, .baseline = 0.25, .centered = 0},
+        {.task = "sums", .n = 50, .n_all = 50, .right = 0, .accuracy = 0, .baseline = 0, .centered = 0}};
+    fake_eval(&f, fake_stage(&f, "sft_eval", "eval", "cc", "{\"inputs\":{\"model\":\"bb\"}}"), of_sft, 2, NULL, 0, NAN);
+    fake_eval(&f, fake_stage(&f, "base_eval", "eval", "dd", "{\"inputs\":{\"model\":\"aa\"}}"), of_base, 2, NULL, 0, 1.25);
+    fake_eval(&f, fake_stage(&f, "lost_eval", "eval", "ee", "{\"inputs\":{\"model\":\"ff\"}}"), of_base, 2, NULL, 0, 1.5);
+    fake_done(&f, &run);
+    load_all(&run, tables, &p->arena);
+    no_error(scores_collect(&s, &run, tables, &p->arena));
+    assert_int_equal(s.n_models, 2);
+    assert_string_equal(s.models[0], "base");
+    assert_string_equal(s.models[1], "sft");
+
+    int bpb = row_named(&s, "bpb"), quiz = row_named(&s, "quiz"), capped = row_named(&s, "quiz (20 of 100)");
+    int sums = row_named(&s, "sums"), mean = row_named(&s, "ChatCORE (2 tasks)"),
+        cut = row_named(&s, "ChatCORE (2 tasks, capped)");
+    assert_int_equal(s.n_rows, 6);
+    assert_int_equal(bpb, 0);
+    assert_true(quiz > 0 && capped > 0 && sums > 0 && mean > sums && cut > sums);
+    assert_true(s.rows[bpb].less_is_better && !s.rows[bpb].is_accuracy);
+    assert_true(s.rows[bpb].value[0] == 1.25 && isnan(s.rows[bpb].value[1]));
+    assert_true(isnan(s.rows[quiz].value[0]) && s.rows[quiz].value[1] == 0.64);
+    assert_true(fabs(s.rows[quiz].deviation[1] - 0.048) < 1e-12); // sqrt(0.64 * 0.36 / 100)
+    assert_true(s.rows[capped].value[0] == 0.25 && isnan(s.rows[capped].value[1]));
+    assert_true(s.rows[sums].value[0] == 0 && s.rows[sums].value[1] == 0.1);
+    assert_true(fabs(s.rows[mean].value[1] - 0.31) < 1e-12 && isnan(s.rows[mean].value[0]));
+    assert_true(s.rows[cut].value[0] == 0 && isnan(s.rows[cut].value[1]) && isnan(s.rows[cut].deviation[0]));
+    assert_int_equal(s.rows[quiz].n[1], 100);
+    assert_int_equal(s.rows[quiz].n[0], 0);
+    assert_int_equal(s.rows[quiz].stage[1], 2);
+    assert_int_equal(s.rows[quiz].stage[0], -1);
+    assert_int_equal(s.rows[bpb].stage[0], 3);
+
+    char text[32];
+    assert_string_equal(score_text(text, sizeof text, &s.rows[quiz], 0.624), "62.4 %");
+    assert_string_equal(score_text(text, sizeof text, &s.rows[bpb], 1.25), "1.2500");
+    assert_string_equal(score_text(text, sizeof text, &s.rows[bpb], NAN), "-");
+    for (int i = 0; i < run.n_stages; i++)
+        run_tables_release(&tables[i]);
+}
+
+// One task has no mean over tasks; of two evaluations of a model the last one counts.
+static void one_task_has_no_mean(void **state)
+{
+    struct place_of_test *p = *state;
+    struct fake_run f;
+    struct run run;
+    struct run_tables tables[FAKE_STAGES];
+    struct scores s;
+    fake_init(&f, p, "small");
+    fake_stage(&f, "sft", "finetune", "bb", NULL);
+    struct task_score first = {.task = "quiz", .n = 10, .n_all = 10, .right = 4, .accuracy = 0.4}, second = first;
+    second.accuracy = 0.5;
+    fake_eval(&f, fake_stage(&f, "one", "eval", "cc", "{\"inputs\":{\"model\":\"bb\"}}"), &first, 1, NULL, 0, NAN);
+    fake_eval(&f, fake_stage(&f, "two", "eval", "dd", "{\"inputs\":{\"model\":\"bb\"}}"), &second, 1, NULL, 0, NAN);
+    fake_eval(&f, fake_stage(&f, "bad", "eval", "ee", "no JSON"), &first, 1, NULL, 0, NAN);
+    fake_done(&f, &run);
+    load_all(&run, tables, &p->arena);
+    no_error(scores_collect(&s, &run, tables, &p->arena));
+    assert_int_equal(s.n_models, 1);
+    assert_int_equal(s.n_rows, 1);
+    assert_true(s.rows[0].value[0] == 0.5);
+    assert_int_equal(s.rows[0].stage[0], 2);
+    for (int i = 0; i < run.n_stages; i++)
+        run_tables_release(&tables[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_column_a_model, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_task_has_no_mean, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
