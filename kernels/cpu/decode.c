@@ -1,20 +1,55 @@
 // decode.c - attention of one new query a row over its cache. A task is a row and a head; keys go by in blocks of BLOCK from the
-// cache's start, with running maximum and sum as in attention.c.
+// cache's start, with running maximum and sum as in attention.c. Several keys, or several columns of the values, are in work at a time:
+// sums of their own, each in the order of columns or of keys.
 #include "kernels/cpu/cpu.h"
 
 #include <omp.h>
 
-enum { BLOCK = 64 };
+enum { BLOCK = 64, KEYS = 4, VECS = 8 };
 
-static float dot(const float *a, const float *b, int64_t n)
+// x[j] = q . keys[j], N of them.
+static inline __attribute__((always_inline)) void dots(float *x, const float *q, const float *keys, int64_t stride, int64_t D,
+                                                       const int N)
 {
-    vec s = {0};
+    vec sum[KEYS];
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        s += load(a + i) * load(b + i);
-    if (i < n)
-        s += load_part(a + i, n - i, 0) * load_part(b + i, n - i, 0);
-    return vec_sum(s);
+    UNROLL
+    for (int j = 0; j < N; j++)
+        sum[j] = (vec){0};
+    for (; i + LANES <= D; i += LANES) {
+        vec a = load(q + i);
+        UNROLL
+        for (int j = 0; j < N; j++)
+            sum[j] += a * load(keys + j * stride + i);
+    }
+    if (i < D) {
+        vec a = load_part(q + i, D - i, 0);
+        UNROLL
+        for (int j = 0; j < N; j++)
+            sum[j] += a * load_part(keys + j * stride + i, D - i, 0);
+    }
+    UNROLL
+    for (int j = 0; j < N; j++)
+        x[j] = vec_sum(sum[j]);
+}
+
+// o += sum over n keys of weight * value, N vectors of columns.
+static inline __attribute__((always_inline)) void add_values(float *o, const float *weight, const float *values, int64_t stride,
+                                                             int64_t n, const int N)
+{
+    vec sum[VECS];
+    UNROLL
+    for (int j = 0; j < N; j++)
+        sum[j] = load(o + j * LANES);
+    for (int64_t k = 0; k < n; k++) {
+        vec w = splat(weight[k]);
+        UNROLL
+        for (int j = 0; j < N; j++)
+            sum[j] += w * load(values + k * stride + j * LANES);
+    }
+    UNROLL
+    for (int j = 0; j < N; j++)
+        store(o + j * LANES, sum[j]);
 }
 
 // Keys and values at position 0; o [D] is written.
@@ -28,8 +63,13 @@ static void one_query(float *o, const float *q, const float *keys, const float *
         float before = most;
         for (int i = 0; i < BLOCK; i++)
             weight[i] = -__builtin_inff();
-        for (int64_t k = from; k < to; k++) {
-            float x = dot(q, keys + k * stride, D) * scale;
+        int64_t k = from, d;
+        for (; k + KEYS <= to; k += KEYS)
+            dots(weight + (k - k0), q, keys + k * stride, stride, D, KEYS);
+        for (; k < to; k++)
+            dots(weight + (k - k0), q, keys + k * stride, stride, D, 1);
+        for (k = from; k < to; k++) {
+            float x = weight[k - k0] * scale;
             weight[k - k0] = x;
             most = x > most ? x : most;
         }
@@ -41,14 +81,16 @@ static void one_query(float *o, const float *q, const float *keys, const float *
         }
         float keep = vec_exp(splat(before - most))[0];
         sum = sum * keep + vec_sum(total);
-        for (int64_t d = 0; d < D; d++)
+        for (d = 0; d < D; d++)
             o[d] *= keep;
-        for (int64_t k = from; k < to; k++) {
-            const float *value = values + k * stride;
-            float w = weight[k - k0];
-            for (int64_t d = 0; d < D; d++)
-                o[d] += w * value[d];
-        }
+        const float *w = weight + (from - k0), *first_value = values + from * stride;
+        for (d = 0; d + VECS * LANES <= D; d += VECS * LANES)
+            add_values(o + d, w, first_value + d, stride, to - from, VECS);
+        for (; d + LANES <= D; d += LANES)
+            add_values(o + d, w, first_value + d, stride, to - from, 1);
+        for (; d < D; d++)
+            for (k = 0; k < to - from; k++)
+                o[d] += w[k] * first_value[k * stride + d];
     }
     float inverse = 1.0f / sum;
     for (int64_t d = 0; d < D; d++)
