@@ -65,8 +65,14 @@ static struct error *about_kind(enum stage_kind_id kind, struct arena *arena)
 {
     static const struct column columns[] = {
         {"field", false, false}, {"2025", true, false}, {"unit", false, false}, {"what", false, true}};
+    static const struct column with_presets[] = {{"field", false, false}, {"2025", true, false},  {"mid", true, false},
+                                                 {"sft", true, false},    {"unit", false, false}, {"what", false, true}};
+    bool presets = kind == KIND_FINETUNE;
     struct grid grid;
-    grid_init(&grid, columns, countof(columns), arena);
+    if (presets)
+        grid_init(&grid, with_presets, countof(with_presets), arena);
+    else
+        grid_init(&grid, columns, countof(columns), arena);
     printf("kind: %s - %s%s\n\n", kind_name(kind), kind_help(kind), kind_built(kind) ? "" : " (not built in this version)");
     for (int i = 0; i < n_fields; i++) {
         const struct field *f = &fields[i];
@@ -75,7 +81,12 @@ static struct error *about_kind(enum stage_kind_id kind, struct arena *arena)
         const char *what = f->built ? f->help : arena_printf(arena, "%s (not built)", f->help);
         if (!what)
             return error_memory();
-        grid_add(&grid, (const char *const[]){f->name, f->required ? "required" : f->def_2025 ? f->def_2025 : "", f->unit, what});
+        const char *def = f->required ? "required" : f->def_2025 ? f->def_2025 : "";
+        if (presets)
+            grid_add(&grid, (const char *const[]){f->name, def, f->def_mid ? f->def_mid : "", f->def_sft ? f->def_sft : "",
+                                                  f->unit, what});
+        else
+            grid_add(&grid, (const char *const[]){f->name, def, f->unit, what});
     }
     if (grid.failed)
         return error_memory();

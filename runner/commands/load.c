@@ -135,9 +135,13 @@ struct error *resolved_text(const struct recipe *recipe, struct arena *arena, co
             lines[n++] = line;
         }
     }
+    for (int i = 0; i < recipe->n_tasks; i++)
+        bytes += strlen(recipe->tasks[i]->name) + strlen(recipe->tasks[i]->path) + 64;
     char *all = arena_alloc(arena, bytes), *end = all;
     for (size_t i = 0; i < n && all; i++)
         end = stpcpy(end, lines[i]);
+    for (int i = 0; i < recipe->n_tasks && all; i++)
+        end += sprintf(end, "task %-27s %s\n", recipe->tasks[i]->name, recipe->tasks[i]->path);
     *text = all;
     return all ? NULL : error_memory();
 }

@@ -371,7 +371,19 @@ static void read_world(struct task_reader *t, const struct node *source, const s
         check_records(t, records);
 }
 
-// The recipe's data folder, for files that are relative to it.
+// The folder that the recipe names in data:, once, and only where a task needs it.
+static void read_data(struct reader *r)
+{
+    const struct node *node = r->data_read ? NULL : node_get(r->root, "data");
+    bool told = node && (is_unresolved(node) || node->kind != NODE_SCALAR || !*node->text);
+    r->data_read = true;
+    r->no_data_told |= node != NULL; // what is wrong with it is told here, or was
+    const char *name = node && !told ? file_name(r, node, "data") : NULL;
+    if (name)
+        r->data = node_file(r, node, name);
+}
+
+// The folder of the task's files, for those that are relative.
 static void find_base(struct task_reader *t)
 {
     struct reader *r = t->r;
@@ -379,6 +391,8 @@ static void find_base(struct task_reader *t)
     for (const struct node *c = t->names->kind == NODE_LIST ? t->names->first : t->names; c; c = t->names == c ? NULL : c->next)
         relative |=
             c->kind == NODE_SCALAR && *c->text && *c->text != '/' && strncmp(c->text, "file:/", 6) && !strstr(c->text, "://");
+    if (relative)
+        read_data(r);
     t->base = r->data ? r->data : "";
     if (!relative || r->data || r->no_data_told)
         return;

@@ -9,7 +9,7 @@
 //
 //     task: town_quiz
 //     source: {world: ../worlds/town.yaml, records: quiz}           # beside this file
-//     splits: {train: {rows: 6000}, test: {rows: 400, held_out: true}}
+//     splits: {train: {rows: 8000}, test: {rows: 500, held_out: true}}
 //     fields: {question: question, right: right, wrong: wrong}
 //     prompt: "Multiple Choice question: {question}\n{choices}\nRespond only with the letter of the correct answer."
 //     choices: {line: "- {choice}={letter}\n", letters: [A, B, C, D]}
@@ -18,18 +18,18 @@
 //
 // source   {parquet: FILES}, {jsonl: FILES} or {world: FILE, records: LIST}. FILES: a name or a list of names, patterns as in recipes,
 //          {split} for the name of the split; relative ones are under the recipe's `data:` address, and an error that says so where it
-//          has none. A world is beside the task file. A source of the recipe with the task's name takes its place
+//          has none. A world is beside the task file. A source of the recipe with the task's name and {split} takes its place
 // splits   a list of names; of a world a map to {rows: N, held_out: true}
 // fields   paths (core/data/record.h) of messages; or of question, choices (with labels) or right and wrong, and answer (task.h)
 // grader   none, choice, number, exact; none is the default
 // labels   shuffled: the right letters dealt out at random, a control (task.h)
-// baseline, prompt, choices, calls as in task.h
+// baseline, prompt, choices, calls as in task.h; a task with choices and without labels has the letters A, B, C, D
 //
 // In a recipe `task: x` is tasks/x.yaml beside it, else the shipped one; a name with '/' or '.' is a file: a task file, or, ending in
 // .jsonl, conversations of the user's own, a line each: {"messages":[{"role":,"content":}...]}, or the list alone; its one split
 // is train.
 //
-// Limits     those of yaml.h; 100,000 files
+// Limits     those of yaml.h; 100,000 files, 100 splits
 // Ownership  everything lives in the arena
 // Errors     ERROR_RECIPE with the place, all at once
 #ifndef RUNNER_RECIPE_TASK_FILE_H

@@ -71,19 +71,6 @@ static void unknown_task(struct asked *a, const struct node *node, const char *n
     stage_error(a->r, a->stage, unknown_word(node->at, "task", name, names, kept));
 }
 
-// The folder that files of tasks are relative to, once.
-static void read_data(struct reader *r)
-{
-    const struct node *node = node_get(r->root, "data");
-    if (r->data_read)
-        return;
-    r->data_read = true;
-    r->no_data_told = node != NULL; // what is wrong with it is told here, or was
-    const char *name =
-        node && !is_unresolved(node) && node->kind == NODE_SCALAR && *node->text ? file_name(r, node, "data") : NULL;
-    r->data = name ? node_file(r, node, name) : NULL;
-}
-
 // Reads a file that no stage named before. NULL: reported.
 static struct task_file *read_task(struct asked *a, const struct node *node, const char *path)
 {
@@ -96,7 +83,6 @@ static struct task_file *read_task(struct asked *a, const struct node *node, con
         reader_error(r, e);
         return e ? NULL : task;
     }
-    read_data(r);
     struct node *root = NULL;
     struct error *e = yaml_read(path, r->arena, &root);
     for (struct error *each = e; each && each != error_memory(); each = each->next)
@@ -120,6 +106,8 @@ static struct task_file *read_task(struct asked *a, const struct node *node, con
     r->n_worlds = of_task.n_worlds;
     r->worlds_capacity = of_task.worlds_capacity;
     r->no_data_told = of_task.no_data_told;
+    r->data_read = of_task.data_read;
+    r->data = of_task.data;
     r->no_memory |= of_task.no_memory;
     bool good = !of_task.errors && root;
     for (struct error *next, *each = of_task.errors; each; each = next) {

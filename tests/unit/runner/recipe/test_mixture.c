@@ -172,10 +172,26 @@ static void sources_of_tasks(void **state)
     assert_null(uses[1].task->world);
     assert_int_equal(uses[1].split->rows, -1);
     assert_string_equal(uses[1].split->files[0], "/sums/train");
-    const struct source *source = recipe_source(&recipe, "gsm8k");
+    const struct source *source = recipe_source(&recipe, "gsm8k"); // no file of it is known before a task says its splits
     assert_null(source->column);
     assert_int_equal(source->n_files, 0);
     assert_string_equal(source->pattern, "mine/{split}_{0..1}.jsonl");
+    arena_release(&arena);
+}
+
+// The data folder is beside the recipe; of an address that cannot be read nobody hears who does not need it.
+static void data_folder(void **state)
+{
+    (void)state;
+    static const char sft[] = "  sft: {kind: finetune, preset: sft, model: base, mixture: [{task: town_sums}, {task: %s}]}\n";
+    char stages[200];
+    snprintf(stages, sizeof stages, sft, "gsm8k");
+    read_with("data: ../beside\n", stages, NULL, 0);
+    assert_string_equal(recipe.data, "../beside");
+    assert_string_equal(recipe.tasks[1]->splits[0].files[0], "some/where/../beside/gsm8k/train-00000-of-00001.parquet");
+    arena_release(&arena);
+    snprintf(stages, sizeof stages, sft, "town_quiz");
+    read_with("data: https://host/data\n", stages, NULL, 0);
     arena_release(&arena);
 }
 
@@ -207,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(presets),          cmocka_unit_test(layers),
                                        cmocka_unit_test(mixtures),         cmocka_unit_test(whole_mixture_by_setting),
-                                       cmocka_unit_test(sources_of_tasks), cmocka_unit_test(evaluations)};
+                                       cmocka_unit_test(sources_of_tasks), cmocka_unit_test(evaluations),
+                                       cmocka_unit_test(data_folder)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
