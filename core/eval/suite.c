@@ -13,7 +13,9 @@
 #include "core/base/stop.h"
 #include "core/eval/grader.h"
 
-enum { WINDOW_SLOTS = 64 }; // a window is so many times what the engine does at once
+// A window is so many times what the engine does at once. Of choices sorted by length nothing is kept before the window is nearly done,
+// so it is short: who is killed loses little. Written answers start in order, and are kept nearly so.
+enum { CHOICE_WINDOW = 4, WRITE_WINDOW = 64 };
 
 struct question {
     int at; // in the window
@@ -238,10 +240,11 @@ static struct error *run_task(struct window *w, int64_t first)
     if (task->rows->n_vocab > engine->model->shape.n_vocab)
         return error_plain(ERROR_DATA, "the rows have a vocabulary of %lld, the model one of %d", (long long)task->rows->n_vocab,
                            engine->model->shape.n_vocab);
+    int64_t most = (int64_t)(task->grader == GRADER_CHOICE ? CHOICE_WINDOW : WRITE_WINDOW) * engine->n_slots;
     int64_t *order = block_alloc((size_t)task->rows->n * sizeof *order);
     struct error *e = order ? task_rows_order(task->rows->n, order) : error_memory();
     while (first < task->n_examples && !e) {
-        int64_t left = task->n_examples - first, most = (int64_t)WINDOW_SLOTS * engine->n_slots;
+        int64_t left = task->n_examples - first;
         w->n = (int)(left < most ? left : most);
         e = open_window(w, order + first);
         if (!e)
