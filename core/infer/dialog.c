@@ -40,7 +40,8 @@ static struct error *flush(struct answer *a, bool all)
     struct error *e = n ? utf8_repair(a->pending.text.byte, n, &text) : NULL;
     if (!e && text.n)
         e = a->write(a->self, (const char *)text.byte, text.n);
-    memmove(a->pending.text.byte, a->pending.text.byte + n, held);
+    if (held)
+        memmove(a->pending.text.byte, a->pending.text.byte + n, held);
     a->pending.text.n = held;
     bytes_release(&text);
     return e;
