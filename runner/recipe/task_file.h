@@ -19,7 +19,8 @@
 // source   {parquet: FILES}, {jsonl: FILES} or {world: FILE, records: LIST}. FILES: a name or a list of names, patterns as in recipes,
 //          {split} for the name of the split; relative ones are under the recipe's `data:` address, and an error that says so where it
 //          has none. A world is beside the task file. A source of the recipe with the task's name and {split} takes its place
-// splits   a list of names; of a world a map to {rows: N, held_out: true}
+// splits   a list of names; of a world a map to {rows: N, held_out: true}: no row of one is in another, each goes on where those
+//          before it end
 // fields   paths (core/data/record.h) of messages; or of question, choices (with labels) or right and wrong, and answer (task.h)
 // grader   none, choice, number, exact; none is the default
 // labels   shuffled: the right letters dealt out at random, a control (task.h)

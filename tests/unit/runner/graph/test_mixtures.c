@@ -148,6 +148,34 @@ static void nodes_and_roles(void **state)
     assert_int_equal(tune->n_inputs, 5);
 }
 
+// Splits of a world share no row: each goes on where those before it end; what is held out is a sequence of its own.
+static void splits_are_apart(void **state)
+{
+    struct place_of_test *p = *state;
+    put_file(p, "tasks/sums.yaml",
+             with(&p->arena, SUMS, "{train: {rows: 40}, test: {rows: 20}}",
+                  "{train: {rows: 40}, far: {rows: 7, held_out: true}, dev: {rows: 5}, test: {rows: 20, held_out: true},\n"
+                  "         last: {rows: 2}}"));
+    make_graph(p, with(&p->arena, MIXED, "      - {task: sums, epochs: 2}\n",
+                       "      - {task: sums}\n      - {task: sums, split: far}\n      - {task: sums, split: dev}\n"
+                       "      - {task: sums, split: last}\n"));
+    static const struct {
+        const char *name;
+        int64_t first, n;
+    } splits[] = {{"sums.train.tokens", 0, 40},
+                  {"sums.far.tokens", 0, 7},
+                  {"sums.dev.tokens", 40, 5},
+                  {"sums.test.tokens", 7, 20},
+                  {"sums.last.tokens", 45, 2}};
+    for (size_t i = 0; i < countof(splits); i++) {
+        const struct graph_node *tokens = graph_find(&p->graph, splits[i].name);
+        assert_non_null(tokens);
+        assert_int_equal(tokens->parts[0].part.first, splits[i].first);
+        assert_int_equal(tokens->parts[0].part.n, splits[i].n);
+    }
+    assert_non_null(strstr(graph_find(&p->graph, "sums.dev.tokens")->parts[0].identity, "{\"first\":40,"));
+}
+
 static void payloads(void **state)
 {
     struct place_of_test *p = *state;
@@ -249,7 +277,8 @@ static void other_tasks_and_data(void **state)
     make_plan(p, MIXED);
     assert_string_equal(reasons_of(p, "sums.train.tokens"), "data w.yaml");
     assert_string_equal(plan_stage(&p->plan, "sums.train.tokens")->reasons[0].new, "rows 41");
-    assert_string_equal(reasons_of(p, "mid"), "input sums.train.tokens");
+    assert_string_equal(plan_stage(&p->plan, "sums.test.tokens")->reasons[0].new, "first 41"); // it goes on where that ends
+    assert_string_equal(reasons_of(p, "mid"), "input sums.train.tokens; input sums.test.tokens");
 
     // A split that is there no more.
     put_file(p, "tasks/sums.yaml", with(&p->arena, SUMS, ", test: {rows: 20}", ""));
@@ -365,6 +394,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nodes_and_roles, set_up_tasks, tear_down),
+        cmocka_unit_test_setup_teardown(splits_are_apart, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(payloads, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(other_epochs, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(other_entries, set_up_tasks, tear_down),
