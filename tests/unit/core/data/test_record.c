@@ -154,6 +154,10 @@ static void refuses_paths_and_parts(void **state)
     assert_error(records_open(&r, &part, (const char *[]){".a"}, 1), ERROR_DATA, "a name of no letters");
     assert_error(records_open(&r, &part, (const char *[]){".."}, 1), ERROR_DATA, "a name of no letters");
     assert_error(records_open(&r, &part, (const char *[]){"a | "}, 1), ERROR_DATA, "a name of no letters");
+    assert_error(records_open(&r, &part, (const char *[]){"a|b"}, 1), ERROR_DATA, "'a|b' has a '|'");
+    assert_error(records_open(&r, &part, (const char *[]){"a |  b"}, 1), ERROR_DATA, "' b' has a '|' or a blank");
+    assert_good(record_path_check("a.b | ..c | ."));
+    assert_error(record_path_check("a..b"), ERROR_DATA, "'a..b' has a name of no letters");
     assert_error(records_open(&r, &part, (const char *const *)many, countof(many)), ERROR_DATA, "17 paths");
     assert_error(records_open(&r, &part, NULL, 0), ERROR_DATA, "0 paths");
     part.form = DOCUMENT_TEXT;
