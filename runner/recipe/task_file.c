@@ -3,7 +3,8 @@
 // 1. Everything wrong in a file is reported at once; what a task is (messages, choices or text) decides which keys fit, and is looked
 //    at last.
 // 2. Nothing but a world's file is opened: whether the others are there is the plan's question.
-// 3. `content` says what a row becomes and how it is graded, and nothing else: renaming a task, or moving its files, changes no key.
+// 3. `content` says what a row becomes, and nothing else: how it is graded, what the task is called and where its files are changes
+//    no key of its tokens.
 #include "runner/recipe/task_file.h"
 
 #include <stdio.h>
@@ -497,13 +498,11 @@ static const char *content_of(const struct task *task, struct arena *arena)
     struct json j = {0};
     json_open(&j, '{');
     json_text_of(&j, "answer", task->answer);
-    json_key(&j, "baseline"), json_f64(&j, task->baseline);
     json_text_of(&j, "call_begin", task->call_begin);
     json_text_of(&j, "call_end", task->call_end);
     json_text_of(&j, "call_middle", task->call_middle);
     json_text_of(&j, "choice_line", task->choice_line);
     json_text_of(&j, "choices", task->choices);
-    json_text_of(&j, "grader", grader_names[task->grader]);
     json_text_of(&j, "labels", task->labels);
     if (task->n_letters) {
         json_key(&j, "letters"), json_open(&j, '[');

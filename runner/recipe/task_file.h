@@ -57,7 +57,7 @@ struct task_file {
     struct task_split *splits;
     int n_splits;
     struct place at;     // of `source`, in the task file or in the recipe
-    const char *content; // canonical JSON of `task`: what goes into keys
+    const char *content; // canonical JSON of what of `task` makes its tokens: it goes into their keys
 };
 
 // data: the recipe's base address, or NULL. Files are named, not looked for.

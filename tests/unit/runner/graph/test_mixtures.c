@@ -196,7 +196,13 @@ static void payloads(void **state)
     assert_non_null(strstr(eval->payload, "\"suites\":[\"bpb\",\"quiz\",\"sums\"]"));
     const char *payload = graph_find(&p->graph, "quiz.train.tokens")->payload;
     assert_non_null(strstr(payload, "\"kind\":\"tokens\",\"task\":{"));
-    assert_non_null(strstr(payload, "\"grader\":\"choice\""));
+    assert_null(strstr(payload, "grader")); // how answers are graded is in the keys of those who grade
+    assert_null(strstr(payload, "baseline"));
+    assert_null(strstr(mid->payload, "\"grading\""));
+    assert_non_null(strstr(eval->payload, ",\"grading\":[{\"baseline\":0.25,\"grader\":\"choice\",\"task\":\"quiz\"},"
+                                          "{\"baseline\":0,\"grader\":\"exact\",\"task\":\"sums\"}],\"inputs\":"));
+    assert_non_null(strstr(graph_find(&p->graph, "rl")->payload, ",\"grading\":[{\"grader\":\"exact\",\"task\":\"sums\"}],"));
+    assert_null(strstr(graph_find(&p->graph, "base_eval")->payload, "grading"));
 
     make_graph(p, with(&p->arena, MIXED, "epochs: 2", "rows: 30"));
     assert_non_null(strstr(graph_find(&p->graph, "mid")->payload, "{\"rows\":30,\"split\":\"train\",\"task\":\"sums\"}"));
@@ -261,14 +267,14 @@ static void other_tasks_and_data(void **state)
 {
     struct place_of_test *p = *state;
     made(p, MIXED);
-    put_file(p, "tasks/sums.yaml", with(&p->arena, SUMS, "exact", "number"));
+    put_file(p, "tasks/sums.yaml", with(&p->arena, SUMS, "grader: exact\n", "grader: exact\nprompt: \"Say: {question}\"\n"));
     make_plan(p, MIXED);
     has_state(p, "quiz.train.tokens", PLAN_CACHED);
     has_state(p, "sums.train.tokens", PLAN_RUN);
     assert_string_equal(reasons_of(p, "sums.train.tokens"), "data sums.yaml");
     const struct reason *r = &plan_stage(&p->plan, "sums.train.tokens")->reasons[0];
-    assert_string_equal(r->old, "grader \"exact\"");
-    assert_string_equal(r->new, "grader \"number\"");
+    assert_null(r->old);
+    assert_string_equal(r->new, "prompt \"Say: {question}\"");
     assert_string_equal(reasons_of(p, "mid"), "input sums.train.tokens; input sums.test.tokens");
     assert_string_equal(reasons_of(p, "chat_eval@rl"), "input rl; input sums.test.tokens");
     has_state(p, "base_eval", PLAN_CACHED);
@@ -284,6 +290,37 @@ static void other_tasks_and_data(void **state)
     put_file(p, "tasks/sums.yaml", with(&p->arena, SUMS, ", test: {rows: 20}", ""));
     make_plan(p, with(&p->arena, MIXED, "[bpb, quiz, sums]", "[bpb, quiz]"));
     assert_string_equal(reasons_of(p, "mid"), "input test");
+}
+
+// Neither tokens nor models depend on how answers are graded; scores do, and models that learn by them.
+static void other_grading(void **state)
+{
+    struct place_of_test *p = *state;
+    made(p, MIXED);
+    put_file(p, "tasks/quiz.yaml", with(&p->arena, QUIZ, "0.25", "0.26"));
+    make_plan(p, MIXED);
+    assert_int_equal(p->plan.n_stages - p->plan.n_cached, 2);
+    has_state(p, "chat_eval@mid", PLAN_RUN);
+    has_state(p, "chat_eval@rl", PLAN_RUN);
+    assert_string_equal(reasons_of(p, "chat_eval@rl"), "data quiz.yaml");
+    const struct reason *r = &plan_stage(&p->plan, "chat_eval@rl")->reasons[0];
+    assert_string_equal(r->old, "baseline 0.25");
+    assert_string_equal(r->new, "baseline 0.26");
+    put_file(p, "tasks/quiz.yaml", QUIZ);
+
+    put_file(p, "tasks/sums.yaml", with(&p->arena, SUMS, "exact\n", "exact\nbaseline: 0.1\n"));
+    make_plan(p, MIXED);
+    has_state(p, "rl", PLAN_CACHED);
+    assert_string_equal(reasons_of(p, "chat_eval@mid"), "data sums.yaml");
+
+    put_file(p, "tasks/sums.yaml", with(&p->arena, SUMS, "exact", "number"));
+    make_plan(p, with(&p->arena, MIXED, "mixture: [{task: sums}]", "mixture: [{task: sums}, {task: sums}]"));
+    has_state(p, "mid", PLAN_CACHED);
+    has_state(p, "sums.train.tokens", PLAN_CACHED);
+    assert_string_equal(reasons_of(p, "rl"), "field mixture[1] - sums; data sums.yaml");
+    assert_string_equal(plan_stage(&p->plan, "rl")->reasons[1].new, "grader \"number\"");
+    assert_string_equal(reasons_of(p, "chat_eval@mid"), "data sums.yaml");
+    assert_string_equal(reasons_of(p, "chat_eval@rl"), "data sums.yaml; input rl");
 }
 
 static void missing_files(void **state)
@@ -399,6 +436,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_epochs, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(other_entries, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(other_tasks_and_data, set_up_tasks, tear_down),
+        cmocka_unit_test_setup_teardown(other_grading, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(missing_files, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(shares, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(too_many_rows, set_up_tasks, tear_down),

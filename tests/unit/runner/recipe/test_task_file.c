@@ -91,8 +91,8 @@ static void shipped(void **state)
     assert_string_equal(task.task.call_end, ">>");
     assert_int_equal(task.task.grader, GRADER_NUMBER);
     assert_string_equal(task.content,
-                        "{\"answer\":\"answer\",\"baseline\":0,\"call_begin\":\"<<\",\"call_end\":\">>\",\"call_middle\":"
-                        "\"=\",\"grader\":\"number\",\"question\":\"question\",\"version\":1}");
+                        "{\"answer\":\"answer\",\"call_begin\":\"<<\",\"call_end\":\">>\",\"call_middle\":"
+                        "\"=\",\"question\":\"question\",\"version\":1}");
     arena_release(&arena);
 }
 
