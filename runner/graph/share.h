@@ -7,8 +7,7 @@
 // Tokens     are those of exactly these examples, each cut to the stage's seq_len; known once the token files are there
 // Share      of the tokens of the mixture where all are known, else of its rows where those are
 // Ownership  everything lives in the arena
-// Errors     ERROR_RECIPE at the entry: `rows` beyond what its task has. Data that cannot be read is not known here: the stage that
-//            reads it will say so
+// Errors     ERROR_RECIPE at the entry: `rows` beyond what its task has, `epochs` that are not one row of it. Data that cannot be read is not known here: the stage that reads it will say so
 #ifndef RUNNER_GRAPH_SHARE_H
 #define RUNNER_GRAPH_SHARE_H
 
@@ -18,5 +17,8 @@
 const struct mixture_uses *node_mixture(const struct graph_node *node);
 
 struct error *CHECKED shares_make(const struct plan *plan, struct plan_stage *stage, struct arena *arena);
+
+// Its errors alone, as far as they show without results.
+struct error *CHECKED shares_check(const struct graph_node *node, struct arena *arena);
 
 #endif

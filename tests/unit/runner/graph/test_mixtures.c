@@ -1,6 +1,7 @@
 // test_mixtures.c - tasks in the graph: their token stages, their keys, what runs again when a mixture changes, and what is said.
 #include "place.h"
 
+#include "runner/graph/share.h"
 #include "runner/stages/job.h"
 
 static const char *const WORLD = "world: 1\n"
@@ -409,6 +410,32 @@ static void too_many_rows(void **state)
     make_plan(p, with(&p->arena, text, "rows: 41", "rows: 40"));
 }
 
+// The error of planning text, and of check, which sees no results.
+static void refused(struct place_of_test *p, const char *text, int line, const char *what)
+{
+    make_graph(p, text);
+    for (int check = 0; check < 2; check++) {
+        const struct graph_node *mid = graph_find(&p->graph, "mid");
+        struct error *e = check ? shares_check(mid, &p->arena) : plan_build(&p->plan, &p->graph, p->results, &p->arena);
+        assert_non_null(e);
+        assert_null(e->next);
+        assert_int_equal(e->kind, ERROR_RECIPE);
+        assert_int_equal(e->at.line, line);
+        assert_string_equal(e->what, what);
+        assert_non_null(e->fix);
+        error_free(e);
+    }
+}
+
+static void entries_of_nothing(void **state)
+{
+    struct place_of_test *p = *state;
+    refused(p, with(&p->arena, MIXED, "epochs: 2", "epochs: 0.02"), 18,
+            "epochs of 'sums' is 0.02, which is none of the 40 rows of its split 'train'");
+    make_plan(p, with(&p->arena, MIXED, "epochs: 2", "epochs: 0.025"));
+    assert_int_equal(plan_stage(&p->plan, "mid")->shares[1].rows, 1);
+}
+
 static void resuming(void **state)
 {
     struct place_of_test *p = *state;
@@ -440,6 +467,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(missing_files, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(shares, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(too_many_rows, set_up_tasks, tear_down),
+        cmocka_unit_test_setup_teardown(entries_of_nothing, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(resuming, set_up_tasks, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
