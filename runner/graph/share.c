@@ -150,7 +150,7 @@ static struct error *make_share(struct plan_share *share, const struct plan *pla
         share->passes = use->epochs;
     if (!e && split.n >= 0) {
         e = count_rows(share, use, &split);
-        if (!e && split.length)
+        if (!e && split.length && share->rows <= SHARE_ROWS_MOST)
             e = count_tokens(&split, share->rows, max_tokens, &share->tokens);
     } else if (!e && by_rows) {
         share->rows = use->rows;
@@ -166,6 +166,18 @@ const struct mixture_uses *node_mixture(const struct graph_node *node)
                                        : NULL;
 }
 
+// The entry with which there are too many examples; *n counts those before.
+static struct error *check_size(const struct plan_share *share, const struct mixture_use *use, int64_t *n)
+{
+    bool fitted = *n <= SHARE_ROWS_MOST;
+    if (share->rows > 0 && __builtin_add_overflow(*n, share->rows, n))
+        *n = INT64_MAX;
+    if (!fitted || *n <= SHARE_ROWS_MOST)
+        return NULL;
+    return error_new(ERROR_RECIPE, use->epochs_at, "lower it; `epochs` of the stage are passes over the whole mixture",
+                     "the mixture has %lld examples with '%s', and holds %d at most", (long long)*n, share->task, SHARE_ROWS_MOST);
+}
+
 struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct arena *arena)
 {
     const struct graph_node *node = s->node;
@@ -177,6 +189,7 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
         max_tokens = ((const struct finetune_options *)node->options)->seq_len;
     struct plan_share *shares = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *shares);
     int n = 0;
+    int64_t n_examples = 0;
     double tokens = 0, rows = 0; // NaN: not known of all
     if (!shares)
         return error_memory();
@@ -186,6 +199,7 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
         if (!node->inputs[i].use)
             continue;
         e = error_append(e, make_share(share, plan, &node->inputs[i], max_tokens)); // all of a mixture's errors at once
+        e = error_append(e, check_size(share, node->inputs[i].use, &n_examples));
         tokens += share->tokens < 0 ? NAN : (double)share->tokens;
         rows += share->rows < 0 ? NAN : (double)share->rows;
         n++;

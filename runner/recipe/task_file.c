@@ -15,7 +15,7 @@
 #include "runner/recipe/number.h"
 #include "runner/recipe/reader.h"
 
-enum { MOST_SPLITS = 100, MOST_LETTER_BYTES = 16 };
+enum { MOST_SPLITS = 100, MOST_LETTER_BYTES = 16, MOST_ROWS = 100000000 };
 
 static const char *const grader_names[GRADER_COUNT] = {"none", "choice", "number", "exact"};
 
@@ -281,8 +281,8 @@ static void read_rows_of_split(struct task_reader *t, const struct node *map, st
     if (!node_get(map, "rows"))
         report_of(t, map->key_at, "write {rows: 1000}", "the split does not say how many rows there are", map->key);
     struct error *e = rows ? number_int(rows, true, node_get(map, "rows")->at, "rows", &split->rows) : NULL;
-    if (!e && rows && (split->rows < 1 || split->rows > 1000000000000))
-        e = error_new(ERROR_RECIPE, node_get(map, "rows")->at, "rows must be between 1 and 10^12", "rows is %s", rows);
+    if (!e && rows && (split->rows < 1 || split->rows > MOST_ROWS))
+        e = error_new(ERROR_RECIPE, node_get(map, "rows")->at, "rows must be between 1 and 100,000,000", "rows is %s", rows);
     reader_error(t->r, e);
     if (held_out)
         reader_error(t->r, number_bool(held_out, node_get(map, "held_out")->at, "held_out", &split->held_out));

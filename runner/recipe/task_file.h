@@ -30,7 +30,7 @@
 // .jsonl, conversations of the user's own, a line each: {"messages":[{"role":,"content":}...]}, or the list alone; its one split
 // is train.
 //
-// Limits     those of yaml.h; 100,000 files, 100 splits
+// Limits     those of yaml.h; 100,000 files, 100 splits; 100 million rows of a world's split
 // Ownership  everything lives in the arena
 // Errors     ERROR_RECIPE with the place, all at once
 #ifndef RUNNER_RECIPE_TASK_FILE_H

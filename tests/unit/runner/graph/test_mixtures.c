@@ -436,6 +436,19 @@ static void entries_of_nothing(void **state)
     assert_int_equal(plan_stage(&p->plan, "mid")->shares[1].rows, 1);
 }
 
+// What could not be opened later is told before anything runs.
+static void large_mixtures(void **state)
+{
+    struct place_of_test *p = *state;
+    refused(p,
+            with(&p->arena, with(&p->arena, MIXED, "{task: quiz}", "{task: quiz, epochs: 1e6}"), "epochs: 2",
+                 "epochs: 1e6}\n      - {task: quiz, epochs: 1e6}\n      - {task: quiz, epochs: 1e6}\n"
+                 "      - {task: quiz, epochs: 1e6"),
+            21, "the mixture has 280000000 examples with 'quiz', and holds 268435456 at most");
+    make_plan(p, with(&p->arena, with(&p->arena, MIXED, "{task: quiz}", "{task: quiz, epochs: 1e6}"), "epochs: 2", "epochs: 1e6"));
+    assert_int_equal(plan_stage(&p->plan, "mid")->shares[0].rows, 60000000);
+}
+
 static void resuming(void **state)
 {
     struct place_of_test *p = *state;
@@ -468,6 +481,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(shares, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(too_many_rows, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(entries_of_nothing, set_up_tasks, tear_down),
+        cmocka_unit_test_setup_teardown(large_mixtures, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(resuming, set_up_tasks, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

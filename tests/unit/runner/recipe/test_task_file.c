@@ -212,9 +212,9 @@ static void bad_worlds(void **state)
     FAILS(TOWN "quiz}\nsplits: {train: {rows: 5}}\nfields: {question: question.text, right: ., wrong: nothing | wrong}\n",
           "'question.text'", "'.'");
     FAILS(TOWN "talk}\nsplits: {train: {rows: 5}}\nfields: {messages: messages}\n", "'messages'");
-    FAILS(TOWN "quiz}\nsplits: {train: {rows: 0}, test: {held_out: maybe}, dev: 5}\n"
+    FAILS(TOWN "quiz}\nsplits: {train: {rows: 0}, test: {held_out: maybe}, dev: 5, huge: {rows: 1e12}}\n"
                "fields: {question: question, right: right, wrong: wrong}\n",
-          "rows is 0", "how many rows there are 'test'", "held_out", "not a map 'dev'");
+          "rows is 0", "how many rows there are 'test'", "held_out", "not a map 'dev'", "rows is 1e12");
     FAILS(TOWN "quiz}\nsplits: [train]\nfields: {question: question, right: right, wrong: wrong}\n", "a map");
     FAILS("task: x\nsource: {world: nowhere.yaml, records: quiz}\nsplits: {train: {rows: 5}}\nfields: {messages: m}\n", "cannot");
     FAILS("task: x\nsource: {world: nowhere.yaml}\nsplits: {train: {rows: 5}}\nfields: {messages: m}\n", "cannot",
