@@ -119,7 +119,11 @@ static struct error *schedule_of(const struct finetuning *f, int64_t batch, stru
 {
     const struct finetune_options *o = f->options;
     bool asked = o->steps != FIELD_UNSET_INT;
-    *schedule = (struct schedule){.n_steps = asked ? o->steps : f->training.n_rows / batch * o->epochs,
+    int64_t n_steps = o->steps;
+    if (!asked && __builtin_mul_overflow(f->training.n_rows / batch, o->epochs, &n_steps))
+        return error_new(ERROR_RECIPE, NOWHERE, "lower epochs", "%lld rows of %lld epochs are more steps than can be counted",
+                         (long long)f->training.n_rows, (long long)o->epochs);
+    *schedule = (struct schedule){.n_steps = n_steps,
                                   .warmup = o->warmup,
                                   .warmdown = o->warmdown,
                                   .final_lr = o->final_lr,

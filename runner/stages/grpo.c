@@ -321,7 +321,10 @@ static struct error *steps_of(const struct grpo *g, int64_t *n_steps)
         return error_new(ERROR_RECIPE, NOWHERE, "lower rows or samples",
                          "%lld rows of %lld samples are more than %d answers an update", (long long)o->rows,
                          (long long)o->samples, ROLLOUTS_MOST);
-    *n_steps = o->steps != FIELD_UNSET_INT ? o->steps : g->training.mixture.n / o->rows * o->epochs;
+    *n_steps = o->steps;
+    if (o->steps == FIELD_UNSET_INT && __builtin_mul_overflow(g->training.mixture.n / o->rows, o->epochs, n_steps))
+        return error_new(ERROR_RECIPE, NOWHERE, "lower epochs", "%lld questions of %lld epochs are more steps than can be counted",
+                         (long long)g->training.mixture.n, (long long)o->epochs);
     if (*n_steps < 1)
         return error_new(ERROR_RECIPE, NOWHERE, "mix in more, lower rows, or give steps",
                          "the mixture has %lld questions, fewer than the %lld of one update", (long long)g->training.mixture.n,
