@@ -2,13 +2,15 @@
 //
 // Packed     the mixture is one stream of tokens, all of them targets; n_steps is whole batches of one pass, times epochs
 // A row      each conversation is a row, padded; targets are what the assistant says. One pass is floor(rows / batch) steps, and, as in
-//            the reference, all but the last of them are made; `steps` counts what is made
+//            the reference, all but the last of them are made; `steps` counts what is made. Conversations without a target within
+//            seq_len are left out, and a note says how many
 // Validation bits per byte over the test splits of the mixture's tasks, mixed as they are, up to eval_tokens; of padded rows the bytes
 //            of answers alone
 // Momentum   ramped as in pretraining where rows are packed, else 0.95
 // Result     checkpoint.h's layout without /optim, with /tokenizer beside the model
 // Source     nanochat 2025-10-13, mid_train and chat_sft; mid's learning rate as of 2025-10-15
 #include <math.h>
+#include <stdio.h>
 
 #include "core/data/mixture.h"
 #include "core/eval/bpb.h"
@@ -137,6 +139,17 @@ static struct error *schedule_of(const struct finetuning *f, int64_t batch, stru
     return NULL;
 }
 
+static struct error *tell_dropped(struct finetuning *f)
+{
+    const struct padded_rows *p = &f->training.padded;
+    char text[EVENT_TEXT];
+    if (f->training.is_packed || !p->n_dropped)
+        return NULL;
+    snprintf(text, sizeof text, "%lld of %lld conversations have nothing to learn within %lld tokens", (long long)p->n_dropped,
+             (long long)f->training.mixture.n, (long long)p->T);
+    return trainer_note(&f->trainer, text);
+}
+
 static struct error *open_trainer(struct finetuning *f, const char *model, const struct shape *shape)
 {
     const struct finetune_options *o = f->options;
@@ -158,6 +171,8 @@ static struct error *open_trainer(struct finetuning *f, const char *model, const
     struct error *e = schedule_of(f, batch, &setup.schedule);
     if (!e)
         e = trainer_open(&f->trainer, &setup);
+    if (!e)
+        e = tell_dropped(f);
     struct loop *loop = &f->trainer.loop;
     loop->rows = rows_of(&f->training);
     loop->self = f;

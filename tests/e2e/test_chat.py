@@ -192,6 +192,18 @@ class Chat(Alone):
         done = call("run", recipe, "--until", "mid", results=self.results, check=1)
         self.assertIn("identity.jsonl", done.stdout + done.stderr)
 
+    def test_conversations_with_nothing_to_learn_are_told(self):
+        recipe = copy_recipe(self.folder)
+        rows = [{"role": "user", "content": "Who? " * (200 if i % 4 == 0 else 1)} for i in range(40)]
+        (self.folder / "own.jsonl").write_text("".join(
+            json.dumps([row, {"role": "assistant", "content": "I am Retort."}]) + "\n" for row in rows))
+        recipe.write_text(recipe.read_text().replace("{task: town_sums, rows: 300}", '{task: "own.jsonl"}'))
+        told = "sft: 10 of 340 conversations have nothing to learn within 160 tokens"
+        done = call("run", recipe, "--until", "sft", results=self.results, check=0)
+        self.assertEqual(done.stdout.count(told), 1)
+        self.assertNotIn("mid: ", done.stdout.split("stage")[-1])
+        self.assertEqual(call("report", TALK, results=self.results, check=0).stdout.count(told), 1)
+
 
 class Kills(Alone):
     """SIGKILL in mid, sft, rl and eval: run again it goes on from what was saved, and ends with the bits of a run left alone."""
