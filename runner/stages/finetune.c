@@ -5,7 +5,7 @@
 //            the reference, all but the last of them are made; `steps` counts what is made. Conversations without a target within
 //            seq_len are left out, and a note says how many
 // Validation bits per byte over the test splits of the mixture's tasks, mixed as they are, up to eval_tokens; of padded rows the bytes
-//            of answers alone
+//            of answers alone. Test splits that do not make one row are no failure: a note says so, and nothing is measured
 // Momentum   ramped as in pretraining where rows are packed, else 0.95
 // Result     checkpoint.h's layout without /optim, with /tokenizer beside the model
 // Source     nanochat 2025-10-13, mid_train and chat_sft; mid's learning rate as of 2025-10-15
@@ -34,6 +34,7 @@ struct finetuning {
     struct task_inputs inputs;
     struct side training, validation;
     int64_t n_eval_rows;
+    const char *no_validation; // why there is none though it is asked for, or NULL
 };
 
 static struct error *read_rows(void *self, int64_t first, int n, int T, int32_t *inputs, int32_t *targets)
@@ -102,6 +103,18 @@ static struct error *open_side(struct side *s, const struct finetuning *f, const
         s->n_rows = s->padded.n_rows;
     }
     return e;
+}
+
+// The files of tasks were looked through when they were opened: what is wrong with their data by now is that there is too little.
+static struct error *open_validation(struct finetuning *f, struct arena *arena)
+{
+    struct error *e = open_side(&f->validation, f, "test", arena);
+    if (!e || e->kind != ERROR_DATA)
+        return e;
+    f->validation = (struct side){0};
+    f->no_validation = arena_printf(arena, "no validation, tests too short: %s", e->what);
+    error_free(e);
+    return f->no_validation ? NULL : error_memory();
 }
 
 // Rows of validation until eval_tokens are reached, at least one.
@@ -173,6 +186,8 @@ static struct error *open_trainer(struct finetuning *f, const char *model, const
         e = trainer_open(&f->trainer, &setup);
     if (!e)
         e = tell_dropped(f);
+    if (!e && f->no_validation)
+        e = trainer_note(&f->trainer, f->no_validation);
     struct loop *loop = &f->trainer.loop;
     loop->rows = rows_of(&f->training);
     loop->self = f;
@@ -193,7 +208,7 @@ static struct error *finetune(struct finetuning *f)
     if (!e)
         e = open_side(&f->training, f, "mixture", stage->arena);
     if (!e)
-        e = open_side(&f->validation, f, "test", stage->arena);
+        e = open_validation(f, stage->arena);
     if (!e)
         e = task_inputs_shape(models[0], &shape);
     if (e)

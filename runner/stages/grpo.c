@@ -6,7 +6,7 @@
 //            stream r, so a step that is made again after a stop has the same answers; each answer is trained on once
 // Reward     1 where the task's grader finds the text of the whole answer right, forced output included; else 0
 // Score      pass@k for k up to PASS_SAMPLES over the first eval_rows held-out questions, which draw the same random numbers each time,
-//            from streams of their own (PASS_STREAMS)
+//            from streams of their own (PASS_STREAMS). Where the test splits are empty a note says so, and nothing is scored
 // Rate       falls from lr_frac of the learning rates evenly to zero; no clipping; momentum 0.95
 // Result     checkpoint.h's layout without /optim, with /tokenizer, /metrics/rollouts, /metrics/pass and /rollouts (metrics.h)
 // Source     nanochat 2025-10-13, chat_rl; the loss is over the number of targets of the whole update (rollouts.h), not of each pass
@@ -54,6 +54,7 @@ struct grpo {
     struct task_inputs inputs;
     struct questions training, held_out;
     int64_t n_held_out; // to score by; 0: there are none
+    const char *no_score; // why there are none though they are asked for, or NULL
     int prompt_most, capacity;
     struct engine engine;
     struct rollouts rollouts;
@@ -314,6 +315,18 @@ static struct error *open_questions(struct questions *questions, const struct gr
                         n_parts == 1 ? MIXTURE_IN_ORDER : MIXTURE_SHUFFLED, arena);
 }
 
+// The files of tasks were looked through when they were opened: what is wrong with their data by now is that there is none.
+static struct error *open_held_out(struct grpo *g, struct arena *arena)
+{
+    struct error *e = open_questions(&g->held_out, g, "test", arena);
+    if (!e || e->kind != ERROR_DATA)
+        return e;
+    g->held_out = (struct questions){0};
+    g->no_score = arena_printf(arena, "no score of held-out questions: %s", e->what);
+    error_free(e);
+    return g->no_score ? NULL : error_memory();
+}
+
 static struct error *steps_of(const struct grpo *g, int64_t *n_steps)
 {
     const struct grpo_options *o = g->options;
@@ -349,6 +362,8 @@ static struct error *open_trainer(struct grpo *g, const char *model, const struc
                                   .device_batch = o->device_batch,
                                   .eval_every = o->eval_every};
     struct error *e = trainer_open(t, &setup);
+    if (!e && g->no_score)
+        e = trainer_note(t, g->no_score);
     if (e)
         return e;
     t->training.more[t->training.n_more++] = (struct kept_table){"/metrics/rollouts", &g->rewards};
@@ -396,7 +411,7 @@ static struct error *reinforce(struct grpo *g)
     if (!e)
         e = open_questions(&g->training, g, "mixture", stage->arena);
     if (!e && o->eval_every)
-        e = open_questions(&g->held_out, g, "test", stage->arena);
+        e = open_held_out(g, stage->arena);
     if (!e)
         e = steps_of(g, &n_steps);
     if (!e)

@@ -204,6 +204,33 @@ class Chat(Alone):
         self.assertNotIn("mid: ", done.stdout.split("stage")[-1])
         self.assertEqual(call("report", TALK, results=self.results, check=0).stdout.count(told), 1)
 
+    def test_short_test_split_leaves_training_without_validation(self):
+        """A task of the user's own, whose test split has too little of all that validation needs."""
+        def talk(question, answer):
+            return json.dumps({"q": question, "a": answer}) + "\n"
+        (self.folder / "tasks").mkdir()
+        (self.folder / "tasks/own.yaml").write_text(
+            'task: own\nsource: {jsonl: "own_{split}.jsonl"}\nsplits: [train, test]\n'
+            "fields: {question: q, answer: a}\ngrader: exact\n")
+        (self.folder / "own_train.jsonl").write_text("".join(talk(f"Say {i}.", f"{i}") for i in range(300)))
+        long = talk("Why? " * 200, "So.")
+        cases = [("mid", "".join(talk("Hi.", "Ho.") for i in range(5)), "one row of 128 needs 129"),
+                 ("mid", "", "no examples"),
+                 ("sft", long, "within 160 tokens"),
+                 ("rl", "", "no examples")]
+        recipe = copy_recipe(self.folder)
+        text = re.sub(r"(?s)    mixture:.*?(?=    batch_tokens|    seq_len)", "    mixture: [{task: own}]\n", recipe.read_text())
+        text = re.sub(r"mixture: \[\{task: town_quiz\}.*", "mixture: [{task: own}]", text).replace("seed: 7", "seed: 7\ndata: .")
+        recipe.write_text(text)
+        for stage, test, what in cases:
+            with self.subTest(stage=stage, what=what):
+                (self.folder / "own_test.jsonl").write_text(test)
+                call("run", recipe, "--until", stage, results=self.results, check=0)
+                report = call("report", TALK, results=self.results, check=0).stdout
+                self.assertRegex(report, rf"(?m)^{stage}: no [^\n]*{what}$")
+        (self.folder / "own_test.jsonl").write_text('{"q": "Hi."}\n')  # wrong is not little
+        self.assertIn("'a' is missing", call("run", recipe, "--until", "mid", results=self.results, check=1).stderr)
+
 
 class Kills(Alone):
     """SIGKILL in mid, sft, rl and eval: run again it goes on from what was saved, and ends with the bits of a run left alone."""
