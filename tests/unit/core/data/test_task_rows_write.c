@@ -303,9 +303,27 @@ static void shared_texts(void **state)
     byte_chat_close(&b);
 }
 
+// A row that cannot be rendered is told before a later one that cannot be read, though all of a batch are read first.
+static void first_bad_row_is_told(void **state)
+{
+    (void)state;
+    static const char turns[] = "[{\"role\": \"assistant\", \"content\": \"1\"}, {\"role\": \"user\", \"content\": \"2\"}]";
+    static const char good[] = "[{\"role\": \"user\", \"content\": \"1\"}, {\"role\": \"assistant\", \"content\": \"2\"}]";
+    struct byte_chat b;
+    char text[1000];
+    byte_chat_open(&b);
+    snprintf(text, sizeof text, "{\"messages\": %s}\n{\"messages\": %s}\n{\"messages\": []}\n", good, turns);
+    assert_error(write_lines(&b, &chats, text, "bad.h5"), ERROR_DATA, "row 1 of task 'chats': messages[0] has role 'assistant'");
+    snprintf(text, sizeof text, "{\"messages\": %s}\n{\"messages\": %s}\n{\n", good, turns);
+    assert_error(write_lines(&b, &chats, text, "bad.h5"), ERROR_DATA, "row 1 of task 'chats': messages[0] has role 'assistant'");
+    snprintf(text, sizeof text, "{\"messages\": %s}\n{\"messages\": []}\n{\"messages\": %s}\n", good, turns);
+    assert_error(write_lines(&b, &chats, text, "bad.h5"), ERROR_DATA, "row 1 of task 'chats': a question and an answer");
+    byte_chat_close(&b);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conversations), cmocka_unit_test(questions), cmocka_unit_test(many),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(conversations), cmocka_unit_test(first_bad_row_is_told), cmocka_unit_test(questions), cmocka_unit_test(many),
                                        cmocka_unit_test(shared_choices), cmocka_unit_test(shared_texts)};
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }
