@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/stop.h"
 #include "core/eval/grader.h"
 #include "core/infer/engine.h"
 #include "core/infer/transcript.h"
@@ -22,7 +23,15 @@
 #include "runner/stages/task_inputs.h"
 #include "runner/stages/trainer.h"
 
-enum { PASS_SAMPLES = 8, ROLLOUTS_MOST = 1 << 20, SLOTS_MOST = 64, KEPT = 2, KEPT_OF_LAST = 4, ANSWERS_A_LINE = 32 };
+enum {
+    PASS_SAMPLES = 8,
+    ROLLOUTS_MOST = 1 << 20,
+    SLOTS_MOST = 64,
+    KEPT = 2,
+    KEPT_OF_LAST = 4,
+    ANSWERS_A_LINE = 32,
+    MEASURED_A_POLL = 1 << 16
+};
 
 static const uint64_t PASS_STREAMS = (uint64_t)1 << 63;
 static const int64_t CACHE_BYTES = (int64_t)4 << 30; // most keys and values; fewer rows then decode at once, with the same bits
@@ -53,7 +62,7 @@ struct grpo {
     const struct grpo_options *options;
     struct task_inputs inputs;
     struct questions training, held_out;
-    int64_t n_held_out; // to score by; 0: there are none
+    int64_t n_held_out;   // to score by; 0: there are none
     const char *no_score; // why there are none though they are asked for, or NULL
     int prompt_most, capacity;
     struct engine engine;
@@ -280,6 +289,8 @@ static void resumed(void *self)
 static struct error *measure(struct grpo *g, const struct questions *questions, int64_t n, int64_t seq_len)
 {
     for (int64_t i = 0; i < n; i++) {
+        if (i % MEASURED_A_POLL == 0 && stop_requested())
+            return error_stopped();
         struct mixture_example example = mixture_at(&questions->mixture, i);
         const struct mixture_part *part = &questions->mixture.parts[example.part];
         int64_t n_prompt = task_rows_prompt(part->rows, example.row, seq_len, NULL);
@@ -336,8 +347,9 @@ static struct error *steps_of(const struct grpo *g, int64_t *n_steps)
                          (long long)o->samples, ROLLOUTS_MOST);
     *n_steps = o->steps;
     if (o->steps == FIELD_UNSET_INT && __builtin_mul_overflow(g->training.mixture.n / o->rows, o->epochs, n_steps))
-        return error_new(ERROR_RECIPE, NOWHERE, "lower epochs", "%lld questions of %lld epochs are more steps than can be counted",
-                         (long long)g->training.mixture.n, (long long)o->epochs);
+        return error_new(ERROR_RECIPE, NOWHERE, "lower epochs",
+                         "%lld questions of %lld epochs are more steps than can be counted", (long long)g->training.mixture.n,
+                         (long long)o->epochs);
     if (*n_steps < 1)
         return error_new(ERROR_RECIPE, NOWHERE, "mix in more, lower rows, or give steps",
                          "the mixture has %lld questions, fewer than the %lld of one update", (long long)g->training.mixture.n,
