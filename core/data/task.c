@@ -207,13 +207,22 @@ static struct error *take_letters(struct row *r, int n, struct record_value *let
     return NULL;
 }
 
+// Whether a row's own labels are counted: then a number is one of them, and not an index from 0.
+static bool are_counted(const struct row *r, const struct record_value *letters, int n)
+{
+    bool counted = false;
+    for (int i = 0; i < n && r->task->labels; i++)
+        counted |= letters[i].is_integer || (letters[i].n && strspn(letters[i].text, "0123456789") == letters[i].n);
+    return counted;
+}
+
 static struct error *find_right(const struct row *r, const struct record_value *letters, int n, int *right)
 {
     struct record_value answer;
     struct error *e = one_value(r, ANSWER, &answer);
     if (e)
         return e;
-    if (answer.is_integer) {
+    if (answer.is_integer && !are_counted(r, letters, n)) {
         if (answer.integer < 0 || answer.integer >= n)
             return fault(r, "'%s' is %lld of %d choices, counted from 0", r->task->answer, (long long)answer.integer, n);
         *right = (int)answer.integer;

@@ -284,6 +284,21 @@ static void choices(void **state)
                  "the letter 'A' stands for two choices");
     expect_fault(&arc, "{\"question\":\"\",\"choices\":{\"text\":[1],\"label\":[\"A\\u0000\"]},\"answerKey\":\"A\"}",
                  "a zero byte");
+    // A number is a label where labels are numbers, as numbers or as texts; else an index.
+    static const char *const numbered[] = {"1,2,3", "\"1\",\"2\",\"3\"", "\"A\",\"B\",\"C\""};
+    for (size_t i = 0; i < countof(numbered); i++) {
+        char line[200];
+        snprintf(line, sizeof line, "{\"question\":\"\",\"choices\":{\"text\":[7,8,9],\"label\":[%s]},\"answerKey\":1}",
+                 numbered[i]);
+        read_line(&r, &arc, line, &x);
+        assert_int_equal(x.right, i < 2 ? 0 : 1);
+        expect_message(&x, 1, CHAT_ASSISTANT, i < 2 ? "1" : "B");
+        close_reader(&r);
+    }
+    expect_fault(&arc, "{\"question\":\"\",\"choices\":{\"text\":[7,8],\"label\":[1,2]},\"answerKey\":0}",
+                 "'answerKey' is '0', which is the letter of no choice");
+    expect_fault(&arc, "{\"question\":\"\",\"choices\":{\"text\":[7,8],\"label\":[\"A\",2]},\"answerKey\":1}",
+                 "'answerKey' is '1', which is the letter of no choice");
     char many[400] = "{\"question\":\"\",\"choices\":{\"text\":[0";
     for (int i = 1; i < 27; i++)
         strcat(many, ",1");

@@ -92,7 +92,7 @@ static void shipped(void **state)
     assert_int_equal(task.task.grader, GRADER_NUMBER);
     assert_string_equal(task.content,
                         "{\"answer\":\"answer\",\"call_begin\":\"<<\",\"call_end\":\">>\",\"call_middle\":"
-                        "\"=\",\"question\":\"question\",\"version\":1}");
+                        "\"=\",\"question\":\"question\",\"version\":2}");
     arena_release(&arena);
 }
 
