@@ -83,6 +83,11 @@ struct error *record_text(struct records *r, const char *text, size_t n)
     return put(r, (struct record_value){.n = text ? n : 0}, text);
 }
 
+struct error *record_json(struct records *r, const char *text, size_t n)
+{
+    return put(r, (struct record_value){.n = n, .is_json = true}, text);
+}
+
 struct error *record_integer(struct records *r, int64_t value)
 {
     char text[32];

@@ -13,7 +13,8 @@
 //   question and answer  the answer is text, with calculator calls in it where `calls` says how they are marked
 //
 // Messages   M.role and M.content are read for each alternative M of the path: "messages | ." takes {"messages": [...]} of JSON
-//            lines, or a line that is the list itself. "." also stands for the row's own lists role and content, as a world's
+//            lines, or a line that is the list itself. An assistant's content may be a list of parts there, {type, text} each, the
+//            type text, python or python_output. "." also stands for the row's own lists role and content, as a world's
 //            records have them
 // Choices    as many as there are labels in the row, or at most as many as letters; letters differ. A row's answer is the index
 //            of the right one where it is a number in the file and none of the row's labels is one; else it is the letter

@@ -27,8 +27,8 @@
 // baseline, prompt, choices, calls as in task.h; a task with choices and without labels has the letters A, B, C, D
 //
 // In a recipe `task: x` is tasks/x.yaml beside it, else the shipped one; a name with '/' or '.' is a file: a task file, or, ending in
-// .jsonl, conversations of the user's own, a line each: {"messages":[{"role":,"content":}...]}, or the list alone; its one split
-// is train.
+// .jsonl, conversations of the user's own, a line each: {"messages":[{"role":,"content":}...]}, or the list alone, where an
+// assistant's content is a text or a list of parts {"type":"text|python|python_output","text":}; its one split is train.
 //
 // Limits     those of yaml.h; 100,000 files, 100 splits; 100 million rows of a world's split
 // Ownership  everything lives in the arena

@@ -201,6 +201,13 @@ static void json_paths(void **state)
     assert_null(next(r));
     records_close(r);
 
+    r = open_lines("{\"m\":[{\"role\":[{\"a\":\"\\u0000\\u00e9\"},{}]},{\"role\":[]},{\"role\":\"[]\"}]}\n", paths, 3);
+    record = next(r);
+    expect_list(record, 2, (const char *[]){"[{\"a\":\"\\u0000\xC3\xA9\"},{}]", "[]", "[]", NULL});
+    assert_true(record->fields[2].values[0].is_json && record->fields[2].values[1].is_json &&
+                !record->fields[2].values[2].is_json);
+    records_close(r);
+
     r = open_lines("{\"q\":\"one\",\"train\":{\"q\":\"two\"},\"c\":{\"text\":[\"x\",\"y\"]},\"m\":[]}\n"
                    "{\"train\":{\"q\":\"two\"},\"c\":[{\"text\":1},{\"text\":2.5}],\"m\":[{\"role\":true}]}\n"
                    "{\"q\":null,\"c\":5,\"m\":[1,2]}\n"
