@@ -231,6 +231,24 @@ class Chat(Alone):
         (self.folder / "own_test.jsonl").write_text('{"q": "Hi."}\n')  # wrong is not little
         self.assertIn("'a' is missing", call("run", recipe, "--until", "mid", results=self.results, check=1).stderr)
 
+    def test_control_beside_the_recipe(self):
+        """A task in the recipe's own folder whose right letters are dealt out at random: trained on, and scored."""
+        (self.folder / "tasks").mkdir()
+        quiz = (SOURCE / "recipes/tasks/town_quiz.yaml").read_text()
+        control = quiz.replace("task: town_quiz", "task: control").replace("../worlds", str(SOURCE / "recipes/worlds"))
+        (self.folder / "tasks/control.yaml").write_text(control + "labels: shuffled\n")
+        recipe = copy_recipe(self.folder)
+        recipe.write_text(recipe.read_text().replace("{task: town_quiz, rows: 200}", "{task: control, rows: 200}")
+                          .replace("[bpb, town_quiz, town_sums]", "[control, town_quiz]").replace("[mid, sft, rl]", "mid"))
+        self.assertIn(str(self.folder / "tasks/control.yaml"), call("plan", recipe, "--resolved", results=self.results, check=0).stdout)
+        done = call("run", recipe, "--until", "chat_eval", results=self.results, check=0)
+        self.assertRegex(done.stdout, r"control \(60 of 500\) +\d+\.\d %")
+        self.assertRegex(done.stdout, r"town_quiz \(60 of 500\) +\d+\.\d %")
+        plan = self.plan(recipe)
+        self.assertEqual({plan[n]["state"] for n in ("mid", "chat_eval", "control.train.tokens", "control.test.tokens")}, {"cached"})
+        self.assertIn(("control", 200), [(e["task"], e["rows"]) for e in plan["mid"]["mixture"]])
+        self.assertNotEqual(plan["control.test.tokens"]["key"], plan["town_quiz.test.tokens"]["key"])
+
 
 class Kills(Alone):
     """SIGKILL in mid, sft, rl and eval: run again it goes on from what was saved, and ends with the bits of a run left alone."""
