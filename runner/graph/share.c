@@ -175,7 +175,8 @@ static struct error *check_size(const struct plan_share *share, const struct mix
     if (!fitted || *n <= SHARE_ROWS_MOST)
         return NULL;
     return error_new(ERROR_RECIPE, use->epochs_at, "lower it; `epochs` of the stage are passes over the whole mixture",
-                     "the mixture has %lld examples with '%s', and holds %d at most", (long long)*n, share->task, SHARE_ROWS_MOST);
+                     "the mixture has %lld examples with '%s', and holds %d at most", (long long)*n, share->task,
+                     SHARE_ROWS_MOST);
 }
 
 struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct arena *arena)

@@ -445,7 +445,8 @@ static void large_mixtures(void **state)
                  "epochs: 1e6}\n      - {task: quiz, epochs: 1e6}\n      - {task: quiz, epochs: 1e6}\n"
                  "      - {task: quiz, epochs: 1e6"),
             21, "the mixture has 280000000 examples with 'quiz', and holds 268435456 at most");
-    make_plan(p, with(&p->arena, with(&p->arena, MIXED, "{task: quiz}", "{task: quiz, epochs: 1e6}"), "epochs: 2", "epochs: 1e6"));
+    make_plan(p,
+              with(&p->arena, with(&p->arena, MIXED, "{task: quiz}", "{task: quiz, epochs: 1e6}"), "epochs: 2", "epochs: 1e6"));
     assert_int_equal(plan_stage(&p->plan, "mid")->shares[0].rows, 60000000);
 }
 

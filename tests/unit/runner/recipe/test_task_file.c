@@ -90,9 +90,8 @@ static void shipped(void **state)
     assert_string_equal(task.task.call_middle, "=");
     assert_string_equal(task.task.call_end, ">>");
     assert_int_equal(task.task.grader, GRADER_NUMBER);
-    assert_string_equal(task.content,
-                        "{\"answer\":\"answer\",\"call_begin\":\"<<\",\"call_end\":\">>\",\"call_middle\":"
-                        "\"=\",\"question\":\"question\",\"version\":2}");
+    assert_string_equal(task.content, "{\"answer\":\"answer\",\"call_begin\":\"<<\",\"call_end\":\">>\",\"call_middle\":"
+                                      "\"=\",\"question\":\"question\",\"version\":2}");
     arena_release(&arena);
 }
 
