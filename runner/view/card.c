@@ -173,15 +173,14 @@ static struct error *print_scores(const struct run *run, const struct run_tables
 }
 
 // What stages said that a reader should know.
-static void print_notes(FILE *to, const struct run *run, const struct run_tables *tables)
+static void print_notes(FILE *to, const struct run *run, const struct run_tables *tables, int width)
 {
     for (int i = 0; i < run->n_stages; i++) {
         const struct event *events = tables[i].events.rows;
         for (int64_t k = 0; k < tables[i].events.n; k++)
             if (!strcmp(events[k].kind, "note")) {
-                fprintf(to, "\n%s: ", run->stages[i].name);
-                print_word(to, events[k].text, strlen(events[k].text));
-                fputc('\n', to);
+                fprintf(to, "\n%s:\n", run->stages[i].name);
+                print_wrapped(to, events[k].text, "  ", width, EVENT_TEXT);
             }
     }
 }
@@ -204,7 +203,7 @@ struct error *card_print(const struct run *run, FILE *to, struct arena *arena)
         fprintf(to, "\n%s, run %04d: %s after %s\n\n", run->name, run->number, run->state, format_seconds(seconds, run->seconds));
         grid_print(&grid, to, CARD_WIDTH);
         e = print_scores(run, tables, to, arena);
-        print_notes(to, run, tables);
+        print_notes(to, run, tables, CARD_WIDTH - 4);
         for (int i = 0; i < run->n_stages; i++) {
             print_samples(to, &run->stages[i], &tables[i]);
             print_rollout(to, &run->stages[i], &tables[i]);
@@ -345,7 +344,7 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
         if (run->stages[i].error)
             fprintf(to, "\n%s %s: %s\n", run->stages[i].name, run->stages[i].state, run->stages[i].error);
     if (!e) {
-        print_notes(to, run, tables);
+        print_notes(to, run, tables, EVENT_TEXT);
         e = markdown_scores(run, tables, to, arena);
     }
     for (int i = 0; i < run->n_stages && !e; i++) {

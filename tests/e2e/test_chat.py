@@ -198,10 +198,10 @@ class Chat(Alone):
         (self.folder / "own.jsonl").write_text("".join(
             json.dumps([row, {"role": "assistant", "content": "I am Retort."}]) + "\n" for row in rows))
         recipe.write_text(recipe.read_text().replace("{task: town_sums, rows: 300}", '{task: "own.jsonl"}'))
-        told = "sft: 10 of 340 conversations have nothing to learn within 160 tokens"
+        told = "\nsft:\n  10 of 340 conversations have nothing to learn within 160 tokens"
         done = call("run", recipe, "--until", "sft", results=self.results, check=0)
         self.assertEqual(done.stdout.count(told), 1)
-        self.assertNotIn("mid: ", done.stdout.split("stage")[-1])
+        self.assertNotIn("\nmid:\n", done.stdout)
         self.assertEqual(call("report", TALK, results=self.results, check=0).stdout.count(told), 1)
 
     def test_short_test_split_leaves_training_without_validation(self):
@@ -227,7 +227,7 @@ class Chat(Alone):
                 (self.folder / "own_test.jsonl").write_text(test)
                 call("run", recipe, "--until", stage, results=self.results, check=0)
                 report = call("report", TALK, results=self.results, check=0).stdout
-                self.assertRegex(report, rf"(?m)^{stage}: no [^\n]*{what}$")
+                self.assertRegex(report, rf"(?m)^{stage}:\n  no [^\n]*{what}$")
         (self.folder / "own_test.jsonl").write_text('{"q": "Hi."}\n')  # wrong is not little
         self.assertIn("'a' is missing", call("run", recipe, "--until", "mid", results=self.results, check=1).stderr)
 

@@ -106,7 +106,11 @@ static void notes_are_told(void **state)
     struct fake_run f;
     struct run run;
     struct run_tables tables;
-    struct event events[6] = {{.kind = "note", .text = "3 of 40 conversations\nhave nothing"}, {.kind = "start"}, {.step = 5}};
+    struct event events[6] = {
+        {.kind = "note",
+         .text = "3 of 40 conversations\nhave \033nothing to learn within 2048 tokens, and that is a line too long"},
+        {.kind = "start"},
+        {.step = 5}};
     for (int i = 2; i < 5; i++)
         strcpy(events[i].kind, "saved");
     strcpy(events[5].kind, "done");
@@ -124,7 +128,8 @@ static void notes_are_told(void **state)
         FILE *to = open_memstream(&text, &n);
         no_error((k ? card_markdown : card_print)(&run, to, &p->arena));
         fclose(to);
-        assert_non_null(strstr(text, "\nsft: 3 of 40 conversations?have nothing\n"));
+        assert_non_null(strstr(text, "\nsft:\n  3 of 40 conversations have ?nothing to learn within 2048 tokens, and that"));
+        assert_non_null(strstr(text, k ? "that is a line too long\n" : "that is\n  a line too long\n"));
         free(text);
     }
 }
