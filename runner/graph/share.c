@@ -3,6 +3,7 @@
 #include "runner/graph/share.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "core/data/mixture.h"
 #include "core/data/record.h"
@@ -116,8 +117,14 @@ static struct error *count_tokens(const struct split_rows *split, int64_t n_exam
     return e;
 }
 
+static void add_all(struct lengths *lengths, const struct split_rows *split, int64_t n_examples, int64_t max_tokens)
+{
+    for (int64_t i = 0; i < split->n && split->length; i++)
+        lengths_add(lengths, cut(split->length[i], max_tokens), (double)n_examples / (double)split->n);
+}
+
 static struct error *make_share(struct plan_share *share, const struct plan *plan, const struct graph_input *input,
-                                int64_t max_tokens)
+                                int64_t max_tokens, struct lengths *lengths)
 {
     const struct mixture_use *use = input->use;
     struct arena scratch = {0};
@@ -136,6 +143,8 @@ static struct error *make_share(struct plan_share *share, const struct plan *pla
                           (long long)split.n);
         else if (split.length)
             e = count_tokens(&split, share->rows, max_tokens, &share->tokens);
+        if (!e)
+            add_all(lengths, &split, share->rows, max_tokens);
     } else if (!e && by_rows) {
         share->rows = use->rows;
     }
@@ -150,7 +159,7 @@ const struct mixture_uses *node_mixture(const struct graph_node *node)
                                        : NULL;
 }
 
-struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct arena *arena)
+struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct lengths *lengths, struct arena *arena)
 {
     const struct graph_node *node = s->node;
     const struct mixture_uses *mixture = node_mixture(node);
@@ -169,7 +178,7 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
         struct plan_share *share = &shares[n];
         if (!node->inputs[i].use)
             continue;
-        e = error_append(e, make_share(share, plan, &node->inputs[i], max_tokens)); // all of a mixture's errors at once
+        e = error_append(e, make_share(share, plan, &node->inputs[i], max_tokens, lengths)); // all of a mixture's errors at once
         tokens += share->tokens < 0 ? NAN : (double)share->tokens;
         rows += share->rows < 0 ? NAN : (double)share->rows;
         n++;
@@ -179,4 +188,27 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
     s->shares = shares;
     s->n_shares = n;
     return error_while(e, node->stage->at, "planning stage '%s'", node->name);
+}
+
+struct error *shares_questions(const struct plan *plan, const struct plan_stage *s, struct lengths *lengths, int64_t *n_choices,
+                               int64_t *n_written)
+{
+    const struct eval_options *o = s->node->options;
+    struct error *e = NULL;
+    *n_choices = *n_written = 0;
+    for (int i = 0; i < s->node->n_inputs && !e; i++) {
+        const struct graph_input *input = &s->node->inputs[i];
+        struct arena scratch = {0};
+        struct split_rows split;
+        if (strcmp(input->role, "suite"))
+            continue;
+        if ((e = read_split(&split, plan_of(plan, input->node), &scratch)))
+            break;
+        int64_t *n = input->use->task->task.grader == GRADER_CHOICE ? n_choices : n_written;
+        int64_t asked = o->examples != FIELD_UNSET_INT && (split.n < 0 || o->examples < split.n) ? o->examples : split.n;
+        *n = *n < 0 || asked < 0 || __builtin_add_overflow(*n, asked, n) ? -1 : *n;
+        add_all(lengths, &split, asked, lengths->most);
+        arena_release(&scratch);
+    }
+    return e;
 }
