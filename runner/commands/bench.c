@@ -35,6 +35,7 @@ static struct error *print_json(const struct call *call, const struct machine *m
                    {"start_seconds", m->start_s},
                    {"products_share", m->products / m->peak},
                    {"attention_share", m->attention / m->peak},
+                   {"processor_share", m->had},
                    {"small_share", m->small_flops / m->small_s / m->peak},
                    {"large_share", m->large_flops / m->large_s / m->peak}};
     struct json j;
@@ -67,6 +68,9 @@ struct error *command_bench(struct call *call)
         return e;
     if (call->json)
         return print_json(call, &measured);
+    if (measured.had < 0.9)
+        printf("\nothers used this machine meanwhile (%.0f%% of it was left): measure again when it is idle\n",
+               100 * measured.had);
     printf("\nkept in %s/machine.h5: `retort plan` tells time by it\n", call->results);
     return NULL;
 }

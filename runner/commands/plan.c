@@ -257,6 +257,8 @@ static void print_times(const struct plan *plan, const struct total *t)
     } else if (hardware_is_here(h) && !w->measured) {
         printf("time is not known: `retort bench machine` measures this machine once\n");
     }
+    if (w->measured && w->measured->had < 0.9)
+        printf("this machine was measured while others used it: `retort bench machine` again when it is idle\n");
     if (t->usd > budget)
         printf("over the budget: %s%s of %s\n", t->n_unknown ? "at least " : "", format_usd(a, t->usd), format_usd(b, budget));
 }

@@ -26,6 +26,7 @@ static const struct store_member members[] = {
     {"large_s", STORE_F64, offsetof(struct machine, large_s), 0},
     {"small_flops", STORE_F64, offsetof(struct machine, small_flops), 0},
     {"large_flops", STORE_F64, offsetof(struct machine, large_flops), 0},
+    {"had", STORE_F64, offsetof(struct machine, had), 0},
 };
 
 static bool is_of(const struct machine *a, const struct machine *b)

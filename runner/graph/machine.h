@@ -29,6 +29,7 @@ struct machine {
     double small, large;             // what real steps take beside their operations
     double small_s, large_s;         // seconds of a step of the two models that were tried
     double small_flops, large_flops; // FLOPs of such a step, counted
+    double had;                      // share of the processor that the measuring had, at the least
 };
 
 struct error *CHECKED machine_here(struct machine *here, struct arena *arena);

@@ -2,7 +2,8 @@
 //
 //     e = probe_measure(&measured, &here, on_figure, self, &arena);     // some seconds; the machine should have nothing else to do
 //
-// Each figure is the best of several tries: others who use the machine make it slower, never faster.
+// Each figure is the best of several tries, in rounds that go over all of them: others who use the machine make it slower, never
+// faster. How much of the processor the measuring had, at the least, stands in `had`: below nine tenths the figures are too low.
 //
 // Errors  ERROR_STOPPED between tries; those of the device
 #ifndef RUNNER_GRAPH_PROBE_H
