@@ -117,10 +117,10 @@ static void memory_is_what_is_taken(void **state)
     struct place_of_test *p = *state;
     struct fault fault;
     struct cost_setup s = {.shape = small_shape(), .batch = 2, .T = 64, .trains = true, .rows = 20, .width = 64};
-    struct costs costs = {.arena = &p->arena, .threads = 2};
+    struct costs costs = {.arena = &p->arena, .threads = 1};
     struct cost cost;
     no_error(cost_of(&costs, &s, &cost));
-    struct device *dev = device_open(DEVICE_CPU, 2, &fault);
+    struct device *dev = device_open(DEVICE_CPU, 1, &fault);
     update_on(dev, &s, (struct row_source){.read = read_zeros}, &p->arena);
     is_near((double)cost.memory_bytes, (double)device_counts(dev).memory_bytes, 0.1);
     device_close(dev);
