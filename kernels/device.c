@@ -217,9 +217,24 @@ double device_grad_norm(struct device *dev)
     return dev->scalars.grad_norm;
 }
 
+bool device_computes(const struct device *dev)
+{
+    return dev->kind != DEVICE_COUNT;
+}
+
 struct device_counts device_counts(const struct device *dev)
 {
     return dev->counts;
+}
+
+void device_set_rates(struct device *dev, struct device_rates rates)
+{
+    dev->rates = rates;
+}
+
+double device_peak_flops(struct device *dev, double seconds)
+{
+    return dev->table->peak_flops ? dev->table->peak_flops(dev, seconds) : 0;
 }
 
 // --- tensors ----------------------------------------------------------------------------------------------------------------

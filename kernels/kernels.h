@@ -97,13 +97,33 @@ void device_set_step(struct device *dev, int64_t step, double lr_scale, double m
 // The norm that the last op_clip measured; waits.
 double device_grad_norm(struct device *dev);
 
+// False on count, whose tensors hold nothing: what only moves numbers between host and device can be left out there.
+bool device_computes(const struct device *dev);
+
+enum count_class { COUNT_PRODUCTS, COUNT_ATTENTION, COUNT_OTHER, COUNT_CLASSES };
+
 struct device_counts {
-    double flops;         // multiplications and additions of all operations so far
-    double bytes;         // read and written by operations, each operand once
-    int64_t memory_bytes; // high water of tensors and workspace
+    double flops;                   // multiplications and additions of all operations so far
+    double flops_of[COUNT_CLASSES]; // those of matrix products (the optimizer's and the loss's too), of attention, of the rest
+    double bytes;                   // read and written by operations, each operand once
+    double seconds;                 // by the rates that were set; 0 without
+    int64_t memory_bytes;           // high water of tensors and workspace
 };
 
 struct device_counts device_counts(const struct device *dev);
+
+// What some machine does in a second, for count to tell time by: an operation takes start_s, then its arithmetic, then its bytes.
+struct device_rates {
+    double flops_of[COUNT_CLASSES]; // FLOP/s; 0: takes no time beside the bytes
+    double bytes;                   // bytes/s
+    double start_s;                 // of each operation
+};
+
+void device_set_rates(struct device *dev, struct device_rates rates);
+
+// FLOP/s of multiply-adds in registers, on all threads, for about so many seconds: the peak that products are held against. 0 on
+// tables that do not compute in float32.
+double device_peak_flops(struct device *dev, double seconds);
 
 // --- rows of a table --------------------------------------------------------------------------------------------------------
 

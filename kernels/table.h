@@ -44,6 +44,7 @@ struct table {
     void (*adamw)(struct device *, struct tensor p, struct tensor m, struct tensor v, struct tensor g, struct adamw a);
     void (*muon)(struct device *, const struct muon_matrix *matrices, int n, double lr);
     void (*newton_schulz)(struct device *, struct tensor x);
+    double (*peak_flops)(struct device *, double seconds); // NULL: not known
 };
 
 extern const struct table table_ref, table_count;
@@ -62,6 +63,7 @@ struct device {
     struct fault fault;
     struct step_scalars scalars;
     struct device_counts counts;
+    struct device_rates rates; // of count
 
     struct device_block *last; // tensor memory, a chain of blocks
     size_t used_bytes;         // position in that chain, what device_mark tells

@@ -99,7 +99,8 @@ static void head(struct decoder *d, int n, float *logits)
 {
     struct model *m = d->model;
     op_logits(m->dev, top(d->logits, n), top(d->n, n), &m->params[m->lm_head].w, m->shape.n_vocab, (float)m->shape.softcap);
-    device_get(m->dev, logits, d->logits, 0, (int64_t)n * m->shape.n_vocab);
+    if (logits)
+        device_get(m->dev, logits, d->logits, 0, (int64_t)n * m->shape.n_vocab);
 }
 
 struct error *decoder_step(struct decoder *d, const int32_t *slots, const int32_t *ids, int n, float *logits)
@@ -214,7 +215,7 @@ struct error *decoder_prefill(struct decoder *d, const int32_t *slots, const int
             T = wider;
         }
         prefill_part(d, slots ? slots + first : NULL, prompts + first, lengths + first, B, T,
-                     logits + (size_t)first * (size_t)d->model->shape.n_vocab);
+                     logits ? logits + (size_t)first * (size_t)d->model->shape.n_vocab : NULL);
     }
     return error_from_fault(device_fault(d->model->dev));
 }

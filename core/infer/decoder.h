@@ -41,13 +41,13 @@ struct decoder {
 struct error *CHECKED decoder_open(struct decoder *decoder, struct model *model, int n_slots, int capacity);
 void decoder_restart(struct decoder *decoder);
 
-// slots: n different ones. Rows of the logits are in the order of slots.
+// slots: n different ones. Rows of the logits are in the order of slots. logits NULL: they stay on the device.
 struct error *CHECKED decoder_step(struct decoder *decoder, const int32_t *slots, const int32_t *ids, int n, float *logits);
 
 struct error *CHECKED decoder_reserve(struct decoder *decoder);
 
 // Empties n different slots, n at most n_slots, and puts prompts of 1 .. capacity tokens into them; logits [n, n_vocab] are those
-// behind each prompt. slots NULL: logits only, nothing is kept.
+// behind each prompt, or NULL. slots NULL: logits only, nothing is kept.
 struct error *CHECKED decoder_prefill(struct decoder *decoder, const int32_t *slots, const int32_t *const *prompts,
                                       const int *lengths, int n, float *logits);
 

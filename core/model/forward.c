@@ -94,7 +94,7 @@ void model_trunk(struct model *m, struct batch b, const struct model_caches *cac
     assert(N <= (int64_t)m->reserved_rows * m->reserved_T);
 
     int32_t positions[256];
-    for (int64_t n = 0; n < N;) {
+    for (int64_t n = 0; n < N && device_computes(dev);) {
         int count = 0;
         for (; count < (int)countof(positions) && n + count < N; count++)
             positions[count] = (int32_t)((n + count) % b.T);

@@ -9,6 +9,7 @@
 // The model: x = norm(wte[ids]); for each block x += attention(norm(x)), x += mlp(norm(x)); logits = cap * tanh(norm(x) head / cap).
 // Parameters have the names and the order of the reference: transformer.wte, transformer.h.0.attn.c_q ..., lm_head.
 //
+// Counting   on a device that does not compute (kernels.h) everything runs without data: batches may have NULL for their rows
 // Ownership  host parts live in the arena, tensors on the device
 // Errors     device faults stick to the device (kernels.h); model_open and model_reserve look at them
 // Source     nanochat 2025-10-13

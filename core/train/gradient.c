@@ -14,6 +14,8 @@ struct error *gradient_open(struct gradient *g, struct model *model, int64_t R, 
 {
     *g = (struct gradient){.model = model, .R = R, .T = T, .device_batch = device_batch};
     size_t n = (size_t)device_batch * (size_t)T;
+    if (!device_computes(model->dev))
+        return NULL;
     g->inputs = arena_array(model->arena, n, sizeof *g->inputs);
     g->targets = arena_array(model->arena, n, sizeof *g->targets);
     g->weights = arena_array(model->arena, n, sizeof *g->weights);
@@ -62,12 +64,17 @@ static struct error *add_rows(struct gradient *g, struct row_source rows, int64_
                               const struct tensor *sum)
 {
     double *row_losses = g->losses + (size_t)g->device_batch * (size_t)g->T;
+    bool computes = device_computes(g->model->dev);
     int B, T;
-    for (int64_t row = begin; row < end; row++)
+    for (int64_t row = begin; row < end && computes; row++)
         row_losses[row] = 0;
     for (int64_t row = begin; next_rows(g, rows, first, &row, end, &B, &T), B > 0; row += B) {
         if (stop_requested())
             return error_stopped();
+        if (!computes) {
+            model_loss(g->model, (struct batch){.B = B, .T = T}, sum);
+            continue;
+        }
         struct error *e = rows.read(rows.self, first + row, B, T, g->inputs, g->targets);
         if (e)
             return e;
@@ -126,7 +133,7 @@ struct error *gradient_of_rows(struct gradient *g, struct row_source rows, int64
             whole = set;
     }
     double total = 0;
-    for (int64_t row = 0; row < g->R; row++)
+    for (int64_t row = 0; row < g->R && g->losses; row++)
         total += g->losses[(size_t)g->device_batch * (size_t)g->T + (size_t)row];
     *loss = g->n_targets ? total / (double)g->n_targets : 0;
     *sum = g->sets[whole];

@@ -7,6 +7,8 @@
 // Rows may be shorter than T (width) and of different weight; the loss is the weighted sum over all targets of the batch divided by
 // their number, wherever they stand: a long row counts for more than a short one.
 //
+// On a device that does not compute no row is read: a source {0} of rows of T will do, and the loss is 0.
+//
 // Errors  those of the rows' reader; ERROR_STOPPED between micro-batches
 #ifndef CORE_TRAIN_GRADIENT_H
 #define CORE_TRAIN_GRADIENT_H

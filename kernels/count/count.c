@@ -4,6 +4,7 @@
 //            addition, multiplication, division, root or exponential of the formula in kernels.h. Scores computed again in the
 //            backward pass are part of the formula and count; what a kernel does beyond it, on masked pairs or twice, does not
 // Bytes      each operand once, whatever a cache makes of it; += reads and writes; of a table of rows, the rows touched
+// Seconds    what device_set_rates gives: arithmetic and bytes one after the other, for a product packs its operands first
 // Memory     device.c keeps positions; workspace is asked for here as the cpu table asks at its widest tiles
 // Decoding   positions are not known here: a query is counted against the whole capacity, or the window
 #include "kernels/table.h"
@@ -15,10 +16,24 @@ static double size(struct tensor t)
     return (double)t.rows * (double)t.cols;
 }
 
+static void spend_on(struct device *dev, enum count_class class, double flops, double elements)
+{
+    const struct device_rates *r = &dev->rates;
+    dev->counts.flops += flops;
+    dev->counts.flops_of[class] += flops;
+    dev->counts.bytes += 4 * elements;
+    if (r->bytes > 0)
+        dev->counts.seconds += r->start_s + (r->flops_of[class] > 0 ? flops / r->flops_of[class] : 0) + 4 * elements / r->bytes;
+}
+
 static void spend(struct device *dev, double flops, double elements)
 {
-    dev->counts.flops += flops;
-    dev->counts.bytes += 4 * elements;
+    spend_on(dev, COUNT_OTHER, flops, elements);
+}
+
+static void spend_product(struct device *dev, double flops, double elements)
+{
+    spend_on(dev, COUNT_PRODUCTS, flops, elements);
 }
 
 // --- workspace, in the sizes of the cpu table with 512-bit vectors ----------------------------------------------------------
@@ -124,13 +139,13 @@ static void count_weight_prepare(struct device *dev, struct weight *w)
 
 static void count_matmul(struct device *dev, struct tensor y, struct tensor x, const struct weight *w, bool add)
 {
-    spend(dev, 2 * size(y) * (double)x.cols, size(x) + size(w->master) + (add ? 2 : 1) * size(y));
+    spend_product(dev, 2 * size(y) * (double)x.cols, size(x) + size(w->master) + (add ? 2 : 1) * size(y));
     work(dev, product_floats(dev, y.rows, y.cols, x.cols), "matmul");
 }
 
 static void count_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, struct tensor x, const struct weight *w)
 {
-    spend(dev, 2 * size(a) * (double)x.cols + 2 * size(a), size(x) + size(w->master) + size(r) + size(a));
+    spend_product(dev, 2 * size(a) * (double)x.cols + 2 * size(a), size(x) + size(w->master) + size(r) + size(a));
     work(dev, product_floats(dev, a.rows, a.cols, x.cols), "matmul_relu2");
 }
 
@@ -141,13 +156,13 @@ static void count_relu2_back(struct device *dev, struct tensor dh, struct tensor
 
 static void count_matmul_dx(struct device *dev, struct tensor dx, struct tensor dy, const struct weight *w, bool add)
 {
-    spend(dev, 2 * size(dx) * (double)dy.cols, size(dy) + size(w->master) + (add ? 2 : 1) * size(dx));
+    spend_product(dev, 2 * size(dx) * (double)dy.cols, size(dy) + size(w->master) + (add ? 2 : 1) * size(dx));
     work(dev, product_floats(dev, dx.rows, dx.cols, dy.cols), "matmul_dx");
 }
 
 static void count_matmul_dw(struct device *dev, struct tensor dw, struct tensor dy, struct tensor x, int T)
 {
-    spend(dev, 2 * size(dy) * (double)x.cols, 2 * size(dw) + size(dy) + size(x));
+    spend_product(dev, 2 * size(dy) * (double)x.cols, 2 * size(dw) + size(dy) + size(x));
     work(dev, product_floats(dev, dw.rows, dw.cols, T), "matmul_dw");
 }
 
@@ -165,7 +180,7 @@ static void count_attention(struct device *dev, struct tensor o, struct tensor l
                             struct tensor v, struct attention a)
 {
     double pairs = visible_pairs(a) * a.B * a.n_head;
-    spend(dev, pairs * (4.0 * a.head_dim + 4) + size(o), size(o) + size(lse) + size(q) + size(k) + size(v));
+    spend_on(dev, COUNT_ATTENTION, pairs * (4.0 * a.head_dim + 4) + size(o), size(o) + size(lse) + size(q) + size(k) + size(v));
 
     int64_t D = a.head_dim, D_rows = up(D, TILE_ROWS), tiles = a.n_head * ((a.T + QUERIES - 1) / QUERIES);
     int64_t packed = a.n_kv_head * (up(up(a.T, TILE_ROWS) * D, 16) + up(D_rows * a.T, 16));
@@ -179,8 +194,8 @@ static void count_attention_back(struct device *dev, struct tensor dq, struct te
                                  struct attention a)
 {
     double pairs = visible_pairs(a) * a.B * a.n_head;
-    spend(dev, pairs * (10.0 * a.head_dim + 5) + 2 * size(o),
-          size(dq) + size(dk) + size(dv) + size(dout) + size(q) + size(k) + size(v) + size(o) + size(lse));
+    spend_on(dev, COUNT_ATTENTION, pairs * (10.0 * a.head_dim + 5) + 2 * size(o),
+             size(dq) + size(dk) + size(dv) + size(dout) + size(q) + size(k) + size(v) + size(o) + size(lse));
 
     int64_t D = a.head_dim, D_rows = up(D, TILE_ROWS), D_cols = up(D, TILE_COLS), T_rows = up(a.T, TILE_ROWS);
     int64_t floats = 2 * T_rows * D + D_rows * a.T + QUERIES * (2 * D + 2 * D_cols + D_rows + 3 * KEYS);
@@ -200,8 +215,8 @@ static void count_attention_decode(struct device *dev, struct tensor o, struct t
 {
     (void)v_cache;
     double keys = a.window && a.window < a.T ? a.window + 1 : a.T;
-    spend(dev, keys * a.B * a.n_head * (4.0 * a.head_dim + 4) + size(o),
-          size(o) + size(q) + size(slots) + size(positions) + 2 * keys * a.B * (double)k_cache.cols);
+    spend_on(dev, COUNT_ATTENTION, keys * a.B * a.n_head * (4.0 * a.head_dim + 4) + size(o),
+             size(o) + size(q) + size(slots) + size(positions) + 2 * keys * a.B * (double)k_cache.cols);
 }
 
 // --- loss -------------------------------------------------------------------------------------------------------------------
@@ -211,7 +226,7 @@ static void count_logits(struct device *dev, struct tensor logits, struct tensor
 {
     (void)n_vocab;
     double head = (double)logits.cols * (double)w->master.cols;
-    spend(dev, 2 * size(logits) * (double)x.cols + (cap > 0 ? 3 : 0) * size(logits), size(x) + head + size(logits));
+    spend_product(dev, 2 * size(logits) * (double)x.cols + (cap > 0 ? 3 : 0) * size(logits), size(x) + head + size(logits));
     work(dev, product_floats(dev, logits.rows, logits.cols, x.cols), "logits");
 }
 
@@ -222,9 +237,9 @@ static void count_loss(struct device *dev, struct tensor losses, struct tensor d
     (void)w;
     double logits = (double)x.rows * n_vocab, C = (double)x.cols, head = n_vocab * C, small = cap > 0 ? 6 : 3;
     bool has_gradients = dw.rows > 0;
-    spend(dev, logits * (2 * C + small), size(x) + head + size(losses) + size(targets) + size(weights));
+    spend_product(dev, logits * (2 * C + small), size(x) + head + size(losses) + size(targets) + size(weights));
     if (has_gradients)
-        spend(dev, logits * (4 * C + small), size(dx) + 2 * head);
+        spend_product(dev, logits * (4 * C + small), size(dx) + 2 * head);
 
     int64_t tile = T <= BLOCK_K ? BLOCK_K / T * T : BLOCK_K, rows = least(tile, x.rows), c = x.cols;
     int64_t widest = most(product_floats(dev, rows, n_vocab, c),
@@ -255,7 +270,7 @@ static void count_adamw(struct device *dev, struct tensor p, struct tensor m, st
 static void newton_schulz_of(struct device *dev, int64_t rows, int64_t cols, const char *op)
 {
     double m = (double)least(rows, cols), n = (double)most(rows, cols);
-    spend(dev, 5 * (4 * m * m * n + 2 * m * m * m + 3 * m * m + 2 * m * n) + 3 * m * n, 2 * m * n);
+    spend_product(dev, 5 * (4 * m * m * n + 2 * m * m * m + 3 * m * m + 2 * m * n) + 3 * m * n, 2 * m * n);
     int64_t s = least(rows, cols), l = most(rows, cols);
     int64_t widest = most(product_floats(dev, s, s, l), most(product_floats(dev, rows, cols, s), product_floats(dev, s, s, s)));
     work(dev, rows * cols + 2 * s * s + 2 * ((rows * cols + FLAT - 1) / FLAT) + widest, op);

@@ -37,6 +37,7 @@
 #define cpu_adamw CPU_NAME(cpu_adamw)
 #define cpu_muon CPU_NAME(cpu_muon)
 #define cpu_newton_schulz CPU_NAME(cpu_newton_schulz)
+#define cpu_peak_flops CPU_NAME(cpu_peak_flops)
 
 enum { FLAT_BLOCK = 4096 }; // elementwise work is cut so, whatever the threads, hence an element's place in its vector is fixed
 
@@ -125,5 +126,6 @@ void cpu_clip(struct device *dev, const struct tensor *gradients, int n, double 
 void cpu_adamw(struct device *dev, struct tensor p, struct tensor m, struct tensor v, struct tensor g, struct adamw a);
 void cpu_muon(struct device *dev, const struct muon_matrix *matrices, int n, double lr);
 void cpu_newton_schulz(struct device *dev, struct tensor x);
+double cpu_peak_flops(struct device *dev, double seconds);
 
 #endif

@@ -29,4 +29,5 @@ const struct table CPU_NAME(table_cpu) = {
     .adamw = cpu_adamw,
     .muon = cpu_muon,
     .newton_schulz = cpu_newton_schulz,
+    .peak_flops = cpu_peak_flops,
 };

@@ -80,7 +80,13 @@ const struct command commands[] = {
     {"data", "RECIPE", "what a recipe reads, fetched and verified", "", NULL, TAKES_SETTINGS, 0, -1},
     {"schema", "[KIND]", "the language of recipes", "", NULL, 0, 0, -1},
     {"new", "NAME", "a commented recipe", "", NULL, 0, 0, -1},
-    {"bench", "[WHAT]", "this machine's figures", "", NULL, 0, 0, -1},
+    {"bench", "[WHAT]", "this machine's figures, as shares of its peak",
+     "`retort bench machine` measures what this machine does at the most and what it\n"
+     "reaches in products, attention and real training steps of two small models. It\n"
+     "takes some seconds, and nothing else should run meanwhile. The figures are kept\n"
+     "in machine.h5 under the results folder: `plan` tells time by them. Another\n"
+     "machine or another build has its own.",
+     command_bench, 0, 0, 1},
     {"help", "[COMMAND|KIND]", "this, one command, or the fields of a kind of stage",
      "`retort help pretrain` lists the fields of a pretrain stage with their defaults.", command_help, 0, 0, 1},
     {"version", "", "version, build and machine", "", command_version, 0, 0, 0},

@@ -1,14 +1,16 @@
 // plan.c - `retort plan RECIPE`: the plan as a table, or as JSON.
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "runner/commands/load.h"
+#include "runner/graph/work.h"
 #include "runner/stages/error_json.h"
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 #include "runner/view/reasons.h"
 
-enum { PLAN_WIDTH = 80 };
+enum { PLAN_WIDTH = 80, PLAN_COLUMNS = 9 };
 
 static void put_real(struct json *j, const char *key, double value)
 {
@@ -32,47 +34,101 @@ static void put_mixture(struct json *j, const struct plan_stage *s)
     json_close(j, ']');
 }
 
+// Of all stages, as far as it is known: what leaves something out is a lower bound. To come: of those that are not cached.
+struct total {
+    int64_t tokens, bytes_disk, bytes_checkpoints, bytes_device;
+    double flops, seconds, usd;
+    double to_come_s, to_come_usd;
+    int n_unknown; // stages to run whose time is not known
+};
+
+static double known(double value)
+{
+    return isfinite(value) ? value : 0;
+}
+
+static struct total total_of(const struct plan *plan)
+{
+    struct total t = {0};
+    for (int i = 0; i < plan->n_stages; i++) {
+        const struct plan_stage *s = &plan->stages[i];
+        bool trains = s->node->kind == KIND_PRETRAIN || s->node->kind == KIND_FINETUNE, cached = s->state == PLAN_CACHED;
+        t.tokens += trains && s->tokens > 0 ? s->tokens : 0;
+        t.bytes_disk += s->bytes_disk > 0 ? s->bytes_disk : 0;
+        t.flops += known(s->flops);
+        t.seconds += known(s->seconds);
+        t.usd += known(s->usd);
+        if (cached)
+            continue;
+        t.bytes_checkpoints = s->bytes_checkpoints > t.bytes_checkpoints ? s->bytes_checkpoints : t.bytes_checkpoints;
+        t.bytes_device = s->bytes_device > t.bytes_device ? s->bytes_device : t.bytes_device;
+        t.to_come_s += known(s->seconds);
+        t.to_come_usd += known(s->usd);
+        t.n_unknown += !isfinite(s->seconds);
+    }
+    return t;
+}
+
+static void put_stage(struct json *j, const struct plan_stage *s)
+{
+    bool files = s->state != PLAN_CACHED && s->bytes_checkpoints > 0 && s->bytes_disk >= 0;
+    json_key(j, "params"), json_count(j, s->params);
+    json_key(j, "tokens"), json_count(j, s->tokens);
+    put_real(j, "flops", s->flops);
+    put_real(j, "flops_counted", s->flops_counted);
+    json_key(j, "bytes_device"), json_count(j, s->bytes_device);
+    json_key(j, "bytes_disk"), json_count(j, files ? s->bytes_disk + s->bytes_checkpoints : s->bytes_disk);
+    put_real(j, "seconds", s->seconds);
+    put_real(j, "seconds_most", s->seconds_most);
+    put_real(j, "usd", s->usd);
+    if (s->too_large)
+        json_key(j, "device_batch_fits"), json_i64(j, s->device_batch_fits);
+    if (s->n_shares)
+        put_mixture(j, s);
+}
+
+static void put_hardware(struct json *j, const struct plan *plan)
+{
+    const struct work_setting *w = plan->work;
+    json_key(j, "hardware");
+    json_open(j, '{');
+    json_key(j, "device"), json_str(j, w->hardware->name);
+    json_key(j, "count"), json_i64(j, w->n_devices);
+    json_key(j, "bytes"), json_count(j, w->memory_bytes > 0 ? (int64_t)w->memory_bytes : -1);
+    json_key(j, "measured"), json_bool(j, w->measured != NULL);
+    json_close(j, '}');
+}
+
 static struct error *print_json(const struct call *call, const struct plan *plan)
 {
     struct json j;
-    int64_t tokens = 0, disk = 0;
-    double flops = 0;
+    struct total t = total_of(plan);
     answer_open(&j, call, NULL);
     json_key(&j, "recipe"), json_str(&j, plan->graph->recipe->path);
     json_key(&j, "name"), json_str(&j, plan->graph->recipe->name);
+    put_hardware(&j, plan);
     json_key(&j, "stages");
     json_open(&j, '[');
     for (int i = 0; i < plan->n_stages; i++) {
-        const struct plan_stage *s = &plan->stages[i];
-        struct error *e = stage_to_json(&j, s, call->arena);
+        struct error *e = stage_to_json(&j, &plan->stages[i], call->arena);
         if (e)
             return e;
-        json_key(&j, "params"), json_count(&j, s->params);
-        json_key(&j, "tokens"), json_count(&j, s->tokens);
-        put_real(&j, "flops", s->flops);
-        json_key(&j, "bytes_device"), json_count(&j, -1);
-        json_key(&j, "bytes_disk"), json_count(&j, s->bytes_disk);
-        put_real(&j, "seconds", s->seconds);
-        put_real(&j, "usd", s->usd);
-        if (s->n_shares)
-            put_mixture(&j, s);
+        put_stage(&j, &plan->stages[i]);
         json_close(&j, '}');
-        // Of what is known: a total that leaves something out is a lower bound.
-        bool trains = s->node->kind == KIND_PRETRAIN || s->node->kind == KIND_FINETUNE;
-        tokens += trains && s->tokens > 0 ? s->tokens : 0;
-        disk += s->bytes_disk > 0 ? s->bytes_disk : 0;
-        flops += isfinite(s->flops) ? s->flops : 0;
     }
     json_close(&j, ']');
     json_key(&j, "total");
     json_open(&j, '{');
     json_key(&j, "stages"), json_count(&j, plan->n_stages);
     json_key(&j, "cached"), json_count(&j, plan->n_cached);
-    json_key(&j, "tokens"), json_count(&j, tokens);
-    put_real(&j, "flops", flops);
-    json_key(&j, "bytes_disk"), json_count(&j, disk);
-    put_real(&j, "seconds", NAN);
-    put_real(&j, "usd", NAN);
+    json_key(&j, "tokens"), json_count(&j, t.tokens);
+    put_real(&j, "flops", t.flops);
+    json_key(&j, "bytes_device"), json_count(&j, t.bytes_device > 0 ? t.bytes_device : -1);
+    json_key(&j, "bytes_disk"), json_count(&j, t.bytes_disk + t.bytes_checkpoints);
+    put_real(&j, "seconds", t.seconds > 0 ? t.seconds : NAN);
+    put_real(&j, "usd", t.usd > 0 ? t.usd : NAN);
+    put_real(&j, "seconds_to_run", t.to_come_s > 0 || t.n_unknown == 0 ? t.to_come_s : NAN);
+    json_key(&j, "unknown"), json_i64(&j, t.n_unknown);
     json_close(&j, '}');
     return answer_print(&j);
 }
@@ -100,45 +156,136 @@ static bool add_shares(struct grid *grid, const struct plan_stage *s, struct are
         const char *tokens = arena_strdup(arena, format_count(a, share->tokens));
         if (!name || !text || !tokens)
             return false;
-        const char *const cells[] = {name, NULL, text, NULL, tokens, NULL, NULL};
+        const char *const cells[PLAN_COLUMNS] = {[0] = name, [2] = text, [4] = tokens};
         grid_add(grid, cells);
     }
     return true;
 }
 
-static struct error *print_table(const struct call *call, const struct plan *plan)
+// How long: what is known, else "<2h10m", a bound.
+static const char *time_text(const struct plan_stage *s, struct arena *arena)
 {
-    static const struct column columns[] = {{"stage", false, false}, {"state", false, false}, {"why", false, true},
-                                            {"params", true, false}, {"tokens", true, false}, {"FLOPs", true, false},
-                                            {"time", true, false}};
-    struct arena *arena = call->arena;
-    struct grid grid;
-    grid_init(&grid, columns, countof(columns), arena);
+    char a[FORMAT_TEXT];
+    if (isfinite(s->seconds) || !isfinite(s->seconds_most))
+        return arena_strdup(arena, format_seconds(a, s->seconds));
+    return arena_printf(arena, "<%s", format_seconds(a, s->seconds_most));
+}
+
+// Bytes without a blank, for a narrow column.
+static const char *memory_text(const struct plan_stage *s, struct arena *arena)
+{
+    char a[FORMAT_TEXT];
+    format_bytes(a, s->bytes_device);
+    char *blank = strchr(a, ' ');
+    if (blank)
+        memmove(blank, blank + 1, strlen(blank));
+    return arena_printf(arena, "%s%s", a, s->too_large ? "!" : "");
+}
+
+static bool add_stage(struct grid *grid, const struct plan_stage *s, struct arena *arena)
+{
+    char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT];
+    const char *const cells[PLAN_COLUMNS] = {s->node->name,
+                                             plan_state_name(s->state),
+                                             reasons_short(s, arena),
+                                             arena_strdup(arena, format_count(a, s->params)),
+                                             arena_strdup(arena, format_count(b, s->tokens)),
+                                             arena_strdup(arena, format_big(c, s->flops)),
+                                             memory_text(s, arena),
+                                             time_text(s, arena),
+                                             arena_strdup(arena, format_usd(d, s->usd))};
+    for (size_t k = 0; k < countof(cells); k++)
+        if (!cells[k])
+            return false;
+    grid_add(grid, cells);
+    return add_shares(grid, s, arena);
+}
+
+// A column in which nothing is known is left out.
+static void drop_empty(struct grid *grid, struct column *columns)
+{
+    int n = 0;
+    for (int c = 0; c < grid->n_columns; c++) {
+        bool empty = c > 2;
+        for (int r = 0; r < grid->n_rows && empty; r++) {
+            const char *cell = grid->cells[r * PLAN_COLUMNS + c];
+            empty = !cell || !strcmp(cell, "-");
+        }
+        if (empty)
+            continue;
+        columns[n] = columns[c];
+        for (int r = 0; r < grid->n_rows; r++)
+            grid->cells[r * PLAN_COLUMNS + n] = grid->cells[r * PLAN_COLUMNS + c];
+        n++;
+    }
+    for (int r = 0; r < grid->n_rows; r++)
+        memmove(grid->cells + r * n, grid->cells + r * PLAN_COLUMNS, (size_t)n * sizeof *grid->cells);
+    grid->n_columns = n;
+}
+
+// What does not fit into the memory of the device, and what would.
+static void print_too_large(const struct plan *plan)
+{
     for (int i = 0; i < plan->n_stages; i++) {
         const struct plan_stage *s = &plan->stages[i];
-        char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT];
-        const char *const cells[] = {s->node->name,
-                                     plan_state_name(s->state),
-                                     reasons_short(s, arena),
-                                     arena_strdup(arena, format_count(a, s->params)),
-                                     arena_strdup(arena, format_count(b, s->tokens)),
-                                     arena_strdup(arena, format_big(c, s->flops)),
-                                     arena_strdup(arena, format_seconds(d, s->seconds))};
-        for (size_t k = 0; k < countof(cells); k++)
-            if (!cells[k])
-                return error_memory();
-        grid_add(&grid, cells);
-        if (!add_shares(&grid, s, arena))
-            return error_memory();
+        char a[FORMAT_TEXT], b[FORMAT_TEXT];
+        if (!s->too_large || s->state == PLAN_CACHED)
+            continue;
+        printf("! %s takes %s of the %s of %s: ", s->node->name, format_bytes(a, s->bytes_device),
+               format_bytes(b, (int64_t)plan->work->memory_bytes),
+               hardware_is_here(plan->work->hardware) ? "this machine" : plan->work->hardware->name);
+        if (s->device_batch_fits)
+            printf("device_batch: %lld fits\n", (long long)s->device_batch_fits);
+        else
+            printf("no device_batch makes it fit\n");
     }
+}
+
+static void print_times(const struct plan *plan, const struct total *t)
+{
+    const struct work_setting *w = plan->work;
+    const struct hardware *h = w->hardware;
+    double budget = plan->graph->recipe->budget_usd;
+    char a[FORMAT_TEXT], b[FORMAT_TEXT];
+    if (t->to_come_s > 0) {
+        printf("to come: %s%s", t->n_unknown ? "at least " : "", format_seconds(a, t->to_come_s));
+        if (t->to_come_usd > 0)
+            printf(", %s", format_usd(a, t->to_come_usd));
+        if (!hardware_is_here(h))
+            printf(" on %lld %s, if %.0f%% of its peak is reached", (long long)w->n_devices, h->name, 100 * h->mfu);
+        putchar('\n');
+    } else if (hardware_is_here(h) && !w->measured) {
+        printf("time is not known: `retort bench machine` measures this machine once\n");
+    }
+    if (w->measured && w->measured->had < 0.9)
+        printf("this machine was measured while others used it: `retort bench machine` again when it is idle\n");
+    if (t->usd > budget)
+        printf("over the budget: %s%s of %s\n", t->n_unknown ? "at least " : "", format_usd(a, t->usd), format_usd(b, budget));
+}
+
+static struct error *print_table(const struct call *call, const struct plan *plan)
+{
+    struct column columns[PLAN_COLUMNS] = {{"stage", false, false}, {"state", false, false}, {"why", false, true},
+                                           {"params", true, false}, {"tokens", true, false}, {"FLOPs", true, false},
+                                           {"memory", true, false}, {"time", true, false},   {"$", true, false}};
+    struct grid grid;
+    grid_init(&grid, columns, PLAN_COLUMNS, call->arena);
+    for (int i = 0; i < plan->n_stages; i++)
+        if (!add_stage(&grid, &plan->stages[i], call->arena))
+            return error_memory();
     if (grid.failed)
         return error_memory();
+    drop_empty(&grid, columns);
     grid_print(&grid, stdout, PLAN_WIDTH);
     int n_run = plan->n_stages - plan->n_cached;
-    if (n_run)
-        printf("\n%d of %d stages to run; `-` is not known before it has run once\n", n_run, plan->n_stages);
-    else
+    struct total total = total_of(plan);
+    if (!n_run) {
         printf("\nnothing to do: all %d stages are cached\n", plan->n_stages);
+        return NULL;
+    }
+    printf("\n%d of %d stages to run; `-` is not known before it has run once\n", n_run, plan->n_stages);
+    print_too_large(plan);
+    print_times(plan, &total);
     return NULL;
 }
 

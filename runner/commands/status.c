@@ -30,13 +30,14 @@ static enum stage_kind_id kind_of(const char *name)
     return KIND_COUNT;
 }
 
+// record: of the run, opened by the first stage that needs it.
 static struct error *look_back(struct stage_status *status, const struct run *run, const struct run_stage *stage,
-                               struct arena *arena)
+                               struct store_file **record, struct arena *arena)
 {
     struct run_tables tables;
     const char *prefix = arena_printf(arena, "/stage/%s", stage->name);
-    struct error *e = prefix ? run_tables_load(&tables, run->path, prefix) : error_memory();
-    if (e)
+    struct error *e = !prefix ? error_memory() : *record ? NULL : store_open(record, run->path);
+    if (e || (e = run_tables_read(&tables, *record, prefix)))
         return e;
     status->live.loss = card_loss(&tables);
     status->live.bpb = card_bpb(&tables);
@@ -46,13 +47,13 @@ static struct error *look_back(struct stage_status *status, const struct run *ru
 
 // Whether an open stage goes on is told by the lock of the run.
 static struct error *look(struct stage_status *status, const struct run *run, const struct run_stage *stage, bool running,
-                          const struct call *call)
+                          struct store_file **record, const struct call *call)
 {
     *status = (struct stage_status){.state = stage->state, .live = live_line(NULL)};
     enum stage_kind_id kind = kind_of(stage->kind);
     bool ended = !strcmp(stage->state, "finished") || !strcmp(stage->state, "cached");
     if (ended)
-        return look_back(status, run, stage, call->arena);
+        return kind == KIND_TOKENIZER || kind == KIND_TOKENS ? NULL : look_back(status, run, stage, record, call->arena);
     if (kind == KIND_COUNT || !stage->key[0])
         return NULL;
     const char *path = key_path(call->arena, call->results, kind, stage->key, ".live");
@@ -114,10 +115,11 @@ static struct error *show_run(const struct call *call, const char *name, struct 
             printf(", process %d on %s", holder.pid, holder.host);
         putchar('\n');
     }
+    struct store_file *record = NULL;
     for (int i = 0; i < run.n_stages && !e; i++) {
         struct stage_status status;
         char label[120], text[512];
-        if ((e = look(&status, &run, &run.stages[i], *running, call)))
+        if ((e = look(&status, &run, &run.stages[i], *running, &record, call)))
             break;
         if (j) {
             status_to_json(j, &run.stages[i], &status);
@@ -129,6 +131,7 @@ static struct error *show_run(const struct call *call, const char *name, struct 
             text[n - 1] = '\0';
         puts(text);
     }
+    store_close(record);
     if (j) {
         json_close(j, ']');
         json_close(j, '}');

@@ -17,6 +17,20 @@ static struct error *node_shape(const struct graph_node *pretrain, struct shape 
     return shape_of(shape, pretrain->options, ((const struct tokenizer_options *)tokenizer->options)->vocab);
 }
 
+struct error *estimate_shape(const struct graph_node *node, struct shape *shape, bool *known)
+{
+    const struct graph_node *base = node;
+    int64_t seq_len = 0; // of the last finetuning
+    *known = false;
+    for (; base && base->kind != KIND_PRETRAIN; base = graph_input(base, "model"))
+        if (base->kind == KIND_FINETUNE && !seq_len)
+            seq_len = ((const struct finetune_options *)base->options)->seq_len;
+    struct error *e = base ? node_shape(base, shape, known) : NULL;
+    if (!e && *known && seq_len > 0 && seq_len <= INT32_MAX)
+        shape->seq_len = (int)seq_len;
+    return e;
+}
+
 static struct error *estimate_pretrain(struct estimate *estimate, const struct graph_node *node)
 {
     const struct pretrain_options *o = node->options;
@@ -28,20 +42,16 @@ static struct error *estimate_pretrain(struct estimate *estimate, const struct g
         return e;
     estimate->params = shape_params(&shape);
     estimate->bytes_disk = estimate->params * (int64_t)sizeof(float);
-    estimate->flops = shape_flops_per_token(&shape) * (double)n_steps * (double)o->batch_tokens;
+    estimate->flops_per_token = shape_flops_per_token(&shape);
+    estimate->flops = estimate->flops_per_token * (double)n_steps * (double)o->batch_tokens;
     if (n_steps <= INT64_MAX / o->batch_tokens)
         estimate->tokens = n_steps * o->batch_tokens;
     return NULL;
 }
 
-// The shape of the model that a stage reads: that of the pretraining which it comes from.
 static struct error *model_shape(struct estimate *estimate, const struct graph_node *node, struct shape *shape, bool *known)
 {
-    const struct graph_node *base = graph_input(node, "model");
-    while (base && base->kind != KIND_PRETRAIN)
-        base = graph_input(base, "model");
-    *known = false;
-    struct error *e = base ? node_shape(base, shape, known) : NULL;
+    struct error *e = estimate_shape(node, shape, known);
     if (!e && *known)
         estimate->params = shape_params(shape);
     return e;
@@ -58,8 +68,6 @@ static struct error *estimate_training(struct estimate *estimate, const struct g
     if (node->kind == KIND_GRPO)
         return NULL;
     const struct finetune_options *o = node->options;
-    if (o->seq_len > 0 && o->seq_len <= INT32_MAX)
-        shape.seq_len = (int)o->seq_len;
     estimate->flops_per_token = shape_flops_per_token(&shape);
     if (o->steps > 0 && o->batch_tokens > 0 && o->steps <= INT64_MAX / o->batch_tokens) {
         estimate->tokens = o->steps * o->batch_tokens;
@@ -98,6 +106,31 @@ void estimate_mixture(struct estimate *estimate, const struct graph_node *node, 
     if (tokens >= 0 && tokens < 9e18)
         estimate->tokens = (int64_t)tokens;
     estimate->flops = estimate->flops_per_token * tokens;
+}
+
+int64_t estimate_steps(const struct graph_node *node, int64_t n_examples, int64_t n_tokens)
+{
+    int64_t steps = -1;
+    if (node->kind == KIND_GRPO) {
+        const struct grpo_options *o = node->options;
+        if (o->steps != FIELD_UNSET_INT)
+            return o->steps;
+        if (n_examples < 0 || __builtin_mul_overflow(n_examples / o->rows, o->epochs, &steps))
+            return -1;
+    } else if (node->kind == KIND_FINETUNE) {
+        const struct finetune_options *o = node->options;
+        bool is_packed = o->batch_tokens != FIELD_UNSET_INT;
+        if (o->steps != FIELD_UNSET_INT)
+            return o->steps;
+        if (o->seq_len < 1 || (is_packed ? n_tokens < 1 || o->batch_tokens < o->seq_len : n_examples < 0 || o->rows < 1))
+            return -1;
+        int64_t rows = is_packed ? (n_tokens - 1) / o->seq_len : n_examples,
+                batch = is_packed ? o->batch_tokens / o->seq_len : o->rows;
+        if (__builtin_mul_overflow(rows / batch, o->epochs, &steps))
+            return -1;
+        steps -= !is_packed && steps > 1; // the reference's leave before the last (stages/finetune.c)
+    }
+    return steps > 0 ? steps : -1;
 }
 
 struct error *estimate_stage(struct estimate *estimate, const struct graph_node *node)

@@ -1,7 +1,7 @@
 // estimate.h - what a stage comes to before it runs: parameters, tokens, FLOPs, bytes on disk.
 //
 // By the formulas of core/model/shape, from the options alone; the horizon is computed as the stage computes it
-// (stages/shape_of.h).
+// (stages/shape_of.h). What counting finds beside them is in work.h.
 //
 // pretrain   tokens = steps * batch_tokens; FLOPs of the updates (6 a matrix parameter and token, and attention)
 // finetune   the same where rows are packed and steps are given; else the tokens of the mixture's examples (estimate_mixture)
@@ -11,6 +11,7 @@
 #ifndef RUNNER_GRAPH_ESTIMATE_H
 #define RUNNER_GRAPH_ESTIMATE_H
 
+#include "core/model/shape.h"
 #include "runner/graph/graph.h"
 
 struct estimate {
@@ -18,10 +19,17 @@ struct estimate {
     double flops, flops_per_token;      // NaN: unknown
 };
 
+// The shape of the model that a stage makes or reads, with the rows that it has there; *known = false where it is of another kind, or
+// of a vocabulary that only the file of an import tells.
+struct error *CHECKED estimate_shape(const struct graph_node *node, struct shape *shape, bool *known);
+
 struct error *CHECKED estimate_stage(struct estimate *estimate, const struct graph_node *node);
 
 // For a finetune stage whose tokens are not known yet: n_examples with n_tokens are one pass over its mixture. Where rows are packed
 // it is whole batches, as the stage makes them; where a conversation is a row and steps are given, rows of the average length.
 void estimate_mixture(struct estimate *estimate, const struct graph_node *node, int64_t n_examples, int64_t n_tokens);
+
+// Updates that a training makes; -1: not known. Of finetune and grpo, whose mixture has n_examples with n_tokens (-1: not known).
+int64_t estimate_steps(const struct graph_node *node, int64_t n_examples, int64_t n_tokens);
 
 #endif

@@ -19,6 +19,7 @@
 #include "runner/graph/keys.h"
 #include "runner/graph/result.h"
 #include "runner/graph/share.h"
+#include "runner/graph/work.h"
 
 static bool was_made(const struct run_stage *before)
 {
@@ -64,6 +65,41 @@ static struct error *explain(struct plan *plan, struct plan_stage *s, const char
     return x.failed ? error_memory() : NULL;
 }
 
+// Whose time and memory to tell. Where this machine cannot be measured by, what it says is the probe's business, not the plan's.
+static struct error *set_up_work(struct plan *plan, struct arena *arena)
+{
+    const struct recipe *recipe = plan->graph->recipe;
+    struct machine here, *measured = arena_alloc(arena, sizeof *measured);
+    struct work_setting *work = plan->work = arena_alloc(arena, sizeof *work);
+    bool found = false;
+    if (!work || !measured)
+        return error_memory();
+    work->costs.arena = arena;
+    work->n_devices = 1;
+    work->hardware = &hardware_table[n_hardware - 1];
+    struct error *e = hardware_of(&work->hardware, recipe);
+    if (e)
+        return e;
+    work->memory_bytes = work->hardware->memory_bytes;
+    if (!hardware_is_here(work->hardware)) {
+        work->n_devices = recipe->device_count;
+        return NULL;
+    }
+    work->memory_bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    if ((e = machine_here(&here, arena)))
+        return e;
+    e = machine_read(measured, plan->results, &here, &found, arena);
+    if (e && e->kind != ERROR_DATA) // damaged is as good as not there: what makes it is the same
+        return e;
+    error_free(e);
+    work->costs.threads = (int)here.threads;
+    if (found) {
+        work->measured = measured;
+        work->costs.rates = machine_rates(measured);
+    }
+    return NULL;
+}
+
 static struct error *decide_tokens(struct plan *plan, struct plan_stage *s, const char **problem, struct arena *arena)
 {
     const struct graph_node *node = s->node;
@@ -98,6 +134,7 @@ static struct error *decide_tokens(struct plan *plan, struct plan_stage *s, cons
     if (node->key && s->n_done == s->n_wanted) {
         s->state = PLAN_CACHED;
         s->seconds = seconds;
+        s->seconds_most = NAN;
         s->tokens = tokens;
         s->bytes_disk = bytes;
     } else if (node->key && s->n_done && !*problem) {
@@ -120,6 +157,7 @@ static struct error *decide_stage(struct plan *plan, struct plan_stage *s, const
     if (r.state == RESULT_WHOLE) {
         s->state = PLAN_CACHED;
         s->seconds = r.seconds;
+        s->seconds_most = NAN;
         s->usd = r.usd;
         s->bytes_disk = r.bytes;
         return NULL;
@@ -168,12 +206,92 @@ static void bound_by_text(const struct plan *plan, struct plan_stage *s)
     }
 }
 
+// Tokens of validation that are there, of a text or of the test splits of tasks; -1: not known of all, or there are none.
+static int64_t validation_tokens(const struct plan *plan, const struct graph_node *node)
+{
+    int64_t tokens = -1;
+    for (int i = 0; i < node->n_inputs; i++) {
+        const struct graph_input *input = &node->inputs[i];
+        bool is_text = !strcmp(input->role, "validation"), is_test = !strcmp(input->role, "test");
+        const struct plan_stage *s = is_text || is_test ? plan_of(plan, input->node) : NULL;
+        if (!s)
+            continue;
+        int64_t there = is_text ? s->validation_tokens : s->state == PLAN_CACHED ? s->tokens : -1;
+        if (there < 0)
+            return -1;
+        tokens = (tokens < 0 ? 0 : tokens) + there;
+    }
+    return tokens;
+}
+
+// Bytes of the held-back documents of a world, by the mean of a few.
+static struct error *guess_validation(struct plan_stage *s)
+{
+    enum { TRIED = 8 };
+    s->validation_most = -1;
+    for (int i = 0; i < s->node->n_parts; i++) {
+        const struct document_part *part = &s->node->parts[i].part;
+        double bytes = 0;
+        if (!s->node->parts[i].validation || part->form != DOCUMENT_WORLD || part->records || part->n < 1)
+            continue;
+        for (int64_t k = 0; k < TRIED; k++) {
+            char *text;
+            size_t n_bytes;
+            struct error *e = world_write(part->world, part->seed, part->first + k % part->n, part->held_out, &text, &n_bytes);
+            if (e)
+                return e;
+            block_free(text);
+            bytes += (double)n_bytes + 1;
+        }
+        bytes *= (double)part->n / TRIED;
+        s->validation_most = bytes < 9e18 ? (int64_t)bytes : -1;
+    }
+    return NULL;
+}
+
+// What running it would take. Nothing is counted of a stage whose error has been told.
+static struct error *weigh(const struct plan *plan, struct plan_stage *s, const struct work_facts *facts)
+{
+    struct work work;
+    struct error *e = work_of(&work, s->node, facts, plan->work);
+    if (e) {
+        struct error *placed = error_new(e->kind, s->node->stage ? s->node->stage->at : NOWHERE, e->fix, "%s", e->what);
+        error_free(e);
+        return error_while(placed, s->node->stage ? s->node->stage->at : NOWHERE, "planning stage '%s'", s->node->name);
+    }
+    s->bytes_device = work.bytes_device;
+    s->bytes_checkpoints = work.bytes_checkpoints;
+    s->flops_counted = work.flops;
+    s->seconds = work.seconds;
+    s->seconds_most = work.seconds_most;
+    s->usd = plan->graph->recipe->usd_per_hour * work.seconds / 3600;
+    s->too_large = work.too_large;
+    s->device_batch_fits = work.device_batch_fits;
+    return NULL;
+}
+
 // The numbers of a stage, from its options and from what is there of the text that it reads.
 static struct error *count(const struct plan *plan, struct plan_stage *s, struct arena *arena)
 {
     struct estimate estimate;
+    struct work_facts facts = {.choices = 0, .written = 0, .validation_tokens = validation_tokens(plan, s->node)};
+    struct shape shape;
+    bool has_shape;
+    s->bytes_device = s->bytes_checkpoints = -1;
+    s->flops_counted = s->seconds_most = NAN;
     struct error *e = estimate_stage(&estimate, s->node);
-    if (e || (e = shares_make(plan, s, arena)))
+    if (!e && s->node->kind == KIND_TOKENS)
+        e = guess_validation(s);
+    if (!e)
+        e = estimate_shape(s->node, &shape, &has_shape);
+    const struct graph_node *text = graph_input(s->node, "validation");
+    facts.validation_most = text ? plan_of(plan, text)->validation_most : -1;
+    facts.rows.most = !e && has_shape ? shape.seq_len : 1;
+    if (!e)
+        e = shares_make(plan, s, &facts.rows, arena);
+    if (!e && s->node->kind == KIND_EVAL)
+        e = shares_questions(plan, s, &facts.rows, &facts.choices, &facts.written);
+    if (e)
         return e;
     int64_t rows = 0, tokens = 0;
     for (int i = 0; i < s->n_shares; i++) {
@@ -187,7 +305,11 @@ static struct error *count(const struct plan *plan, struct plan_stage *s, struct
     s->bytes_disk = estimate.bytes_disk;
     s->flops = estimate.flops;
     bound_by_text(plan, s);
-    return NULL;
+    facts.flops_per_token = estimate.flops_per_token;
+    facts.steps = s->node->kind == KIND_PRETRAIN && estimate.tokens >= 0
+                      ? estimate.tokens / ((const struct pretrain_options *)s->node->options)->batch_tokens
+                      : estimate_steps(s->node, s->n_shares ? rows : -1, s->n_shares ? tokens : -1);
+    return weigh(plan, s, &facts);
 }
 
 static struct error *plan_one(struct plan *plan, struct plan_stage *s, struct arena *arena)
@@ -200,9 +322,16 @@ static struct error *plan_one(struct plan *plan, struct plan_stage *s, struct ar
         return e;
     if ((e = decide(plan, s, &problem, arena)))
         return e;
+    if (s->state == PLAN_RESUME && s->step > 0 && s->n_steps >= s->step) {
+        double left = 1 - (double)s->step / (double)s->n_steps;
+        s->seconds *= left;
+        s->seconds_most *= left;
+        s->usd *= left;
+    }
     const struct run_stage *before = plan->last.number ? run_stage(&plan->last, node->name) : NULL;
     if (before && node->key && s->state == PLAN_RUN && !strcmp(before->key, node->key) && before->seconds > 0) {
         s->seconds = before->seconds;
+        s->seconds_most = NAN;
         s->usd = before->usd;
     }
     return explain(plan, s, problem, arena);
@@ -222,6 +351,8 @@ struct error *plan_build(struct plan *plan, const struct graph *graph, const cha
 {
     *plan = (struct plan){.graph = graph, .results = results};
     struct error *e = run_newest(&plan->last, results, graph->recipe->name, arena);
+    if (!e)
+        e = set_up_work(plan, arena);
     if (e)
         return e;
     plan->stages = arena_array(arena, (size_t)graph->n_nodes + 1, sizeof *plan->stages);
@@ -245,7 +376,12 @@ struct error *plan_look(struct plan *plan, struct plan_stage *stage, struct aren
     const char *problem = NULL;
     // Inputs may be there by now that were not when the plan was made. A token stage's numbers are those of its files.
     struct error *e = stage->node->kind == KIND_TOKENS ? NULL : count(plan, stage, arena);
-    return e ? e : decide(plan, stage, &problem, arena);
+    if (!e)
+        e = decide(plan, stage, &problem, arena);
+    // What it took is asked for now, not what it was thought to take.
+    if (stage->state != PLAN_CACHED)
+        stage->seconds = stage->usd = stage->seconds_most = NAN;
+    return e;
 }
 
 struct error *plan_forget(struct plan *plan, struct plan_stage *s, struct arena *arena)

@@ -25,9 +25,11 @@
 //            A cached stage has reasons too when it differs from the last run's; none means: as it was
 // Numbers    parameters, tokens and FLOPs of training as core/model/shape counts them, of this stage whole, whether cached or
 //            not; -1 and NaN are unknown. seconds and usd: what making the result took, of a cached one; of one to run what it
-//            took in the last run if that had the same key; else unknown
+//            took in the last run if that had the same key, else what work.h foresees; of one that goes on, of what is left
+// Hardware   that of the recipe, which need not be there: a plan is a question
 // Ownership  everything lives in the arena
-// Errors     those of reading results, and of share.h; a damaged result is no error, it is a reason
+// Errors     those of reading results, of share.h and of work.h; ERROR_RECIPE for a device that is not in hardware.h; a damaged result
+//            is no error, it is a reason
 #ifndef RUNNER_GRAPH_PLAN_H
 #define RUNNER_GRAPH_PLAN_H
 
@@ -45,6 +47,8 @@ struct reason {
     const char *old, *new; // NULL: not known, or not set
     const char *by;        // of a field: "recipe", "-s", "default", ...; else NULL
 };
+
+struct work_setting; // work.h
 
 // An entry of the mixture that a finetune or grpo stage trains on (share.h).
 struct plan_share {
@@ -64,12 +68,20 @@ struct plan_stage {
     bool *part_done;
     int n_wanted, n_done;      // of a token stage: parts
     int64_t validation_tokens; // of a token stage whose validation part is there; else -1
+    int64_t validation_most;   // of one that reads a world: about as many bytes as that part has, no token being shorter; else -1
     int64_t step, n_steps;     // PLAN_RESUME: where the checkpoint stands; -1: unknown
     struct plan_share *shares; // in the order of the mixture
     int n_shares;
 
-    int64_t params, tokens, bytes_disk; // -1: unknown
-    double flops, seconds, usd;         // NaN: unknown
+    int64_t params, tokens;      // -1: unknown
+    int64_t bytes_disk;          // of the result; -1: unknown
+    int64_t bytes_checkpoints;   // of all files beside it, while it runs
+    int64_t bytes_device;        // most memory that a device needs
+    double flops, flops_counted; // by the reference's formula, and counted; NaN: unknown
+    double seconds, usd;         // NaN: unknown
+    double seconds_most;         // of answers whose length is not known: if none ends early; NaN: no bound
+    bool too_large;              // for the memory of the device
+    int64_t device_batch_fits;   // then: one that is not; 0: none
 };
 
 struct plan {
@@ -79,6 +91,7 @@ struct plan {
     struct plan_stage *stages; // in the order of the graph
     int n_stages;
     int n_cached; // how many are
+    struct work_setting *work;
 };
 
 struct error *CHECKED plan_build(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena);

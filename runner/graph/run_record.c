@@ -78,11 +78,26 @@ static void tables_init(struct run_tables *t)
         *table_of(t, i) = (struct table){.members = kept[i].members, .n_members = kept[i].n_members, .row_bytes = kept[i].row_bytes};
 }
 
+// Whether the first part of a path is among the names.
+static bool begins_in(const char *path, const char *const *names, int n_names)
+{
+    size_t n = strcspn(path, "/");
+    for (int i = 0; i < n_names; i++)
+        if (!strncmp(path, names[i], n) && !names[i][n])
+            return true;
+    return false;
+}
+
+// One look at what there is spares a search for each table that is not.
 static struct error *tables_load(struct run_tables *t, struct store_file *file, const char *prefix)
 {
     struct arena arena = {0};
-    struct error *e = NULL;
+    const char *const *names = NULL;
+    int n_names = 0;
+    struct error *e = !*prefix || store_has(file, prefix) ? store_list(file, *prefix ? prefix : "/", &arena, &names, &n_names) : NULL;
     for (int i = 0; i < RUN_TABLES && !e; i++) {
+        if (!begins_in(kept[i].name, names, n_names))
+            continue;
         const char *path = arena_printf(&arena, "%s/%s", prefix, kept[i].name);
         e = path ? table_load(table_of(t, i), file, path) : error_memory();
     }
@@ -422,6 +437,12 @@ const struct run_stage *run_stage(const struct run *run, const char *name)
         if (!strcmp(run->stages[i].name, name))
             return &run->stages[i];
     return NULL;
+}
+
+struct error *run_tables_read(struct run_tables *tables, struct store_file *file, const char *prefix)
+{
+    tables_init(tables);
+    return tables_load(tables, file, prefix);
 }
 
 struct error *run_tables_load(struct run_tables *tables, const char *path, const char *prefix)

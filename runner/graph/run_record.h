@@ -75,6 +75,8 @@ char *run_path(struct arena *arena, const char *results, const char *name, int n
 
 // Loads what is there of the tables under prefix: "/stage/base" in a record, "" in a result file. Release them.
 struct error *CHECKED run_tables_load(struct run_tables *tables, const char *path, const char *prefix);
+// The same of a file that is open: of many stages it need not be opened for each.
+struct error *CHECKED run_tables_read(struct run_tables *tables, struct store_file *file, const char *prefix);
 void run_tables_release(struct run_tables *tables);
 
 #endif

@@ -3,6 +3,7 @@
 #include "runner/graph/share.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "core/data/mixture.h"
 #include "core/data/record.h"
@@ -136,8 +137,14 @@ static struct error *count_rows(struct plan_share *share, const struct mixture_u
     return NULL;
 }
 
+static void add_all(struct lengths *lengths, const struct split_rows *split, int64_t n_examples, int64_t max_tokens)
+{
+    for (int64_t i = 0; i < split->n && split->length; i++)
+        lengths_add(lengths, cut(split->length[i], max_tokens), (double)n_examples / (double)split->n);
+}
+
 static struct error *make_share(struct plan_share *share, const struct plan *plan, const struct graph_input *input,
-                                int64_t max_tokens)
+                                int64_t max_tokens, struct lengths *lengths)
 {
     const struct mixture_use *use = input->use;
     struct arena scratch = {0};
@@ -152,6 +159,8 @@ static struct error *make_share(struct plan_share *share, const struct plan *pla
         e = count_rows(share, use, &split);
         if (!e && split.length && share->rows <= SHARE_ROWS_MOST)
             e = count_tokens(&split, share->rows, max_tokens, &share->tokens);
+        if (!e)
+            add_all(lengths, &split, share->rows, max_tokens);
     } else if (!e && by_rows) {
         share->rows = use->rows;
     }
@@ -179,7 +188,7 @@ static struct error *check_size(const struct plan_share *share, const struct mix
                      SHARE_ROWS_MOST);
 }
 
-struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct arena *arena)
+struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct lengths *lengths, struct arena *arena)
 {
     const struct graph_node *node = s->node;
     const struct mixture_uses *mixture = node_mixture(node);
@@ -199,7 +208,7 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
         struct plan_share *share = &shares[n];
         if (!node->inputs[i].use)
             continue;
-        e = error_append(e, make_share(share, plan, &node->inputs[i], max_tokens)); // all of a mixture's errors at once
+        e = error_append(e, make_share(share, plan, &node->inputs[i], max_tokens, lengths)); // all of a mixture's errors at once
         e = error_append(e, check_size(share, node->inputs[i].use, &n_examples));
         tokens += share->tokens < 0 ? NAN : (double)share->tokens;
         rows += share->rows < 0 ? NAN : (double)share->rows;
@@ -215,5 +224,29 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
 struct error *shares_check(const struct graph_node *node, struct arena *arena)
 {
     struct plan_stage stage = {.node = node};
-    return shares_make(NULL, &stage, arena);
+    struct lengths lengths = {.most = 1};
+    return shares_make(NULL, &stage, &lengths, arena);
+}
+
+struct error *shares_questions(const struct plan *plan, const struct plan_stage *s, struct lengths *lengths, int64_t *n_choices,
+                               int64_t *n_written)
+{
+    const struct eval_options *o = s->node->options;
+    struct error *e = NULL;
+    *n_choices = *n_written = 0;
+    for (int i = 0; i < s->node->n_inputs && !e; i++) {
+        const struct graph_input *input = &s->node->inputs[i];
+        struct arena scratch = {0};
+        struct split_rows split;
+        if (strcmp(input->role, "suite"))
+            continue;
+        if ((e = read_split(&split, plan_of(plan, input->node), &scratch)))
+            break;
+        int64_t *n = input->use->task->task.grader == GRADER_CHOICE ? n_choices : n_written;
+        int64_t asked = o->examples != FIELD_UNSET_INT && (split.n < 0 || o->examples < split.n) ? o->examples : split.n;
+        *n = *n < 0 || asked < 0 || __builtin_add_overflow(*n, asked, n) ? -1 : *n;
+        add_all(lengths, &split, asked, lengths->most);
+        arena_release(&scratch);
+    }
+    return e;
 }

@@ -12,6 +12,7 @@
 #ifndef RUNNER_GRAPH_SHARE_H
 #define RUNNER_GRAPH_SHARE_H
 
+#include "runner/graph/lengths.h"
 #include "runner/graph/plan.h"
 
 enum { SHARE_ROWS_MOST = 1 << 28 }; // an example takes 36 bytes while a mixture is opened
@@ -19,7 +20,13 @@ enum { SHARE_ROWS_MOST = 1 << 28 }; // an example takes 36 bytes while a mixture
 // The mixture that a stage trains on; NULL for stages that have none.
 const struct mixture_uses *node_mixture(const struct graph_node *node);
 
-struct error *CHECKED shares_make(const struct plan *plan, struct plan_stage *stage, struct arena *arena);
+// lengths: also how long the rows of one pass are, once the token files are there; .most is set by the caller.
+struct error *CHECKED shares_make(const struct plan *plan, struct plan_stage *stage, struct lengths *lengths, struct arena *arena);
+
+// Of an evaluation: how many questions have choices and how many an answer that is written, -1 where it is not known of all, and how
+// long they are, once the token files are there.
+struct error *CHECKED shares_questions(const struct plan *plan, const struct plan_stage *stage, struct lengths *lengths,
+                                       int64_t *n_choices, int64_t *n_written);
 
 // Its errors alone, as far as they show without results.
 struct error *CHECKED shares_check(const struct graph_node *node, struct arena *arena);

@@ -20,13 +20,13 @@
 #include "core/infer/transcript.h"
 #include "core/text/utf8.h"
 #include "core/train/rollouts.h"
+#include "runner/stages/shape_of.h"
 #include "runner/stages/task_inputs.h"
 #include "runner/stages/trainer.h"
 
 enum {
     PASS_SAMPLES = 8,
     ROLLOUTS_MOST = 1 << 20,
-    SLOTS_MOST = 64,
     KEPT = 2,
     KEPT_OF_LAST = 4,
     ANSWERS_A_LINE = 32,
@@ -34,7 +34,6 @@ enum {
 };
 
 static const uint64_t PASS_STREAMS = (uint64_t)1 << 63;
-static const int64_t CACHE_BYTES = (int64_t)4 << 30; // most keys and values; fewer rows then decode at once, with the same bits
 static const double MOMENTUM = 0.95;
 
 struct questions { // to learn from, or held out
@@ -338,7 +337,7 @@ static struct error *open_held_out(struct grpo *g, struct arena *arena)
     return g->no_score ? NULL : error_memory();
 }
 
-static struct error *steps_of(const struct grpo *g, int64_t *n_steps)
+static struct error *updates_of(const struct grpo *g, int64_t *n_steps)
 {
     const struct grpo_options *o = g->options;
     if (o->rows > ROLLOUTS_MOST / o->samples)
@@ -394,11 +393,7 @@ static struct error *open_engine(struct grpo *g, const struct shape *shape)
 {
     struct arena *arena = g->trainer.stage->arena;
     const struct grpo_options *o = g->options;
-    int64_t slot_bytes = 2 * (int64_t)sizeof(float) * g->capacity * shape->n_layer * shape->n_kv_head * shape->head_dim;
-    int64_t n_slots = o->rows * o->samples, n = o->rows > g->n_held_out ? o->rows : g->n_held_out;
-    n_slots = n_slots < SLOTS_MOST ? n_slots : SLOTS_MOST;
-    if (n_slots > CACHE_BYTES / slot_bytes)
-        n_slots = CACHE_BYTES / slot_bytes > 1 ? CACHE_BYTES / slot_bytes : 1;
+    int64_t n_slots = slots_of(o, shape, g->capacity), n = o->rows > g->n_held_out ? o->rows : g->n_held_out;
     g->asked = arena_array(arena, (size_t)n, sizeof *g->asked);
     g->jobs = arena_array(arena, (size_t)n, sizeof *g->jobs);
     g->prompts = arena_array(arena, (size_t)n * (size_t)g->prompt_most, sizeof *g->prompts);
@@ -425,7 +420,7 @@ static struct error *reinforce(struct grpo *g)
     if (!e && o->eval_every)
         e = open_held_out(g, stage->arena);
     if (!e)
-        e = steps_of(g, &n_steps);
+        e = updates_of(g, &n_steps);
     if (!e)
         e = task_inputs_shape(models[0], &shape);
     if (e)

@@ -42,6 +42,20 @@ struct error *shape_of(struct shape *shape, const struct pretrain_options *o, in
     return shape_check(shape);
 }
 
+// More rows than these decode together gain little; fewer do where keys and values would take too much memory, with the same bits.
+enum { SLOTS_MOST = 64 };
+static const int64_t CACHE_BYTES = (int64_t)4 << 30;
+
+int64_t slots_of(const struct grpo_options *o, const struct shape *shape, int64_t capacity)
+{
+    int64_t slot_bytes = 2 * (int64_t)sizeof(float) * capacity * shape->n_layer * shape->n_kv_head * shape->head_dim;
+    int64_t n_slots = o->rows < SLOTS_MOST ? o->rows * o->samples : SLOTS_MOST;
+    n_slots = n_slots < SLOTS_MOST ? n_slots : SLOTS_MOST;
+    if (n_slots > CACHE_BYTES / slot_bytes)
+        n_slots = CACHE_BYTES / slot_bytes > 1 ? CACHE_BYTES / slot_bytes : 1;
+    return n_slots;
+}
+
 struct error *steps_of(int64_t *n_steps, const struct pretrain_options *o, const struct shape *shape)
 {
     struct horizon horizon = {.steps = o->steps, .tokens = o->tokens, .flops = o->flops, .ratio = o->ratio};

@@ -1,6 +1,6 @@
-// shape_of.h - what the options of a pretraining come to: the model's shape and the number of steps.
+// shape_of.h - what the options of a stage come to: the shape and the number of steps of a pretraining, the slots of GRPO.
 //
-// plan and the pretrain stage both ask here, so that what plan prints is what the stage does.
+// plan and the stages both ask here, so that what plan prints is what the stage does.
 //
 // Errors  ERROR_RECIPE for widths that heads do not divide, ERROR_NOT_BUILT for shapes this version does not run
 #ifndef RUNNER_STAGES_SHAPE_OF_H
@@ -14,5 +14,8 @@ struct error *CHECKED shape_of(struct shape *shape, const struct pretrain_option
 
 // By the one of steps, tokens, flops and ratio that is given; ERROR_RECIPE when that is less than one step.
 struct error *CHECKED steps_of(int64_t *n_steps, const struct pretrain_options *options, const struct shape *shape);
+
+// Answers of GRPO that are written at the same time, each with keys and values of so many positions.
+int64_t slots_of(const struct grpo_options *options, const struct shape *shape, int64_t capacity);
 
 #endif

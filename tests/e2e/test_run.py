@@ -21,6 +21,22 @@ from harness import MICRO, RETORT, SOURCE, Folder, call, children, live_step, wa
 
 
 class Runs(Folder):
+    def test_plan_for_hardware(self):
+        h100 = ["-s", "hardware.device=H100-80GB", "-s", "hardware.usd_per_hour=24", "-s", "hardware.count=8"]
+        base = self.plan(MICRO, *h100)["base"]
+        self.assertAlmostEqual(base["usd"], base["seconds"] * 24 / 3600)
+        self.assertGreater(base["flops_counted"], 0)
+        self.assertGreater(base["bytes_device"], 4 * base["params"])
+        self.assertIsNone(self.plan(MICRO)["base"]["seconds"])  # nothing has been measured
+        table = call("plan", MICRO, *h100, "-s", "hardware.usd_per_hour=1e6", results=self.results, check=0).stdout
+        self.assertIn("on 8 H100-80GB", table)
+        for line in table.splitlines():
+            self.assertLessEqual(len(line), 80)
+        self.assertIn("retort bench machine", call("plan", MICRO, results=self.results, check=0).stdout)
+        wrong = call("plan", MICRO, "-s", "hardware.device=H900", results=self.results, check=2).stderr
+        self.assertIn("RTX-4090", wrong)
+        self.assertIn("bench machine", call("bench", "everything", results=self.results, check=4).stderr)
+
     def test_run_again_change_and_why(self):
         first = call("run", MICRO, results=self.results, check=0)
         for name in ("tokenizer", "base", "base_eval", "bpb"):

@@ -355,6 +355,23 @@ static void test_counts(void **state)
     assert_true(device_counts(dev).flops == 3 * 2.0 * N * I * O);
     assert_true(device_counts(dev).bytes == c.bytes + 4.0 * (2 * N * I + N * O + O * I) + 4.0 * (N * I + N * O + 2 * O * I));
     assert_no_fault(dev);
+
+    // Time: a start, the arithmetic by its class, the bytes.
+    assert_true(c.seconds == 0 && !device_computes(dev));
+    device_set_rates(dev, (struct device_rates){.flops_of = {[COUNT_PRODUCTS] = 1000}, .bytes = 100, .start_s = 7});
+    c = device_counts(dev);
+    op_matmul(dev, y, x, &w, false);
+    op_add(dev, y, y);
+    struct device_counts d = device_counts(dev);
+    assert_true(d.flops_of[COUNT_PRODUCTS] - c.flops_of[COUNT_PRODUCTS] == 2.0 * N * I * O);
+    assert_true(d.flops_of[COUNT_OTHER] - c.flops_of[COUNT_OTHER] == N * O);
+    assert_true(d.flops_of[COUNT_ATTENTION] == 0);
+    assert_true(fabs(d.seconds - (2 * 7 + 2.0 * N * I * O / 1000 + (d.bytes - c.bytes) / 100)) < 1e-9);
+    assert_true(device_peak_flops(dev, 0.01) == 0);
+    device_close(dev);
+    dev = open_device(DEVICE_CPU, 1);
+    assert_true(device_computes(dev));
+    assert_true(device_peak_flops(dev, 0.01) > 1e6);
     device_close(dev);
 }
 

@@ -91,6 +91,27 @@ static void a_changed_field(void **state)
     assert_int_equal(p->plan.n_cached, 4);
 }
 
+// Why a stage ran is kept with the run, in the words of the plan that it was run by.
+static void reasons_are_kept_with_the_run(void **state)
+{
+    struct place_of_test *p = *state;
+    make_plan(p, RECIPE);
+    finish_all(p);
+    record_all(p);
+    make_plan(p, with(&p->arena, RECIPE, "vocab: 300", "vocab: 301"));
+    const char *told = reasons_json(stage(p, "tokenizer")->reasons, stage(p, "tokenizer")->n_reasons, &p->arena);
+    const char *of_base = reasons_json(stage(p, "base")->reasons, stage(p, "base")->n_reasons, &p->arena);
+    record_all(p);
+    struct run run;
+    no_error(run_newest(&run, p->results, "small", &p->arena));
+    assert_int_equal(run.number, 2);
+    assert_string_equal(run_stage(&run, "tokenizer")->reasons, told);
+    assert_non_null(strstr(told, "\"kind\":\"field\",\"name\":\"vocab\""));
+    assert_non_null(strstr(told, "\"line\":8,\"old\":\"300\",\"new\":\"301\",\"by\":\"recipe\""));
+    assert_string_equal(run_stage(&run, "base")->reasons, of_base);
+    assert_non_null(strstr(of_base, "\"kind\":\"input\",\"name\":\"tokenizer\""));
+}
+
 static void a_changed_file(void **state)
 {
     struct place_of_test *p = *state;
@@ -224,6 +245,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_is_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(everything_is_there, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_changed_field, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(reasons_are_kept_with_the_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_changed_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_missing_result, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_checkpoint, set_up, tear_down),
