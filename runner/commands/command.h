@@ -72,6 +72,7 @@ struct error *command_compare(struct call *call);
 struct error *command_report(struct call *call);
 struct error *command_ls(struct call *call);
 struct error *command_chat(struct call *call);
+struct error *command_schema(struct call *call);
 struct error *command_help(struct call *call);
 struct error *command_version(struct call *call);
 

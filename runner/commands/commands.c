@@ -78,12 +78,24 @@ const struct command commands[] = {
     {"export", "X", "results in other formats", "", NULL, 0, 0, -1},
     {"import", "X", "results of other programs", "", NULL, 0, 0, -1},
     {"data", "RECIPE", "what a recipe reads, fetched and verified", "", NULL, TAKES_SETTINGS, 0, -1},
-    {"schema", "[KIND]", "the language of recipes", "", NULL, 0, 0, -1},
     {"new", "NAME", "a commented recipe", "", NULL, 0, 0, -1},
     {"bench", "[WHAT]", "this machine's figures", "", NULL, 0, 0, -1},
-    {"help", "[COMMAND|KIND]", "this, one command, or the fields of a kind of stage",
-     "`retort help pretrain` lists the fields of a pretrain stage with their defaults.", command_help, 0, 0, 1},
-    {"version", "", "version, build and machine", "", command_version, 0, 0, 0},
+    {"schema", "[KIND]", "the language of recipes",
+     "Every word of the language, to look things up in: what it takes, its default, and\n"
+     "whether it is in the key of a result. With --json a JSON Schema (draft 2020-12),\n"
+     "for editors that check as one types:\n\n"
+     "  retort schema --json > recipe.schema.json\n\n"
+     "and at the top of a recipe, for editors with yaml-language-server:\n\n"
+     "  # yaml-language-server: $schema=recipe.schema.json",
+     command_schema, 0, 0, 1},
+    {"help", "[TOPIC]", "this, or a command, a kind of stage, a field",
+     "  retort help run            a command\n"
+     "  retort help pretrain       the fields of a kind of stage, with defaults\n"
+     "  retort help batch_tokens   a field: what it takes and what changing it means\n"
+     "  retort help grpo.rows      a field of one kind\n"
+     "  retort help matrix         a word at the top of a recipe",
+     command_help, 0, 0, 1},
+    {"version", "", "version, build and machine", "The version, how it was built, and the machine it is on.", command_version, 0, 0, 0},
 };
 const int n_commands = countof(commands);
 

@@ -36,35 +36,6 @@ static const char *plain(const char *text, struct arena *arena)
     return copy;
 }
 
-// Prints a text behind `first`, later lines behind as many blanks; words longer than a line are cut.
-static void print_wrapped(FILE *to, const char *first, const char *text, int width)
-{
-    int indent = text_width(first), column = 0, room = width - indent;
-    fputs(first, to);
-    text += strspn(text, " ");
-    while (*text) {
-        size_t word = strcspn(text, " ");
-        size_t fits = text_prefix(text, room);
-        word = word > fits ? fits : word;
-        int w = 0;
-        for (size_t i = 0; i < word; i++)
-            w += (text[i] & 0xC0) != 0x80;
-        if (column && column + 1 + w > room) {
-            fprintf(to, "\n%*s", indent, "");
-            column = 0;
-        }
-        fprintf(to, "%s%.*s", column ? " " : "", (int)word, text);
-        column += w + (column ? 1 : 0);
-        text += word;
-        if (*text && *text != ' ') { // a word cut in the middle
-            fprintf(to, "\n%*s", indent, "");
-            column = 0;
-        }
-        text += strspn(text, " ");
-    }
-    fputc('\n', to);
-}
-
 static bool alike(const struct comparison *c, size_t offset)
 {
     const char *first = *(const char *const *)((const char *)&c->runs[0] + offset);
@@ -91,7 +62,7 @@ static struct error *print_heading(const struct comparison *c, FILE *to, int wid
         if (!text)
             return error_memory();
         snprintf(first, sizeof first, "%s  ", letters[r]);
-        print_wrapped(to, first, text, width);
+        text_wrap(to, first, text, width);
     }
     const char *both = arena_printf(arena, "%s%s%s%s%s", same_machine || same_build ? "all " : "", same_machine ? "on " : "",
                                     same_machine ? c->runs[0].machine : "", !same_build ? "" : same_machine ? ", build " : "of build ",
@@ -100,7 +71,7 @@ static struct error *print_heading(const struct comparison *c, FILE *to, int wid
     if (!both)
         return error_memory();
     if (*both)
-        print_wrapped(to, "   ", both, width);
+        text_wrap(to, "   ", both, width);
     return NULL;
 }
 
@@ -220,13 +191,13 @@ static struct error *print_differences(const struct comparison *c, FILE *to, int
         if (!*name)
             continue;
         fputc('\n', to);
-        print_wrapped(to, "", name, width);
+        text_wrap(to, "", name, width);
         for (int r = 0; r < c->n_runs && !e; r++) {
             char first[8];
             const char *text = plain(d->rows[i].text[r], arena);
             snprintf(first, sizeof first, "  %s  ", letters[r]);
             if (text)
-                print_wrapped(to, first, text, width);
+                text_wrap(to, first, text, width);
             else
                 e = error_memory();
         }
@@ -331,17 +302,17 @@ static struct error *print_scores(const struct comparison *c, FILE *to, int widt
         return e;
     fputc('\n', to);
     if (paired)
-        print_wrapped(to, "",
+        text_wrap(to, "",
                       "p: McNemar's exact test, question by question; 0.05 and more is within noise. "
                       "It knows the noise of questions, not that of another seed.",
                       width);
     if (unpaired)
-        print_wrapped(to, "", "unpaired: not the same questions in both, or their answers were not kept; p of the two shares.",
+        text_wrap(to, "", "unpaired: not the same questions in both, or their answers were not kept; p of the two shares.",
                       width);
     if (c->n_runs > 2)
-        print_wrapped(to, "", "*: the best. Compare two runs to see what is within noise.", width);
+        text_wrap(to, "", "*: the best. Compare two runs to see what is within noise.", width);
     if (!paired && !unpaired && c->n_runs == 2)
-        print_wrapped(to, "", "bpb: bits per byte, less is better.", width);
+        text_wrap(to, "", "bpb: bits per byte, less is better.", width);
     return NULL;
 }
 
