@@ -110,7 +110,8 @@ class Help(unittest.TestCase):
         for c in commands:
             shown = call("help", c["name"], check=0).stdout
             self.assertIn(f"retort {c['name']}", shown)
-            self.assertTrue(shown.startswith(call(c["name"], "--help", check=0).stdout))  # `import` is a kind too
+            if c["name"] != "help":  # whose --help is that of the program
+                self.assertTrue(shown.startswith(call(c["name"], "--help", check=0).stdout), c["name"])
             self.assertTrue(c["summary"], c["name"])
             if c["built"]:
                 self.assertTrue(c["help"], c["name"])
