@@ -68,9 +68,22 @@ const struct command commands[] = {
      command_compare, TAKES_SETTINGS | TAKES_HTML | TAKES_TABLES, 2, 8},
     {"ls", "", "runs, with sizes and scores", "Lists all runs under the results folder, the newest of each recipe last.",
      command_ls, 0, 0, 0},
+    {"rm", "RUN", "forget a run",
+     "RUN is NAME/NUMBER, the file of a run, or the name of a recipe that has just one.\n"
+     "The run is not listed, compared or explained against any more. Its results stay,\n"
+     "and so does its record, under another name, until `retort gc --yes`; what brings\n"
+     "it back is printed. A run that is going on is refused.",
+     command_rm, 0, 1, 1},
+    {"gc", "[RECIPE ...]", "what no run refers to; --yes removes it",
+     "Lists the results in the store that nothing needs: no run, no running stage, and no\n"
+     "stage of the recipes given here. Says whose they were, how large they are, and what\n"
+     "it took to make them. Removes nothing without --yes, and then nothing else: runs,\n"
+     "files with other names and results that are being made stay.\n\n"
+     "  retort gc                  what could go\n"
+     "  retort gc plan.yaml        the same, but nothing that plan.yaml would use\n"
+     "  retort gc --yes            removes it",
+     command_gc, TAKES_SETTINGS | TAKES_YES, 0, -1},
     {"fit", "RECIPE", "the largest model for a sum of money", "", NULL, TAKES_SETTINGS, 0, -1},
-    {"rm", "RUN", "forget a run", "", NULL, 0, 0, -1},
-    {"gc", "", "what no run refers to", "", NULL, 0, 0, -1},
     {"reproduce", "RUN", "run it again and hold every number against it", "", NULL, 0, 0, -1},
     {"serve", "MODEL ...", "web page and API", "", NULL, 0, 0, -1},
     {"encode", "MODEL", "ids of a text", "", NULL, 0, 0, -1},
@@ -78,8 +91,15 @@ const struct command commands[] = {
     {"export", "X", "results in other formats", "", NULL, 0, 0, -1},
     {"import", "X", "results of other programs", "", NULL, 0, 0, -1},
     {"data", "RECIPE", "what a recipe reads, fetched and verified", "", NULL, TAKES_SETTINGS, 0, -1},
-    {"new", "NAME", "a commented recipe", "", NULL, 0, 0, -1},
     {"bench", "[WHAT]", "this machine's figures", "", NULL, 0, 0, -1},
+    {"new", "NAME [FILE ...]", "write a recipe to begin with",
+     "Writes NAME.yaml in this folder: a small commented recipe that runs in about a\n"
+     "minute. It learns from the shipped town, or from your own FILES: text, .jsonl (its\n"
+     "field `text`) or .parquet (its column `text`), of which the last is kept to\n"
+     "measure on. A file that is there is not overwritten.\n\n"
+     "  retort new mine\n"
+     "  retort new letters letters/*.txt",
+     command_new, 0, 1, -1},
     {"schema", "[KIND]", "the language of recipes",
      "Every word of the language, to look things up in: what it takes, its default, and\n"
      "whether it is in the key of a result. With --json a JSON Schema (draft 2020-12),\n"

@@ -257,11 +257,11 @@ static struct error *read_run(struct run *run, struct store_file *file, struct a
     return e;
 }
 
-// NNNN of "NNNN.h5" with at least four digits, else 0.
-static int number_of(const char *file_name)
+// NNNN of "NNNN.h5" (ending ".h5") with at least four digits, else 0.
+static int number_of(const char *file_name, const char *ending)
 {
     size_t digits = strspn(file_name, "0123456789");
-    if (digits < 4 || digits > 6 || strcmp(file_name + digits, ".h5"))
+    if (digits < 4 || digits > 6 || strcmp(file_name + digits, ending))
         return 0;
     return (int)strtol(file_name, NULL, 10);
 }
@@ -282,7 +282,8 @@ char *run_path(struct arena *arena, const char *results, const char *name, int n
     return arena_printf(arena, "%s/runs/%s/%04d.h5", results, name, number);
 }
 
-struct error *run_numbers(const char *results, const char *name, struct arena *arena, int **numbers, int *n_numbers)
+static struct error *list_numbers(const char *results, const char *name, const char *ending, struct arena *arena, int **numbers,
+                                  int *n_numbers)
 {
     *numbers = NULL;
     *n_numbers = 0;
@@ -292,7 +293,7 @@ struct error *run_numbers(const char *results, const char *name, struct arena *a
         return error_memory();
     DIR *dir = opendir(folder);
     for (const struct dirent *each; dir && (each = readdir(dir));) {
-        int number = number_of(each->d_name);
+        int number = number_of(each->d_name, ending);
         if (!number)
             continue;
         if (*n_numbers == capacity) {
@@ -311,6 +312,27 @@ struct error *run_numbers(const char *results, const char *name, struct arena *a
     if (*n_numbers)
         qsort(*numbers, (size_t)*n_numbers, sizeof **numbers, ascending);
     return NULL;
+}
+
+struct error *run_numbers(const char *results, const char *name, struct arena *arena, int **numbers, int *n_numbers)
+{
+    return list_numbers(results, name, ".h5", arena, numbers, n_numbers);
+}
+
+struct error *run_forgotten(const char *results, const char *name, struct arena *arena, int **numbers, int *n_numbers)
+{
+    return list_numbers(results, name, ".gone.h5", arena, numbers, n_numbers);
+}
+
+char *run_forgotten_path(struct arena *arena, const char *results, const char *name, int number)
+{
+    return arena_printf(arena, "%s/runs/%s/%04d.gone.h5", results, name, number);
+}
+
+struct error *run_forget(const char *results, const char *name, int number, struct arena *arena)
+{
+    const char *from = run_path(arena, results, name, number), *to = run_forgotten_path(arena, results, name, number);
+    return from && to ? atomic_publish(from, to) : error_memory();
 }
 
 struct error *run_names(const char *results, struct arena *arena, const char ***names, int *n_names)
@@ -341,12 +363,14 @@ struct error *run_names(const char *results, struct arena *arena, const char ***
 
 struct error *run_create(struct run *run, const char *results, struct arena *arena)
 {
-    int *numbers, n;
+    int *numbers, *gone, n, n_gone;
     const char *folder = arena_printf(arena, "%s/runs/%s", results, run->name);
     struct error *e = folder ? folder_make(folder) : error_memory();
-    if (e || (e = run_numbers(results, run->name, arena, &numbers, &n)))
+    if (e || (e = run_numbers(results, run->name, arena, &numbers, &n)) ||
+        (e = run_forgotten(results, run->name, arena, &gone, &n_gone)))
         return e;
-    for (int number = n ? numbers[n - 1] + 1 : 1; number < NUMBERS_MOST; number++) {
+    int last = n ? numbers[n - 1] : 0, last_gone = n_gone ? gone[n_gone - 1] : 0;
+    for (int number = (last > last_gone ? last : last_gone) + 1; number < NUMBERS_MOST; number++) {
         const char *path = run_path(arena, results, run->name, number);
         if (!path)
             return error_memory();
