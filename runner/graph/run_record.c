@@ -446,6 +446,29 @@ struct error *run_tables_load(struct run_tables *tables, const char *path, const
     return e;
 }
 
+// A published stage has scores and nothing else.
+static struct error *published_tables(struct run_tables *tables, const struct run_published *p)
+{
+    struct error *e = NULL;
+    tables_init(tables);
+    for (int i = 0; i < p->n_tasks && !e; i++)
+        e = table_add(&tables->tasks, &p->tasks[i]);
+    if (!e && !isnan(p->bpb))
+        e = table_add(&tables->scores, &(struct metric_val){.bpb = p->bpb});
+    return e;
+}
+
+struct error *run_stage_tables(struct run_tables *tables, const struct run *run, const struct run_stage *stage)
+{
+    if (stage->published)
+        return published_tables(tables, stage->published);
+    struct arena scratch = {0};
+    const char *prefix = arena_printf(&scratch, "/stage/%s", stage->name);
+    struct error *e = prefix ? run_tables_load(tables, run->path, prefix) : error_memory();
+    arena_release(&scratch);
+    return e;
+}
+
 void run_tables_release(struct run_tables *tables)
 {
     for (int i = 0; i < RUN_TABLES; i++)
