@@ -31,7 +31,7 @@ struct call {
     const char *results;
     const char **settings; // of -s
     int n_settings;
-    bool json, help, resolved, watch, yes;
+    bool json, help, resolved, watch, yes, md, csv;
     const char *until, *only, *fresh;
     const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written
     const char **args;

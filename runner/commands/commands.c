@@ -48,15 +48,20 @@ const struct command commands[] = {
      "  --seed NUMBER   42; the same seed and questions give the same answers",
      command_chat, TAKES_SETTINGS | TAKES_CHAT, 1, 1},
     {"report", "RUN", "the report card of a run, in Markdown",
-     "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file or the\n"
-     "file of a run.",
+     "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file, the file\n"
+     "of a run, or a published run (`retort ls`).",
      command_report, TAKES_SETTINGS | TAKES_HTML, 1, 1},
     {"compare", "A B ...", "runs side by side, and what is noise",
      "Two to eight runs: each the name of a recipe (its newest run), NAME/NUMBER, a\n"
-     "recipe file or the file of a run. Shows what was asked differently, what came\n"
-     "out of training, and what the models score; what is the same is left out.\n\n"
+     "recipe file, the file of a run, or a published run (`retort ls`). Shows what was\n"
+     "asked differently, what came out of training, and what the models score; what is\n"
+     "the same is left out.\n\n"
      "  retort compare tiny/1 tiny/2       a recipe before and after a change\n"
-     "  retort compare small nano          the newest runs of two recipes\n\n"
+     "  retort compare small nano          the newest runs of two recipes\n"
+     "  retort compare nano nanochat-d20   a run beside a published one\n"
+     "  --md, --csv     as Markdown, as a spreadsheet reads it\n\n"
+     "Numbers that cannot be compared (another tokenizer, other validation text, other\n"
+     "questions, another count) have rows of their own, which say why.\n\n"
      "Of two runs, differences of accuracies say whether they are more than noise:\n"
      "where both models were asked the same questions, only those count that one of\n"
      "them got right and the other wrong. If 10 fell to one and 2 to the other, chance\n"
@@ -66,7 +71,9 @@ const struct command commands[] = {
      "Runs that differ in one thing teach most: if many fields differ, nothing tells\n"
      "which of them did it.",
      command_compare, TAKES_SETTINGS | TAKES_HTML | TAKES_TABLES, 2, 8},
-    {"ls", "", "runs, with sizes and scores", "Lists all runs under the results folder, the newest of each recipe last.",
+    {"ls", "", "runs, with sizes and scores",
+     "Lists all runs under the results folder, the newest of each recipe last, and the\n"
+     "published runs of results/reference that `compare` and `report` read like runs.",
      command_ls, 0, 0, 0},
     {"rm", "RUN", "forget a run",
      "RUN is NAME/NUMBER, the file of a run, or the name of a recipe that has just one.\n"

@@ -145,12 +145,16 @@ static struct error *take(struct call *call, int id, const char *value, const ch
     case OPTION_YES:
         call->yes = true;
         break;
+    case OPTION_MD:
+        call->md = true;
+        break;
+    case OPTION_CSV:
+        call->csv = true;
+        break;
     case OPTION_DETACH:
     case OPTION_SLURM:
     case OPTION_MACHINE:
     case OPTION_HTML:
-    case OPTION_MD:
-    case OPTION_CSV:
         return error_new(ERROR_NOT_BUILT, NOWHERE, "leave it out", "'%s' is not built in this version", written);
     case ':':
         return usage(call, "'%s' wants a value", written);

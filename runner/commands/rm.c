@@ -7,6 +7,7 @@
 #include "core/store/atomic.h"
 #include "runner/commands/load.h"
 #include "runner/graph/garbage.h"
+#include "runner/graph/reference.h"
 #include "runner/view/format.h"
 
 struct which {
@@ -60,6 +61,12 @@ static struct error *of_name(struct which *w, const struct call *call, const cha
         found |= !numbered || numbers[i] == w->number;
         w->number = numbered ? w->number : numbers[i];
     }
+    const char *published = NULL;
+    if (!found && (e = reference_find(call->results, what, call->arena, &published)))
+        return e;
+    if (published)
+        return error_new(ERROR_USAGE, NOWHERE, "it has no results; remove its file yourself", "'%s' is a published run, '%s'", what,
+                         published);
     if (!found)
         return error_new(ERROR_USAGE, NOWHERE, "`retort ls` lists the runs", "there is no run '%s' in '%s'", what, call->results);
     if (numbered || n == 1)

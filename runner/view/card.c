@@ -82,12 +82,6 @@ static void print_lines(FILE *to, const char *text)
     }
 }
 
-static struct error *load(const struct run *run, const struct run_stage *stage, struct run_tables *tables, struct arena *arena)
-{
-    const char *prefix = arena_printf(arena, "/stage/%s", stage->name);
-    return prefix ? run_tables_load(tables, run->path, prefix) : error_memory();
-}
-
 static struct error *add_row(struct grid *grid, const struct run_stage *stage, const struct run_tables *t, struct arena *arena)
 {
     char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT], e[FORMAT_TEXT];
@@ -182,7 +176,7 @@ struct error *card_print(const struct run *run, FILE *to, struct arena *arena)
         return error_memory();
     grid_init(&grid, columns, countof(columns), arena);
     for (int i = 0; i < run->n_stages && !e; i++) {
-        e = load(run, &run->stages[i], &tables[i], arena);
+        e = run_stage_tables(&tables[i], run, &run->stages[i]);
         if (!e)
             e = add_row(&grid, &run->stages[i], &tables[i], arena);
     }
@@ -298,9 +292,9 @@ static void markdown_rollouts(FILE *to, const struct run_stage *stage, const str
     }
 }
 
-struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena)
+static void markdown_heading(const struct run *run, FILE *to)
 {
-    char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT];
+    char a[FORMAT_TEXT];
     fprintf(to, "# %s, run %04d\n\n", run->name, run->number);
     fprintf(to, "- %s", run->state);
     if (run->ended && run->ended[0])
@@ -312,6 +306,29 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
     fprintf(to, "\n- machine: %s\n- build: %s\n- recipe: %s", run->machine, run->build, run->recipe_path);
     if (run->settings && strcmp(run->settings, "[]"))
         fprintf(to, ", with `-s` %s", run->settings);
+}
+
+static void markdown_published(const struct run *run, FILE *to)
+{
+    char a[FORMAT_TEXT];
+    fprintf(to, "# %s, published %s\n\n- source: %s", run->name, run->started, run->source);
+    if (run->note)
+        fprintf(to, "\n- note: %s", run->note);
+    if (run->machine[0])
+        fprintf(to, "\n- machine: %s", run->machine);
+    if (isfinite(run->seconds))
+        fprintf(to, "\n- time: %s", format_seconds(a, run->seconds));
+    if (isfinite(run->usd))
+        fprintf(to, "\n- cost: %s", format_usd(a, run->usd));
+}
+
+struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena)
+{
+    char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT];
+    if (run->source)
+        markdown_published(run, to);
+    else
+        markdown_heading(run, to);
     fprintf(to, "\n\n| stage | kind | state | time | parameters | tokens | FLOPs | loss | bpb |\n"
                 "|---|---|---|---:|---:|---:|---:|---:|---:|\n");
     struct error *e = NULL;
@@ -320,7 +337,7 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
         return error_memory();
     for (int i = 0; i < run->n_stages && !e; i++) {
         const struct run_stage *s = &run->stages[i];
-        if ((e = load(run, s, &tables[i], arena)))
+        if ((e = run_stage_tables(&tables[i], run, s)))
             break;
         fprintf(to, "| %s | %s | %s | %s | %s | %s | %s ", s->name, s->kind, s->state, format_seconds(a, s->seconds),
                 format_count(b, s->params), format_count(c, s->tokens), format_big(d, s->flops));

@@ -5,6 +5,8 @@
 
 Needs nothing but Python's own library.
 """
+import csv
+import io
 import json
 import signal
 import subprocess
@@ -110,6 +112,71 @@ class Forgetting(Folder):
         done = self.gc("--yes")
         self.assertIn("pretrain", {r["kind"] for r in done["results"]})
         self.assertEqual([p for p in self.results.glob("store/*")], [])
+
+
+class Comparing(Folder):
+    def compare(self, *args):
+        return json.loads(call("compare", *args, "--json", results=self.results, check=0).stdout)
+
+    def test_what_cannot_be_compared_stands_apart_and_says_why(self):
+        call("run", MICRO, *FAST, results=self.results, check=0)
+        call("run", MICRO, *FAST, "-s", "tokenizer.vocab=300", results=self.results, check=0)
+        call("run", MICRO, *FAST, "-s", "base_eval.eval_tokens=2048", results=self.results, check=0)
+        rows = {(s["score"], s["why"]): s["values"] for s in self.compare("micro/1", "micro/2")["scores"]}
+        self.assertEqual(set(rows), {("bpb", None), ("bpb, other tokenizer", "other tokenizer")})
+        self.assertEqual([v is None for v in rows["bpb", None]], [False, True])
+        rows = {(s["measure"], s["why"]) for s in self.compare("micro/1", "micro/2")["stages"]}
+        self.assertIn(("loss, other tokenizer", "other tokenizer"), rows)
+        rows = {(s["score"], s["why"]) for s in self.compare("micro/1", "micro/3")["scores"]}
+        self.assertEqual(rows, {("bpb", None), ("bpb, other count", "other count")})
+        self.assertIn("cannot be compared", call("compare", "micro/1", "micro/2", results=self.results, check=0)
+                      .stdout.replace("\n", " "))
+
+        md = call("compare", "micro/1", "micro/2", "--md", results=self.results, check=0).stdout
+        self.assertIn("| tokenizer | vocab | 400 | 300 |", md)
+        self.assertIn("other tokenizer", md)
+        for table in md.split("\n\n"):
+            lines = [l for l in table.splitlines() if l.startswith("|")]
+            self.assertLessEqual(len({l.count("|") for l in lines}), 1, table)
+        rows = list(csv.reader(io.StringIO(call("compare", "micro/1", "micro/2", "--csv", results=self.results, check=0).stdout)))
+        self.assertEqual(rows[0], ["part", "stage", "name", "why", "micro/0001", "micro/0002", "difference", "p"])
+        self.assertEqual({len(r) for r in rows}, {8})
+        self.assertIn(["asked", "tokenizer", "vocab", "", "400", "300", "", ""], rows)
+        loss = next(r for r in rows if r[:3] == ["came out", "base", "loss"])
+        self.assertGreater(float(loss[4]), 1)
+        self.assertEqual(loss[5], "")
+        call("compare", "micro/1", "micro/2", "--csv", "--md", results=self.results, check=2)
+
+    def test_published_runs_are_read_like_runs(self):
+        scores = {(s["model"], s["score"]): s["values"] for s in self.compare("nanochat-d20", "gpt2-1558m")["scores"]}
+        self.assertEqual(scores["base", "CORE"], [0.2219, 0.2565])
+        self.assertAlmostEqual(scores["sft", "ChatCORE (5 tasks)"][0], 0.0884, 4)  # as it was published
+        self.assertAlmostEqual(scores["mid", "ChatCORE (5 tasks)"][0], 0.0730, 4)
+        call("run", MICRO, *FAST, results=self.results, check=0)
+        both = self.compare("micro", "nanochat-d20")
+        self.assertIn({"stage": "base", "field": "seq_len", "values": [64, 2048], "of": 1}, both["fields"])
+        self.assertNotIn("grad_clip", {f["field"] for f in both["fields"]})  # not published is not different
+        self.assertIn("nanochat-d26", {r["name"] for r in json.loads(call("ls", "--json", results=self.results, check=0).stdout)["published"]})
+        self.assertIn("discussions/1", call("report", "nanochat-d20", results=self.results, check=0).stdout)
+        own = self.results / "reference/own.yaml"
+        own.parent.mkdir()
+        own.write_text("reference: 1\nname: own\ndate: 2026-01-01\nsource: me\nstages: {base: {kind: pretrain, core: 0.5}}\n")
+        for what in ("own", own):
+            report = json.loads(call("report", what, "--json", results=self.results, check=0).stdout)
+            self.assertEqual((report["run"]["source"], report["scores"][0]["value"]), ("me", 0.5))
+        own.write_text("reference: 1\nname: own\nstages: 3\n")
+        self.assertIn("own.yaml:", call("report", "own", results=self.results, check=2).stderr)
+        call("ls", results=self.results, check=0)
+
+    def test_report_as_json(self):
+        call("run", MICRO, *FAST, results=self.results, check=0)
+        report = json.loads(call("report", "micro", "--json", results=self.results, check=0).stdout)
+        self.assertEqual((report["run"]["name"], report["run"]["number"], report["run"]["state"]), ("micro", 1, "finished"))
+        stages = {s["name"]: s for s in report["stages"]}
+        self.assertGreater(stages["base"]["loss"], 1)
+        self.assertEqual([s["score"] for s in report["scores"]], ["bpb"])
+        self.assertAlmostEqual(report["scores"][0]["value"], stages["base_eval"]["bpb"])
+        self.assertIn("kind: pretrain", report["recipe_text"])
 
 
 if __name__ == "__main__":
