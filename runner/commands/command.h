@@ -21,8 +21,8 @@ enum {                       // options of a command
     TAKES_MACHINE = 1 << 5,  // --machine: not built
     TAKES_HTML = 1 << 6,     // --html FILE: not built
     TAKES_CHAT = 1 << 7,     // -p, -t, -k, -m, --seed
-    TAKES_TABLES = 1 << 8, // --md, --csv
-    TAKES_YES = 1 << 9,    // --yes
+    TAKES_TABLES = 1 << 8,   // --md, --csv
+    TAKES_YES = 1 << 9,      // --yes
 };
 
 struct call {

@@ -65,8 +65,8 @@ static struct error *of_name(struct which *w, const struct call *call, const cha
     if (!found && (e = reference_find(call->results, what, call->arena, &published)))
         return e;
     if (published)
-        return error_new(ERROR_USAGE, NOWHERE, "it has no results; remove its file yourself", "'%s' is a published run, '%s'", what,
-                         published);
+        return error_new(ERROR_USAGE, NOWHERE, "it has no results; remove its file yourself", "'%s' is a published run, '%s'",
+                         what, published);
     if (!found)
         return error_new(ERROR_USAGE, NOWHERE, "`retort ls` lists the runs", "there is no run '%s' in '%s'", what, call->results);
     if (numbered || n == 1)

@@ -53,17 +53,20 @@ static const struct {
     int n_members;
     size_t row_bytes, offset;
 } kept[RUN_TABLES] = {
-    {"metrics/train", metric_train_members, METRIC_TRAIN_MEMBERS, sizeof(struct metric_train), offsetof(struct run_tables, train)},
+    {"metrics/train", metric_train_members, METRIC_TRAIN_MEMBERS, sizeof(struct metric_train),
+     offsetof(struct run_tables, train)},
     {"metrics/val", metric_val_members, METRIC_VAL_MEMBERS, sizeof(struct metric_val), offsetof(struct run_tables, val)},
     {"metrics/rollouts", metric_rollouts_members, METRIC_ROLLOUTS_MEMBERS, sizeof(struct metric_rollouts),
      offsetof(struct run_tables, rewards)},
     {"metrics/pass", metric_pass_members, METRIC_PASS_MEMBERS, sizeof(struct metric_pass), offsetof(struct run_tables, pass)},
-    {"timing/train", timing_train_members, TIMING_TRAIN_MEMBERS, sizeof(struct timing_train), offsetof(struct run_tables, timing)},
+    {"timing/train", timing_train_members, TIMING_TRAIN_MEMBERS, sizeof(struct timing_train),
+     offsetof(struct run_tables, timing)},
     {"samples", sample_members, SAMPLE_MEMBERS, sizeof(struct sample), offsetof(struct run_tables, samples)},
     {"rollouts", rollout_members, ROLLOUT_MEMBERS, sizeof(struct rollout), offsetof(struct run_tables, rollouts)},
     {"scores/bpb", metric_val_members, METRIC_VAL_MEMBERS, sizeof(struct metric_val), offsetof(struct run_tables, scores)},
     {"scores/tasks", task_score_members, TASK_SCORE_MEMBERS, sizeof(struct task_score), offsetof(struct run_tables, tasks)},
-    {"examples", example_score_members, EXAMPLE_SCORE_MEMBERS, sizeof(struct example_score), offsetof(struct run_tables, examples)},
+    {"examples", example_score_members, EXAMPLE_SCORE_MEMBERS, sizeof(struct example_score),
+     offsetof(struct run_tables, examples)},
 };
 
 static struct table *table_of(struct run_tables *t, int i)
@@ -74,7 +77,8 @@ static struct table *table_of(struct run_tables *t, int i)
 static void tables_init(struct run_tables *t)
 {
     for (int i = 0; i < RUN_TABLES; i++)
-        *table_of(t, i) = (struct table){.members = kept[i].members, .n_members = kept[i].n_members, .row_bytes = kept[i].row_bytes};
+        *table_of(t, i) =
+            (struct table){.members = kept[i].members, .n_members = kept[i].n_members, .row_bytes = kept[i].row_bytes};
 }
 
 static struct error *tables_load(struct run_tables *t, struct store_file *file, const char *prefix)

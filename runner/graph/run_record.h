@@ -44,7 +44,7 @@ struct run_stage {
 struct run {
     const char *path; // results/runs/NAME/NNNN.h5, or of a published run its file
     const char *name;
-    int number; // 0: there is no run, or it is a published one
+    int number;                // 0: there is no run, or it is a published one
     const char *source, *note; // of a published run: where its numbers stand, and what to know of them; else NULL
     const char *state, *started, *ended, *recipe_path, *settings, *host, *machine, *build;
     int64_t pid;

@@ -85,13 +85,14 @@ static void print_lines(FILE *to, const char *text)
 static struct error *add_row(struct grid *grid, const struct run_stage *stage, const struct run_tables *t, struct arena *arena)
 {
     char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT], e[FORMAT_TEXT];
-    const char *const cells[] = {stage->name,
-                                 stage->state,
-                                 arena_strdup(arena, format_seconds(a, stage->seconds)),
-                                 arena_strdup(arena, format_count(b, stage->params)),
-                                 arena_strdup(arena, format_count(c, stage->tokens)),
-                                 arena_strdup(arena, format_real(d, t->rewards.n ? NAN : card_loss(t), 3)), // GRPO's loss says nothing
-                                 arena_strdup(arena, format_real(e, card_bpb(t), 4))};
+    const char *const cells[] = {
+        stage->name,
+        stage->state,
+        arena_strdup(arena, format_seconds(a, stage->seconds)),
+        arena_strdup(arena, format_count(b, stage->params)),
+        arena_strdup(arena, format_count(c, stage->tokens)),
+        arena_strdup(arena, format_real(d, t->rewards.n ? NAN : card_loss(t), 3)), // GRPO's loss says nothing
+        arena_strdup(arena, format_real(e, card_bpb(t), 4))};
     for (size_t i = 0; i < countof(cells); i++)
         if (!cells[i])
             return error_memory();
@@ -246,8 +247,10 @@ static struct error *markdown_scores(const struct run *run, const struct run_tab
             fprintf(to, " |");
         }
     }
-    fprintf(to, "\n\nbpb: bits per byte, less is better. Tasks: share of right answers, ± its standard error. ChatCORE: mean over the\n"
-                "tasks of (accuracy - chance) / (1 - chance).\n");
+    fprintf(
+        to,
+        "\n\nbpb: bits per byte, less is better. Tasks: share of right answers, ± its standard error. ChatCORE: mean over the\n"
+        "tasks of (accuracy - chance) / (1 - chance).\n");
     return NULL;
 }
 
@@ -257,8 +260,9 @@ static void markdown_pass(FILE *to, const struct run_stage *stage, const struct 
     const struct metric_rollouts *reward = tables->rewards.rows;
     int64_t n = tables->pass.n, n_rewards = tables->rewards.n;
     if (n_rewards)
-        fprintf(to, "\n## How %s learned\n\nMean reward of the answers of an update: %.3f at step %lld, %.3f at step %lld.\n", stage->name,
-                reward[0].reward, (long long)reward[0].step, reward[n_rewards - 1].reward, (long long)reward[n_rewards - 1].step);
+        fprintf(to, "\n## How %s learned\n\nMean reward of the answers of an update: %.3f at step %lld, %.3f at step %lld.\n",
+                stage->name, reward[0].reward, (long long)reward[0].step, reward[n_rewards - 1].reward,
+                (long long)reward[n_rewards - 1].step);
     if (!n)
         return;
     fprintf(to, "\nShare of %lld held-out questions of which one of the first k sampled answers is right:\n\n| step |",

@@ -149,8 +149,8 @@ static struct error *add_measures(struct comparison *c, const struct loaded_runs
         int at = stage_index(&l->runs[r], name);
         const struct run_stage *s = at >= 0 ? &l->runs[r].stages[at] : NULL;
         tables[r] = s ? &l->tables[r][at] : NULL;
-        if (s && ((e = basis_of_loss(&losses[r], &l->runs[r], s, l->arena)) ||
-                  (e = basis_of_bpb(&bpbs[r], &l->runs[r], s, l->arena))))
+        if (s &&
+            ((e = basis_of_loss(&losses[r], &l->runs[r], s, l->arena)) || (e = basis_of_bpb(&bpbs[r], &l->runs[r], s, l->arena))))
             return e;
         m[0].value[r] = s ? card_loss(tables[r]) : NAN;
         m[1].value[r] = s && !s->published ? card_bpb(tables[r]) : NAN; // a published one is a score

@@ -13,8 +13,9 @@
 
 enum { LONGEST_VALUE = 22, LABEL_LEAST = 20, GAP = 2, STAGE_MOST = 14, NOTES = 2 };
 
-static const char why_text[] = "other tokenizer, other text, other questions, other count: such numbers cannot be compared with those above "
-                                  "them, and so stand in rows of their own.";
+static const char why_text[] =
+    "other tokenizer, other text, other questions, other count: such numbers cannot be compared with those above "
+    "them, and so stand in rows of their own.";
 
 static const char *const letters[COMPARE_RUNS] = {"A", "B", "C", "D", "E", "F", "G", "H"};
 
@@ -54,8 +55,9 @@ static const char *published_heading(const struct run *run, bool with_note, stru
     char seconds[FORMAT_TEXT], usd[FORMAT_TEXT];
     bool time = isfinite(run->seconds), cost = isfinite(run->usd);
     return arena_printf(arena, "%s, published %s%s%s%s%s%s%s: %s%s%s", run->name, run->started, time ? ", took " : "",
-                        time ? format_seconds(seconds, run->seconds) : "", cost ? ", " : "", cost ? format_usd(usd, run->usd) : "",
-                        *run->machine ? ", on " : "", run->machine, run->source, with_note ? ". " : "", with_note ? run->note : "");
+                        time ? format_seconds(seconds, run->seconds) : "", cost ? ", " : "",
+                        cost ? format_usd(usd, run->usd) : "", *run->machine ? ", on " : "", run->machine, run->source,
+                        with_note ? ". " : "", with_note ? run->note : "");
 }
 
 // Of the runs that have records: a published one is a world of its own.
@@ -82,6 +84,14 @@ static const struct run *first_record(const struct comparison *c)
     return &c->runs[0];
 }
 
+static int n_records(const struct comparison *c)
+{
+    int n = 0;
+    for (int r = 0; r < c->n_runs; r++)
+        n += !c->runs[r].source;
+    return n;
+}
+
 static struct error *print_heading(const struct comparison *c, FILE *to, int width, struct arena *arena)
 {
     bool same_machine = alike(c, offsetof(struct run, machine)), same_build = alike(c, offsetof(struct run, build));
@@ -96,8 +106,11 @@ static struct error *print_heading(const struct comparison *c, FILE *to, int wid
         snprintf(first, sizeof first, "%s  ", letters[r]);
         text_wrap(to, first, text, width);
     }
-    const char *both = arena_printf(arena, "%s%s%s%s%s", same_machine || same_build ? "all " : "", same_machine ? "on " : "",
-                                    same_machine ? first_record(c)->machine : "", !same_build ? "" : same_machine ? ", build " : "of build ",
+    const char *both = arena_printf(arena, "%s%s%s%s%s", (same_machine || same_build) && n_records(c) > 1 ? "all " : "",
+                                    same_machine ? "on " : "", same_machine ? first_record(c)->machine : "",
+                                    !same_build    ? ""
+                                    : same_machine ? ", build "
+                                                   : "of build ",
                                     same_build ? first_record(c)->build : "");
     both = both ? plain(both, arena) : NULL;
     if (!both)
@@ -346,12 +359,12 @@ static struct error *print_scores(const struct comparison *c, FILE *to, int widt
     fputc('\n', to);
     if (paired)
         text_wrap(to, "",
-                      "p: McNemar's exact test, question by question; 0.05 and more is within noise. "
-                      "It knows the noise of questions, not that of another seed.",
-                      width);
+                  "p: McNemar's exact test, question by question; 0.05 and more is within noise. "
+                  "It knows the noise of questions, not that of another seed.",
+                  width);
     if (unpaired)
         text_wrap(to, "", "unpaired: not the same questions in both, or their answers were not kept; p of the two shares.",
-                      width);
+                  width);
     if (c->n_runs > 2)
         text_wrap(to, "", "*: the best. Compare two runs to see what is within noise.", width);
     if (!paired && !unpaired && c->n_runs == 2)
