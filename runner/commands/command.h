@@ -21,7 +21,8 @@ enum {                       // options of a command
     TAKES_MACHINE = 1 << 5,  // --machine: not built
     TAKES_HTML = 1 << 6,     // --html FILE: not built
     TAKES_CHAT = 1 << 7,     // -p, -t, -k, -m, --seed
-    TAKES_TABLES = 1 << 8,   // --md, --csv: not built
+    TAKES_TABLES = 1 << 8,   // --md, --csv
+    TAKES_YES = 1 << 9,      // --yes
 };
 
 struct call {
@@ -30,7 +31,7 @@ struct call {
     const char *results;
     const char **settings; // of -s
     int n_settings;
-    bool json, help, resolved, watch;
+    bool json, help, resolved, watch, yes, md, csv;
     const char *until, *only, *fresh;
     const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written
     const char **args;
@@ -73,6 +74,10 @@ struct error *command_report(struct call *call);
 struct error *command_ls(struct call *call);
 struct error *command_bench(struct call *call);
 struct error *command_chat(struct call *call);
+struct error *command_rm(struct call *call);
+struct error *command_gc(struct call *call);
+struct error *command_new(struct call *call);
+struct error *command_schema(struct call *call);
 struct error *command_help(struct call *call);
 struct error *command_version(struct call *call);
 

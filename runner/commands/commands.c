@@ -48,15 +48,20 @@ const struct command commands[] = {
      "  --seed NUMBER   42; the same seed and questions give the same answers",
      command_chat, TAKES_SETTINGS | TAKES_CHAT, 1, 1},
     {"report", "RUN", "the report card of a run, in Markdown",
-     "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file or the\n"
-     "file of a run.",
+     "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file, the file\n"
+     "of a run, or a published run (`retort ls`).",
      command_report, TAKES_SETTINGS | TAKES_HTML, 1, 1},
     {"compare", "A B ...", "runs side by side, and what is noise",
      "Two to eight runs: each the name of a recipe (its newest run), NAME/NUMBER, a\n"
-     "recipe file or the file of a run. Shows what was asked differently, what came\n"
-     "out of training, and what the models score; what is the same is left out.\n\n"
+     "recipe file, the file of a run, or a published run (`retort ls`). Shows what was\n"
+     "asked differently, what came out of training, and what the models score; what is\n"
+     "the same is left out.\n\n"
      "  retort compare tiny/1 tiny/2       a recipe before and after a change\n"
-     "  retort compare small nano          the newest runs of two recipes\n\n"
+     "  retort compare small nano          the newest runs of two recipes\n"
+     "  retort compare nano nanochat-d20   a run beside a published one\n"
+     "  --md, --csv     as Markdown, as a spreadsheet reads it\n\n"
+     "Numbers that cannot be compared (another tokenizer, other validation text, other\n"
+     "questions, another count) have rows of their own, which say why.\n\n"
      "Of two runs, differences of accuracies say whether they are more than noise:\n"
      "where both models were asked the same questions, only those count that one of\n"
      "them got right and the other wrong. If 10 fell to one and 2 to the other, chance\n"
@@ -66,11 +71,26 @@ const struct command commands[] = {
      "Runs that differ in one thing teach most: if many fields differ, nothing tells\n"
      "which of them did it.",
      command_compare, TAKES_SETTINGS | TAKES_HTML | TAKES_TABLES, 2, 8},
-    {"ls", "", "runs, with sizes and scores", "Lists all runs under the results folder, the newest of each recipe last.",
+    {"ls", "", "runs, with sizes and scores",
+     "Lists all runs under the results folder, the newest of each recipe last, and the\n"
+     "published runs of results/reference that `compare` and `report` read like runs.",
      command_ls, 0, 0, 0},
+    {"rm", "RUN", "forget a run",
+     "RUN is NAME/NUMBER, the file of a run, or the name of a recipe that has just one.\n"
+     "The run is not listed, compared or explained against any more. Its results stay,\n"
+     "and so does its record, under another name, until `retort gc --yes`; what brings\n"
+     "it back is printed. A run that is going on is refused.",
+     command_rm, 0, 1, 1},
+    {"gc", "[RECIPE ...]", "what no run refers to; --yes removes it",
+     "Lists the results in the store that nothing needs: no run, no running stage, and no\n"
+     "stage of the recipes given here. Says whose they were, how large they are, and what\n"
+     "it took to make them. Removes nothing without --yes, and then nothing else: runs,\n"
+     "files with other names and results that are being made stay.\n\n"
+     "  retort gc                  what could go\n"
+     "  retort gc plan.yaml        the same, but nothing that plan.yaml would use\n"
+     "  retort gc --yes            removes it",
+     command_gc, TAKES_SETTINGS | TAKES_YES, 0, -1},
     {"fit", "RECIPE", "the largest model for a sum of money", "", NULL, TAKES_SETTINGS, 0, -1},
-    {"rm", "RUN", "forget a run", "", NULL, 0, 0, -1},
-    {"gc", "", "what no run refers to", "", NULL, 0, 0, -1},
     {"reproduce", "RUN", "run it again and hold every number against it", "", NULL, 0, 0, -1},
     {"serve", "MODEL ...", "web page and API", "", NULL, 0, 0, -1},
     {"encode", "MODEL", "ids of a text", "", NULL, 0, 0, -1},
@@ -78,8 +98,6 @@ const struct command commands[] = {
     {"export", "X", "results in other formats", "", NULL, 0, 0, -1},
     {"import", "X", "results of other programs", "", NULL, 0, 0, -1},
     {"data", "RECIPE", "what a recipe reads, fetched and verified", "", NULL, TAKES_SETTINGS, 0, -1},
-    {"schema", "[KIND]", "the language of recipes", "", NULL, 0, 0, -1},
-    {"new", "NAME", "a commented recipe", "", NULL, 0, 0, -1},
     {"bench", "[WHAT]", "this machine's figures, as shares of its peak",
      "`retort bench machine` measures what this machine does at the most and what it\n"
      "reaches in products, attention and real training steps of two small models. It\n"
@@ -87,9 +105,30 @@ const struct command commands[] = {
      "in machine.h5 under the results folder: `plan` tells time by them. Another\n"
      "machine or another build has its own.",
      command_bench, 0, 0, 1},
-    {"help", "[COMMAND|KIND]", "this, one command, or the fields of a kind of stage",
-     "`retort help pretrain` lists the fields of a pretrain stage with their defaults.", command_help, 0, 0, 1},
-    {"version", "", "version, build and machine", "", command_version, 0, 0, 0},
+    {"new", "NAME [FILE ...]", "write a recipe to begin with",
+     "Writes NAME.yaml in this folder: a small commented recipe that runs in about a\n"
+     "minute. It learns from the shipped town, or from your own FILES: text, .jsonl (its\n"
+     "field `text`) or .parquet (its column `text`), of which the last is kept to\n"
+     "measure on. A file that is there is not overwritten.\n\n"
+     "  retort new mine\n"
+     "  retort new letters letters/*.txt",
+     command_new, 0, 1, -1},
+    {"schema", "[KIND]", "the language of recipes",
+     "Every word of the language, to look things up in: what it takes, its default, and\n"
+     "whether it is in the key of a result. With --json a JSON Schema (draft 2020-12),\n"
+     "for editors that check as one types:\n\n"
+     "  retort schema --json > recipe.schema.json\n\n"
+     "and at the top of a recipe, for editors with yaml-language-server:\n\n"
+     "  # yaml-language-server: $schema=recipe.schema.json",
+     command_schema, 0, 0, 1},
+    {"help", "[TOPIC]", "this, or a command, a kind of stage, a field",
+     "  retort help run            a command\n"
+     "  retort help pretrain       the fields of a kind of stage, with defaults\n"
+     "  retort help batch_tokens   a field: what it takes and what changing it means\n"
+     "  retort help grpo.rows      a field of one kind\n"
+     "  retort help matrix         a word at the top of a recipe",
+     command_help, 0, 0, 1},
+    {"version", "", "version, build and machine", "The version, how it was built, and the machine it is on.", command_version, 0, 0, 0},
 };
 const int n_commands = countof(commands);
 

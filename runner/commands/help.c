@@ -2,12 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runner/commands/command.h"
-#include "runner/recipe/fields.h"
+#include "runner/commands/describe.h"
 #include "runner/recipe/reader.h"
-#include "runner/view/grid.h"
 
-enum { HELP_WIDTH = 80 };
+enum { HELP_WIDTH = DESCRIBE_WIDTH };
 
 static void all(void)
 {
@@ -46,7 +44,7 @@ static void all(void)
     for (int k = 0; k < KIND_COUNT; k++)
         if (!kind_built((enum stage_kind_id)k))
             printf(" %s", kind_name((enum stage_kind_id)k));
-    printf("\n`retort help COMMAND` and `retort help KIND` tell more.\n\n"
+    printf("\n`retort help COMMAND`, `retort help KIND` and `retort help FIELD` tell more.\n\n"
            "Exit status: 0 done; 1 a stage failed; 2 the recipe or the command line is\n"
            "wrong; 3 the machine lacks something; 4 not built in this version; 75\n"
            "interrupted with everything saved, run again to go on.\n");
@@ -58,65 +56,160 @@ static void about_command(const struct command *c)
     if (!c->run)
         printf("%s: not built in this version.\n", c->summary);
     else
-        printf("%s\n", c->help);
+        printf("%s\n", c->help[0] ? c->help : c->summary);
 }
 
-static struct error *about_kind(enum stage_kind_id kind, struct arena *arena)
+// What a word of the user stands for: a command, a kind, KIND.FIELD, a field, a word at the top of a recipe or of a source or mixture.
+struct topic {
+    const struct command *command;
+    enum stage_kind_id kind; // KIND_COUNT: none
+    const char *field;       // of kind, or of all
+    const struct word *word;
+    const char *where; // of word
+};
+
+static bool any_has(const char *field)
 {
-    static const struct column columns[] = {
-        {"field", false, false}, {"2025", true, false}, {"unit", false, false}, {"what", false, true}};
-    static const struct column with_presets[] = {{"field", false, false}, {"2025", true, false},  {"mid", true, false},
-                                                 {"sft", true, false},    {"unit", false, false}, {"what", false, true}};
-    bool presets = kind == KIND_FINETUNE;
-    struct grid grid;
-    if (presets)
-        grid_init(&grid, with_presets, countof(with_presets), arena);
-    else
-        grid_init(&grid, columns, countof(columns), arena);
-    printf("kind: %s - %s%s\n\n", kind_name(kind), kind_help(kind), kind_built(kind) ? "" : " (not built in this version)");
-    for (int i = 0; i < n_fields; i++) {
-        const struct field *f = &fields[i];
-        if (!(f->kinds & 1u << kind))
-            continue;
-        const char *what = f->built ? f->help : arena_printf(arena, "%s (not built)", f->help);
-        if (!what)
-            return error_memory();
-        const char *def = f->required ? "required" : f->def_2025 ? f->def_2025 : "";
-        if (presets)
-            grid_add(&grid, (const char *const[]){f->name, def, f->def_mid ? f->def_mid : "", f->def_sft ? f->def_sft : "",
-                                                  f->unit, what});
-        else
-            grid_add(&grid, (const char *const[]){f->name, def, f->unit, what});
+    for (int k = 0; k < KIND_COUNT; k++)
+        if (k != KIND_TOKENS && field_find((enum stage_kind_id)k, field))
+            return true;
+    return false;
+}
+
+static const struct word *find_word(const char *name, const char **where)
+{
+    const struct {
+        const struct word *words;
+        int n;
+        const char *where;
+    } all[] = {{top_word_help, n_top_word_help, "the top of a recipe"},
+               {source_words, n_source_words, "a source"},
+               {mixture_words, n_mixture_words, "an entry of a mixture"}};
+    for (size_t i = 0; i < countof(all); i++) {
+        const struct word *found = word_find(all[i].words, all[i].n, name);
+        *where = all[i].where;
+        if (found)
+            return found;
     }
-    if (grid.failed)
-        return error_memory();
-    grid_print(&grid, stdout, HELP_WIDTH);
     return NULL;
+}
+
+// What was meant by a word that is nothing, of `of`, a kind, or of everything.
+static struct error *unknown_topic(const char *what, enum stage_kind_id of, struct arena *arena)
+{
+    const char **names = arena_array(arena, (size_t)(n_commands + KIND_COUNT + n_fields + n_top_word_help), sizeof *names);
+    int n = 0;
+    if (!names)
+        return error_memory();
+    for (int i = 0; i < n_fields; i++)
+        if (of == KIND_COUNT ? fields[i].kinds != 1u << KIND_TOKENS : fields[i].kinds >> of & 1)
+            names[n++] = fields[i].name;
+    for (int i = 0; i < n_commands && of == KIND_COUNT; i++)
+        names[n++] = commands[i].name;
+    for (int k = 0; k < KIND_COUNT && of == KIND_COUNT; k++)
+        if (k != KIND_TOKENS)
+            names[n++] = kind_name((enum stage_kind_id)k);
+    for (int i = 0; i < n_top_word_help && of == KIND_COUNT; i++)
+        names[n++] = top_word_help[i].name;
+    const char *near = nearest_name(what, names, n), *fix = "`retort help` lists commands and kinds, `retort schema` the fields";
+    if (near && of != KIND_COUNT)
+        fix = arena_printf(arena, "did you mean '%s.%s'?", kind_name(of), near);
+    else if (near)
+        fix = arena_printf(arena, "did you mean '%s'?", near);
+    if (of != KIND_COUNT)
+        return error_new(ERROR_USAGE, NOWHERE, fix, "a %s stage has no field '%.80s'", kind_name(of), what);
+    return error_new(ERROR_USAGE, NOWHERE, fix, "'%.80s' is no command, kind of stage or field", what);
+}
+
+static struct error *find_topic(struct topic *t, const char *what, struct arena *arena)
+{
+    const char *dot = strchr(what, '.');
+    *t = (struct topic){.command = command_find(what), .kind = kind_find(what)};
+    if (t->command || t->kind != KIND_COUNT)
+        return NULL;
+    if (dot) {
+        const char *kind = arena_strndup(arena, what, (size_t)(dot - what));
+        if (!kind)
+            return error_memory();
+        t->kind = kind_find(kind);
+        t->field = dot + 1;
+        if (t->kind == KIND_COUNT)
+            return unknown_topic(kind, KIND_COUNT, arena);
+        return field_find(t->kind, t->field) ? NULL : unknown_topic(t->field, t->kind, arena);
+    }
+    t->word = find_word(what, &t->where);
+    if (any_has(what))
+        t->field = what;
+    return t->word || t->field ? NULL : unknown_topic(what, KIND_COUNT, arena);
+}
+
+static struct error *tell(const struct topic *t, struct arena *arena)
+{
+    if (t->command)
+        about_command(t->command);
+    if (t->command && t->kind != KIND_COUNT)
+        putchar('\n');
+    if (t->kind != KIND_COUNT && !t->field)
+        return describe_kind(t->kind, arena);
+    if (t->word)
+        describe_word(t->word, t->where);
+    if (t->word && t->field)
+        putchar('\n');
+    return t->field ? describe_field(t->kind, t->field, arena) : NULL;
+}
+
+static void command_to_json(struct json *j, const struct command *c)
+{
+    json_open(j, '{');
+    json_key(j, "name"), json_str(j, c->name);
+    json_key(j, "args"), json_str(j, c->args);
+    json_key(j, "summary"), json_str(j, c->summary);
+    json_key(j, "help"), json_str(j, c->help);
+    json_key(j, "built"), json_bool(j, c->run != NULL);
+    json_close(j, '}');
+}
+
+// Lists of commands, kinds, fields and words, as much of them as was asked for.
+static struct error *answer(const struct call *call, const struct topic *t)
+{
+    struct json j;
+    answer_open(&j, call, NULL);
+    json_key(&j, "commands");
+    json_open(&j, '[');
+    for (int i = 0; i < n_commands; i++)
+        if (!t || t->command == &commands[i])
+            command_to_json(&j, &commands[i]);
+    json_close(&j, ']');
+    json_key(&j, "kinds");
+    json_open(&j, '[');
+    for (int k = 0; k < KIND_COUNT; k++)
+        if (k != KIND_TOKENS && (!t || (int)t->kind == k))
+            kind_to_json(&j, (enum stage_kind_id)k);
+    json_close(&j, ']');
+    json_key(&j, "fields");
+    if (!t || t->field || t->kind != KIND_COUNT)
+        fields_to_json(&j, t ? t->field : NULL, t ? t->kind : KIND_COUNT, call->arena);
+    else
+        json_raw(&j, "[]");
+    json_key(&j, "words");
+    words_to_json(&j, t ? t->word : top_word_help, t ? t->word != NULL : n_top_word_help);
+    return answer_print(&j);
 }
 
 struct error *command_help(struct call *call)
 {
-    const char *what = call->n_args ? call->args[0] : NULL, *names[64];
-    int n = 0;
-    if (call->help && call->command->run != command_help) {
-        about_command(call->command);
-        return NULL;
-    }
-    if (!what) {
-        all();
-        return NULL;
-    }
-    const struct command *command = command_find(what);
-    if (command) {
-        about_command(command);
-        return NULL;
-    }
-    for (int k = 0; k < KIND_COUNT; k++)
-        if (k != KIND_TOKENS && !strcmp(kind_name((enum stage_kind_id)k), what))
-            return about_kind((enum stage_kind_id)k, call->arena);
-    for (int i = 0; i < n_commands; i++)
-        names[n++] = commands[i].name;
-    const char *near = nearest_name(what, names, n);
-    const char *fix = near ? arena_printf(call->arena, "did you mean '%s'?", near) : "`retort help` lists the commands and kinds";
-    return error_new(ERROR_USAGE, NOWHERE, fix, "'%s' is neither a command nor a kind of stage", what);
+    struct topic topic = {.command = call->command, .kind = KIND_COUNT};
+    bool about_itself = call->help && call->command->run != command_help; // `retort run --help`
+    struct error *e = NULL;
+    if (!about_itself && call->n_args)
+        e = find_topic(&topic, call->args[0], call->arena);
+    if (e)
+        return e;
+    bool everything = !about_itself && !call->n_args;
+    if (call->json)
+        return answer(call, everything ? NULL : &topic);
+    if (!everything)
+        return tell(&topic, call->arena);
+    all();
+    return NULL;
 }

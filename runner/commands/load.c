@@ -7,6 +7,7 @@
 
 #include "core/store/atomic.h"
 #include "runner/graph/keys.h"
+#include "runner/graph/reference.h"
 #include "runner/recipe/reader.h"
 
 struct error *load_recipe(struct loaded *l, const struct call *call, const char *path)
@@ -78,6 +79,8 @@ struct error *load_run(struct run *run, const struct call *call, const char *wha
     const char *name = what, *slash = strrchr(what, '/');
     if (ends_in(what, ".h5"))
         return run_read(run, what, call->arena);
+    if (ends_in(what, ".yaml") && reference_is(what))
+        return reference_read(run, what, call->arena);
     struct error *e = load_name(call, what, &name);
     if (e)
         return e;
@@ -90,8 +93,11 @@ struct error *load_run(struct run *run, const struct call *call, const char *wha
             return run_read(run, path, call->arena);
     }
     e = run_newest(run, call->results, name, call->arena);
-    if (e || run->number)
+    const char *published = NULL;
+    if (e || run->number || (e = reference_find(call->results, name, call->arena, &published)))
         return e;
+    if (published)
+        return reference_read(run, published, call->arena);
     return error_new(ERROR_USAGE, NOWHERE, "`retort ls` lists the runs", "there is no run of '%s' in '%s'", what, call->results);
 }
 

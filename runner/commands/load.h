@@ -22,7 +22,8 @@ struct error *CHECKED load_stage(const struct loaded *loaded, const char *name, 
 // The name under which runs are kept, of a recipe file (mistakes in the rest of it do not matter) or as it is given.
 struct error *CHECKED load_name(const struct call *call, const char *what, const char **name);
 
-// The newest run of a recipe file, of a recipe's name, NAME/NUMBER, or the file of a run. ERROR_USAGE if there is none.
+// The newest run of a recipe file, of a recipe's name, NAME/NUMBER, or the file of a run; else the published run of that name (reference.h).
+// ERROR_USAGE if there is none.
 struct error *CHECKED load_run(struct run *run, const struct call *call, const char *what);
 
 // The result file of MODEL: RECIPE.yaml:STAGE, RUN:STAGE (RUN as for load_run), or a file; in the arena. ERROR_USAGE for a stage that

@@ -6,6 +6,7 @@
 
 #include "runner/commands/load.h"
 #include "runner/graph/keys.h"
+#include "runner/graph/reference.h"
 #include "runner/view/card.h"
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
@@ -30,12 +31,11 @@ static struct error *sum_up(struct summary *sum, const struct run *run, const st
         const struct run_stage *s = &run->stages[i];
         struct run_tables tables;
         struct stat st;
-        const char *prefix = arena_printf(call->arena, "/stage/%s", s->name);
         const char *file =
             key_path(call->arena, call->results, kind_of(s->kind) == KIND_COUNT ? KIND_TOKENS : kind_of(s->kind), s->key, ".h5");
-        if (!prefix || !file)
+        if (!file)
             return error_memory();
-        struct error *e = run_tables_load(&tables, run->path, prefix);
+        struct error *e = run_stage_tables(&tables, run, s);
         double loss = card_loss(&tables), bpb = card_bpb(&tables);
         run_tables_release(&tables);
         if (e)
@@ -116,30 +116,120 @@ static struct error *each_run(const struct call *call, struct json *j, struct gr
     return e;
 }
 
+static double core_of(const struct run *run)
+{
+    double core = NAN;
+    for (int i = 0; i < run->n_stages; i++)
+        core = isnan(core) ? run->stages[i].published->core : core;
+    return core;
+}
+
+static int64_t params_of(const struct run *run)
+{
+    int64_t params = -1;
+    for (int i = 0; i < run->n_stages; i++)
+        params = params < 0 ? run->stages[i].params : params;
+    return params;
+}
+
+static void published_to_json(struct json *j, const struct run *run)
+{
+    json_open(j, '{');
+    json_key(j, "name"), json_str(j, run->name);
+    json_key(j, "published"), json_str(j, run->started);
+    json_key(j, "source"), json_str(j, run->source);
+    json_key(j, "seconds"), json_f64(j, run->seconds);
+    json_key(j, "usd"), json_f64(j, run->usd);
+    json_key(j, "params"), json_count(j, params_of(run));
+    json_key(j, "core"), json_f64(j, core_of(run));
+    json_close(j, '}');
+}
+
+static struct error *published_to_grid(struct grid *grid, const struct run *run, struct arena *arena)
+{
+    char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT];
+    const char *const cells[] = {run->name,
+                                 run->started,
+                                 arena_strdup(arena, format_seconds(a, run->seconds)),
+                                 arena_strdup(arena, format_usd(b, run->usd)),
+                                 arena_strdup(arena, format_count(c, params_of(run))),
+                                 arena_strdup(arena, format_real(d, core_of(run), 4))};
+    for (size_t i = 0; i < countof(cells); i++)
+        if (!cells[i])
+            return error_memory();
+    grid_add(grid, cells);
+    return grid->failed ? error_memory() : NULL;
+}
+
+// Each published run; files with mistakes are named and passed over.
+static struct error *each_published(const struct call *call, struct json *j, struct grid *grid)
+{
+    const char **names;
+    int n;
+    struct error *e = reference_names(call->results, call->arena, &names, &n);
+    for (int i = 0; i < n && !e; i++) {
+        struct run run;
+        const char *path;
+        e = reference_find(call->results, names[i], call->arena, &path);
+        if (e || !path)
+            continue;
+        e = reference_read(&run, path, call->arena);
+        if (e && e != error_memory()) {
+            if (grid)
+                printf("%s is passed over: %s\n", path, e->what);
+            error_free(e);
+            e = NULL;
+        } else if (!e && j) {
+            published_to_json(j, &run);
+        } else if (!e) {
+            e = published_to_grid(grid, &run, call->arena);
+        }
+    }
+    return e;
+}
+
+static struct error *answer(const struct call *call)
+{
+    struct json j;
+    answer_open(&j, call, NULL);
+    json_key(&j, "runs");
+    json_open(&j, '[');
+    struct error *e = each_run(call, &j, NULL);
+    json_close(&j, ']');
+    json_key(&j, "published");
+    json_open(&j, '[');
+    if (!e)
+        e = each_published(call, &j, NULL);
+    json_close(&j, ']');
+    if (!e)
+        return answer_print(&j);
+    json_release(&j);
+    return e;
+}
+
 struct error *command_ls(struct call *call)
 {
     static const struct column columns[] = {{"run", false, true},  {"state", false, false}, {"started", false, false},
                                             {"time", true, false}, {"params", true, false}, {"loss", true, false},
                                             {"bpb", true, false},  {"size", true, false}};
-    struct json j;
+    static const struct column published[] = {{"published", false, true}, {"date", false, false},  {"time", true, false},
+                                              {"cost", true, false},      {"params", true, false}, {"CORE", true, false}};
     struct grid grid;
-    struct error *e;
-    if (call->json) {
-        answer_open(&j, call, NULL);
-        json_key(&j, "runs");
-        json_open(&j, '[');
-        if ((e = each_run(call, &j, NULL))) {
-            json_release(&j);
-            return e;
-        }
-        json_close(&j, ']');
-        return answer_print(&j);
-    }
+    if (call->json)
+        return answer(call);
     grid_init(&grid, columns, countof(columns), call->arena);
-    e = each_run(call, NULL, &grid);
-    if (!e && grid.n_rows)
+    struct error *e = each_run(call, NULL, &grid);
+    if (e)
+        return e;
+    if (grid.n_rows)
         grid_print(&grid, stdout, 80);
-    else if (!e)
+    else
         printf("no runs in '%s'\n", call->results);
+    grid_init(&grid, published, countof(published), call->arena);
+    e = each_published(call, NULL, &grid);
+    if (!e && grid.n_rows) {
+        putchar('\n');
+        grid_print(&grid, stdout, 80);
+    }
     return e;
 }

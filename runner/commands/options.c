@@ -23,6 +23,7 @@ enum option_id {
     OPTION_HTML,
     OPTION_MD,
     OPTION_CSV,
+    OPTION_YES,
     OPTION_SEED
 };
 
@@ -40,6 +41,7 @@ static const struct option longs[] = {{"results", required_argument, NULL, OPTIO
                                       {"html", required_argument, NULL, OPTION_HTML},
                                       {"md", no_argument, NULL, OPTION_MD},
                                       {"csv", no_argument, NULL, OPTION_CSV},
+                                      {"yes", no_argument, NULL, OPTION_YES},
                                       {"prompt", required_argument, NULL, 'p'},
                                       {"temperature", required_argument, NULL, 't'},
                                       {"top-k", required_argument, NULL, 'k'},
@@ -71,6 +73,8 @@ static uint32_t needs(int id)
     case OPTION_MD:
     case OPTION_CSV:
         return TAKES_TABLES;
+    case OPTION_YES:
+        return TAKES_YES;
     case 'p':
     case 't':
     case 'k':
@@ -138,12 +142,19 @@ static struct error *take(struct call *call, int id, const char *value, const ch
     case OPTION_SEED:
         call->seed = value;
         break;
+    case OPTION_YES:
+        call->yes = true;
+        break;
+    case OPTION_MD:
+        call->md = true;
+        break;
+    case OPTION_CSV:
+        call->csv = true;
+        break;
     case OPTION_DETACH:
     case OPTION_SLURM:
     case OPTION_MACHINE:
     case OPTION_HTML:
-    case OPTION_MD:
-    case OPTION_CSV:
         return error_new(ERROR_NOT_BUILT, NOWHERE, "leave it out", "'%s' is not built in this version", written);
     case ':':
         return usage(call, "'%s' wants a value", written);

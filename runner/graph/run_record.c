@@ -53,17 +53,20 @@ static const struct {
     int n_members;
     size_t row_bytes, offset;
 } kept[RUN_TABLES] = {
-    {"metrics/train", metric_train_members, METRIC_TRAIN_MEMBERS, sizeof(struct metric_train), offsetof(struct run_tables, train)},
+    {"metrics/train", metric_train_members, METRIC_TRAIN_MEMBERS, sizeof(struct metric_train),
+     offsetof(struct run_tables, train)},
     {"metrics/val", metric_val_members, METRIC_VAL_MEMBERS, sizeof(struct metric_val), offsetof(struct run_tables, val)},
     {"metrics/rollouts", metric_rollouts_members, METRIC_ROLLOUTS_MEMBERS, sizeof(struct metric_rollouts),
      offsetof(struct run_tables, rewards)},
     {"metrics/pass", metric_pass_members, METRIC_PASS_MEMBERS, sizeof(struct metric_pass), offsetof(struct run_tables, pass)},
-    {"timing/train", timing_train_members, TIMING_TRAIN_MEMBERS, sizeof(struct timing_train), offsetof(struct run_tables, timing)},
+    {"timing/train", timing_train_members, TIMING_TRAIN_MEMBERS, sizeof(struct timing_train),
+     offsetof(struct run_tables, timing)},
     {"samples", sample_members, SAMPLE_MEMBERS, sizeof(struct sample), offsetof(struct run_tables, samples)},
     {"rollouts", rollout_members, ROLLOUT_MEMBERS, sizeof(struct rollout), offsetof(struct run_tables, rollouts)},
     {"scores/bpb", metric_val_members, METRIC_VAL_MEMBERS, sizeof(struct metric_val), offsetof(struct run_tables, scores)},
     {"scores/tasks", task_score_members, TASK_SCORE_MEMBERS, sizeof(struct task_score), offsetof(struct run_tables, tasks)},
-    {"examples", example_score_members, EXAMPLE_SCORE_MEMBERS, sizeof(struct example_score), offsetof(struct run_tables, examples)},
+    {"examples", example_score_members, EXAMPLE_SCORE_MEMBERS, sizeof(struct example_score),
+     offsetof(struct run_tables, examples)},
     {"events", event_members, EVENT_MEMBERS, sizeof(struct event), offsetof(struct run_tables, events)},
 };
 
@@ -75,7 +78,8 @@ static struct table *table_of(struct run_tables *t, int i)
 static void tables_init(struct run_tables *t)
 {
     for (int i = 0; i < RUN_TABLES; i++)
-        *table_of(t, i) = (struct table){.members = kept[i].members, .n_members = kept[i].n_members, .row_bytes = kept[i].row_bytes};
+        *table_of(t, i) =
+            (struct table){.members = kept[i].members, .n_members = kept[i].n_members, .row_bytes = kept[i].row_bytes};
 }
 
 // Whether the first part of a path is among the names.
@@ -285,11 +289,11 @@ static struct error *read_run(struct run *run, struct store_file *file, struct a
     return e;
 }
 
-// NNNN of "NNNN.h5" with at least four digits, else 0.
-static int number_of(const char *file_name)
+// NNNN of "NNNN.h5" (ending ".h5") with at least four digits, else 0.
+static int number_of(const char *file_name, const char *ending)
 {
     size_t digits = strspn(file_name, "0123456789");
-    if (digits < 4 || digits > 6 || strcmp(file_name + digits, ".h5"))
+    if (digits < 4 || digits > 6 || strcmp(file_name + digits, ending))
         return 0;
     return (int)strtol(file_name, NULL, 10);
 }
@@ -310,7 +314,8 @@ char *run_path(struct arena *arena, const char *results, const char *name, int n
     return arena_printf(arena, "%s/runs/%s/%04d.h5", results, name, number);
 }
 
-struct error *run_numbers(const char *results, const char *name, struct arena *arena, int **numbers, int *n_numbers)
+static struct error *list_numbers(const char *results, const char *name, const char *ending, struct arena *arena, int **numbers,
+                                  int *n_numbers)
 {
     *numbers = NULL;
     *n_numbers = 0;
@@ -320,7 +325,7 @@ struct error *run_numbers(const char *results, const char *name, struct arena *a
         return error_memory();
     DIR *dir = opendir(folder);
     for (const struct dirent *each; dir && (each = readdir(dir));) {
-        int number = number_of(each->d_name);
+        int number = number_of(each->d_name, ending);
         if (!number)
             continue;
         if (*n_numbers == capacity) {
@@ -339,6 +344,27 @@ struct error *run_numbers(const char *results, const char *name, struct arena *a
     if (*n_numbers)
         qsort(*numbers, (size_t)*n_numbers, sizeof **numbers, ascending);
     return NULL;
+}
+
+struct error *run_numbers(const char *results, const char *name, struct arena *arena, int **numbers, int *n_numbers)
+{
+    return list_numbers(results, name, ".h5", arena, numbers, n_numbers);
+}
+
+struct error *run_forgotten(const char *results, const char *name, struct arena *arena, int **numbers, int *n_numbers)
+{
+    return list_numbers(results, name, ".gone.h5", arena, numbers, n_numbers);
+}
+
+char *run_forgotten_path(struct arena *arena, const char *results, const char *name, int number)
+{
+    return arena_printf(arena, "%s/runs/%s/%04d.gone.h5", results, name, number);
+}
+
+struct error *run_forget(const char *results, const char *name, int number, struct arena *arena)
+{
+    const char *from = run_path(arena, results, name, number), *to = run_forgotten_path(arena, results, name, number);
+    return from && to ? atomic_publish(from, to) : error_memory();
 }
 
 struct error *run_names(const char *results, struct arena *arena, const char ***names, int *n_names)
@@ -369,12 +395,14 @@ struct error *run_names(const char *results, struct arena *arena, const char ***
 
 struct error *run_create(struct run *run, const char *results, struct arena *arena)
 {
-    int *numbers, n;
+    int *numbers, *gone, n, n_gone;
     const char *folder = arena_printf(arena, "%s/runs/%s", results, run->name);
     struct error *e = folder ? folder_make(folder) : error_memory();
-    if (e || (e = run_numbers(results, run->name, arena, &numbers, &n)))
+    if (e || (e = run_numbers(results, run->name, arena, &numbers, &n)) ||
+        (e = run_forgotten(results, run->name, arena, &gone, &n_gone)))
         return e;
-    for (int number = n ? numbers[n - 1] + 1 : 1; number < NUMBERS_MOST; number++) {
+    int last = n ? numbers[n - 1] : 0, last_gone = n_gone ? gone[n_gone - 1] : 0;
+    for (int number = (last > last_gone ? last : last_gone) + 1; number < NUMBERS_MOST; number++) {
         const char *path = run_path(arena, results, run->name, number);
         if (!path)
             return error_memory();
@@ -453,6 +481,29 @@ struct error *run_tables_load(struct run_tables *tables, const char *path, const
     if (!e)
         e = tables_load(tables, file, prefix);
     store_close(file);
+    return e;
+}
+
+// A published stage has scores and nothing else.
+static struct error *published_tables(struct run_tables *tables, const struct run_published *p)
+{
+    struct error *e = NULL;
+    tables_init(tables);
+    for (int i = 0; i < p->n_tasks && !e; i++)
+        e = table_add(&tables->tasks, &p->tasks[i]);
+    if (!e && !isnan(p->bpb))
+        e = table_add(&tables->scores, &(struct metric_val){.bpb = p->bpb});
+    return e;
+}
+
+struct error *run_stage_tables(struct run_tables *tables, const struct run *run, const struct run_stage *stage)
+{
+    if (stage->published)
+        return published_tables(tables, stage->published);
+    struct arena scratch = {0};
+    const char *prefix = arena_printf(&scratch, "/stage/%s", stage->name);
+    struct error *e = prefix ? run_tables_load(tables, run->path, prefix) : error_memory();
+    arena_release(&scratch);
     return e;
 }
 

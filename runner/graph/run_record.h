@@ -23,6 +23,14 @@
 
 #include <stdint.h>
 
+// What was published of a stage of a run that is no record (reference.h).
+struct run_published {
+    const struct task_score *tasks;
+    int n_tasks;
+    double bpb, core, core_deviation; // NaN: not known
+    const char *over;                 // what bpb is over
+};
+
 struct run_stage {
     const char *name, *kind, *key; // key "": unknown
     const char *state;
@@ -31,12 +39,14 @@ struct run_stage {
     double flops;                          // NaN: unknown
     const char *payload, *reasons, *error; // NULL: none
     const char *file;                      // to copy tables from at run_save, or NULL; not kept
+    const struct run_published *published; // NULL: of a record
 };
 
 struct run {
-    const char *path; // results/runs/NAME/NNNN.h5
+    const char *path; // results/runs/NAME/NNNN.h5, or of a published run its file
     const char *name;
-    int number; // 0: there is no run
+    int number;                // 0: there is no run, or it is a published one
+    const char *source, *note; // of a published run: where its numbers stand, and what to know of them; else NULL
     const char *state, *started, *ended, *recipe_path, *settings, *host, *machine, *build;
     int64_t pid;
     double seconds, usd;
@@ -73,10 +83,19 @@ struct error *CHECKED run_names(const char *results, struct arena *arena, const 
 struct error *CHECKED run_numbers(const char *results, const char *name, struct arena *arena, int **numbers, int *n_numbers);
 char *run_path(struct arena *arena, const char *results, const char *name, int number);
 
+// Forgets a run: its record becomes NNNN.gone.h5, which only gc reads, to say whose results were; renamed back, it is a run again. Its
+// number is not used again.
+struct error *CHECKED run_forget(const char *results, const char *name, int number, struct arena *arena);
+struct error *CHECKED run_forgotten(const char *results, const char *name, struct arena *arena, int **numbers, int *n_numbers);
+char *run_forgotten_path(struct arena *arena, const char *results, const char *name, int number);
+
 // Loads what is there of the tables under prefix: "/stage/base" in a record, "" in a result file. Release them.
 struct error *CHECKED run_tables_load(struct run_tables *tables, const char *path, const char *prefix);
 // The same of a file that is open: of many stages it need not be opened for each.
 struct error *CHECKED run_tables_read(struct run_tables *tables, struct store_file *file, const char *prefix);
+
+// Those of a stage of a run, of a record or published.
+struct error *CHECKED run_stage_tables(struct run_tables *tables, const struct run *run, const struct run_stage *stage);
 void run_tables_release(struct run_tables *tables);
 
 #endif

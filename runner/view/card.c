@@ -82,22 +82,17 @@ static void print_lines(FILE *to, const char *text)
     }
 }
 
-static struct error *load(const struct run *run, const struct run_stage *stage, struct run_tables *tables, struct arena *arena)
-{
-    const char *prefix = arena_printf(arena, "/stage/%s", stage->name);
-    return prefix ? run_tables_load(tables, run->path, prefix) : error_memory();
-}
-
 static struct error *add_row(struct grid *grid, const struct run_stage *stage, const struct run_tables *t, struct arena *arena)
 {
     char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT], e[FORMAT_TEXT];
-    const char *const cells[] = {stage->name,
-                                 stage->state,
-                                 arena_strdup(arena, format_seconds(a, stage->seconds)),
-                                 arena_strdup(arena, format_count(b, stage->params)),
-                                 arena_strdup(arena, format_count(c, stage->tokens)),
-                                 arena_strdup(arena, format_real(d, t->rewards.n ? NAN : card_loss(t), 3)), // GRPO's loss says nothing
-                                 arena_strdup(arena, format_real(e, card_bpb(t), 4))};
+    const char *const cells[] = {
+        stage->name,
+        stage->state,
+        arena_strdup(arena, format_seconds(a, stage->seconds)),
+        arena_strdup(arena, format_count(b, stage->params)),
+        arena_strdup(arena, format_count(c, stage->tokens)),
+        arena_strdup(arena, format_real(d, t->rewards.n ? NAN : card_loss(t), 3)), // GRPO's loss says nothing
+        arena_strdup(arena, format_real(e, card_bpb(t), 4))};
     for (size_t i = 0; i < countof(cells); i++)
         if (!cells[i])
             return error_memory();
@@ -195,7 +190,7 @@ struct error *card_print(const struct run *run, FILE *to, struct arena *arena)
         return error_memory();
     grid_init(&grid, columns, countof(columns), arena);
     for (int i = 0; i < run->n_stages && !e; i++) {
-        e = load(run, &run->stages[i], &tables[i], arena);
+        e = run_stage_tables(&tables[i], run, &run->stages[i]);
         if (!e)
             e = add_row(&grid, &run->stages[i], &tables[i], arena);
     }
@@ -266,8 +261,10 @@ static struct error *markdown_scores(const struct run *run, const struct run_tab
             fprintf(to, " |");
         }
     }
-    fprintf(to, "\n\nbpb: bits per byte, less is better. Tasks: share of right answers, ± its standard error. ChatCORE: mean over the\n"
-                "tasks of (accuracy - chance) / (1 - chance).\n");
+    fprintf(
+        to,
+        "\n\nbpb: bits per byte, less is better. Tasks: share of right answers, ± its standard error. ChatCORE: mean over the\n"
+        "tasks of (accuracy - chance) / (1 - chance).\n");
     return NULL;
 }
 
@@ -277,8 +274,9 @@ static void markdown_pass(FILE *to, const struct run_stage *stage, const struct 
     const struct metric_rollouts *reward = tables->rewards.rows;
     int64_t n = tables->pass.n, n_rewards = tables->rewards.n;
     if (n_rewards)
-        fprintf(to, "\n## How %s learned\n\nMean reward of the answers of an update: %.3f at step %lld, %.3f at step %lld.\n", stage->name,
-                reward[0].reward, (long long)reward[0].step, reward[n_rewards - 1].reward, (long long)reward[n_rewards - 1].step);
+        fprintf(to, "\n## How %s learned\n\nMean reward of the answers of an update: %.3f at step %lld, %.3f at step %lld.\n",
+                stage->name, reward[0].reward, (long long)reward[0].step, reward[n_rewards - 1].reward,
+                (long long)reward[n_rewards - 1].step);
     if (!n)
         return;
     fprintf(to, "\nShare of %lld held-out questions of which one of the first k sampled answers is right:\n\n| step |",
@@ -312,9 +310,9 @@ static void markdown_rollouts(FILE *to, const struct run_stage *stage, const str
     }
 }
 
-struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena)
+static void markdown_heading(const struct run *run, FILE *to)
 {
-    char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT];
+    char a[FORMAT_TEXT];
     fprintf(to, "# %s, run %04d\n\n", run->name, run->number);
     fprintf(to, "- %s", run->state);
     if (run->ended && run->ended[0])
@@ -326,6 +324,29 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
     fprintf(to, "\n- machine: %s\n- build: %s\n- recipe: %s", run->machine, run->build, run->recipe_path);
     if (run->settings && strcmp(run->settings, "[]"))
         fprintf(to, ", with `-s` %s", run->settings);
+}
+
+static void markdown_published(const struct run *run, FILE *to)
+{
+    char a[FORMAT_TEXT];
+    fprintf(to, "# %s, published %s\n\n- source: %s", run->name, run->started, run->source);
+    if (run->note)
+        fprintf(to, "\n- note: %s", run->note);
+    if (run->machine[0])
+        fprintf(to, "\n- machine: %s", run->machine);
+    if (isfinite(run->seconds))
+        fprintf(to, "\n- time: %s", format_seconds(a, run->seconds));
+    if (isfinite(run->usd))
+        fprintf(to, "\n- cost: %s", format_usd(a, run->usd));
+}
+
+struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena)
+{
+    char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT];
+    if (run->source)
+        markdown_published(run, to);
+    else
+        markdown_heading(run, to);
     fprintf(to, "\n\n| stage | kind | state | time | parameters | tokens | FLOPs | loss | bpb |\n"
                 "|---|---|---|---:|---:|---:|---:|---:|---:|\n");
     struct error *e = NULL;
@@ -334,7 +355,7 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
         return error_memory();
     for (int i = 0; i < run->n_stages && !e; i++) {
         const struct run_stage *s = &run->stages[i];
-        if ((e = load(run, s, &tables[i], arena)))
+        if ((e = run_stage_tables(&tables[i], run, s)))
             break;
         fprintf(to, "| %s | %s | %s | %s | %s | %s | %s ", s->name, s->kind, s->state, format_seconds(a, s->seconds),
                 format_count(b, s->params), format_count(c, s->tokens), format_big(d, s->flops));

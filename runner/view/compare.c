@@ -51,8 +51,7 @@ static struct error *load_tables(struct loaded_runs *l, int r)
     if (!l->tables[r])
         return error_memory();
     for (int i = 0; i < run->n_stages; i++) {
-        const char *prefix = arena_printf(l->arena, "/stage/%s", run->stages[i].name);
-        struct error *e = prefix ? run_tables_load(&l->tables[r][i], run->path, prefix) : error_memory();
+        struct error *e = run_stage_tables(&l->tables[r][i], run, &run->stages[i]);
         if (e)
             return error_while(e, NOWHERE, "reading the run '%s'", run->path);
         l->n_loaded[r]++;
@@ -66,26 +65,6 @@ static int stage_index(const struct run *run, const char *name)
         if (!strcmp(run->stages[i].name, name))
             return i;
     return -1;
-}
-
-// What the bits per byte of a stage are over: validation text in the tokenizer's tokens, how much of it, and of an evaluation the
-// version of the code.
-static const char *bpb_basis(const struct run_stage *stage, struct arena *arena)
-{
-    json_error_t problem;
-    json_t *payload = stage->payload ? json_loads(stage->payload, 0, &problem) : NULL;
-    json_t *inputs = json_object_get(payload, "inputs");
-    json_t *parts[] = {json_object_get(inputs, "validation"), json_object_get(inputs, "test"),
-                       json_object_get(json_object_get(payload, "fields"), "eval_tokens"),
-                       strcmp(stage->kind, "eval") ? NULL : json_object_get(payload, "version")};
-    const char *basis = "";
-    for (size_t i = 0; i < countof(parts) && basis; i++) {
-        char *part = parts[i] ? json_dumps(parts[i], JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-        basis = arena_printf(arena, "%s %s", basis, part ? part : "");
-        free(part);
-    }
-    json_decref(payload);
-    return basis;
 }
 
 static double last_reward(const struct run_tables *t)
@@ -108,35 +87,42 @@ static double count_of(int64_t count)
     return count >= 0 ? (double)count : NAN;
 }
 
-// Keeps a measure that differs.
+// Keeps a measure that differs, as far as published runs tell.
 static void keep(struct comparison *c, const struct compare_measure *m)
 {
     bool same = true;
-    for (int r = 1; r < c->n_runs; r++)
-        same = same && (m->value[r] == m->value[0] || (isnan(m->value[r]) && isnan(m->value[0])));
+    int first = -1;
+    for (int r = 0; r < c->n_runs; r++) {
+        if (isnan(m->value[r]) && c->runs[r].source)
+            continue;
+        first = first < 0 ? r : first;
+        same = same && (m->value[r] == m->value[first] || (isnan(m->value[r]) && isnan(m->value[first])));
+    }
     if (!same)
         c->measures[c->n_measures++] = *m;
 }
 
-// Keeps a row a text that the bits per byte are over.
-static struct error *keep_bpb(struct comparison *c, const struct compare_measure *all, const char *const *bases,
-                              struct arena *arena)
+// Keeps a row for each basis that the numbers have.
+static struct error *keep_comparable(struct comparison *c, const struct compare_measure *all, const struct basis *bases,
+                                     struct arena *arena)
 {
-    bool done[COMPARE_RUNS] = {false}, other = false;
+    bool done[COMPARE_RUNS] = {false};
+    int first = -1;
     for (int r = 0; r < c->n_runs; r++) {
         struct compare_measure m = *all;
-        if (done[r] || !bases[r] || isnan(all->value[r]))
+        if (done[r] || isnan(all->value[r]))
             continue;
+        first = first < 0 ? r : first;
         for (int k = 0; k < c->n_runs; k++) {
-            bool same = bases[k] && !strcmp(bases[k], bases[r]);
+            bool same = k == r || (!done[k] && !isnan(all->value[k]) && !basis_differs(&bases[r], &bases[k]));
             m.value[k] = same ? all->value[k] : NAN;
             done[k] |= same;
         }
-        m.name = other ? arena_printf(arena, "%s, other text", all->name) : all->name;
+        m.why = r == first ? NULL : basis_differs(&bases[first], &bases[r]);
+        m.name = m.why ? arena_printf(arena, "%s, %s", all->name, m.why) : all->name;
         if (!m.name)
             return error_memory();
         keep(c, &m);
-        other = true;
     }
     return NULL;
 }
@@ -155,18 +141,19 @@ static struct error *add_measures(struct comparison *c, const struct loaded_runs
                  {"cost", COMPARE_USD},  {"tokens", COMPARE_COUNT}, {"params", COMPARE_COUNT}};
     struct compare_measure m[countof(kinds)], pass;
     const struct run_tables *tables[COMPARE_RUNS];
-    const char *bases[COMPARE_RUNS] = {NULL};
+    struct basis losses[COMPARE_RUNS] = {{0}}, bpbs[COMPARE_RUNS] = {{0}};
+    struct error *e = NULL;
     for (size_t i = 0; i < countof(kinds); i++)
         m[i] = (struct compare_measure){.stage = name, .name = kinds[i].name, .unit = kinds[i].unit};
     for (int r = 0; r < c->n_runs; r++) {
         int at = stage_index(&l->runs[r], name);
         const struct run_stage *s = at >= 0 ? &l->runs[r].stages[at] : NULL;
         tables[r] = s ? &l->tables[r][at] : NULL;
-        bases[r] = s ? bpb_basis(s, l->arena) : NULL;
-        if (s && !bases[r])
-            return error_memory();
+        if (s &&
+            ((e = basis_of_loss(&losses[r], &l->runs[r], s, l->arena)) || (e = basis_of_bpb(&bpbs[r], &l->runs[r], s, l->arena))))
+            return e;
         m[0].value[r] = s ? card_loss(tables[r]) : NAN;
-        m[1].value[r] = s ? card_bpb(tables[r]) : NAN;
+        m[1].value[r] = s && !s->published ? card_bpb(tables[r]) : NAN; // a published one is a score
         m[2].value[r] = s ? last_reward(tables[r]) : NAN;
         m[3].value[r] = s ? s->seconds : NAN;
         m[4].value[r] = s ? s->usd : NAN;
@@ -174,9 +161,8 @@ static struct error *add_measures(struct comparison *c, const struct loaded_runs
         m[6].value[r] = s ? count_of(s->params) : NAN;
     }
     for (size_t i = 0; i < countof(kinds); i++) {
-        struct error *e = NULL;
-        if (i == 1)
-            e = keep_bpb(c, &m[i], bases, l->arena);
+        if (i < 2)
+            e = keep_comparable(c, &m[i], i ? bpbs : losses, l->arena);
         else
             keep(c, &m[i]);
         if (e)
@@ -214,26 +200,25 @@ static struct error *collect_measures(struct comparison *c, const struct loaded_
     return NULL;
 }
 
-static struct compare_score *score_row(struct comparison *c, const char *model, const struct score_row *row, const char *basis,
-                                       struct arena *arena)
+static struct compare_score *score_row(struct comparison *c, const char *model, const struct score_row *row,
+                                       const struct basis *basis, struct arena *arena)
 {
-    bool other = false; // the same measure, over another text
+    const char *why = NULL; // it cannot share the first row of that measure
     for (int i = 0; i < c->n_scores; i++) {
         struct compare_score *s = &c->scores[i];
-        if (strcmp(s->model, model) || strncmp(s->label, row->label, strlen(row->label)))
+        if (strcmp(s->model, model) || strcmp(s->name, row->label))
             continue;
-        if (!strcmp(s->label, row->label) && !strcmp(s->basis, basis))
+        const char *differs = basis_differs(&s->basis, basis);
+        if (!differs)
             return s;
-        if (!row->is_accuracy && row->less_is_better) {
-            other = true;
-            if (!strcmp(s->basis, basis))
-                return s;
-        }
+        why = why ? why : differs;
     }
     struct compare_score *s = &c->scores[c->n_scores];
     *s = (struct compare_score){.model = model,
-                                .label = other ? arena_printf(arena, "%s, other text", row->label) : row->label,
-                                .basis = basis,
+                                .label = why ? arena_printf(arena, "%s, %s", row->label, why) : row->label,
+                                .name = row->label,
+                                .why = why,
+                                .basis = *basis,
                                 .is_accuracy = row->is_accuracy,
                                 .less_is_better = row->less_is_better,
                                 .difference = NAN,
@@ -274,7 +259,7 @@ static const char *task_of(const char *label, struct arena *arena)
 static struct error *pair_examples(struct compare_score *s, const struct table *first, const struct table *second,
                                    struct arena *arena)
 {
-    const char *task = task_of(s->label, arena);
+    const char *task = task_of(s->name, arena);
     int64_t n, m, only[2] = {0};
     if (!task)
         return error_memory();
@@ -334,6 +319,20 @@ static int model_column(const struct scores *s, const char *model)
     return -1;
 }
 
+// What a row of scores.h is over, as stage `at` of run r measured it.
+static struct error *basis_of_score(struct basis *basis, const struct loaded_runs *l, int r, const struct score_row *row, int at)
+{
+    const struct run *run = &l->runs[r];
+    const struct table *tasks = &l->tables[r][at].tasks;
+    *basis = (struct basis){0};
+    if (row->less_is_better)
+        return basis_of_bpb(basis, run, &run->stages[at], l->arena);
+    if (!row->is_accuracy)
+        return strncmp(row->label, "ChatCORE", 8) ? NULL : basis_of_tasks(basis, run, tasks, NULL, l->arena);
+    const char *task = task_of(row->label, l->arena);
+    return task ? basis_of_tasks(basis, run, tasks, task, l->arena) : error_memory();
+}
+
 // Those of one model of run r: its bits per byte, or all others.
 static struct error *add_scores(struct comparison *c, const struct loaded_runs *l, int r, const char *model, bool bpb,
                                 const struct table *(*examples)[COMPARE_RUNS])
@@ -343,8 +342,11 @@ static struct error *add_scores(struct comparison *c, const struct loaded_runs *
         const struct score_row *row = &l->scores[r].rows[i];
         if (row->stage[m] < 0 || row->less_is_better != bpb)
             continue;
-        const char *basis = bpb ? bpb_basis(&l->runs[r].stages[row->stage[m]], l->arena) : "";
-        struct compare_score *s = basis ? score_row(c, model, row, basis, l->arena) : NULL;
+        struct basis basis;
+        struct error *e = basis_of_score(&basis, l, r, row, row->stage[m]);
+        if (e)
+            return e;
+        struct compare_score *s = score_row(c, model, row, &basis, l->arena);
         if (!s)
             return error_memory();
         s->value[r] = row->value[m];
@@ -419,6 +421,7 @@ static void score_to_json(struct json *j, const struct compare_score *s, int n_r
     json_open(j, '{');
     json_key(j, "model"), json_str(j, s->model);
     json_key(j, "score"), json_str(j, s->label);
+    json_key(j, "why"), json_str(j, s->why);
     reals(j, "values", s->value, n_runs);
     reals(j, "deviations", s->deviation, n_runs);
     json_key(j, "n");
@@ -445,7 +448,8 @@ static void run_to_json(struct json *j, const struct run *run)
 {
     json_open(j, '{');
     json_key(j, "name"), json_str(j, run->name);
-    json_key(j, "number"), json_i64(j, run->number);
+    json_key(j, "number"), json_count(j, run->source ? -1 : run->number);
+    json_key(j, "source"), json_str(j, run->source);
     json_key(j, "path"), json_str(j, run->path);
     json_key(j, "state"), json_str(j, run->state);
     json_key(j, "started"), json_str(j, run->started);
@@ -490,6 +494,7 @@ void compare_json(const struct comparison *c, struct json *j)
         json_open(j, '{');
         json_key(j, "stage"), json_str(j, c->measures[i].stage);
         json_key(j, "measure"), json_str(j, c->measures[i].name);
+        json_key(j, "why"), json_str(j, c->measures[i].why);
         reals(j, "values", c->measures[i].value, c->n_runs);
         json_close(j, '}');
     }

@@ -7,18 +7,19 @@
 //
 // Measures   of each stage that trains: last loss, bits per byte, reward, share of questions with a right answer among k (pass@k),
 //            time, cost, tokens, parameters; only those that differ
-// Scores     a row a model and measure (scores.h), a column a run. Models are matched by the name of their stage. A capped score has a
-//            row of its own, and so has a bpb over another text, with another tokenizer or counting rule ("bpb, other text")
+// Scores     a row a model and measure (scores.h), a column a run. Models are matched by the name of their stage
+// Comparable numbers alone share a row (basis.h): a loss with another tokenizer, a bpb over another text, answers to other questions and
+//            capped scores have rows of their own, whose labels say why ("bpb, other text"); `why` says it alone
 // Noise      of two runs, for accuracies only. Where both were asked the same examples (task, row and expected answer agree in all):
 //            the exact two-sided McNemar test, the binomial probability that of the examples which just one of the two got right so
 //            few or fewer fall to the worse one. Else the z test of two proportions with the pooled standard error. Below
 //            COMPARE_NOISE a difference is told from noise; one measure in twenty is by chance. What another seed would have
 //            given is not in it. Bits per byte and means over tasks have no p
 // JSON       null: not known, not there, not asked
-//            runs:   [{name, number, path, state, started, seconds, usd, recipe, machine, build}]
+//            runs:   [{name, number, source, path, state, started, seconds, usd, recipe, machine, build}]
 //            fields: [{stage, field, values: [any, one a run], of}]          differences.h; fields_left_out counts others
-//            stages: [{stage, measure, values: [number]}]                    seconds, usd and counts are plain numbers
-//            scores: [{model, score, values, deviations, n: [examples], best: [runs, from 0], difference, p, test, pairs, only_first,
+//            stages: [{stage, measure, why, values: [number]}]               seconds, usd and counts are plain numbers
+//            scores: [{model, score, why, values, deviations, n: [examples], best: [runs, from 0], difference, p, test, pairs, only_first,
 //                    only_second}]     test: "mcnemar", "proportions"; pairs: examples both were asked, only_first: right in the
 //                    first run alone; difference and what follows are null unless there are two runs
 // Ownership  in the arena; the runs are borrowed as long as the comparison is used
@@ -29,6 +30,7 @@
 
 #include "core/base/json.h"
 #include "runner/graph/run_record.h"
+#include "runner/view/basis.h"
 #include "runner/view/differences.h"
 #include "runner/view/scores.h"
 
@@ -43,13 +45,16 @@ enum compare_test { COMPARE_UNTESTED, COMPARE_MCNEMAR, COMPARE_PROPORTIONS };
 
 struct compare_measure {
     const char *stage, *name; // "base", "loss"
+    const char *why;          // it has a row of its own; NULL: it is the first
     enum compare_unit unit;
     double value[COMPARE_RUNS]; // NaN: not known
 };
 
 struct compare_score {
     const char *model, *label;
-    const char *basis; // what a bpb is over; rows with another basis are never one
+    const char *name; // the label without why
+    const char *why;  // it has a row of its own; NULL: it is the first
+    struct basis basis;
     bool is_accuracy, less_is_better;
     double value[COMPARE_RUNS], deviation[COMPARE_RUNS]; // NaN: not asked; not known
     int64_t n[COMPARE_RUNS];                             // examples asked, 0 of other measures

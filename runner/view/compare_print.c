@@ -13,6 +13,10 @@
 
 enum { LONGEST_VALUE = 22, LABEL_LEAST = 20, GAP = 2, STAGE_MOST = 14, NOTES = 2 };
 
+static const char why_text[] =
+    "other tokenizer, other text, other questions, other count: such numbers cannot be compared with those above "
+    "them, and so stand in rows of their own.";
+
 static const char *const letters[COMPARE_RUNS] = {"A", "B", "C", "D", "E", "F", "G", "H"};
 
 struct sheet {
@@ -36,44 +40,56 @@ static const char *plain(const char *text, struct arena *arena)
     return copy;
 }
 
-// Prints a text behind `first`, later lines behind as many blanks; words longer than a line are cut.
-static void print_wrapped(FILE *to, const char *first, const char *text, int width)
+// "tiny/0001, finished after 3m30s, $0.12, started ..., on ..., build ...".
+static const char *run_heading(const struct run *run, const char *machine, const char *build, struct arena *arena)
 {
-    int indent = text_width(first), column = 0, room = width - indent;
-    fputs(first, to);
-    text += strspn(text, " ");
-    while (*text) {
-        size_t word = strcspn(text, " ");
-        size_t fits = text_prefix(text, room);
-        word = word > fits ? fits : word;
-        int w = 0;
-        for (size_t i = 0; i < word; i++)
-            w += (text[i] & 0xC0) != 0x80;
-        if (column && column + 1 + w > room) {
-            fprintf(to, "\n%*s", indent, "");
-            column = 0;
-        }
-        fprintf(to, "%s%.*s", column ? " " : "", (int)word, text);
-        column += w + (column ? 1 : 0);
-        text += word;
-        if (*text && *text != ' ') { // a word cut in the middle
-            fprintf(to, "\n%*s", indent, "");
-            column = 0;
-        }
-        text += strspn(text, " ");
-    }
-    fputc('\n', to);
+    char seconds[FORMAT_TEXT], usd[FORMAT_TEXT];
+    return arena_printf(arena, "%s/%04d, %s after %s%s%s, started %s%s%s%s%s", run->name, run->number, run->state,
+                        format_seconds(seconds, run->seconds), isfinite(run->usd) ? ", " : "",
+                        isfinite(run->usd) ? format_usd(usd, run->usd) : "", run->started, *machine ? ", on " : "", machine,
+                        *build ? ", build " : "", build);
 }
 
+static const char *published_heading(const struct run *run, bool with_note, struct arena *arena)
+{
+    char seconds[FORMAT_TEXT], usd[FORMAT_TEXT];
+    bool time = isfinite(run->seconds), cost = isfinite(run->usd);
+    return arena_printf(arena, "%s, published %s%s%s%s%s%s%s: %s%s%s", run->name, run->started, time ? ", took " : "",
+                        time ? format_seconds(seconds, run->seconds) : "", cost ? ", " : "",
+                        cost ? format_usd(usd, run->usd) : "", *run->machine ? ", on " : "", run->machine, run->source,
+                        with_note ? ". " : "", with_note ? run->note : "");
+}
+
+// Of the runs that have records: a published one is a world of its own.
 static bool alike(const struct comparison *c, size_t offset)
 {
-    const char *first = *(const char *const *)((const char *)&c->runs[0] + offset);
-    for (int r = 1; r < c->n_runs; r++) {
+    const char *first = NULL;
+    for (int r = 0; r < c->n_runs; r++) {
         const char *other = *(const char *const *)((const char *)&c->runs[r] + offset);
-        if (strcmp(first ? first : "", other ? other : ""))
+        if (c->runs[r].source)
+            continue;
+        if (first && strcmp(first, other ? other : ""))
             return false;
+        first = first ? first : other ? other : "";
     }
-    return true;
+    return first;
+}
+
+// The first run that has a record, or any.
+static const struct run *first_record(const struct comparison *c)
+{
+    for (int r = 0; r < c->n_runs; r++)
+        if (!c->runs[r].source)
+            return &c->runs[r];
+    return &c->runs[0];
+}
+
+static int n_records(const struct comparison *c)
+{
+    int n = 0;
+    for (int r = 0; r < c->n_runs; r++)
+        n += !c->runs[r].source;
+    return n;
 }
 
 static struct error *print_heading(const struct comparison *c, FILE *to, int width, struct arena *arena)
@@ -81,26 +97,26 @@ static struct error *print_heading(const struct comparison *c, FILE *to, int wid
     bool same_machine = alike(c, offsetof(struct run, machine)), same_build = alike(c, offsetof(struct run, build));
     for (int r = 0; r < c->n_runs; r++) {
         const struct run *run = &c->runs[r];
-        char seconds[FORMAT_TEXT], usd[FORMAT_TEXT], first[8];
-        const char *text =
-            arena_printf(arena, "%s/%04d, %s after %s%s%s, started %s%s%s%s%s", run->name, run->number, run->state,
-                         format_seconds(seconds, run->seconds), isfinite(run->usd) ? ", " : "",
-                         isfinite(run->usd) ? format_usd(usd, run->usd) : "", run->started, same_machine ? "" : ", on ",
-                         same_machine ? "" : run->machine, same_build ? "" : ", build ", same_build ? "" : run->build);
+        char first[8];
+        const char *text = run->source ? published_heading(run, run->note && c->n_runs <= 2, arena)
+                                       : run_heading(run, same_machine ? "" : run->machine, same_build ? "" : run->build, arena);
         text = text ? plain(text, arena) : NULL;
         if (!text)
             return error_memory();
         snprintf(first, sizeof first, "%s  ", letters[r]);
-        print_wrapped(to, first, text, width);
+        text_wrap(to, first, text, width);
     }
-    const char *both = arena_printf(arena, "%s%s%s%s%s", same_machine || same_build ? "all " : "", same_machine ? "on " : "",
-                                    same_machine ? c->runs[0].machine : "", !same_build ? "" : same_machine ? ", build " : "of build ",
-                                    same_build ? c->runs[0].build : "");
+    const char *both = arena_printf(arena, "%s%s%s%s%s", (same_machine || same_build) && n_records(c) > 1 ? "all " : "",
+                                    same_machine ? "on " : "", same_machine ? first_record(c)->machine : "",
+                                    !same_build    ? ""
+                                    : same_machine ? ", build "
+                                                   : "of build ",
+                                    same_build ? first_record(c)->build : "");
     both = both ? plain(both, arena) : NULL;
     if (!both)
         return error_memory();
     if (*both)
-        print_wrapped(to, "   ", both, width);
+        text_wrap(to, "   ", both, width);
     return NULL;
 }
 
@@ -220,13 +236,13 @@ static struct error *print_differences(const struct comparison *c, FILE *to, int
         if (!*name)
             continue;
         fputc('\n', to);
-        print_wrapped(to, "", name, width);
+        text_wrap(to, "", name, width);
         for (int r = 0; r < c->n_runs && !e; r++) {
             char first[8];
             const char *text = plain(d->rows[i].text[r], arena);
             snprintf(first, sizeof first, "  %s  ", letters[r]);
             if (text)
-                print_wrapped(to, first, text, width);
+                text_wrap(to, first, text, width);
             else
                 e = error_memory();
         }
@@ -236,7 +252,7 @@ static struct error *print_differences(const struct comparison *c, FILE *to, int
     return e;
 }
 
-static const char *measure_text(char text[FORMAT_TEXT], const struct compare_measure *m, double value)
+const char *compare_measure_text(char text[FORMAT_TEXT], const struct compare_measure *m, double value)
 {
     switch (m->unit) {
     case COMPARE_SECONDS:
@@ -267,7 +283,7 @@ static struct error *print_measures(const struct comparison *c, FILE *to, int wi
             return error_memory();
         for (int r = 0; r < c->n_runs; r++) {
             char text[FORMAT_TEXT];
-            if (!(s.cells[i][r] = arena_strdup(arena, measure_text(text, m, m->value[r]))))
+            if (!(s.cells[i][r] = arena_strdup(arena, compare_measure_text(text, m, m->value[r]))))
                 return error_memory();
         }
         s.n_rows++;
@@ -292,7 +308,7 @@ static const char *noise_text(const struct compare_score *s, struct arena *arena
     return s->p < 0.001 ? arena_printf(arena, "p < 0.001%s", pairs) : arena_printf(arena, "p %.3f%s", s->p, pairs);
 }
 
-static struct error *score_cells(const struct compare_score *from, const char **cells, int n_runs, struct arena *arena)
+struct error *compare_score_cells(const struct compare_score *from, const char **cells, int n_runs, struct arena *arena)
 {
     const struct score_row row = {.is_accuracy = from->is_accuracy, .less_is_better = from->less_is_better};
     for (int r = 0; r < n_runs; r++) {
@@ -309,6 +325,17 @@ static struct error *score_cells(const struct compare_score *from, const char **
     return cells[2] && cells[3] ? NULL : error_memory();
 }
 
+const char *compare_why(const struct comparison *c)
+{
+    for (int i = 0; i < c->n_measures; i++)
+        if (c->measures[i].why)
+            return why_text;
+    for (int i = 0; i < c->n_scores; i++)
+        if (c->scores[i].why)
+            return why_text;
+    return NULL;
+}
+
 static struct error *print_scores(const struct comparison *c, FILE *to, int width, struct arena *arena)
 {
     static const char *const notes[NOTES] = {"B - A", ""};
@@ -322,7 +349,7 @@ static struct error *print_scores(const struct comparison *c, FILE *to, int widt
         stages = wider(stages, c->scores[i].model);
     for (int i = 0; i < c->n_scores && !e; i++) {
         s.labels[i] = label(c->scores[i].model, stages, c->scores[i].label, arena);
-        e = s.labels[i] ? score_cells(&c->scores[i], s.cells[i], c->n_runs, arena) : error_memory();
+        e = s.labels[i] ? compare_score_cells(&c->scores[i], s.cells[i], c->n_runs, arena) : error_memory();
         paired |= c->scores[i].test == COMPARE_MCNEMAR;
         unpaired |= c->scores[i].test == COMPARE_PROPORTIONS;
         s.n_rows++;
@@ -331,17 +358,17 @@ static struct error *print_scores(const struct comparison *c, FILE *to, int widt
         return e;
     fputc('\n', to);
     if (paired)
-        print_wrapped(to, "",
-                      "p: McNemar's exact test, question by question; 0.05 and more is within noise. "
-                      "It knows the noise of questions, not that of another seed.",
-                      width);
+        text_wrap(to, "",
+                  "p: McNemar's exact test, question by question; 0.05 and more is within noise. "
+                  "It knows the noise of questions, not that of another seed.",
+                  width);
     if (unpaired)
-        print_wrapped(to, "", "unpaired: not the same questions in both, or their answers were not kept; p of the two shares.",
-                      width);
+        text_wrap(to, "", "unpaired: not the same questions in both, or their answers were not kept; p of the two shares.",
+                  width);
     if (c->n_runs > 2)
-        print_wrapped(to, "", "*: the best. Compare two runs to see what is within noise.", width);
+        text_wrap(to, "", "*: the best. Compare two runs to see what is within noise.", width);
     if (!paired && !unpaired && c->n_runs == 2)
-        print_wrapped(to, "", "bpb: bits per byte, less is better.", width);
+        text_wrap(to, "", "bpb: bits per byte, less is better.", width);
     return NULL;
 }
 
@@ -352,5 +379,9 @@ struct error *compare_print(const struct comparison *c, FILE *to, int width, str
         e = print_differences(c, to, width, arena);
     if (!e)
         e = print_measures(c, to, width, arena);
-    return e ? e : print_scores(c, to, width, arena);
+    if (!e)
+        e = print_scores(c, to, width, arena);
+    if (!e && compare_why(c))
+        fputc('\n', to), text_wrap(to, "", compare_why(c), width);
+    return e;
 }

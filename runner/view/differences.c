@@ -35,11 +35,22 @@ static bool equal(json_t *a, json_t *b)
     return json_equal(a, b);
 }
 
+// Whether run r can tell: what stands nowhere in a published run is not known of it, and no difference.
+static bool is_known(const struct walk *w, const struct values *v, int r)
+{
+    return v->of[r] || !w->runs[r].source;
+}
+
 static bool all_equal(const struct walk *w, const struct values *v)
 {
-    for (int r = 1; r < w->n; r++)
-        if (!equal(v->of[0], v->of[r]))
+    int first = -1;
+    for (int r = 0; r < w->n; r++) {
+        if (!is_known(w, v, r))
+            continue;
+        if (first >= 0 && !equal(v->of[first], v->of[r]))
             return false;
+        first = first < 0 ? r : first;
+    }
     return true;
 }
 
@@ -55,7 +66,7 @@ static bool all_are(const struct walk *w, const struct values *v, json_type type
 static bool all_there(const struct walk *w, const struct values *v)
 {
     for (int r = 0; r < w->n; r++)
-        if (!v->of[r])
+        if (!v->of[r] && is_known(w, v, r))
             return false;
     return true;
 }
@@ -330,13 +341,17 @@ static void compare_inputs(struct walk *w, const struct values *inputs)
         {
             struct values v;
             const char *names[DIFFERENCES_RUNS];
+            const char *first = NULL;
             bool seen = false, named = true, same = true;
             for (int k = 0; k < w->n; k++) {
                 v.of[k] = json_object_get(inputs->of[k], role);
                 names[k] = input_stage(&w->runs[k], v.of[k]);
                 seen |= k < r && v.of[k];
                 named = named && (names[k] || !v.of[k]);
-                same = same && names[k] && names[0] && !strcmp(names[k], names[0]);
+                if (!is_known(w, &v, k))
+                    continue;
+                first = first ? first : names[k];
+                same = same && names[k] && !strcmp(names[k], first);
             }
             if (seen || all_equal(w, &v) || (w->d->n_rows && (same || !named)))
                 continue;
@@ -403,13 +418,14 @@ static struct error *compare_stage(struct walk *w, const char *name)
     const struct run_stage *stages[DIFFERENCES_RUNS];
     struct values payloads = {{0}};
     bool missing = false;
-    int n_known = 0;
+    int n_known = 0, n_published = 0; // of published runs that say nothing of it
     struct error *e = NULL;
     w->stage = name;
     for (int r = 0; r < w->n && !e; r++) {
         json_error_t problem;
         stages[r] = run_stage(&w->runs[r], name);
-        missing |= !stages[r];
+        missing |= !stages[r] && !w->runs[r].source;
+        n_published += w->runs[r].source && (!stages[r] || !stages[r]->payload);
         if (!stages[r] || !stages[r]->payload)
             continue;
         n_known++;
@@ -417,7 +433,7 @@ static struct error *compare_stage(struct walk *w, const char *name)
         if (!json_is_object(payloads.of[r]))
             e = error_plain(ERROR_DATA, "the payload of stage '%s' in '%s' is damaged", name, w->runs[r].path);
     }
-    if (!e && (missing || (n_known && n_known < w->n)))
+    if (!e && (missing || (n_known && n_known + n_published < w->n)))
         compare_presence(w, stages, missing);
     else if (!e && n_known)
         compare_payloads(w, &payloads);

@@ -11,6 +11,7 @@
 //            some have is shown whole, "gsm8k x2"; the same entries in another order, as lists. Of words: whole lists
 // Inputs     follow from the stages that they come from, which are shown; an input is a row only where it comes from a stage of
 //            another name, or where nothing before it differs
+// Published  runs (reference.h) tell some of what was asked: what they do not tell is no difference
 // Limits     DIFFERENCES_MOST rows; n_left_out counts the others
 // Ownership  in the arena; names of stages in the runs
 // Errors     ERROR_DATA for a payload that is not JSON

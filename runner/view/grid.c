@@ -139,3 +139,31 @@ void grid_print(const struct grid *g, FILE *to, int width)
     for (int r = 0; r < g->n_rows; r++)
         put_row(g, to, g->cells + (size_t)r * (size_t)g->n_columns, widths);
 }
+
+void text_wrap(FILE *to, const char *first, const char *text, int width)
+{
+    int indent = text_width(first), column = 0, room = width - indent;
+    fputs(first, to);
+    text += strspn(text, " ");
+    while (*text) {
+        size_t word = strcspn(text, " ");
+        size_t fits = text_prefix(text, room);
+        word = word > fits ? fits : word;
+        int w = 0;
+        for (size_t i = 0; i < word; i++)
+            w += (text[i] & 0xC0) != 0x80;
+        if (column && column + 1 + w > room) {
+            fprintf(to, "\n%*s", indent, "");
+            column = 0;
+        }
+        fprintf(to, "%s%.*s", column ? " " : "", (int)word, text);
+        column += w + (column ? 1 : 0);
+        text += word;
+        if (*text && *text != ' ') { // a word cut in the middle
+            fprintf(to, "\n%*s", indent, "");
+            column = 0;
+        }
+        text += strspn(text, " ");
+    }
+    fputc('\n', to);
+}

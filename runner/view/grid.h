@@ -40,4 +40,7 @@ void grid_print(const struct grid *grid, FILE *to, int width);
 int text_width(const char *text);
 size_t text_prefix(const char *text, int n);
 
+// Prints a text behind `first`, later lines behind as many blanks; words longer than a line are cut.
+void text_wrap(FILE *to, const char *first, const char *text, int width);
+
 #endif

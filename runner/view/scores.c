@@ -105,6 +105,15 @@ static struct error *put_centered(const struct putting *to, const struct run_tab
     return put(to, label, false, false, sum / (double)t->tasks.n, 0);
 }
 
+// What stands for several tasks: CORE where it was published, and ChatCORE.
+static struct error *put_means(const struct putting *to, const struct run_published *published, const struct run_tables *t)
+{
+    struct error *e = NULL;
+    if (published && !isnan(published->core) && !(e = put(to, "CORE", false, false, published->core, 0)))
+        row_of(to->scores, "CORE", false, false, to->arena)->deviation[to->column] = published->core_deviation;
+    return e ? e : put_centered(to, t);
+}
+
 struct error *scores_collect(struct scores *s, const struct run *run, const struct run_tables *tables, struct arena *arena)
 {
     size_t n = (size_t)run->n_stages, n_rows = 1;
@@ -113,8 +122,10 @@ struct error *scores_collect(struct scores *s, const struct run *run, const stru
     if (!s->models || !model)
         return error_memory();
     for (size_t i = 0; i < n; i++) {
-        model[i] = tables[i].scores.n || tables[i].tasks.n ? model_of(run, &run->stages[i]) : -1;
-        n_rows += (size_t)tables[i].tasks.n + 2;
+        const struct run_published *p = run->stages[i].published;
+        bool scored = tables[i].scores.n || tables[i].tasks.n || (p && !isnan(p->core));
+        model[i] = !scored ? -1 : p ? (int)i : model_of(run, &run->stages[i]);
+        n_rows += (size_t)tables[i].tasks.n + 3;
     }
     for (size_t m = 0; m < n; m++) // in the order of the run
         for (size_t i = 0; i < n; i++)
@@ -133,7 +144,7 @@ struct error *scores_collect(struct scores *s, const struct run *run, const stru
             if (pass == 1)
                 e = put_tasks(&to, t);
             else if (pass == 2)
-                e = put_centered(&to, t);
+                e = put_means(&to, run->stages[i].published, t);
             else if (t->scores.n)
                 e = put(&to, "bpb", false, true, ((const struct metric_val *)t->scores.rows)[t->scores.n - 1].bpb, 0);
         }

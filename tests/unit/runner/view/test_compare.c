@@ -176,7 +176,7 @@ static void what_is_noise(void **state)
     assert_true(s->p == 1 && s->pairs == ASKED && !s->best[0] && !s->best[1]);
     s = score(&c, "bpb"); // over another number of tokens: not the same measure
     assert_true(s->value[0] == 1.25 && isnan(s->value[1]) && isnan(s->difference));
-    s = score(&c, "bpb, other text");
+    s = score(&c, "bpb, other count");
     assert_true(isnan(s->value[0]) && s->value[1] == 0.25 && isnan(s->p));
 }
 

@@ -1,0 +1,259 @@
+// describe.c - from the tables alone: nothing here names a field.
+#include "runner/commands/describe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "runner/view/grid.h"
+
+enum { CLASSES = FIELD_DISPLAY + 1 };
+
+static const struct {
+    const char *name, *title, *means;
+} classes[CLASSES] = {
+    [FIELD_RESULT] = {"result", "Fields of the result",
+                      "In the key: change one, and this stage runs again, and what depends on it. What was made with the old "
+                      "value stays, and is found again when you go back."},
+    [FIELD_SPEED] = {"speed", "Fields of speed",
+                     "In no key: they change how fast the result is made and in how much memory, never what it is. Change them "
+                     "freely, also for a stage that was stopped in the middle."},
+    [FIELD_DISPLAY] = {"display", "Fields of display",
+                       "In no key: they change what is shown, what is kept beside the result, or which defaults apply."},
+};
+
+static bool is_of(const struct field *f, enum stage_kind_id kind)
+{
+    return f->kinds >> kind & 1;
+}
+
+static int count_fields(enum stage_kind_id kind, enum field_class class, bool built)
+{
+    int n = 0;
+    for (int i = 0; i < n_fields; i++)
+        n += is_of(&fields[i], kind) && fields[i].class == class && fields[i].built == built;
+    return n;
+}
+
+static struct error *class_table(enum stage_kind_id kind, enum field_class class, struct arena *arena)
+{
+    static const struct column columns[] = {{"field", false, false}, {"default", true, false}, {"what", false, true}};
+    static const struct column presets[] = {
+        {"field", false, false}, {"default", true, false}, {"mid", true, false}, {"sft", true, false}, {"what", false, true}};
+    bool with_presets = field_find(kind, "preset") != NULL;
+    struct grid grid;
+    grid_init(&grid, with_presets ? presets : columns, with_presets ? countof(presets) : countof(columns), arena);
+    for (int i = 0; i < n_fields; i++) {
+        const struct field *f = &fields[i];
+        if (!is_of(f, kind) || f->class != class || !f->built)
+            continue;
+        const char *takes = field_takes(f, arena), *what = takes ? arena_printf(arena, "%s (%s)", f->help, takes) : NULL;
+        const char *def = f->required ? "required" : f->def_2025 ? f->def_2025 : "";
+        if (!what)
+            return error_memory();
+        if (with_presets)
+            grid_add(&grid, (const char *const[]){f->name, def, f->def_mid, f->def_sft, what});
+        else
+            grid_add(&grid, (const char *const[]){f->name, def, what});
+    }
+    if (grid.failed)
+        return error_memory();
+    grid_print(&grid, stdout, DESCRIBE_WIDTH);
+    return NULL;
+}
+
+void describe_title(enum stage_kind_id kind)
+{
+    printf("kind: %s%s\n", kind_name(kind), kind_built(kind) ? "" : " (not built in this version)");
+    text_wrap(stdout, "", kind_help(kind), DESCRIBE_WIDTH);
+}
+
+struct error *describe_kind(enum stage_kind_id kind, struct arena *arena)
+{
+    struct error *e = NULL;
+    int n_unbuilt = 0;
+    const char *unbuilt = "";
+    describe_title(kind);
+    for (int c = 0; c < CLASSES && !e; c++) {
+        if (!count_fields(kind, (enum field_class)c, true))
+            continue;
+        printf("\n%s.\n", classes[c].title);
+        text_wrap(stdout, "", classes[c].means, DESCRIBE_WIDTH);
+        putchar('\n');
+        e = class_table(kind, (enum field_class)c, arena);
+    }
+    for (int i = 0; i < n_fields && !e; i++)
+        if (is_of(&fields[i], kind) && !fields[i].built) {
+            unbuilt = arena_printf(arena, "%s%s%s", unbuilt, n_unbuilt++ ? ", " : "", fields[i].name);
+            e = unbuilt ? NULL : error_memory();
+        }
+    if (e)
+        return e;
+    if (n_unbuilt)
+        putchar('\n'), text_wrap(stdout, "Not built in this version: ", unbuilt, DESCRIBE_WIDTH);
+    printf("\n`retort help %s.FIELD` tells all about one.\n", kind_name(kind));
+    return NULL;
+}
+
+struct error *describe_fields(enum stage_kind_id kind, struct arena *arena)
+{
+    static const struct column columns[] = {
+        {"field", false, false}, {"class", false, false}, {"takes", false, true}, {"default", false, false}};
+    struct grid grid;
+    grid_init(&grid, columns, countof(columns), arena);
+    for (int i = 0; i < n_fields; i++) {
+        const struct field *f = &fields[i];
+        if (!is_of(f, kind))
+            continue;
+        const char *takes = field_takes(f, arena), *def = field_default(f, arena);
+        if (takes && !f->built)
+            takes = arena_printf(arena, "%s (not built)", takes);
+        if (!takes || !def)
+            return error_memory();
+        grid_add(&grid, (const char *const[]){f->name, classes[f->class].name, takes, def});
+    }
+    if (grid.failed)
+        return error_memory();
+    grid_print(&grid, stdout, DESCRIBE_WIDTH);
+    return NULL;
+}
+
+// How a value is written, beyond what it takes.
+static const char *spelling(const struct field *f)
+{
+    bool number = f->type == FIELD_INT || f->type == FIELD_REAL || f->type == FIELD_INTS;
+    if (!number)
+        return NULL;
+    return f->exact ? "65536, 1_000 or 2e9; k M B T are refused, because only an exact count makes sense"
+                    : "65536, 1_000, 2e9 or 64k; k M B T are 10^3 10^6 10^9 10^12";
+}
+
+static void line(const char *name, const char *text)
+{
+    char first[16];
+    snprintf(first, sizeof first, "%-11s", name);
+    if (text && *text)
+        text_wrap(stdout, first, text, DESCRIBE_WIDTH);
+}
+
+static struct error *one_field(const struct field *f, enum stage_kind_id kind, struct arena *arena)
+{
+    const char *takes = field_takes(f, arena), *def = field_default(f, arena);
+    const char *means = arena_printf(arena, "%s. %s", classes[f->class].name, classes[f->class].means);
+    const char *set =
+        arena_printf(arena, "%s: under a stage of kind %s; or -s STAGE.%s=VALUE", f->name, kind_name(kind), f->name);
+    if (!takes || !def || !means || !set)
+        return error_memory();
+    printf("%s.%s%s\n\n", kind_name(kind), f->name, f->built ? "" : " (not built in this version)");
+    text_wrap(stdout, "", f->help, DESCRIBE_WIDTH);
+    putchar('\n');
+    line("takes", takes);
+    line("written", spelling(f));
+    line("default", *def ? def : "none");
+    line("class", means);
+    line("set it", set);
+    return NULL;
+}
+
+struct error *describe_field(enum stage_kind_id kind, const char *name, struct arena *arena)
+{
+    struct error *e = NULL;
+    bool first = true;
+    for (int i = 0; i < n_fields && !e; i++)
+        for (int k = 0; k < KIND_COUNT && !e; k++) {
+            if (k == KIND_TOKENS || !is_of(&fields[i], (enum stage_kind_id)k) || strcmp(fields[i].name, name) ||
+                (kind != KIND_COUNT && (int)kind != k))
+                continue;
+            if (!first)
+                putchar('\n');
+            first = false;
+            e = one_field(&fields[i], (enum stage_kind_id)k, arena);
+        }
+    return e;
+}
+
+void describe_word(const struct word *word, const char *where)
+{
+    printf("%s: in %s%s\n\n", word->name, where, word->unbuilt ? " (not built in this version)" : "");
+    text_wrap(stdout, "", word->help, DESCRIBE_WIDTH);
+    putchar('\n');
+    line("takes", word->takes);
+    line("default", word->def);
+}
+
+struct error *describe_words(const struct word *words, int n, struct arena *arena)
+{
+    static const struct column columns[] = {{"word", false, false}, {"what", false, true}};
+    struct grid grid;
+    grid_init(&grid, columns, countof(columns), arena);
+    for (int i = 0; i < n; i++) {
+        const char *what =
+            arena_printf(arena, "%s%s. %s%s%s%s", words[i].takes, words[i].unbuilt ? " (not built)" : "", words[i].help,
+                         words[i].def ? " Default: " : "", words[i].def ? words[i].def : "", words[i].def ? "." : "");
+        if (!what)
+            return error_memory();
+        grid_add(&grid, (const char *const[]){words[i].name, what});
+    }
+    if (grid.failed)
+        return error_memory();
+    grid_print(&grid, stdout, DESCRIBE_WIDTH);
+    return NULL;
+}
+
+void kind_to_json(struct json *j, enum stage_kind_id kind)
+{
+    json_open(j, '{');
+    json_key(j, "name"), json_str(j, kind_name(kind));
+    json_key(j, "help"), json_str(j, kind_help(kind));
+    json_key(j, "built"), json_bool(j, kind_built(kind));
+    json_close(j, '}');
+}
+
+static void field_to_json(struct json *j, const struct field *f, enum stage_kind_id kind, struct arena *arena)
+{
+    const char *takes = field_takes(f, arena);
+    bool bounded = f->min != 0 || f->max != 0;
+    j->failed |= !takes;
+    json_open(j, '{');
+    json_key(j, "kind"), json_str(j, kind_name(kind));
+    json_key(j, "name"), json_str(j, f->name);
+    json_key(j, "takes"), json_str(j, takes);
+    json_key(j, "class"), json_str(j, classes[f->class].name);
+    json_key(j, "required"), json_bool(j, f->required);
+    json_key(j, "built"), json_bool(j, f->built);
+    json_key(j, "min");
+    bounded ? json_f64(j, f->min) : json_nil(j);
+    json_key(j, "max");
+    bounded && f->max < FIELD_NO_MAX ? json_f64(j, f->max) : json_nil(j);
+    json_key(j, "unit"), json_str(j, f->unit);
+    json_key(j, "default"), json_str(j, f->def_2025);
+    json_key(j, "default_mid"), json_str(j, f->def_mid);
+    json_key(j, "default_sft"), json_str(j, f->def_sft);
+    json_key(j, "help"), json_str(j, f->help);
+    json_close(j, '}');
+}
+
+void fields_to_json(struct json *j, const char *name, enum stage_kind_id kind, struct arena *arena)
+{
+    json_open(j, '[');
+    for (int i = 0; i < n_fields; i++)
+        for (int k = 0; k < KIND_COUNT; k++)
+            if (k != KIND_TOKENS && is_of(&fields[i], (enum stage_kind_id)k) && (kind == KIND_COUNT || (int)kind == k) &&
+                (!name || !strcmp(fields[i].name, name)))
+                field_to_json(j, &fields[i], (enum stage_kind_id)k, arena);
+    json_close(j, ']');
+}
+
+void words_to_json(struct json *j, const struct word *words, int n)
+{
+    json_open(j, '[');
+    for (int i = 0; i < n; i++) {
+        json_open(j, '{');
+        json_key(j, "name"), json_str(j, words[i].name);
+        json_key(j, "takes"), json_str(j, words[i].takes);
+        json_key(j, "default"), json_str(j, words[i].def);
+        json_key(j, "built"), json_bool(j, !words[i].unbuilt);
+        json_key(j, "help"), json_str(j, words[i].help);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}

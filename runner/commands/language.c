@@ -1,0 +1,148 @@
+// language.c - what the tables of words and fields say, in words.
+#include "runner/commands/language.h"
+
+#include <string.h>
+
+const struct word top_word_help[] = {
+    {"retort", "1", NULL, "The version of the language, always 1. Every recipe begins with it.", false},
+    {"name", "letters, digits, '-', '_', '.'", "the file's name without .yaml",
+     "Names the folder of runs, results/runs/NAME. It is in no key: rename a recipe, and nothing runs again.", false},
+    {"include", "a list of recipe files", NULL,
+     "Other recipes that this one builds on. Maps are merged, single values and lists replaced; what this file says wins. File "
+     "names in "
+     "an included file count from its own folder. At most 16 deep.",
+     false},
+    {"nanochat", "2025 or 2026", "2025",
+     "Which row of defaults the stages take. Only the values that it leads to are in keys. 2026 is not built in this version.",
+     false},
+    {"seed", "whole number, 0 or more", "42",
+     "Every random choice follows from it. Each stage takes it unless it has its own, and it is in the keys of all of them.",
+     false},
+    {"data", "folder or address", NULL,
+     "Where the data of tasks lies, and what ${data} stands for in names of files. Usually given on the command line: -s "
+     "data=FOLDER. "
+     "Keys hold what files contain, not where they lie.",
+     false},
+    {"budget", "{usd: NUMBER}", NULL, "What the whole recipe may cost, cached stages included.", false},
+    {"hardware", "{device: NAME, count: N, usd_per_hour: NUMBER}", NULL,
+     "What the recipe runs on, for estimates of time and cost; usd_per_hour is for all devices together. In no key.", false},
+    {"let", "a map of names to values", NULL,
+     "let: {width: 256} lets you write ${width} anywhere. ${env:NAME} is a variable of the environment. Only what they lead to "
+     "is in keys.",
+     false},
+    {"matrix", "a map of names to lists", NULL,
+     "matrix: {depth: [4, 6]} runs every stage that uses ${depth}, and what depends on it, once for each value: base@depth=4, "
+     "base@depth=6. "
+     "Several names make every combination, at most 1,000.",
+     false},
+    {"sources", "a map of names to sources", NULL,
+     "Where text comes from; what a source may hold is below. A source whose name is a task's, with {split} in its files, "
+     "replaces the "
+     "data of that task.",
+     false},
+    {"stages", "a map of names to stages", NULL,
+     "What is made out of what: each stage has a kind and the fields of that kind. Edges follow from the names of stages and "
+     "sources in "
+     "fields; the order in the file does not matter.",
+     false},
+    {"mirror", "an address", NULL, "Where results are copied to when a stage is done.", true},
+    {"on_end", "a command", NULL, "What to start when a run ends.", true},
+    {"on_fail", "a command", NULL, "What to start when a run fails.", true},
+};
+const int n_top_word_help = (int)countof(top_word_help);
+
+const struct word source_words[] = {
+    {"parquet", "FILES", NULL, "Parquet files, with column: NAME; a row is a document.", false},
+    {"jsonl", "FILES", NULL, "JSON lines, with field: NAME; a line is a document.", false},
+    {"text", "FILES", NULL, "Plain text; a file is a document.", false},
+    {"world", "a file", NULL, "A generator of text, with documents: N; nothing is downloaded.", false},
+    {"mix", "[{source: NAME, share: NUMBER}, ...]", NULL, "Several sources; share is of tokens.", false},
+    {"column", "a path", NULL, "Of parquet: the column of text.", false},
+    {"field", "a path", NULL, "Of jsonl: the field of text.", false},
+    {"documents", "whole number", NULL, "Of a world: how many it writes.", false},
+    {"validate", "last, a file, held_out or none", NULL,
+     "The text that is kept from training, to measure on: the last file, one more file, what a world holds out (held_out), or "
+     "none. Of a "
+     "mix: the source whose validation text it is.",
+     false},
+};
+const int n_source_words = (int)countof(source_words);
+
+const struct word mixture_words[] = {
+    {"task", "a task, or a file", NULL, "tasks/NAME.yaml beside the recipe, else the shipped one; or a file of conversations.",
+     false},
+    {"split", "a name", "train", "Which of the task's splits.", false},
+    {"epochs", "number above 0", "1", "Passes; a fraction takes the first part of the task's fixed order.", false},
+    {"rows", "whole number", NULL, "The first so many rows, instead of epochs.", false},
+};
+const int n_mixture_words = (int)countof(mixture_words);
+
+const struct word *word_find(const struct word *words, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(words[i].name, name))
+            return &words[i];
+    return NULL;
+}
+
+// "265 to 16777216", "1 or more", "".
+static const char *range(const struct field *f, struct arena *arena)
+{
+    if (f->min == 0 && f->max == 0)
+        return "";
+    return f->max >= FIELD_NO_MAX ? arena_printf(arena, ", %.15g or more", f->min)
+                                  : arena_printf(arena, ", %.15g to %.15g", f->min, f->max);
+}
+
+static const char *choices(const struct field *f, struct arena *arena)
+{
+    return f->choices ? choices_text(f->choices, arena) : "any";
+}
+
+const char *field_takes(const struct field *f, struct arena *arena)
+{
+    const char *of = f->unit ? arena_printf(arena, " (%s)", f->unit) : "", *bounds = range(f, arena);
+    if (!of || !bounds)
+        return NULL;
+    switch (f->type) {
+    case FIELD_INT:
+        return arena_printf(arena, "%s%s%s", f->exact ? "exact whole number" : "whole number", of, bounds);
+    case FIELD_REAL:
+        return arena_printf(arena, "number%s%s", of, bounds);
+    case FIELD_BOOL:
+        return "true or false";
+    case FIELD_DURATION:
+        return arena_printf(arena, "duration: 45s, 90m, 2h%s", bounds);
+    case FIELD_CHOICE:
+        return choices(f, arena);
+    case FIELD_TEXT:
+        return "text";
+    case FIELD_FILE:
+        return "file";
+    case FIELD_STAGE:
+        return arena_printf(arena, "stage: %s", choices(f, arena));
+    case FIELD_SOURCE:
+        return "source";
+    case FIELD_INTS:
+        return arena_printf(arena, "list of whole numbers%s%s", of, bounds);
+    case FIELD_NAMES:
+        return arena_printf(arena, "list of names");
+    case FIELD_STAGES:
+        return arena_printf(arena, "%s: %s", f->each ? "stage, or list of them" : "stages", choices(f, arena));
+    case FIELD_MIXTURE:
+        return "list of {task: NAME, ...}";
+    case FIELD_TYPE_COUNT:
+        break;
+    }
+    return "";
+}
+
+const char *field_default(const struct field *f, struct arena *arena)
+{
+    if (f->required)
+        return "required";
+    if (f->def_mid || f->def_sft)
+        return arena_printf(arena, "%s%smid %s, sft %s", f->def_2025 ? f->def_2025 : "", f->def_2025 ? "; " : "",
+                            f->def_mid ? f->def_mid : "-", f->def_sft ? f->def_sft : "-");
+    return f->def_2025 ? f->def_2025 : "";
+}

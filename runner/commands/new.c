@@ -1,0 +1,221 @@
+// new.c - `retort new NAME [FILE ...]`: a recipe to begin with, checked before it is written.
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runner/commands/load.h"
+#include "runner/recipe/task_file.h"
+
+enum { FILES_MOST = 1000 };
+
+static const char head[] =
+    "# %s: a recipe to begin with. Every line can be changed; `retort why %s.yaml` then says what will run again.\n"
+    "#\n"
+    "#     retort check %s.yaml       is everything right?\n"
+    "#     retort plan %s.yaml        what would run, and why\n"
+    "#     retort run %s.yaml\n"
+    "#\n"
+    "# `retort help pretrain` lists the fields of a kind of stage, `retort help batch_tokens` explains one.\n"
+    "retort: 1                         # version of the language\n"
+    "name: %s\n"
+    "nanochat: 2025                    # which row of defaults\n"
+    "seed: 42\n"
+    "\n"
+    "sources:\n";
+
+static const char stages[] = "\n"
+                             "stages:\n"
+                             "  tokenizer: {kind: tokenizer, source: %s, vocab: 512, chars: 1M}\n"
+                             "\n"
+                             "  base:                           # the base model: it learns to write like the source\n"
+                             "    kind: pretrain\n"
+                             "    tokenizer: tokenizer\n"
+                             "    source: %s\n"
+                             "    depth: 2                      # the one dial: layers; width is 64 times that\n"
+                             "    seq_len: 128                  # tokens of a row\n"
+                             "    batch_tokens: 2048            # tokens of an update\n"
+                             "    device_batch: 4               # rows at once: memory and speed, never the result\n"
+                             "    steps: 300                    # or tokens:, flops:, ratio:\n"
+                             "%s";
+
+static const char chat[] =
+    "\n"
+    "  chat:                           # learns to answer: `retort chat %s.yaml:chat`\n"
+    "    kind: finetune\n"
+    "    preset: mid                   # conversations one after the other, every token learned\n"
+    "    model: base\n"
+    "    mixture:                      # tasks, and how much of each\n"
+    "      - {task: town_talk, rows: 1000}\n"
+    "    batch_tokens: 2048\n"
+    "    device_batch: 4\n"
+    "    eval_every: 0                 # or how often bits per byte of the tasks' test splits\n"
+    "\n"
+    "  # Questions that can be graded, for models that had more time:\n"
+    "  # quiz: {kind: eval, model: chat, suites: [town_quiz], examples: 200}\n"
+    "  scores: {kind: eval, model: base, suites: [bpb], eval_tokens: 16384}   # bits per byte of what was kept\n";
+
+static const char scores[] =
+    "\n"
+    "  scores: {kind: eval, model: base, suites: [bpb], eval_tokens: 16384}   # bits per byte of what was kept\n";
+
+// A single text has nothing to keep.
+static const char measured[] = "    eval_every: 100               # bits per byte of the text that is kept, every so many steps\n"
+                               "    eval_tokens: 8192\n"
+                               "    sample_every: 200\n";
+static const char unmeasured[] = "    eval_every: 0                 # there is no text to measure on\n"
+                                 "    sample_every: 200\n";
+
+static bool ends_in(const char *text, const char *ending)
+{
+    size_t n = strlen(text), m = strlen(ending);
+    return n > m && !strcmp(text + n - m, ending);
+}
+
+static const char *form_of(const char *file)
+{
+    return ends_in(file, ".parquet") ? "parquet" : ends_in(file, ".jsonl") ? "jsonl" : "text";
+}
+
+// "a\"b" in quotes, as YAML reads it.
+static const char *quoted(const char *text, struct arena *arena)
+{
+    char *out = arena_alloc(arena, 2 * strlen(text) + 3), *end = out;
+    if (!out)
+        return NULL;
+    *end++ = '"';
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            *end++ = '\\';
+        *end++ = *text;
+    }
+    *end = '"';
+    return out;
+}
+
+// The world as the recipe names it: from here where it lies below this folder, else from the root.
+static const char *shipped_world(struct arena *arena)
+{
+    char here[PATH_MAX], there[PATH_MAX];
+    const char *task = task_file_shipped("town_quiz", arena), *tasks = task ? strstr(task, "/tasks/town_quiz.yaml") : NULL;
+    const char *path = tasks ? arena_printf(arena, "%.*s/worlds/town.yaml", (int)(tasks - task), task) : NULL;
+    if (!path || !realpath(path, there) || !getcwd(here, sizeof here))
+        return path;
+    size_t n = strlen(here);
+    return arena_strdup(arena, !strncmp(here, there, n) && there[n] == '/' ? there + n + 1 : there);
+}
+
+static struct error *world_source(const char **text, struct arena *arena)
+{
+    const char *path = shipped_world(arena), *name = path ? quoted(path, arena) : NULL;
+    if (!name)
+        return error_memory();
+    *text = arena_printf(arena,
+                         "  # a small invented town; its writer is a file that you can read and copy\n"
+                         "  town: {world: %s, documents: 3000, validate: held_out}\n",
+                         name);
+    return *text ? NULL : error_memory();
+}
+
+static struct error *file_source(const char **text, const struct call *call)
+{
+    const char *const *files = call->args + 1;
+    int n = call->n_args - 1;
+    const char *form = form_of(files[0]), *list = "";
+    if (n > FILES_MOST)
+        return error_new(ERROR_USAGE, NOWHERE, "write a pattern into the recipe: \"shard_{00000..00239}.parquet\"",
+                         "more than %d files", FILES_MOST);
+    for (int i = 0; i < n; i++) {
+        if (strcmp(form_of(files[i]), form))
+            return error_new(ERROR_USAGE, NOWHERE, "make a source of each kind", "'%s' is %s, but '%s' is %s", files[0], form,
+                             files[i], form_of(files[i]));
+        if (strpbrk(files[i], "{}*?$\n"))
+            return error_new(ERROR_USAGE, NOWHERE, "rename it", "'%.80s' has a character that file names in recipes cannot have",
+                             files[i]);
+        if (access(files[i], R_OK))
+            return error_system(ERROR_USAGE, errno, "cannot read '%.200s'", files[i]);
+        const char *name = quoted(files[i], call->arena);
+        list = name ? arena_printf(call->arena, "%s%s\n      %s", list, i ? "," : "", name) : NULL;
+        if (!list)
+            return error_memory();
+    }
+    const char *column = !strcmp(form, "parquet") ? ", column: text" : !strcmp(form, "jsonl") ? ", field: text" : "";
+    const char *validate =
+        n > 1 ? "last   # the last file is kept, to measure on" : "none   # more than one file: last keeps the last";
+    *text = arena_printf(call->arena,
+                         "  mine:\n"
+                         "    %s: [%s]\n"
+                         "%s%s%s"
+                         "    validate: %s\n",
+                         form, list, *column ? "    " : "", *column ? column + 2 : "", *column ? "\n" : "", validate);
+    return *text ? NULL : error_memory();
+}
+
+static const char *recipe_text(const char *name, const char *source, bool world, bool kept, struct arena *arena)
+{
+    const char *from = world ? "town" : "mine", *rest = world ? arena_printf(arena, chat, name) : kept ? scores : "";
+    const char *top = arena_printf(arena, head, name, name, name, name, name, name);
+    const char *end = arena_printf(arena, stages, from, from, world || kept ? measured : unmeasured);
+    return rest && top && end ? arena_printf(arena, "%s%s%s%s", top, source, end, rest) : NULL;
+}
+
+static struct error *write_new(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0 && errno == EEXIST)
+        return error_new(ERROR_USAGE, NOWHERE, "take another name, or move it away", "'%s' is there already", path);
+    if (fd < 0)
+        return error_system(ERROR_MACHINE, errno, "cannot create '%s'", path);
+    size_t n = strlen(text);
+    ssize_t written = write(fd, text, n);
+    if ((written == (ssize_t)n) & !close(fd))
+        return NULL;
+    struct error *e = error_system(ERROR_MACHINE, written < 0 ? errno : ENOSPC, "cannot write '%s'", path);
+    unlink(path);
+    return e;
+}
+
+// The name of the recipe; its file is that with ".yaml".
+static struct error *read_name(const struct call *call, const char **name)
+{
+    const char *what = call->args[0];
+    size_t n = strlen(what);
+    *name = arena_strndup(call->arena, what, n > 5 && ends_in(what, ".yaml") ? n - 5 : n);
+    if (!*name)
+        return error_memory();
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    if (**name && **name != '.' && **name != '-' && !(*name)[strspn(*name, letters)] && n <= 100)
+        return NULL;
+    return error_new(ERROR_USAGE, NOWHERE,
+                     strchr(what, '/') ? "go to the folder first: the recipe is written where you are"
+                                       : "take up to 100 letters, digits, '-', '_' and '.'",
+                     "'%.80s' cannot be the name of a recipe", what);
+}
+
+struct error *command_new(struct call *call)
+{
+    const char *name, *source;
+    struct recipe recipe;
+    bool world = call->n_args == 1;
+    struct error *e = read_name(call, &name);
+    if (e || (e = world ? world_source(&source, call->arena) : file_source(&source, call)))
+        return e;
+    const char *path = arena_printf(call->arena, "%s.yaml", name);
+    const char *text = path ? recipe_text(name, source, world, call->n_args > 2, call->arena) : NULL;
+    if (!text)
+        return error_memory();
+    if ((e = recipe_parse(&recipe, path, text, strlen(text), NULL, 0, call->arena)) || (e = write_new(path, text)))
+        return e;
+    if (call->json) {
+        struct json j;
+        answer_open(&j, call, NULL);
+        json_key(&j, "name"), json_str(&j, name);
+        json_key(&j, "file"), json_str(&j, path);
+        return answer_print(&j);
+    }
+    printf("wrote %s; next:\n  retort plan %s\n  retort run %s\n", path, path, path);
+    return NULL;
+}

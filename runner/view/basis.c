@@ -1,0 +1,150 @@
+// basis.c - read out of the payloads of keys, which say what went into a result.
+#include "runner/view/basis.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MODELS_DEEP = 64 };
+
+static json_t *payload_of(const struct run_stage *stage)
+{
+    json_error_t problem;
+    return stage && stage->payload ? json_loads(stage->payload, 0, &problem) : NULL;
+}
+
+// Compact JSON, "" for nothing.
+static const char *dump(json_t *value, struct arena *arena)
+{
+    if (!value)
+        return "";
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS);
+    const char *copy = text ? arena_strdup(arena, text) : NULL;
+    free(text);
+    return copy;
+}
+
+static const struct run_stage *by_key(const struct run *run, const char *key)
+{
+    for (int i = 0; i < run->n_stages && key; i++)
+        if (run->stages[i].key[0] && !strcmp(run->stages[i].key, key))
+            return &run->stages[i];
+    return NULL;
+}
+
+// The key of the tokenizer that a stage's numbers are in, through the models that it comes from; *key NULL: not known.
+static struct error *tokenizer_of(const struct run *run, const struct run_stage *stage, struct arena *arena, const char **key)
+{
+    *key = NULL;
+    for (int deep = 0; stage && deep < MODELS_DEEP && !*key; deep++) {
+        json_t *payload = payload_of(stage), *inputs = json_object_get(payload, "inputs");
+        const char *tokenizer = json_string_value(json_object_get(inputs, "tokenizer"));
+        bool failed = tokenizer && !(*key = arena_strdup(arena, tokenizer));
+        stage = by_key(run, json_string_value(json_object_get(inputs, "model")));
+        json_decref(payload);
+        if (failed)
+            return error_memory();
+    }
+    return NULL;
+}
+
+struct error *basis_of_loss(struct basis *b, const struct run *run, const struct run_stage *stage, struct arena *arena)
+{
+    *b = (struct basis){0};
+    json_t *payload = payload_of(stage), *fields = json_object_get(payload, "fields");
+    if (payload && !strcmp(stage->kind, "finetune"))
+        b->count = json_object_get(fields, "rows") ? "answers" : "all tokens";
+    json_decref(payload);
+    return tokenizer_of(run, stage, arena, &b->tokenizer);
+}
+
+struct error *basis_of_bpb(struct basis *b, const struct run *run, const struct run_stage *stage, struct arena *arena)
+{
+    *b = (struct basis){0};
+    if (stage->published) {
+        b->text = stage->published->over;
+        return NULL;
+    }
+    json_t *payload = payload_of(stage), *inputs = json_object_get(payload, "inputs");
+    const char *validation = dump(json_object_get(inputs, "validation"), arena),
+               *test = dump(json_object_get(inputs, "test"), arena);
+    const char *tokens = dump(json_object_get(json_object_get(payload, "fields"), "eval_tokens"), arena);
+    const char *version = strcmp(stage->kind, "eval") ? "" : dump(json_object_get(payload, "version"), arena);
+    json_decref(payload);
+    if (!validation || !test || !tokens || !version)
+        return error_memory();
+    b->text = arena_printf(arena, "%s %s", validation, test);
+    b->count = arena_printf(arena, "%s %s", tokens, version);
+    return b->text && b->count ? tokenizer_of(run, stage, arena, &b->tokenizer) : error_memory();
+}
+
+// What a task asked: its file and its data, which the token stage of its test split has. *content NULL: not known.
+static struct error *content_of(const struct run *run, const char *task, struct arena *arena, const char **content)
+{
+    static const char split[] = ".test.tokens";
+    size_t n = strlen(task), m = strlen(split);
+    *content = NULL;
+    for (int i = 0; i < run->n_stages && !*content; i++) {
+        const char *name = run->stages[i].name;
+        if (strncmp(name, task, n) || strncmp(name + n, split, m) || (name[n + m] && name[n + m] != '@'))
+            continue;
+        json_t *payload = payload_of(&run->stages[i]);
+        const char *file = dump(json_object_get(payload, "task"), arena), *data = dump(json_object_get(payload, "data"), arena);
+        bool known = json_object_get(payload, "data") != NULL;
+        json_decref(payload);
+        if (!file || !data || (known && !(*content = arena_printf(arena, "%s %s", file, data))))
+            return error_memory();
+    }
+    return NULL;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct task_score *x = *(const struct task_score *const *)a, *y = *(const struct task_score *const *)b;
+    return strcmp(x->task, y->task);
+}
+
+struct error *basis_of_tasks(struct basis *b, const struct run *run, const struct table *scores, const char *task,
+                             struct arena *arena)
+{
+    const struct task_score *rows = scores->rows, **sorted = arena_array(arena, (size_t)scores->n + 1, sizeof *sorted);
+    size_t n = 0;
+    *b = (struct basis){.questions = "", .n_questions = ""};
+    if (!sorted)
+        return error_memory();
+    for (int64_t i = 0; i < scores->n; i++)
+        if (!task || !strcmp(rows[i].task, task))
+            sorted[n++] = &rows[i];
+    if (n)
+        qsort(sorted, n, sizeof *sorted, by_name);
+    for (size_t i = 0; i < n; i++) {
+        const char *content;
+        struct error *e = content_of(run, sorted[i]->task, arena, &content);
+        if (e)
+            return e;
+        b->n_questions = arena_printf(arena, "%s %s of %" PRId64, b->n_questions, sorted[i]->task, sorted[i]->n_all);
+        const char *more = b->questions && content ? arena_printf(arena, "%s %s", b->questions, content) : NULL;
+        if (!b->n_questions || (b->questions && content && !more))
+            return error_memory();
+        b->questions = more;
+    }
+    return NULL;
+}
+
+static bool differ(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b);
+}
+
+const char *basis_differs(const struct basis *a, const struct basis *b)
+{
+    if (differ(a->tokenizer, b->tokenizer))
+        return "other tokenizer";
+    if (differ(a->text, b->text))
+        return "other text";
+    if (differ(a->questions, b->questions) || differ(a->n_questions, b->n_questions))
+        return "other questions";
+    return differ(a->count, b->count) ? "other count" : NULL;
+}

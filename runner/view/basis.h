@@ -1,0 +1,32 @@
+// basis.h - what a number is over, and so whether two may stand in one row.
+//
+//     e = basis_of_bpb(&a, &runs[0], stage_a, arena);
+//     e = basis_of_bpb(&b, &runs[1], stage_b, arena);
+//     why = basis_differs(&a, &b);                       // NULL: they can be compared; "other tokenizer"
+//
+// Loss       nats a token: the tokenizer, and of a fine-tuning which tokens count (all, or answers alone)
+// bpb        the tokenizer, the validation text in its tokens, how much of it, of an evaluation the version of its code
+// Accuracy   the task and its data, and how many questions it has. A capped score says so in its label, and is a row of its own anyway
+// Means      over tasks: which they are, and each of them as above
+// Published  runs say less: what they do not say fits anything, but a published bpb, which fits only the same words
+// Ownership  in the arena
+#ifndef RUNNER_VIEW_BASIS_H
+#define RUNNER_VIEW_BASIS_H
+
+#include "runner/graph/run_record.h"
+
+struct basis {
+    const char *tokenizer, *text, *questions, *n_questions, *count; // NULL: not known
+};
+
+struct error *CHECKED basis_of_loss(struct basis *b, const struct run *run, const struct run_stage *stage, struct arena *arena);
+struct error *CHECKED basis_of_bpb(struct basis *b, const struct run *run, const struct run_stage *stage, struct arena *arena);
+
+// Of the scores of an evaluation: of one task, or, with task NULL, of the mean over all of them.
+struct error *CHECKED basis_of_tasks(struct basis *b, const struct run *run, const struct table *scores, const char *task,
+                                     struct arena *arena);
+
+// "other tokenizer", "other text", "other questions", "other count", or NULL.
+const char *basis_differs(const struct basis *a, const struct basis *b);
+
+#endif

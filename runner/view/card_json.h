@@ -1,0 +1,18 @@
+// card_json.h - the report card as JSON, for scripts.
+//
+//     run:     {name, number, source, state, started, ended, seconds, usd, recipe, settings, host, machine, build}
+//     stages:  [{name, kind, key, state, seconds, usd, params, tokens, flops, loss, bpb, reward, error}]
+//     scores:  [{model, score, accuracy, less_is_better, value, deviation, n}]     scores.h; accuracy: value is a share
+//     samples: [{stage, step, prompt, text}]                                       of the last step that has some
+//     rollouts: [{stage, step, reward, advantage, prompt, text}]                   that were kept
+//     recipe_text, resolved: as they were; null: not known
+#ifndef RUNNER_VIEW_CARD_JSON_H
+#define RUNNER_VIEW_CARD_JSON_H
+
+#include "core/base/json.h"
+#include "runner/graph/run_record.h"
+
+// Adds to an open object.
+struct error *CHECKED card_to_json(const struct run *run, struct json *j, struct arena *arena);
+
+#endif

@@ -1,0 +1,124 @@
+// test_basis.c - which numbers may stand beside each other, and why others may not.
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "runner/view/basis.h"
+
+static void no_error(struct error *e)
+{
+    if (e)
+        print_error("%s\n", e->what);
+    assert_null(e);
+}
+
+// Tokenizer, base model, fine-tuning, evaluation, and the questions of a task.
+struct fake {
+    struct run run;
+    struct run_stage stages[5];
+};
+
+static void fake(struct fake *f, const char *tokenizer, const char *validation, const char *sft_field, const char *quiz,
+                 struct arena *arena)
+{
+    *f = (struct fake){.run = {.n_stages = 5, .stages = f->stages}};
+    f->stages[0] = (struct run_stage){.name = "tokenizer", .kind = "tokenizer", .key = tokenizer, .payload = "{}"};
+    f->stages[1] = (struct run_stage){.name = "base", .kind = "pretrain", .key = "b"};
+    f->stages[1].payload =
+        arena_printf(arena, "{\"fields\":{\"eval_tokens\":1},\"inputs\":{\"tokenizer\":\"%s\",\"validation\":[\"%s\"]}}",
+                     tokenizer, validation);
+    f->stages[2] = (struct run_stage){.name = "sft", .kind = "finetune", .key = "s"};
+    f->stages[2].payload = arena_printf(arena, "{\"fields\":{\"%s\":8},\"inputs\":{\"model\":\"b\"}}", sft_field);
+    f->stages[3] = (struct run_stage){.name = "quiz.test.tokens", .kind = "tokens", .key = "q"};
+    f->stages[3].payload = arena_printf(arena, "{\"data\":[1],\"task\":{\"prompt\":\"%s\"}}", quiz);
+    f->stages[4] = (struct run_stage){.name = "eval", .kind = "eval", .key = "e"};
+    f->stages[4].payload = arena_printf(
+        arena, "{\"fields\":{\"eval_tokens\":1},\"inputs\":{\"model\":\"s\",\"validation\":[\"%s\"]},\"version\":1}", validation);
+}
+
+typedef struct error *basis_of(struct basis *, const struct run *, const struct run_stage *, struct arena *);
+
+static const char *differs(basis_of *of, const struct fake *a, const struct fake *b, int stage, struct arena *arena)
+{
+    struct basis x, y;
+    no_error(of(&x, &a->run, &a->stages[stage], arena));
+    no_error(of(&y, &b->run, &b->stages[stage], arena));
+    return basis_differs(&x, &y);
+}
+
+static void losses_and_bits(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct fake a, same, tokenizer, text, count;
+    fake(&a, "t1", "v1", "rows", "?", &arena);
+    fake(&same, "t1", "v1", "rows", "!", &arena);
+    fake(&tokenizer, "t2", "v2", "rows", "?", &arena);
+    fake(&text, "t1", "v2", "rows", "?", &arena);
+    fake(&count, "t1", "v1", "batch_tokens", "?", &arena);
+    assert_null(differs(basis_of_loss, &a, &same, 1, &arena));
+    assert_null(differs(basis_of_loss, &a, &text, 1, &arena));
+    assert_string_equal(differs(basis_of_loss, &a, &tokenizer, 1, &arena), "other tokenizer");
+    assert_string_equal(differs(basis_of_loss, &a, &tokenizer, 2, &arena), "other tokenizer"); // through its model
+    assert_string_equal(differs(basis_of_loss, &a, &count, 2, &arena), "other count");
+    assert_null(differs(basis_of_bpb, &a, &same, 4, &arena));
+    assert_string_equal(differs(basis_of_bpb, &a, &tokenizer, 4, &arena), "other tokenizer");
+    assert_string_equal(differs(basis_of_bpb, &a, &text, 4, &arena), "other text");
+    count.stages[4].payload =
+        "{\"fields\":{\"eval_tokens\":2},\"inputs\":{\"model\":\"s\",\"validation\":[\"v1\"]},\"version\":1}";
+    assert_string_equal(differs(basis_of_bpb, &a, &count, 4, &arena), "other count");
+
+    struct fake published = {.run = {.source = "a paper", .n_stages = 1, .stages = published.stages}};
+    struct run_published p = {.bpb = 0.8, .over = "their text"}, other = {.bpb = 0.9, .over = "their text"};
+    struct basis x, y;
+    published.stages[0] = (struct run_stage){.name = "base", .kind = "pretrain", .key = "", .published = &p};
+    no_error(basis_of_bpb(&x, &published.run, &published.stages[0], &arena));
+    no_error(basis_of_bpb(&y, &a.run, &a.stages[4], &arena));
+    assert_string_equal(basis_differs(&x, &y), "other text");
+    published.stages[0].published = &other;
+    no_error(basis_of_bpb(&y, &published.run, &published.stages[0], &arena));
+    assert_null(basis_differs(&x, &y));
+    arena_release(&arena);
+}
+
+static const char *tasks_differ(const struct run *a, const struct task_score *x, int n, const struct run *b,
+                                const struct task_score *y, int m, const char *task, struct arena *arena)
+{
+    struct table s = {.rows = (void *)x, .n = n}, t = {.rows = (void *)y, .n = m};
+    struct basis first, second;
+    no_error(basis_of_tasks(&first, a, &s, task, arena));
+    no_error(basis_of_tasks(&second, b, &t, task, arena));
+    return basis_differs(&first, &second);
+}
+
+static void questions(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct fake a, other;
+    fake(&a, "t1", "v1", "rows", "?", &arena);
+    fake(&other, "t2", "v1", "rows", "!", &arena);
+    struct run published = {.source = "a paper"};
+    struct task_score quiz[] = {{.task = "quiz", .n_all = 100}, {.task = "sums", .n_all = 50}};
+    struct task_score turned[] = {quiz[1], quiz[0]}, more[] = {{.task = "quiz", .n_all = 101}},
+                      arc[] = {quiz[0], {.task = "arc", .n_all = 50}};
+    assert_null(tasks_differ(&a.run, quiz, 2, &a.run, turned, 2, "quiz", &arena));
+    assert_string_equal(tasks_differ(&a.run, quiz, 2, &other.run, quiz, 2, "quiz", &arena), "other questions");
+    assert_null(tasks_differ(&a.run, quiz, 2, &published, quiz, 2, "quiz", &arena));
+    assert_string_equal(tasks_differ(&a.run, quiz, 2, &published, more, 1, "quiz", &arena), "other questions");
+    assert_null(tasks_differ(&a.run, quiz, 2, &a.run, turned, 2, NULL, &arena)); // means, in any order
+    assert_string_equal(tasks_differ(&a.run, quiz, 2, &a.run, arc, 2, NULL, &arena), "other questions");
+    arena_release(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(losses_and_bits), cmocka_unit_test(questions)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
