@@ -21,7 +21,30 @@ static bool was_told(const struct reader *r, const struct error *e)
 {
     const struct error *told = r->errors;
     for (int i = 0; i < r->n_told && told; i++, told = told->next)
-        if (e->at.line && told->at.line == e->at.line && told->at.column == e->at.column)
+        if (e->at.line && told->at.line == e->at.line && told->at.column == e->at.column && !strcmp(told->at.file, e->at.file))
+            return true;
+    return false;
+}
+
+// Copies of a matrix say the same but for the names of their cells: stage 'base@depth=4' has no 'tokenizer'.
+static bool same_but_cells(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        bool cell = *a == '@';
+        a++, b++;
+        if (cell) {
+            a += strcspn(a, "' ");
+            b += strcspn(b, "' ");
+        }
+    }
+    return *a == *b;
+}
+
+static bool is_repeated(const struct reader *r, const struct error *e)
+{
+    for (const struct error *told = r->matrix ? r->errors : NULL; told; told = told->next)
+        if (e->at.line && told->at.line == e->at.line && told->at.column == e->at.column && !strcmp(told->at.file, e->at.file) &&
+            same_but_cells(told->what, e->what))
             return true;
     return false;
 }
@@ -35,7 +58,7 @@ void reader_error(struct reader *r, struct error *e)
         }
         struct error *next = e->next;
         e->next = NULL;
-        if (was_told(r, e)) {
+        if (was_told(r, e) || is_repeated(r, e)) {
             error_free(e);
         } else if (r->n_errors++ >= MOST_ERRORS) {
             r->dropped_recipe_error |= e->kind == ERROR_RECIPE;
@@ -138,9 +161,53 @@ const char *scalar_text(struct reader *r, const struct node *node, const char *n
     return NULL;
 }
 
-enum value_by node_by(const struct node *node)
+enum value_by node_layer(const struct node *node)
 {
     return node->by ? (enum value_by)node->by : BY_RECIPE;
+}
+
+enum value_by node_by(const struct node *node)
+{
+    return node->variable ? (enum value_by)node->variable : node_layer(node);
+}
+
+static int count_nodes(const struct node *node)
+{
+    int n = 1;
+    for (const struct node *c = node->first; c; c = c->next)
+        n += count_nodes(c);
+    return n;
+}
+
+struct node *reader_file(struct reader *r, const struct node *node, const char *path, const char **text)
+{
+    struct reading *all = r->reading;
+    struct node *root = NULL;
+    char *read;
+    size_t n_bytes;
+    if (all->n_files == MOST_READ_FILES) {
+        reader_error(r, error_new(ERROR_RECIPE, node->at, "use fewer", "more than %d files of recipes", MOST_READ_FILES));
+        return NULL;
+    }
+    struct error *e = yaml_load(path, r->arena, &read, &n_bytes);
+    if (e && e != error_memory() && !e->at.file) { // the file cannot be read: that is an error of this line
+        reader_error(r, error_new(ERROR_RECIPE, node->at, e->fix, "%s", e->what));
+        error_free(e);
+        return NULL;
+    }
+    if (!e) {
+        *text = read;
+        all->n_files++;
+        all->n_bytes += n_bytes;
+        e = yaml_parse(path, read, n_bytes, r->arena, &root);
+    }
+    reader_error(r, e);
+    all->n_nodes += root ? count_nodes(root) : 0;
+    if (all->n_nodes <= MOST_READ_NODES && all->n_bytes <= MOST_READ_BYTES)
+        return root;
+    reader_error(r, error_new(ERROR_RECIPE, node->at, "a recipe says what differs from the defaults, and nothing else",
+                              "the files of this recipe have more than %d values, or 16 MiB, in all", MOST_READ_NODES));
+    return NULL;
 }
 
 const char *node_file(struct reader *r, const struct node *node, const char *text)

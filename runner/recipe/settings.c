@@ -90,6 +90,8 @@ static struct error *find(struct reader *r, const char *path, const char *end, s
             char *word = arena_strndup(r->arena, s, n);
             if (!word)
                 return error_memory();
+            if (strcmp(word, "include") == 0)
+                return error_new(ERROR_USAGE, at, "write it into the recipe", "files are included before -s is looked at");
             if (!is_top_word(word)) {
                 node = node_get(r->root, "stages");
                 if (!node || node->kind != NODE_MAP || !child_named(node, s, n))
@@ -145,6 +147,7 @@ static struct error *apply(struct reader *r, const char *setting)
     target->n = value->n;
     target->at = at;
     target->by = value->by;
+    target->variable = 0;
     target->folder = value->folder;
     return NULL;
 }
