@@ -138,22 +138,28 @@ static void check_parts(struct reader *r, const struct source *mix)
 static void check_circles(struct reader *r)
 {
     const struct recipe *recipe = r->recipe;
-    int n = recipe->n_sources;
+    int n = recipe->n_sources, n_parts = 0;
+    for (int i = 0; i < n; i++)
+        n_parts += recipe->sources[i].n_mix;
     bool *settled = reader_have(r, arena_array(r->arena, (size_t)n + 1, sizeof *settled));
-    for (bool changed = settled != NULL; changed;) {
+    int *used = reader_have(r, arena_array(r->arena, (size_t)n_parts + 1, sizeof *used)); // of each part its source, or -1
+    for (int i = 0, at = 0; i < n && !r->no_memory; i++)
+        for (int k = 0; k < recipe->sources[i].n_mix; k++) {
+            const char *name = recipe->sources[i].mix[k].source;
+            const struct source *source = name ? recipe_source(recipe, name) : NULL;
+            used[at++] = source ? (int)(source - recipe->sources) : -1;
+        }
+    for (bool changed = !r->no_memory; changed;) {
         changed = false;
-        for (int i = 0; i < n; i++) {
+        for (int i = 0, at = 0; i < n; i++) {
             bool open = settled[i];
-            for (int k = 0; k < recipe->sources[i].n_mix && !open; k++) {
-                const struct mix_part *part = &recipe->sources[i].mix[k];
-                const struct source *source = part->source ? recipe_source(recipe, part->source) : NULL;
-                open = source && !settled[source - recipe->sources];
-            }
+            for (int k = 0; k < recipe->sources[i].n_mix; k++, at++)
+                open = open || (used[at] >= 0 && !settled[used[at]]);
             if (!open)
                 settled[i] = changed = true;
         }
     }
-    for (int i = 0; i < n && settled; i++)
+    for (int i = 0; i < n && !r->no_memory; i++)
         if (!settled[i]) {
             reader_error(r, error_new(ERROR_RECIPE, recipe->sources[i].at, "break the circle", "mix '%s' is made of itself",
                                       recipe->sources[i].name));

@@ -121,12 +121,34 @@ const char *nearest_name(const char *word, const char *const *names, int n_names
     return nearest;
 }
 
+// Of a text that looks right and is not: the first character beyond ASCII in it, or 0.
+static unsigned first_foreign(const char *s)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    while (*p && *p < 0x80)
+        p++;
+    int more = *p >= 0xf0 ? 3 : *p >= 0xe0 ? 2 : *p ? 1 : 0;
+    unsigned code = *p & (0xffu >> (more + 2));
+    for (int i = 1; i <= more && p[i]; i++)
+        code = code << 6 | (p[i] & 0x3f);
+    return code;
+}
+
 struct error *unknown_word(struct place at, const char *what, const char *word, const char *const *names, int n_names)
 {
     const char *near = nearest_name(word, names, n_names);
     if (near)
         return error_new(ERROR_RECIPE, at, NULL, "unknown %s '%.80s'; did you mean '%s'?", what, word, near);
     char fix[1000];
+    unsigned foreign = first_foreign(word);
+    const char *colon = strchr(word, ':');
+    if (foreign)
+        snprintf(fix, sizeof fix, "names are plain letters: there is the character U+%04X in it", foreign);
+    else if (colon && colon[1] && colon > word)
+        snprintf(fix, sizeof fix, "put a blank behind the colon: %.*s: %.40s", (int)(colon - word < 40 ? colon - word : 40), word,
+                 colon + 1);
+    if (foreign || (colon && colon[1] && colon > word))
+        return error_new(ERROR_RECIPE, at, fix, "unknown %s '%.80s'", what, word);
     int n = snprintf(fix, sizeof fix, n_names ? "known here: " : "there is none");
     for (int i = 0; i < n_names && n < (int)sizeof fix - 80; i++)
         n += snprintf(fix + n, sizeof fix - (size_t)n, "%s%.60s", i ? ", " : "", names[i]);
@@ -185,13 +207,17 @@ struct node *reader_file(struct reader *r, const struct node *node, const char *
     struct node *root = NULL;
     char *read;
     size_t n_bytes;
+    if (all->is_full) // which was told
+        return NULL;
     if (all->n_files == MOST_READ_FILES) {
+        all->is_full = true;
         reader_error(r, error_new(ERROR_RECIPE, node->at, "use fewer", "more than %d files of recipes", MOST_READ_FILES));
         return NULL;
     }
     struct error *e = yaml_load(path, r->arena, &read, &n_bytes);
     if (e && e != error_memory() && !e->at.file) { // the file cannot be read: that is an error of this line
-        reader_error(r, error_new(ERROR_RECIPE, node->at, e->fix, "%s", e->what));
+        reader_error(r, error_new(ERROR_RECIPE, node->at, e->fix ? e->fix : "names are relative to the folder of the file they stand in",
+                                  "%s", e->what));
         error_free(e);
         return NULL;
     }
@@ -205,6 +231,7 @@ struct node *reader_file(struct reader *r, const struct node *node, const char *
     all->n_nodes += root ? count_nodes(root) : 0;
     if (all->n_nodes <= MOST_READ_NODES && all->n_bytes <= MOST_READ_BYTES)
         return root;
+    all->is_full = true;
     reader_error(r, error_new(ERROR_RECIPE, node->at, "a recipe says what differs from the defaults, and nothing else",
                               "the files of this recipe have more than %d values, or 16 MiB, in all", MOST_READ_NODES));
     return NULL;

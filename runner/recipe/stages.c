@@ -418,7 +418,7 @@ static void read_fields(struct stage_reader *s)
             continue;
         if (field->required)
             report(s,
-                   error_new(ERROR_RECIPE, stage->at, NULL, "stage '%s' has no '%s': %s", stage->name, field->name, field->help));
+                   error_new(ERROR_RECIPE, stage->at, arena_printf(s->r->arena, "add `%s:`", field->name), "stage '%s' has no '%s': %s", stage->name, field->name, field->help));
         else if (strcmp(field->name, "seed") == 0)
             set_seed(s, setting);
         else if (takes_default(s, field))
@@ -440,6 +440,11 @@ static enum stage_kind_id read_kind(struct stage_reader *s)
         if (i != KIND_TOKENS)
             names[n_names++] = kind_name((enum stage_kind_id)i);
     const struct node *node = node_get(s->node, "kind");
+    for (const struct node *c = node ? NULL : s->node->first; c; c = c->next)
+        if (strncmp(c->key, "kind:", 5) == 0) {
+            report(s, unknown_word(c->key_at, "key", c->key, names, 0));
+            return KIND_COUNT;
+        }
     if (!node) {
         report(s, error_new(ERROR_RECIPE, s->stage->at, "write kind: tokenizer, pretrain, finetune, grpo, eval or import",
                             "stage '%s' does not say what kind it is", s->stage->name));

@@ -24,6 +24,7 @@ struct variable {
 struct values {
     struct reader *r;
     struct variable *variables; // data first
+    struct variable **sorted;   // by name
     int n_variables;
     size_t expanded_bytes;
     bool no_data_told;
@@ -34,12 +35,16 @@ struct values {
 
 static struct error *expand(struct values *v, struct node *node, int depth);
 
+static int by_name(const void *x, const void *y)
+{
+    return strcmp((*(const struct variable *const *)x)->name, (*(const struct variable *const *)y)->name);
+}
+
 static struct variable *find(struct values *v, const char *name)
 {
-    for (int i = 0; i < v->n_variables; i++)
-        if (strcmp(v->variables[i].name, name) == 0)
-            return &v->variables[i];
-    return NULL;
+    const struct variable key = {.name = name}, *pointer = &key;
+    struct variable **found = v->n_variables ? bsearch(&pointer, v->sorted, (size_t)v->n_variables, sizeof *v->sorted, by_name) : NULL;
+    return found ? *found : NULL;
 }
 
 static struct error *unknown(struct values *v, const char *name, struct place at)
@@ -277,6 +282,13 @@ void values_resolve(struct reader *r)
     v.no_data_told = data && !v.n_variables; // data is there, but no text: told above
     if (let)
         add_lets(&v, let);
+    v.sorted = reader_have(r, arena_array(r->arena, (size_t)v.n_variables + 1, sizeof *v.sorted));
+    for (int i = 0; i < v.n_variables && v.sorted; i++)
+        v.sorted[i] = &v.variables[i];
+    if (v.sorted && v.n_variables)
+        qsort(v.sorted, (size_t)v.n_variables, sizeof *v.sorted, by_name);
+    if (r->no_memory)
+        return;
     for (int i = 0; i < v.n_variables; i++) {
         const char *text, *folder;
         if (v.variables[i].state == NEW && !v.variables[i].raw)
