@@ -126,8 +126,9 @@ static bool read_axes(struct reader *r, struct matrix *m, const struct node *nod
     for (const struct node *c = node->first; c; c = c->next)
         cells *= c->kind == NODE_LIST && c->n ? c->n : 1;
     if (cells > MOST_CELLS) {
-        reader_error(r, error_new(ERROR_RECIPE, node->key_at, "take fewer values: 1,000 cells at most",
-                                  "the matrix has %.15g cells", cells));
+        static const char fix[] = "take fewer values: 1,000 cells at most";
+        reader_error(r, cells < 1e15 ? error_new(ERROR_RECIPE, node->key_at, fix, "the matrix has %.0f cells", cells)
+                                     : error_new(ERROR_RECIPE, node->key_at, fix, "the matrix has more than 10^15 cells"));
         return false;
     }
     if (node->n > MOST_AXES) {

@@ -49,6 +49,9 @@ static struct error *form_error(struct place at)
 static struct error *unknown_stage(struct reader *r, struct place at, const char *word)
 {
     struct node *stages = node_get(r->root, "stages");
+    if (strchr(word, '@'))
+        return error_new(ERROR_USAGE, at, "set STAGE.FIELD, which counts for all its cells",
+                         "one cell of a matrix cannot be set by itself");
     int n = 0;
     const char **names = arena_array(r->arena, (size_t)(stages ? stages->n : 0) + (size_t)n_top_words, sizeof *names);
     if (!names)
