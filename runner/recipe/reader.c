@@ -216,8 +216,8 @@ struct node *reader_file(struct reader *r, const struct node *node, const char *
     }
     struct error *e = yaml_load(path, r->arena, &read, &n_bytes);
     if (e && e != error_memory() && !e->at.file) { // the file cannot be read: that is an error of this line
-        reader_error(r, error_new(ERROR_RECIPE, node->at, e->fix ? e->fix : "names are relative to the folder of the file they stand in",
-                                  "%s", e->what));
+        reader_error(r, error_new(ERROR_RECIPE, node->at,
+                                  e->fix ? e->fix : "names are relative to the folder of the file they stand in", "%s", e->what));
         error_free(e);
         return NULL;
     }

@@ -44,7 +44,7 @@ struct reader {
 struct reading {
     int n_files, n_nodes;
     size_t n_bytes;
-    bool is_full; // no more files are read
+    bool is_full;         // no more files are read
     struct other *others; // newest first
     int n_deep;           // recipes that are being read
     const char *data;     // the text of the last -s data=..., which other recipes see, too; or NULL

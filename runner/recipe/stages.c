@@ -417,8 +417,8 @@ static void read_fields(struct stage_reader *s)
         if (setting->by != BY_NOBODY)
             continue;
         if (field->required)
-            report(s,
-                   error_new(ERROR_RECIPE, stage->at, arena_printf(s->r->arena, "add `%s:`", field->name), "stage '%s' has no '%s': %s", stage->name, field->name, field->help));
+            report(s, error_new(ERROR_RECIPE, stage->at, arena_printf(s->r->arena, "add `%s:`", field->name),
+                                "stage '%s' has no '%s': %s", stage->name, field->name, field->help));
         else if (strcmp(field->name, "seed") == 0)
             set_seed(s, setting);
         else if (takes_default(s, field))

@@ -43,7 +43,8 @@ static int by_name(const void *x, const void *y)
 static struct variable *find(struct values *v, const char *name)
 {
     const struct variable key = {.name = name}, *pointer = &key;
-    struct variable **found = v->n_variables ? bsearch(&pointer, v->sorted, (size_t)v->n_variables, sizeof *v->sorted, by_name) : NULL;
+    struct variable **found =
+        v->n_variables ? bsearch(&pointer, v->sorted, (size_t)v->n_variables, sizeof *v->sorted, by_name) : NULL;
     return found ? *found : NULL;
 }
 

@@ -217,7 +217,8 @@ static struct error *syntax_error(const struct builder *b, const yaml_parser_t *
         {"did not find expected node content", "a value is missing", "write a value, or take the line out"},
         {"did not find expected <document start>", "a second document in one file", "put the other in a file of its own"},
         {"could not find expected directive name", "directives are not part of the language", "take it out"},
-        {"found unknown escape character", "an unknown escape in a value in double quotes", "write \\\\ for a backslash, or use single quotes"},
+        {"found unknown escape character", "an unknown escape in a value in double quotes",
+         "write \\\\ for a backslash, or use single quotes"},
         {"did not find expected key", "expected a key", "indent it like the keys above it"},
         {"did not find expected '-' indicator", "expected '-', the next item of the list", "indent it like the items above it"},
         {"block sequence entries are not allowed in this context", "a list cannot begin here", "begin it on a new line"},
@@ -311,8 +312,8 @@ static void refuse_anchor_and_tag(struct builder *b, const yaml_char_t *anchor, 
         hurt(b, error_new(ERROR_RECIPE, at, "name the value in `let:` and write ${name} where it is used",
                           "anchors are not part of the language: '&%.80s'", (const char *)anchor));
     if (tag)
-        hurt(b, error_new(ERROR_RECIPE, at, "take it out: the field decides the type", "a tag is not part of the language: '%.80s'",
-                          (const char *)tag));
+        hurt(b, error_new(ERROR_RECIPE, at, "take it out: the field decides the type",
+                          "a tag is not part of the language: '%.80s'", (const char *)tag));
 }
 
 static struct error *scalar(struct builder *b, const yaml_event_t *event)

@@ -70,12 +70,14 @@ static void stage_names_are(const char *const *names, int n)
 static void includes(void **state)
 {
     (void)state;
-    put("parts/deep/most.yaml", "seed: 1\nlet: {n: 500, w: 2}\nstages:\n  tok: {kind: tokenizer, source: web, vocab: 300, chars: 5}\n");
-    put("parts/a.yaml", "include: [deep/most.yaml]\nseed: 2\nlet: {w: 3}\n" SOURCES
-                        "stages:\n  base: {" BASE ", tokens: \"${n}k\", warmup: 0.1, depth: 2}\n");
+    put("parts/deep/most.yaml",
+        "seed: 1\nlet: {n: 500, w: 2}\nstages:\n  tok: {kind: tokenizer, source: web, vocab: 300, chars: 5}\n");
+    put("parts/a.yaml", "include: [deep/most.yaml]\nseed: 2\nlet: {w: 3}\n" SOURCES "stages:\n  base: {" BASE
+                        ", tokens: \"${n}k\", warmup: 0.1, depth: 2}\n");
     put("parts/b.yaml", "seed: 3\nstages:\n  base: {warmup: 0.2, matrix_lr: \"${w}\"}\n");
-    put("r.yaml", "retort: 1\ninclude: [parts/a.yaml, parts/b.yaml]\nstages:\n  tok: {vocab: 400}\n  base: {steps: 7, n_layer: 3, "
-                  "n_embd: 64, n_head: 2}\n  last: {" BASE "}\n");
+    put("r.yaml",
+        "retort: 1\ninclude: [parts/a.yaml, parts/b.yaml]\nstages:\n  tok: {vocab: 400}\n  base: {steps: 7, n_layer: 3, "
+        "n_embd: 64, n_head: 2}\n  last: {" BASE "}\n");
     read_it("r.yaml", NULL, 0);
     assert_int_equal(recipe.seed, 3); // the later of two
     assert_string_equal(recipe.name, "r");
@@ -119,8 +121,9 @@ static void includes(void **state)
 static void presets_under_includes(void **state)
 {
     (void)state;
-    put("parts/p.yaml", SOURCES "stages:\n  tok: {kind: tokenizer, source: web}\n  base: {" BASE ", depth: 2}\n"
-                                "  sft: {kind: finetune, preset: sft, model: base, mixture: [{task: town_talk}], lr_frac: 0.5}\n");
+    put("parts/p.yaml",
+        SOURCES "stages:\n  tok: {kind: tokenizer, source: web}\n  base: {" BASE ", depth: 2}\n"
+                "  sft: {kind: finetune, preset: sft, model: base, mixture: [{task: town_talk}], lr_frac: 0.5}\n");
     put("r.yaml", "retort: 1\ninclude: [parts/p.yaml]\nstages:\n  sft: {warmdown: 0.25}\n");
     const char *settings[] = {"sft.eval_every=9"};
     read_it("r.yaml", settings, 1);
@@ -133,8 +136,7 @@ static void presets_under_includes(void **state)
 }
 
 static const char matrix_text[] =
-    "retort: 1\nmatrix: {depth: [2, 4], lr: [0.1, 0.2]}\nlet: {rate: \"${lr}\", twice: \"${rate}\"}\n" SOURCES
-    "stages:\n"
+    "retort: 1\nmatrix: {depth: [2, 4], lr: [0.1, 0.2]}\nlet: {rate: \"${lr}\", twice: \"${rate}\"}\n" SOURCES "stages:\n"
     "  tok: {kind: tokenizer, source: web}\n"
     "  base: {" BASE ", depth: \"${depth}\"}\n"
     "  other: {" BASE ", depth: 2}\n"
@@ -222,8 +224,9 @@ static void other_recipes(void **state)
     put("parts/other.yaml", text);
     put("parts/between.yaml", "retort: 1\nstages:\n  sft: {kind: finetune, preset: sft, model: other.yaml:mid, mixture: [{task: "
                               "town_quiz, rows: 20}]}\n");
-    put("o.yaml", "retort: 1\nseed: 6\nstages:\n  a: {kind: finetune, preset: sft, model: parts/other.yaml:mid, mixture: [{task: "
-                  "town_talk, rows: 50}]}\n  e: {kind: eval, model: [a, parts/between.yaml:sft, parts/other.yaml:mid], suites: [bpb]}\n");
+    put("o.yaml",
+        "retort: 1\nseed: 6\nstages:\n  a: {kind: finetune, preset: sft, model: parts/other.yaml:mid, mixture: [{task: "
+        "town_talk, rows: 50}]}\n  e: {kind: eval, model: [a, parts/between.yaml:sft, parts/other.yaml:mid], suites: [bpb]}\n");
     read_it("o.yaml", NULL, 0);
     static const char *const names[] = {"a", "e", "other.yaml:tok", "other.yaml:base", "other.yaml:mid", "between.yaml:sft"};
     for (size_t i = 0; i < countof(names); i++)
@@ -245,9 +248,11 @@ static void other_recipes(void **state)
     // The same task under this recipe's seed is another text.
     assert_string_not_equal(key_of(&here, "town_talk.train.tokens"), key_of(&alone, "town_talk.train.tokens"));
 
-    put("parts/data.yaml", "retort: 1\nsources: {web: {text: \"${data}/a.txt\", validate: none}}\nstages:\n  tok: {kind: tokenizer, "
-                           "source: web}\n  base: {kind: pretrain, tokenizer: tok, source: web, depth: 2, eval_every: 0}\n");
-    put("d.yaml", "retort: 1\nstages:\n  e: {kind: finetune, preset: sft, model: parts/data.yaml:base, mixture: [{task: town_talk}]}\n");
+    put("parts/data.yaml",
+        "retort: 1\nsources: {web: {text: \"${data}/a.txt\", validate: none}}\nstages:\n  tok: {kind: tokenizer, "
+        "source: web}\n  base: {kind: pretrain, tokenizer: tok, source: web, depth: 2, eval_every: 0}\n");
+    put("d.yaml",
+        "retort: 1\nstages:\n  e: {kind: finetune, preset: sft, model: parts/data.yaml:base, mixture: [{task: town_talk}]}\n");
     assert_string_equal(fails("d.yaml", NULL), "nothing says what ${data} is");
     const char *settings[] = {"data=some/where", "seed=9"};
     read_it("d.yaml", settings, 2);

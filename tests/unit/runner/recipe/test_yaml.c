@@ -98,7 +98,7 @@ static void refused(void **state)
         {"? [a]\n: 1\n", 1, 3, "cannot be a key"},
         {"{a: 1}: 2\n", 1, 1, "cannot be a key"},
         {"a: [1, 2\nb: 3\n", 2, 2, "expected ',' or ']'"},
-        {"a: \"x\n", 2, 1, "ends inside a quoted value"},
+        {"a: \"x\n", 1, 4, "a quoted value is not closed"},
         {"a: b: c\n", 1, 5, "a ':' where no key can stand"},
         {"a: @b\n", 1, 4, "cannot begin with this character"},
         {"a\nb: 1\n", 2, 2, "a ':' where no key can stand"},
