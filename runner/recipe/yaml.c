@@ -235,7 +235,8 @@ static struct error *syntax_error(const struct builder *b, const yaml_parser_t *
     if (at_end && parser->context && parser->context_mark.line < parser->problem_mark.line) {
         // There is no line to show at the end: what was begun and never ended is the better place.
         at = place_of(b, parser->context_mark, parser->context_mark);
-        return error_new(ERROR_RECIPE, at, fix, "%s: the file ends before what begins here does", what);
+        return error_new(ERROR_RECIPE, at, fix, "%s%s", what,
+                         strncmp(what, "expected", 8) ? "" : ": the file ends before what begins here does");
     }
     e = error_new(ERROR_RECIPE, at, fix, "%s", what);
     if (parser->context && parser->context_mark.line != parser->problem_mark.line)

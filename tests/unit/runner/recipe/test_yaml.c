@@ -102,7 +102,7 @@ static void refused(void **state)
         {"a: b: c\n", 1, 5, "a ':' where no key can stand"},
         {"a: @b\n", 1, 4, "cannot begin with this character"},
         {"a\nb: 1\n", 2, 2, "a ':' where no key can stand"},
-        {"a: 1\nb\n", 3, 1, "without ':'"},
+        {"a: 1\nb\n", 2, 1, "without ':'"},
         {"a: [x_{00..09}.txt]\n", 1, 7, "pattern in braces must be quoted"},
         {"a: {00..09}.txt\n", 1, 4, "pattern in braces must be quoted"},
         {"a: {00..09}\n", 1, 4, "pattern in braces must be quoted"},
