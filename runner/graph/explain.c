@@ -38,8 +38,9 @@ static const char *value_text(const json_t *value, struct arena *arena)
 
 static const char *by_text(enum value_by by)
 {
-    static const char *const names[BY_COUNT] = {[BY_DEFAULT] = "default", [BY_PRESET] = "preset", [BY_INCLUDE] = "include",
-                                                [BY_RECIPE] = "recipe",   [BY_LET] = "let",       [BY_SETTING] = "-s"};
+    static const char *const names[BY_COUNT] = {
+        [BY_DEFAULT] = "default", [BY_PRESET] = "preset", [BY_INCLUDE] = "include", [BY_RECIPE] = "recipe",
+        [BY_LET] = "let",         [BY_MATRIX] = "matrix", [BY_SETTING] = "-s"};
     return names[by];
 }
 

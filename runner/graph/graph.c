@@ -91,7 +91,7 @@ static struct error *world_parts(struct graph *g, struct graph_node *node, const
     struct document_part part = {.form = DOCUMENT_WORLD,
                                  .path = source->files[0],
                                  .world = source->world,
-                                 .seed = (uint64_t)g->recipe->seed,
+                                 .seed = (uint64_t)source->seed,
                                  .n = source->documents};
     node->parts = arena_array(g->arena, 2, sizeof *node->parts);
     if (!node->parts)
@@ -183,7 +183,7 @@ static struct error *task_parts(struct graph *g, struct graph_node *node)
     if (task->form == DOCUMENT_WORLD) {
         part.world = task->world;
         part.records = task->records;
-        part.seed = (uint64_t)g->recipe->seed;
+        part.seed = (uint64_t)task->seed;
         part.first = first_row(task, split);
         part.n = split->rows;
         part.held_out = split->held_out;
@@ -197,7 +197,7 @@ static struct error *task_parts(struct graph *g, struct graph_node *node)
 
 static bool is_split(const struct graph_node *node, const struct task_file *task, const struct task_split *split)
 {
-    return node->task && !strcmp(node->task->name, task->name) && !strcmp(node->split->name, split->name);
+    return node->task && !strcmp(node->task->shown, task->shown) && !strcmp(node->split->name, split->name);
 }
 
 // The token node of a task's split under a tokenizer, made where it is not there yet. Two tasks cannot have one name: their
@@ -208,7 +208,7 @@ static struct error *find_task_tokens(struct builder *b, const struct mixture_us
     struct graph *g = b->graph;
     for (int i = 0; i < g->n_nodes; i++) {
         const struct graph_node *there = g->nodes[i];
-        if (there->task && there->task != use->task && !strcmp(there->task->name, use->task->name))
+        if (there->task && there->task != use->task && !strcmp(there->task->shown, use->task->shown))
             return error_new(ERROR_RECIPE, use->at, "give one of them another name", "'%s' and '%s' are two tasks named '%s'",
                              there->task->path, use->task->path, use->task->name);
         if (is_split(there, use->task, split) && graph_input(there, "tokenizer") == tokenizer) {
@@ -432,7 +432,7 @@ static struct error *name_tokens(struct graph *g)
         for (int k = 0; k < g->n_nodes; k++)
             same += same_text(node, g->nodes[k]);
         const char *name = node->source ? arena_printf(g->arena, "%s.tokens", node->source->name)
-                                        : arena_printf(g->arena, "%s.%s.tokens", node->task->name, node->split->name);
+                                        : arena_printf(g->arena, "%s.%s.tokens", node->task->shown, node->split->name);
         if (name && same > 1)
             name = arena_printf(g->arena, "%s@%s", name, graph_input(node, "tokenizer")->name);
         if (!(node->name = name))

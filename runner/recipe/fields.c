@@ -134,15 +134,28 @@ bool name_is_good(const char *s)
     return s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_")] == 0;
 }
 
+bool reference_is_good(const char *s)
+{
+    const char *colon = strrchr(s, ':'), *name = colon ? colon + 1 : s;
+    size_t n = strcspn(name, "@");
+    if (colon == s || *name < 'a' || *name > 'z' || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != n)
+        return false;
+    return !name[n] || (name[n + 1] && !name[n + 1 + strcspn(name + n + 1, " /\t\n\"'")]);
+}
+
 static struct error *check_name(const struct field *field, const char *word, struct place at)
 {
-    if (name_is_good(word))
+    bool stage = field->type == FIELD_STAGE || field->type == FIELD_STAGES;
+    if (stage || (field->type == FIELD_SOURCE && !strchr(word, ':')) ? reference_is_good(word) : name_is_good(word))
         return NULL;
     if (!*word)
         return error_new(ERROR_RECIPE, at, "write a name, or leave the key out", "%s has no value", field->name);
-    if (strchr(word, ':') || strchr(word, '/') || strchr(word, '.'))
-        return error_new(ERROR_NOT_BUILT, at, "name a stage of this recipe",
-                         "%s '%.80s' stands in another file; that is not built in this version", field->name, word);
+    if (stage && (strchr(word, '/') || strchr(word, '.') || strchr(word, ':')))
+        return error_new(ERROR_RECIPE, at, "name a stage, or one of another recipe: other.yaml:STAGE",
+                         "%s is '%.80s', which names no stage", field->name, word);
+    if (field->type == FIELD_SOURCE && strpbrk(word, "/.:"))
+        return error_new(ERROR_RECIPE, at, "describe it under `sources:`, and write its name here", "%s is '%.80s', which is not a name",
+                         field->name, word);
     return error_new(ERROR_RECIPE, at, "names are lower case letters, digits and _, beginning with a letter",
                      "%s is '%.80s', which is not a name", field->name, word);
 }

@@ -103,6 +103,9 @@ const char *choices_text(const char *choices, struct arena *arena);
 // A name of a stage, source or let: [a-z][a-z0-9_]*.
 bool name_is_good(const char *name);
 
+// What a stage can be called by: NAME, a cell of it NAME@depth=4, or either of another recipe, other.yaml:NAME.
+bool reference_is_good(const char *text);
+
 // Marks all of a kind's fields unset.
 void fields_unset(void *options, enum stage_kind_id kind);
 bool field_is_set(const void *options, const struct field *field);

@@ -21,7 +21,30 @@ static bool was_told(const struct reader *r, const struct error *e)
 {
     const struct error *told = r->errors;
     for (int i = 0; i < r->n_told && told; i++, told = told->next)
-        if (e->at.line && told->at.line == e->at.line && told->at.column == e->at.column)
+        if (e->at.line && told->at.line == e->at.line && told->at.column == e->at.column && !strcmp(told->at.file, e->at.file))
+            return true;
+    return false;
+}
+
+// Copies of a matrix say the same but for the names of their cells: stage 'base@depth=4' has no 'tokenizer'.
+static bool same_but_cells(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        bool cell = *a == '@';
+        a++, b++;
+        if (cell) {
+            a += strcspn(a, "' ");
+            b += strcspn(b, "' ");
+        }
+    }
+    return *a == *b;
+}
+
+static bool is_repeated(const struct reader *r, const struct error *e)
+{
+    for (const struct error *told = r->matrix ? r->errors : NULL; told; told = told->next)
+        if (e->at.line && told->at.line == e->at.line && told->at.column == e->at.column && !strcmp(told->at.file, e->at.file) &&
+            same_but_cells(told->what, e->what))
             return true;
     return false;
 }
@@ -35,7 +58,7 @@ void reader_error(struct reader *r, struct error *e)
         }
         struct error *next = e->next;
         e->next = NULL;
-        if (was_told(r, e)) {
+        if (was_told(r, e) || is_repeated(r, e)) {
             error_free(e);
         } else if (r->n_errors++ >= MOST_ERRORS) {
             r->dropped_recipe_error |= e->kind == ERROR_RECIPE;
@@ -98,12 +121,34 @@ const char *nearest_name(const char *word, const char *const *names, int n_names
     return nearest;
 }
 
+// Of a text that looks right and is not: the first character beyond ASCII in it, or 0.
+static unsigned first_foreign(const char *s)
+{
+    const unsigned char *p = (const unsigned char *)s;
+    while (*p && *p < 0x80)
+        p++;
+    int more = *p >= 0xf0 ? 3 : *p >= 0xe0 ? 2 : *p ? 1 : 0;
+    unsigned code = *p & (0xffu >> (more + 2));
+    for (int i = 1; i <= more && p[i]; i++)
+        code = code << 6 | (p[i] & 0x3f);
+    return code;
+}
+
 struct error *unknown_word(struct place at, const char *what, const char *word, const char *const *names, int n_names)
 {
     const char *near = nearest_name(word, names, n_names);
     if (near)
         return error_new(ERROR_RECIPE, at, NULL, "unknown %s '%.80s'; did you mean '%s'?", what, word, near);
     char fix[1000];
+    unsigned foreign = first_foreign(word);
+    const char *colon = strchr(word, ':');
+    if (foreign)
+        snprintf(fix, sizeof fix, "names are plain letters: there is the character U+%04X in it", foreign);
+    else if (colon && colon[1] && colon > word)
+        snprintf(fix, sizeof fix, "put a blank behind the colon: %.*s: %.40s", (int)(colon - word < 40 ? colon - word : 40), word,
+                 colon + 1);
+    if (foreign || (colon && colon[1] && colon > word))
+        return error_new(ERROR_RECIPE, at, fix, "unknown %s '%.80s'", what, word);
     int n = snprintf(fix, sizeof fix, n_names ? "known here: " : "there is none");
     for (int i = 0; i < n_names && n < (int)sizeof fix - 80; i++)
         n += snprintf(fix + n, sizeof fix - (size_t)n, "%s%.60s", i ? ", " : "", names[i]);
@@ -138,9 +183,58 @@ const char *scalar_text(struct reader *r, const struct node *node, const char *n
     return NULL;
 }
 
-enum value_by node_by(const struct node *node)
+enum value_by node_layer(const struct node *node)
 {
     return node->by ? (enum value_by)node->by : BY_RECIPE;
+}
+
+enum value_by node_by(const struct node *node)
+{
+    return node->variable ? (enum value_by)node->variable : node_layer(node);
+}
+
+static int count_nodes(const struct node *node)
+{
+    int n = 1;
+    for (const struct node *c = node->first; c; c = c->next)
+        n += count_nodes(c);
+    return n;
+}
+
+struct node *reader_file(struct reader *r, const struct node *node, const char *path, const char **text)
+{
+    struct reading *all = r->reading;
+    struct node *root = NULL;
+    char *read;
+    size_t n_bytes;
+    if (all->is_full) // which was told
+        return NULL;
+    if (all->n_files == MOST_READ_FILES) {
+        all->is_full = true;
+        reader_error(r, error_new(ERROR_RECIPE, node->at, "use fewer", "more than %d files of recipes", MOST_READ_FILES));
+        return NULL;
+    }
+    struct error *e = yaml_load(path, r->arena, &read, &n_bytes);
+    if (e && e != error_memory() && !e->at.file) { // the file cannot be read: that is an error of this line
+        reader_error(r, error_new(ERROR_RECIPE, node->at,
+                                  e->fix ? e->fix : "names are relative to the folder of the file they stand in", "%s", e->what));
+        error_free(e);
+        return NULL;
+    }
+    if (!e) {
+        *text = read;
+        all->n_files++;
+        all->n_bytes += n_bytes;
+        e = yaml_parse(path, read, n_bytes, r->arena, &root);
+    }
+    reader_error(r, e);
+    all->n_nodes += root ? count_nodes(root) : 0;
+    if (all->n_nodes <= MOST_READ_NODES && all->n_bytes <= MOST_READ_BYTES)
+        return root;
+    all->is_full = true;
+    reader_error(r, error_new(ERROR_RECIPE, node->at, "a recipe says what differs from the defaults, and nothing else",
+                              "the files of this recipe have more than %d values, or 16 MiB, in all", MOST_READ_NODES));
+    return NULL;
 }
 
 const char *node_file(struct reader *r, const struct node *node, const char *text)

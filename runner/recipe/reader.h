@@ -1,7 +1,8 @@
 // reader.h - what the files that read a recipe share: the tree, the recipe that grows from it, and the errors found so far.
 //
-// Order: settings_apply (-s into the tree), values_resolve (let, env, data), sources_read, stages_read, references_check. Each reports
-// what it finds with reader_error and goes on, so that one reading shows all errors. For recipe.c and its parts only.
+// Order: includes_apply (other files under this one), settings_apply (-s into the tree), matrix_apply (stages multiplied), values_resolve
+// (let, env, data), sources_read, stages_read (with those of other recipes), references_check, flow_check. Each reports what it finds
+// with reader_error and goes on, so that one reading shows all errors. For recipe.c and its parts only.
 #ifndef RUNNER_RECIPE_READER_H
 #define RUNNER_RECIPE_READER_H
 
@@ -18,6 +19,12 @@ struct reader {
     int n_told; // of them, of the YAML reader: a place that it named gets no second error
     bool no_memory, dropped_recipe_error;
 
+    struct reading *reading;         // shared with the readers of other recipes
+    struct include *includes;        // the files that were included, newest first
+    struct matrix *matrix;           // NULL: the recipe has none
+    bool matrix_wrong;               // what is wrong with it was told
+    struct need *needs;              // of other recipes
+    int n_own;                       // of recipe->stages: those of this recipe; those of others come behind them
     const struct node *seed;         // top-level seed, or NULL
     const struct node **stage_nodes; // of recipe->stages: their maps
     int *origins;                    // of recipe->stages: the pretraining or import that the model comes from, or -1
@@ -31,6 +38,41 @@ struct reader {
     int n_worlds, worlds_capacity;
     struct task_slot *tasks; // read so far
     int n_tasks, tasks_capacity;
+};
+
+// What all files of one reading share: the recipe, what it includes, the recipes that it refers to.
+struct reading {
+    int n_files, n_nodes;
+    size_t n_bytes;
+    bool is_full;         // no more files are read
+    struct other *others; // newest first
+    int n_deep;           // recipes that are being read
+    const char *data;     // the text of the last -s data=..., which other recipes see, too; or NULL
+};
+
+// A file that was included, and by which line.
+struct include {
+    const char *path, *real; // as opened; without links, NULL where there is no file
+    const char *text;        // NULL: it could not be read
+    struct place at;         // of its name in the file that includes it
+    struct include *by;      // that file, where it is included, too
+    int depth;
+    struct include *next;
+};
+
+// Another recipe that one of this reading refers to; or the one that is read, so that it is known in circles.
+struct other {
+    const char *path, *real;   // as opened; without links
+    const char *prefix, *base; // what its names begin with here; the file's own name
+    enum { OTHER_READING, OTHER_GOOD, OTHER_WRONG } state;
+    struct recipe recipe;
+    struct other *next;
+};
+
+struct need {
+    struct other *other;
+    bool *stages; // of its recipe
+    struct need *next;
 };
 
 struct world_slot {
@@ -59,7 +101,12 @@ enum {
     MOST_SOURCES = 4000,
     MOST_LETS = 1000,
     MOST_USES = 1000, // entries of a mixture
-    MOST_FILE_BYTES = 64 << 20
+    MOST_FILE_BYTES = 64 << 20,
+    MOST_READ_FILES = 256, // recipes, of one reading
+    MOST_READ_NODES = 200000,
+    MOST_READ_BYTES = 16 << 20,
+    MOST_INCLUDED = 16, // deep
+    MOST_OTHERS = 16    // deep
 };
 
 extern const char *const top_words[];
@@ -89,8 +136,12 @@ bool is_unresolved(const struct node *node);
 // The text of a scalar that is not empty, else NULL, reported; name is what is read.
 const char *scalar_text(struct reader *r, const struct node *node, const char *name);
 
-// The by of a node: BY_RECIPE where the file wrote it.
+// Who set a node: BY_RECIPE where the file wrote it; and the layer in which it stands.
 enum value_by node_by(const struct node *node);
+enum value_by node_layer(const struct node *node);
+
+// The tree of a file that node names, counted among those of this reading. NULL: reported; *text as it was read.
+struct node *reader_file(struct reader *r, const struct node *node, const char *path, const char **text);
 
 // A file name as the program opens it: relative ones are put behind the folder that the node's are relative to. NULL: reported.
 const char *node_file(struct reader *r, const struct node *node, const char *text);
@@ -119,12 +170,39 @@ void task_read(struct reader *r, const char *path, const struct node *root, stru
 void mixture_read(struct reader *r, struct recipe_stage *stage, const struct field *field, const struct node *node);
 void suites_read(struct reader *r, struct recipe_stage *stage, const struct node *suites);
 
+// The canonical name of a stage of another recipe, which is read, and joined later by others_join. NULL: reported.
+const char *other_stage(struct reader *r, const struct field *field, const struct node *node, const char *text);
+void others_join(struct reader *r);
+
+// Notes a recipe as one that is being read. NULL: out of memory.
+struct other *other_enter(struct reader *r, const char *path);
+
+// Reads a recipe that `node` of another refers to.
+struct error *CHECKED recipe_read_other(struct other *other, const struct node *node, const char *const *settings, int n_settings,
+                                        struct arena *arena, struct reading *reading);
+
 bool is_top_word(const char *word);
 
+void includes_apply(struct reader *r);
+
+// Says of an error that stands in an included file which lines included it.
+struct error *include_context(const struct reader *r, struct error *e);
+
+// The recipe's text, with those of the files that it includes behind it, and of the recipes that it refers to.
+char *include_texts(const struct reader *r);
 void settings_apply(struct reader *r, const char *const *settings, int n_settings);
+void matrix_apply(struct reader *r);
 void values_resolve(struct reader *r);
 void sources_read(struct reader *r, const struct node *sources);
 void stages_read(struct reader *r, const struct node *stages);
 void references_check(struct reader *r);
+void flow_check(struct reader *r);
+
+// The stage of that name, or -1.
+int stage_index(const struct recipe *recipe, const char *name);
+
+// A source that is a mix, and what mixes name, once all sources are read.
+void mix_read(struct reader *r, struct source *source, const struct node *map, const struct node *list);
+void mixes_check(struct reader *r);
 
 #endif

@@ -117,31 +117,63 @@ static void read_budget_and_hardware(struct reader *r)
         read_money(r, node, &recipe->usd_per_hour);
 }
 
+// Words of the language that are read and checked, and have no code behind them.
 static void refuse_unbuilt(struct reader *r)
 {
-    static const char *const unbuilt[] = {"include", "matrix", "mirror", "on_end", "on_fail"};
+    static const char *const unbuilt[] = {"mirror", "on_end", "on_fail"};
     for (size_t i = 0; i < countof(unbuilt); i++) {
         const struct node *node = node_get(r->root, unbuilt[i]);
-        if (node)
+        if (node && (is_unresolved(node) || scalar_text(r, node, unbuilt[i])))
             reader_error(
                 r, error_new(ERROR_NOT_BUILT, node->key_at, "take it out", "'%s:' is not built in this version", unbuilt[i]));
     }
+    const struct node *budget = node_get(r->root, "budget");
+    if (budget && !isnan(r->recipe->budget_usd))
+        reader_error(r, error_new(ERROR_NOT_BUILT, budget->key_at, "take it out, and look at what `retort plan` says it costs",
+                                  "'budget:' is not built in this version: nothing would keep to it"));
+}
+
+// The values under a node, noted under its name.
+static void note_values(struct reader *r, const struct node *node, const char *name, struct recipe_value *values)
+{
+    if (node->kind == NODE_SCALAR)
+        values[r->recipe->n_values++] =
+            (struct recipe_value){.name = name, .text = node->text, .by = node_by(node), .at = node->at};
+    int i = 0;
+    for (const struct node *c = node->first; c && !r->no_memory; c = c->next, i++) {
+        const char *of = node->kind == NODE_LIST ? arena_printf(r->arena, "%s[%d]", name, i)
+                         : node == r->root       ? c->key
+                                                 : arena_printf(r->arena, "%s.%s", name, c->key);
+        if (reader_have(r, (void *)of) && !(node == r->root && strcmp(c->key, "stages") == 0))
+            note_values(r, c, of, values);
+    }
+}
+
+static int count_values(const struct node *node)
+{
+    int n = 1;
+    for (const struct node *c = node->first; c; c = c->next)
+        n += count_values(c);
+    return n;
 }
 
 static void read_recipe(struct reader *r, const char *const *settings, int n_settings)
 {
     struct recipe *recipe = r->recipe;
     const struct node *node;
+    includes_apply(r);
+    r->n_told = r->n_errors; // what is wrong with the files themselves
     settings_apply(r, settings, n_settings);
+    matrix_apply(r);
     values_resolve(r);
     if (r->no_memory)
         return;
     check_keys(r, r->root, top_words, n_top_words);
-    refuse_unbuilt(r);
     read_version(r);
     read_name(r);
     read_nanochat(r);
     read_budget_and_hardware(r);
+    refuse_unbuilt(r);
     recipe->seed = 42;
     if ((r->seed = node_get(r->root, "seed")))
         read_int(r, r->seed, 0, FIELD_NO_MAX, &recipe->seed);
@@ -154,7 +186,16 @@ static void read_recipe(struct reader *r, const char *const *settings, int n_set
     else
         reader_error(r, error_new(ERROR_RECIPE, beginning(r), "add stages:", "the recipe has no stages"));
     if (!r->no_memory)
+        others_join(r);
+    if (!r->no_memory)
         references_check(r);
+    if (!r->no_memory)
+        flow_check(r);
+    struct recipe_value *values =
+        r->n_errors ? NULL : reader_have(r, arena_array(r->arena, (size_t)count_values(r->root), sizeof *values));
+    recipe->values = values;
+    if (values)
+        note_values(r, r->root, "", values);
 }
 
 // In order of place: those of the recipe file by line and column, then the others as they came.
@@ -179,6 +220,8 @@ static struct error *finish(struct reader *r)
     while (r->errors) {
         struct error *e = r->errors, **at = &sorted;
         r->errors = e->next;
+        e->next = NULL;
+        e = include_context(r, e);
         while (*at && !is_after(r, *at, e))
             at = &(*at)->next;
         e->next = *at;
@@ -190,21 +233,51 @@ static struct error *finish(struct reader *r)
     return sorted;
 }
 
+// Everything after the tree; text: of the file.
+static struct error *read_tree(struct reader *r, const char *text, const char *const *settings, int n_settings)
+{
+    r->recipe->text = text;
+    r->n_told = r->n_errors;
+    if (r->root && r->root->kind != NODE_MAP)
+        reader_error(r, error_new(ERROR_RECIPE, beginning(r), "begin with retort: 1", "a recipe is a map of keys and values"));
+    else if (r->root)
+        read_recipe(r, settings, n_settings);
+    if (!r->no_memory)
+        r->recipe->text = reader_have(r, include_texts(r));
+    return finish(r);
+}
+
 struct error *recipe_parse(struct recipe *recipe, const char *path, const char *text, size_t n_bytes, const char *const *settings,
                            int n_settings, struct arena *arena)
 {
-    *recipe = (struct recipe){.arena = arena, .path = arena_strdup(arena, path), .text = arena_strndup(arena, text, n_bytes)};
-    if (!recipe->path || !recipe->text)
+    *recipe = (struct recipe){.arena = arena, .path = arena_strdup(arena, path)};
+    const char *copy = arena_strndup(arena, text, n_bytes);
+    if (!recipe->path || !copy)
         return error_memory();
-    struct reader r = {.recipe = recipe, .arena = arena};
+    struct reading reading = {.n_files = 1, .n_bytes = n_bytes};
+    struct reader r = {.recipe = recipe, .arena = arena, .reading = &reading};
     r.errors_end = &r.errors;
+    for (int i = 0; i < n_settings; i++)
+        if (strncmp(settings[i], "data=", 5) == 0)
+            reading.data = settings[i];
+    if (!other_enter(&r, recipe->path))
+        return error_memory();
     reader_error(&r, yaml_parse(recipe->path, text, n_bytes, arena, &r.root));
-    r.n_told = r.n_errors;
-    if (r.root && r.root->kind != NODE_MAP)
-        reader_error(&r, error_new(ERROR_RECIPE, beginning(&r), "begin with retort: 1", "a recipe is a map of keys and values"));
-    else if (r.root)
-        read_recipe(&r, settings, n_settings);
-    return finish(&r);
+    return read_tree(&r, copy, settings, n_settings);
+}
+
+struct error *recipe_read_other(struct other *other, const struct node *node, const char *const *settings, int n_settings,
+                                struct arena *arena, struct reading *reading)
+{
+    struct recipe *recipe = &other->recipe;
+    *recipe = (struct recipe){.arena = arena, .path = other->path};
+    struct reader r = {.recipe = recipe, .arena = arena, .reading = reading};
+    const char *text = "";
+    r.errors_end = &r.errors;
+    r.root = reader_file(&r, node, recipe->path, &text);
+    struct error *e = read_tree(&r, text, settings, n_settings);
+    reading->n_deep--;
+    return e;
 }
 
 struct error *recipe_read(struct recipe *recipe, const char *path, const char *const *settings, int n_settings,

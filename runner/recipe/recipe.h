@@ -13,11 +13,19 @@
 #include "core/data/world.h"
 #include "runner/recipe/options.h"
 
-enum value_by { BY_NOBODY, BY_DEFAULT, BY_PRESET, BY_INCLUDE, BY_RECIPE, BY_LET, BY_SETTING, BY_COUNT };
+enum value_by { BY_NOBODY, BY_DEFAULT, BY_PRESET, BY_INCLUDE, BY_RECIPE, BY_LET, BY_MATRIX, BY_SETTING, BY_COUNT };
 
 // Who set a field of a stage and where; the value itself stands in the options struct.
 struct setting {
     const struct field *field;
+    enum value_by by;
+    enum value_by layer; // where it is written, be it a ${x}: of BY_LET and BY_MATRIX BY_INCLUDE, BY_RECIPE or BY_SETTING
+    struct place at;
+};
+
+// A value outside stages, as it was written, with ${...} replaced: "sources.web.validate", "let.width", "seed".
+struct recipe_value {
+    const char *name, *text;
     enum value_by by;
     struct place at;
 };
@@ -27,9 +35,19 @@ struct recipe_env {
     const char *name, *value;
 };
 
-struct source {
-    const char *name;
+struct mix_part {
+    const char *source;
+    double share; // of the tokens
     struct place at;
+};
+
+struct source {
+    const char *name; // of another recipe: other.yaml:NAME
+    struct place at;
+    int64_t seed; // of its recipe: what a world is made by
+    struct mix_part *mix;
+    int n_mix;                // above 0: it is a mix, which has no form and no files
+    const char *mix_validate; // of a mix: the source whose validation text it takes, or NULL
     enum document_form form;
     const char *column;  // parquet column or JSON field; NULL for a source of tasks ({split} in its files)
     const char *pattern; // as written, after interpolation
@@ -37,13 +55,13 @@ struct source {
     int n_files;
     int64_t documents;   // of a world
     struct world *world; // compiled; of a world
-    enum { VALIDATE_NONE, VALIDATE_LAST, VALIDATE_FILE, VALIDATE_HELD_OUT } validate;
+    enum { VALIDATE_NONE, VALIDATE_LAST, VALIDATE_FILE, VALIDATE_HELD_OUT, VALIDATE_SOURCE } validate;
     const char *validate_file; // of VALIDATE_FILE
     struct place validate_at;
 };
 
 struct recipe_stage {
-    const char *name;
+    const char *name; // of a matrix: NAME@depth=4; of another recipe: other.yaml:NAME
     enum stage_kind_id kind;
     struct place at;          // of the name
     void *options;            // the kind's struct of options.h
@@ -54,7 +72,7 @@ struct recipe_stage {
 struct recipe {
     struct arena *arena;
     const char *path, *name;
-    const char *text; // the recipe file as it was read
+    const char *text; // the recipe file as it was read, with the included files behind it
     int64_t nanochat, seed;
     double budget_usd;  // NaN: none
     const char *device; // hardware: NULL: this machine
@@ -63,10 +81,12 @@ struct recipe {
     const char *data;    // base address as written, or NULL
     struct source *sources;
     int n_sources;
-    struct recipe_stage *stages;
+    struct recipe_stage *stages; // its own, and behind them what they need of other recipes
     int n_stages;
     struct task_file **tasks; // that mixtures and suites name, each once
     int n_tasks;
+    const struct recipe_value *values;
+    int n_values;
     const struct recipe_env *env;
     int n_env;
 };

@@ -49,6 +49,9 @@ static struct error *form_error(struct place at)
 static struct error *unknown_stage(struct reader *r, struct place at, const char *word)
 {
     struct node *stages = node_get(r->root, "stages");
+    if (strchr(word, '@'))
+        return error_new(ERROR_USAGE, at, "set STAGE.FIELD, which counts for all its cells",
+                         "one cell of a matrix cannot be set by itself");
     int n = 0;
     const char **names = arena_array(r->arena, (size_t)(stages ? stages->n : 0) + (size_t)n_top_words, sizeof *names);
     if (!names)
@@ -90,6 +93,8 @@ static struct error *find(struct reader *r, const char *path, const char *end, s
             char *word = arena_strndup(r->arena, s, n);
             if (!word)
                 return error_memory();
+            if (strcmp(word, "include") == 0)
+                return error_new(ERROR_USAGE, at, "write it into the recipe", "files are included before -s is looked at");
             if (!is_top_word(word)) {
                 node = node_get(r->root, "stages");
                 if (!node || node->kind != NODE_MAP || !child_named(node, s, n))
@@ -145,6 +150,7 @@ static struct error *apply(struct reader *r, const char *setting)
     target->n = value->n;
     target->at = at;
     target->by = value->by;
+    target->variable = 0;
     target->folder = value->folder;
     return NULL;
 }

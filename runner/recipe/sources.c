@@ -2,7 +2,7 @@
 //
 // No file is opened but a world's: whether the others are there is the plan's question. A source whose files have {split} is no text,
 // but takes the place of the source of the task with its name (task_file.c).
-#include "runner/recipe/reader.h"
+#include "runner/recipe/matrix.h"
 
 #include <string.h>
 
@@ -139,7 +139,7 @@ static void read_source(struct reader *r, struct source *source, const struct no
                                                              [DOCUMENT_WORLD] = {"world", "documents", "validate"}};
     const struct node *files = NULL;
     int form = -1;
-    *source = (struct source){.name = node->key, .at = node->key_at};
+    *source = (struct source){.name = node->key, .at = node->key_at, .seed = r->recipe->seed};
     if (node->kind != NODE_MAP) {
         reader_error(
             r, error_new(ERROR_RECIPE, node->at, "write {text: FILES, validate: none}", "source '%s' is not a map", node->key));
@@ -148,12 +148,17 @@ static void read_source(struct reader *r, struct source *source, const struct no
     for (int i = 0; i < (int)countof(forms); i++) {
         const struct node *found = node_get(node, forms[i]);
         if (found && files) {
-            const struct node *second =
-                found->at.line > files->at.line || (found->at.line == files->at.line && found->at.column > files->at.column)
-                    ? found
-                    : files;
-            reader_error(r, error_new(ERROR_RECIPE, second->key_at, "make two sources of it", "source '%s' is both %s and %s",
-                                      source->name, files->key, found->key));
+            bool later =
+                found->at.line > files->at.line || (found->at.line == files->at.line && found->at.column > files->at.column);
+            if (node_layer(found) != node_layer(files))
+                later = node_layer(found) > node_layer(files);
+            const struct node *second = later ? found : files;
+            const struct node *first = second == found ? files : found;
+            struct error *e = error_new(ERROR_RECIPE, second->key_at, "make two sources of it", "source '%s' is both %s and %s",
+                                        source->name, files->key, found->key);
+            if (first->key_at.line != second->key_at.line || strcmp(first->key_at.file, second->key_at.file))
+                e = error_while(e, first->key_at, "comparing with '%s'", first->key);
+            reader_error(r, e);
             return;
         } else if (found) {
             files = found;
@@ -168,10 +173,7 @@ static void read_source(struct reader *r, struct source *source, const struct no
         return;
     }
     if (form == FORM_MIX) {
-        static const char *const mix_keys[] = {"mix", "validate"};
-        check_keys(r, node, mix_keys, 2);
-        reader_error(
-            r, error_new(ERROR_NOT_BUILT, files->key_at, "train on one source", "mixed sources are not built in this version"));
+        mix_read(r, source, node, files);
         return;
     }
     source->form = (enum document_form)form;
@@ -214,10 +216,12 @@ void sources_read(struct reader *r, const struct node *sources)
     if (!r->recipe->sources)
         return;
     for (const struct node *c = sources->first; c && !r->no_memory; c = c->next) {
-        if (!name_is_good(c->key) || is_top_word(c->key))
+        const char *name = c->cell ? c->cell->base : c->key;
+        if (!name_is_good(name) || is_top_word(name))
             reader_error(r,
                          error_new(ERROR_RECIPE, c->key_at, "names are lower case letters, digits and _, and no top-level word",
-                                   "'%.80s' cannot be the name of a source", c->key));
+                                   "'%.80s' cannot be the name of a source", name));
         read_source(r, &r->recipe->sources[r->recipe->n_sources++], c);
     }
+    mixes_check(r);
 }

@@ -3,7 +3,7 @@
 // 1. Of fields that exclude each other (steps, tokens, flops, ratio; depth and the six of the shape; batch_tokens and rows) the layer
 //    nearest to the user decides: -s over recipe over preset. Two of one layer are an error with both lines.
 // 2. Every field's setting says who set it; a field that was given, but wrongly, is given: nothing is said twice.
-#include "runner/recipe/reader.h"
+#include "runner/recipe/matrix.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -54,6 +54,13 @@ static bool takes_list(enum field_type type)
     return type == FIELD_INTS || type == FIELD_NAMES || type == FIELD_STAGES;
 }
 
+// A stage of another recipe under its name here; other texts as they are. NULL: reported.
+static const char *stage_name(struct stage_reader *s, const struct field *field, const struct node *node, const char *text)
+{
+    bool stage = field->type == FIELD_STAGE || field->type == FIELD_STAGES;
+    return stage && strchr(text, ':') ? other_stage(s->r, field, node, text) : text;
+}
+
 // One value after the other, each error at its own place, then the list as a whole.
 static void read_list(struct stage_reader *s, const struct setting *setting, const struct node *list)
 {
@@ -62,6 +69,7 @@ static void read_list(struct stage_reader *s, const struct setting *setting, con
     bool wrong = false;
     for (const struct node *c = list->first; c && texts && !reader_full(s->r); c = c->next) {
         const char *text = scalar_text(s->r, c, setting->field->name);
+        text = text ? stage_name(s, setting->field, c, text) : NULL;
         struct error *e = text ? field_set(s->stage->options, setting->field, &text, 1, c->at, s->r->arena) : NULL;
         report(s, e);
         wrong |= !text || e;
@@ -76,12 +84,11 @@ static void read_field(struct stage_reader *s, struct setting *setting, const st
 {
     const struct field *field = setting->field;
     setting->by = node_by(node);
+    setting->layer = node_layer(node);
     setting->at = node->at;
-    if (!field->built && kind_built(s->stage->kind)) {
+    if (!field->built && kind_built(s->stage->kind)) // its value is read all the same: what is wrong with it is told, too
         report(s, error_new(ERROR_NOT_BUILT, node->key_at, "take it out", "'%s' of a %s stage is not built in this version",
                             field->name, kind_name(s->stage->kind)));
-        return;
-    }
     if (field->type == FIELD_MIXTURE) {
         mixture_read(s->r, s->stage, field, node);
         return;
@@ -93,8 +100,12 @@ static void read_field(struct stage_reader *s, struct setting *setting, const st
     const char *text = scalar_text(s->r, node, field->name);
     if (text && field->type == FIELD_FILE)
         text = node_file(s->r, node, text);
-    if (text)
-        report(s, field_set(s->stage->options, field, &text, 1, node->at, s->r->arena));
+    text = text ? stage_name(s, field, node, text) : NULL;
+    struct error *e = text ? field_set(s->stage->options, field, &text, 1, node->at, s->r->arena) : NULL;
+    if (e && e->kind == ERROR_NOT_BUILT &&
+        field->type == FIELD_CHOICE) // what else is said of it, is said of a word of the language
+        *(const char **)(void *)((char *)s->stage->options + field->offset) = text;
+    report(s, e);
 }
 
 static void set_default(struct stage_reader *s, struct setting *setting, const char *text)
@@ -119,7 +130,7 @@ static void set_int_default(struct stage_reader *s, const char *name, int64_t *t
 
 static int layer(const struct setting *setting)
 {
-    return setting->by == BY_LET ? BY_RECIPE : (int)setting->by;
+    return (int)setting->layer;
 }
 
 // Unsets all of the names whose layer is below `keep`.
@@ -207,7 +218,7 @@ static void apply_preset(struct stage_reader *s, const struct finetune_options *
         const char *text = strcmp(o->preset, "mid") == 0 ? setting->field->def_mid : setting->field->def_sft;
         if (!text || is_given(setting))
             continue;
-        setting->by = BY_PRESET;
+        setting->by = setting->layer = BY_PRESET;
         setting->at = preset->at;
         report(s, field_set(s->stage->options, setting->field, &text, 1, preset->at, s->r->arena));
     }
@@ -406,8 +417,8 @@ static void read_fields(struct stage_reader *s)
         if (setting->by != BY_NOBODY)
             continue;
         if (field->required)
-            report(s,
-                   error_new(ERROR_RECIPE, stage->at, NULL, "stage '%s' has no '%s': %s", stage->name, field->name, field->help));
+            report(s, error_new(ERROR_RECIPE, stage->at, arena_printf(s->r->arena, "add `%s:`", field->name),
+                                "stage '%s' has no '%s': %s", stage->name, field->name, field->help));
         else if (strcmp(field->name, "seed") == 0)
             set_seed(s, setting);
         else if (takes_default(s, field))
@@ -429,6 +440,11 @@ static enum stage_kind_id read_kind(struct stage_reader *s)
         if (i != KIND_TOKENS)
             names[n_names++] = kind_name((enum stage_kind_id)i);
     const struct node *node = node_get(s->node, "kind");
+    for (const struct node *c = node ? NULL : s->node->first; c; c = c->next)
+        if (strncmp(c->key, "kind:", 5) == 0) {
+            report(s, unknown_word(c->key_at, "key", c->key, names, 0));
+            return KIND_COUNT;
+        }
     if (!node) {
         report(s, error_new(ERROR_RECIPE, s->stage->at, "write kind: tokenizer, pretrain, finetune, grpo, eval or import",
                             "stage '%s' does not say what kind it is", s->stage->name));
@@ -485,10 +501,11 @@ void stages_read(struct reader *r, const struct node *stages)
         return;
     for (const struct node *c = stages->first; c && !r->no_memory; c = c->next) {
         const struct source *source = recipe_source(recipe, c->key);
-        if (!name_is_good(c->key) || is_top_word(c->key))
+        const char *name = c->cell ? c->cell->base : c->key;
+        if (!name_is_good(name) || is_top_word(name))
             reader_error(r,
                          error_new(ERROR_RECIPE, c->key_at, "names are lower case letters, digits and _, and no top-level word",
-                                   "'%.80s' cannot be the name of a stage", c->key));
+                                   "'%.80s' cannot be the name of a stage", name));
         else if (source)
             reader_error(r, error_while(error_new(ERROR_RECIPE, c->key_at, "rename one of them",
                                                   "'%s' is the name of a source and of a stage", c->key),

@@ -48,8 +48,10 @@ struct task_split {
 };
 
 struct task_file {
-    const char *name; // as in `task:` of the file; of a .jsonl its name without folder and ending
-    const char *path; // of the task file, or of the .jsonl
+    const char *name;  // as in `task:` of the file; of a .jsonl its name without folder and ending
+    const char *path;  // of the task file, or of the .jsonl
+    const char *shown; // what its stages are called by: its name; of another recipe other.yaml:NAME
+    int64_t seed;      // of its recipe: what a world's records are made by
     struct task task;
     enum document_form form;
     struct world *world; // compiled; of a world

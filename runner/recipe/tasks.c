@@ -140,6 +140,10 @@ static void add_task(struct asked *a, const struct node *node, const char *path,
             return;
         r->tasks_capacity = capacity;
     }
+    if (task) {
+        task->shown = task->name;
+        task->seed = recipe->seed;
+    }
     r->tasks[r->n_tasks++] = (struct task_slot){.path = path, .task = task};
     if (task)
         recipe->tasks[recipe->n_tasks++] = task;
@@ -262,7 +266,7 @@ static void read_amount(struct asked *a, const struct node *entry, struct mixtur
     use->epochs = epochs || rows ? NAN : 1;
     use->rows = FIELD_UNSET_INT;
     use->epochs_at = use->at;
-    bool epochs_set = epochs && node_by(epochs) == BY_SETTING, rows_set = rows && node_by(rows) == BY_SETTING;
+    bool epochs_set = epochs && node_layer(epochs) == BY_SETTING, rows_set = rows && node_layer(rows) == BY_SETTING;
     if (epochs && rows && epochs_set == rows_set) {
         bool epochs_first =
             epochs->at.line < rows->at.line || (epochs->at.line == rows->at.line && epochs->at.column < rows->at.column);

@@ -183,6 +183,14 @@ static bool indented_by_tab(const struct builder *b, size_t line)
     return s && s < end && *s == '\t';
 }
 
+static size_t count_lines(const struct builder *b)
+{
+    size_t n = b->n_bytes && b->text[b->n_bytes - 1] != '\n';
+    for (size_t i = 0; i < b->n_bytes; i++)
+        n += b->text[i] == '\n';
+    return n;
+}
+
 static struct error *syntax_error(const struct builder *b, const yaml_parser_t *parser)
 {
     if (parser->error == YAML_MEMORY_ERROR)
@@ -201,11 +209,16 @@ static struct error *syntax_error(const struct builder *b, const yaml_parser_t *
         {"mapping values are not allowed in this context", "a ':' where no key can stand",
          "put the value in quotes, or begin a new line, indented like the keys above it"},
         {"could not find expected ':'", "a key without ':'", "write `key: value`"},
-        {"found unexpected end of stream", "the file ends inside a quoted value", "close the quote"},
+        {"found unexpected end of stream", "a quoted value is not closed", "close the quote"},
         {"found character that cannot start any token", "a value cannot begin with this character", "put the value in quotes"},
         {"did not find expected ',' or '}'", "expected ',' or '}' in a map of braces", "close the brace, or quote the value"},
         {"did not find expected ',' or ']'", "expected ',' or ']' in a list of brackets",
          "close the bracket, or quote the value"},
+        {"did not find expected node content", "a value is missing", "write a value, or take the line out"},
+        {"did not find expected <document start>", "a second document in one file", "put the other in a file of its own"},
+        {"could not find expected directive name", "directives are not part of the language", "take it out"},
+        {"found unknown escape character", "an unknown escape in a value in double quotes",
+         "write \\\\ for a backslash, or use single quotes"},
         {"did not find expected key", "expected a key", "indent it like the keys above it"},
         {"did not find expected '-' indicator", "expected '-', the next item of the list", "indent it like the items above it"},
         {"block sequence entries are not allowed in this context", "a list cannot begin here", "begin it on a new line"},
@@ -218,6 +231,13 @@ static struct error *syntax_error(const struct builder *b, const yaml_parser_t *
             what = words[i].ours;
             fix = words[i].fix;
         }
+    bool at_end = parser->problem_mark.index >= b->n_bytes || (size_t)at.line > count_lines(b);
+    if (at_end && parser->context && parser->context_mark.line < parser->problem_mark.line) {
+        // There is no line to show at the end: what was begun and never ended is the better place.
+        at = place_of(b, parser->context_mark, parser->context_mark);
+        return error_new(ERROR_RECIPE, at, fix, "%s%s", what,
+                         strncmp(what, "expected", 8) ? "" : ": the file ends before what begins here does");
+    }
     e = error_new(ERROR_RECIPE, at, fix, "%s", what);
     if (parser->context && parser->context_mark.line != parser->problem_mark.line)
         e = error_while(e, place_of(b, parser->context_mark, parser->context_mark), "%s",
@@ -253,7 +273,7 @@ static struct error *check_duplicates(struct builder *b, const struct node *map)
             first = i;
             continue;
         }
-        hurt(b, error_new(ERROR_RECIPE, sorted[i]->key_at, "keep one of them", "key '%s' stands twice: first in line %d",
+        hurt(b, error_new(ERROR_RECIPE, sorted[i]->key_at, "keep one of them", "key '%.80s' stands twice: first in line %d",
                           sorted[i]->key, sorted[first]->key_at.line));
     }
     block_free(sorted);
@@ -291,10 +311,10 @@ static void refuse_anchor_and_tag(struct builder *b, const yaml_char_t *anchor, 
 {
     if (anchor)
         hurt(b, error_new(ERROR_RECIPE, at, "name the value in `let:` and write ${name} where it is used",
-                          "anchors are not part of the language: '&%s'", (const char *)anchor));
+                          "anchors are not part of the language: '&%.80s'", (const char *)anchor));
     if (tag)
-        hurt(b, error_new(ERROR_RECIPE, at, "take it out: the field decides the type", "a tag is not part of the language: '%s'",
-                          (const char *)tag));
+        hurt(b, error_new(ERROR_RECIPE, at, "take it out: the field decides the type",
+                          "a tag is not part of the language: '%.80s'", (const char *)tag));
 }
 
 static struct error *scalar(struct builder *b, const yaml_event_t *event)
@@ -364,7 +384,7 @@ static struct error *take(struct builder *b, const yaml_event_t *event, bool *do
     case YAML_ALIAS_EVENT: {
         struct level *level = b->n_levels ? &b->levels[b->n_levels - 1] : NULL;
         struct error *e = error_new(ERROR_RECIPE, at, "name the value in `let:` and write ${name}",
-                                    "aliases are not part of the language: '*%s'", (const char *)event->data.alias.anchor);
+                                    "aliases are not part of the language: '*%.80s'", (const char *)event->data.alias.anchor);
         if (level && level->node->kind == NODE_MAP && !level->key)
             return e;
         hurt(b, e);

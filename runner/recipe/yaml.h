@@ -17,6 +17,8 @@
 
 #include <stdbool.h>
 
+struct cell;
+
 enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
 
 struct node {
@@ -29,8 +31,10 @@ struct node {
     struct node *first;  // NODE_LIST, NODE_MAP: children in order
     struct node *next;   // sibling
     int n;               // children
-    int by;              // 0: this file wrote it; else the value_by of recipe.h: what let and -s put in its place
+    int by;              // the layer of recipe.h: 0 the recipe, BY_INCLUDE, BY_SETTING
+    int variable;        // BY_LET, BY_MATRIX: the whole of its text stood for a ${x}; else 0
     const char *folder;  // what a relative file name in it is relative to: NULL the folder of at.file, "" the working directory
+    const struct cell *cell; // of a stage or source: the cell of the matrix that it stands for (matrix.h), or NULL
 };
 
 // The whole of a regular file of at most 4 MiB, zero-terminated, in the arena. ERROR_RECIPE without place.

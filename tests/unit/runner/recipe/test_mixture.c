@@ -199,9 +199,10 @@ static void evaluations(void **state)
 {
     (void)state;
     read_with("",
-              "  e: {kind: eval, model: base, suites: [town_quiz, bpb, arc_easy], examples: 100}\n"
-              "  f: {kind: eval, model: base, suites: [town_sums]}\n"
-              "  g: {kind: eval, model: base, suites: [bpb]}\n",
+              "  e: {kind: eval, model: chat, suites: [town_quiz, bpb, arc_easy], examples: 100}\n"
+              "  f: {kind: eval, model: chat, suites: [town_sums]}\n"
+              "  g: {kind: eval, model: base, suites: [bpb]}\n"
+              "  chat: {kind: finetune, preset: sft, model: base, mixture: [{task: town_quiz}]}\n",
               data, 1);
     const struct eval_options *o = recipe_stage(&recipe, "e")->options;
     assert_int_equal(o->tasks.n, 2);

@@ -261,7 +261,7 @@ static void settings(void **state)
     const char *several[] = {"base.steps=9",
                              "base.steps=1k",
                              "score.model=[base]",
-                             "budget.usd=5",
+                             "hardware.device=cpu",
                              "hardware={count: 8, usd_per_hour: 24}",
                              "sources.web.validate=none",
                              "name=other",
@@ -275,7 +275,7 @@ static void settings(void **state)
     several[5] = "sources.web.validate=v.txt";
     read_text(text, several, 7);
     assert_int_equal(base()->steps, 1000); // the last one counts
-    assert_true(recipe.budget_usd == 5 && recipe.usd_per_hour == 24);
+    assert_true(recipe.usd_per_hour == 24);
     assert_int_equal(recipe.device_count, 8);
     assert_string_equal(recipe.name, "other");
     assert_string_equal(recipe_source(&recipe, "web")->validate_file, "v.txt"); // of the working directory
@@ -284,6 +284,9 @@ static void settings(void **state)
     struct place at = fails(text, "bsae.steps=3", ERROR_RECIPE, "unknown stage 'bsae'; did you mean 'base'?");
     assert_string_equal(at.file, "-s bsae.steps=3");
     fails(text, "base.stpes=3", ERROR_RECIPE, "unknown key 'stpes'; did you mean 'steps'?");
+    fails(text, "budget.usd=5", ERROR_NOT_BUILT, "'budget:' is not built");
+    fails(text, "budget.usd=x", ERROR_RECIPE, "usd is 'x', not a number");
+    fails(text, "include=[x.yaml]", ERROR_USAGE, "files are included before -s");
     fails(text, "base.steps=x", ERROR_RECIPE, "steps is 'x', not a number");
     fails(text, "base.steps=", ERROR_RECIPE, "steps has no value");
     fails(text, "base", ERROR_USAGE, "not a setting");

@@ -1,0 +1,268 @@
+// flow.c - what flows along references beside names: sequence length, chat format, vocabulary, precision, validation text.
+//
+// Where two stages do not fit each other, the error stands where the later one says it, and names the line of the earlier.
+#include "runner/recipe/reader.h"
+
+#include <string.h>
+
+// The stage that another's weights begin with: itself where it makes them, else the stage of its `model`.
+static int model_of(const struct recipe *recipe, int i)
+{
+    const struct recipe_stage *stage = &recipe->stages[i];
+    const char *model = NULL;
+    if (!stage->options)
+        return -1;
+    if (stage->kind == KIND_PRETRAIN || stage->kind == KIND_IMPORT)
+        return i;
+    if (stage->kind == KIND_FINETUNE)
+        model = ((const struct finetune_options *)stage->options)->model;
+    if (stage->kind == KIND_GRPO)
+        model = ((const struct grpo_options *)stage->options)->model;
+    return model ? stage_index(recipe, model) : -1;
+}
+
+// For each stage the pretraining or import that its model comes from, or -1. Chains are walked once, however many share them.
+static void find_origins(struct reader *r)
+{
+    int n = r->recipe->n_stages;
+    int *next = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *next));
+    int *walk = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *walk)); // the walk that came by, counted from 1
+    r->origins = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *r->origins));
+    for (int i = 0; i < n && !r->no_memory; i++) {
+        next[i] = model_of(r->recipe, i);
+        r->origins[i] = next[i] == i ? i : -1;
+    }
+    for (int start = 0; start < n && !r->no_memory; start++) {
+        int i = start;
+        for (; i >= 0 && !walk[i] && next[i] != i; i = next[i])
+            walk[i] = start + 1;
+        // Met itself: a circle, which has no origin. Met another walk, or an origin: that one's.
+        int origin = i >= 0 && walk[i] != start + 1 ? r->origins[i] : -1;
+        for (i = start; i >= 0 && walk[i] == start + 1 && r->origins[i] < 0 && origin >= 0; i = next[i])
+            r->origins[i] = origin;
+    }
+}
+
+// The pretraining that a model comes from, or NULL; *imported where it comes from an import.
+static const struct recipe_stage *pretraining_of(const struct reader *r, const char *model, bool *imported)
+{
+    int i = model ? stage_index(r->recipe, model) : -1, origin = i < 0 ? -1 : r->origins[i];
+    *imported = origin >= 0 && r->recipe->stages[origin].kind == KIND_IMPORT;
+    return origin < 0 || *imported ? NULL : &r->recipe->stages[origin];
+}
+
+static const struct source *pretraining_source(const struct reader *r, const char *model, bool *imported)
+{
+    const struct recipe_stage *stage = pretraining_of(r, model, imported);
+    const char *source = stage ? ((const struct pretrain_options *)stage->options)->source : NULL;
+    return source ? recipe_source(r->recipe, source) : NULL;
+}
+
+// Rows as long as those that the model learned from, unless the recipe says otherwise; and batches of whole rows.
+static void resolve_rows_of_finetuning(struct reader *r, int user)
+{
+    const struct recipe_stage *stage = &r->recipe->stages[user];
+    struct finetune_options *o = stage->options;
+    struct setting *seq_len = NULL;
+    bool imported;
+    const struct recipe_stage *from = pretraining_of(r, o->model, &imported);
+    for (int i = 0; i < stage->n_settings; i++)
+        if (strcmp(stage->settings[i].field->name, "seq_len") == 0)
+            seq_len = &stage->settings[i];
+    if (seq_len->by == BY_NOBODY && from && ((const struct pretrain_options *)from->options)->seq_len > 0) {
+        seq_len->by = BY_DEFAULT;
+        o->seq_len = ((const struct pretrain_options *)from->options)->seq_len;
+    }
+    if (o->batch_tokens <= 0 || o->seq_len <= 0 || o->batch_tokens % o->seq_len == 0)
+        return;
+    const struct setting *batch = stage_setting(stage, "batch_tokens");
+    struct error *e =
+        error_new(ERROR_RECIPE, batch->at.file ? batch->at : stage->at, "take a multiple of seq_len",
+                  "batch_tokens %lld is not a multiple of seq_len %lld", (long long)o->batch_tokens, (long long)o->seq_len);
+    struct place at = seq_len->by != BY_DEFAULT ? seq_len->at : stage_setting(from, "seq_len")->at;
+    reader_error(r, error_while(e, at.file ? at : from ? from->at : stage->at, "cutting batches into rows of seq_len"));
+}
+
+static bool reads_bpb(const struct eval_options *o)
+{
+    bool bpb = false;
+    for (int i = 0; i < o->suites.n; i++)
+        bpb |= strcmp(o->suites.names[i], "bpb") == 0;
+    return bpb;
+}
+
+static void check_validation_of_eval(struct reader *r, int user)
+{
+    const struct recipe_stage *stage = &r->recipe->stages[user];
+    const struct eval_options *o = stage->options;
+    for (int i = 0; reads_bpb(o) && i < (o->source ? 1 : o->model.n); i++) {
+        bool imported = false;
+        const struct source *source =
+            o->source ? recipe_source(r->recipe, o->source) : pretraining_source(r, o->model.names[i], &imported);
+        struct place at = stage_setting(stage, o->source ? "source" : "suites")->at;
+        if (imported)
+            reader_error(r, error_new(ERROR_RECIPE, at, "write source: NAME",
+                                      "'%s' is imported: bpb needs a source to validate on", o->model.names[i]));
+        else if (source && source->validate == VALIDATE_NONE && source->validate_at.file)
+            reader_error(r, error_while(error_new(ERROR_RECIPE, at, "give the source a validation text, or name another source",
+                                                  "source '%s' has no validation text for bpb", source->name),
+                                        source->validate_at, "looking at source '%s'", source->name));
+    }
+}
+
+// A pretraining without validation text has nothing to look at every so often.
+static void check_validation_of_pretraining(struct reader *r, int user)
+{
+    const struct recipe_stage *stage = &r->recipe->stages[user];
+    struct pretrain_options *o = stage->options;
+    const struct source *source = o->source ? recipe_source(r->recipe, o->source) : NULL;
+    const struct setting *every = stage_setting(stage, "eval_every");
+    if (!source || source->validate != VALIDATE_NONE || !source->validate_at.file || !every || o->eval_every <= 0)
+        return;
+    if (every->by == BY_DEFAULT)
+        o->eval_every = 0;
+    else
+        reader_error(r,
+                     error_while(error_new(ERROR_RECIPE, every->at, "give the source a validation text, or write eval_every: 0",
+                                           "source '%s' has no validation text", source->name),
+                                 source->validate_at, "looking at source '%s'", source->name));
+}
+
+static const struct setting *given(const struct recipe_stage *stage, const char *field)
+{
+    const struct setting *setting = stage_setting(stage, field);
+    return setting && setting->by > BY_DEFAULT ? setting : NULL;
+}
+
+// Where a value stands: its own place, or that of the stage that leaves it to its default.
+static struct place place_of(const struct recipe_stage *stage, const char *field)
+{
+    const struct setting *setting = given(stage, field);
+    return setting ? setting->at : stage->at;
+}
+
+// A model has learned positions up to the length of the rows that it was pretrained on.
+static void check_rows_of_finetuning(struct reader *r, int user)
+{
+    const struct recipe_stage *stage = &r->recipe->stages[user];
+    const struct finetune_options *o = stage->options;
+    bool imported;
+    const struct recipe_stage *from = pretraining_of(r, o->model, &imported);
+    int64_t most = from ? ((const struct pretrain_options *)from->options)->seq_len : 0;
+    if (most <= 0 || o->seq_len <= most)
+        return;
+    struct error *e =
+        error_new(ERROR_RECIPE, place_of(stage, "seq_len"), "write at most that of the pretraining, or leave it out",
+                  "seq_len %lld of stage '%s' is longer than the %lld that its model was pretrained on", (long long)o->seq_len,
+                  stage->name, (long long)most);
+    reader_error(r, error_while(e, place_of(from, "seq_len"), "following its model to '%s'", from->name));
+}
+
+static const char *precision_of(const struct recipe_stage *stage)
+{
+    return stage->kind == KIND_PRETRAIN   ? ((const struct pretrain_options *)stage->options)->precision
+           : stage->kind == KIND_FINETUNE ? ((const struct finetune_options *)stage->options)->precision
+           : stage->kind == KIND_GRPO     ? ((const struct grpo_options *)stage->options)->precision
+           : stage->kind == KIND_EVAL     ? ((const struct eval_options *)stage->options)->precision
+                                          : NULL;
+}
+
+// One precision from the pretraining on, unless nobody says any.
+static void check_precision(struct reader *r, int user, const char *model)
+{
+    const struct recipe_stage *stage = &r->recipe->stages[user];
+    bool imported;
+    const struct recipe_stage *from = pretraining_of(r, model, &imported);
+    const char *asked = given(stage, "precision") ? precision_of(stage) : NULL, *trained = from ? precision_of(from) : NULL;
+    if (!asked || !trained || !strcmp(asked, trained))
+        return;
+    struct error *e = error_new(ERROR_RECIPE, place_of(stage, "precision"), "write the same, or leave it out",
+                                "precision of stage '%s' is %s, and its model was trained in %s", stage->name, asked, trained);
+    reader_error(r, error_while(e, place_of(from, "precision"), "following its model to '%s'", from->name));
+}
+
+// The length of a model's rows: that of the last stage that says one.
+static int64_t seq_len_of(const struct reader *r, const char *model, const struct recipe_stage **by)
+{
+    const struct recipe *recipe = r->recipe;
+    int i = model ? stage_index(recipe, model) : -1;
+    for (int steps = 0; i >= 0 && steps < recipe->n_stages; steps++) {
+        *by = &recipe->stages[i];
+        if ((*by)->kind == KIND_PRETRAIN && (*by)->options)
+            return ((const struct pretrain_options *)(*by)->options)->seq_len;
+        if ((*by)->kind == KIND_FINETUNE && (*by)->options && ((const struct finetune_options *)(*by)->options)->seq_len > 0)
+            return ((const struct finetune_options *)(*by)->options)->seq_len;
+        int next = model_of(recipe, i);
+        i = next == i ? -1 : next;
+    }
+    return -1;
+}
+
+static void check_eval_of_model(struct reader *r, int user, const char *model)
+{
+    const struct recipe_stage *stage = &r->recipe->stages[user], *by = NULL;
+    const struct eval_options *o = stage->options;
+    int i = stage_index(r->recipe, model);
+    check_precision(r, user, model);
+    if (o->tasks.n && i >= 0 && r->recipe->stages[i].kind == KIND_PRETRAIN) {
+        struct error *e =
+            error_new(ERROR_RECIPE, o->tasks.uses[0].at, "evaluate a finetune or grpo stage, or keep to bpb",
+                      "task '%s' is asked in a chat, and '%s' has never seen one", o->tasks.uses[0].task->name, model);
+        reader_error(r, error_while(e, r->recipe->stages[i].at, "following the model to '%s'", model));
+    }
+    int64_t seq_len = seq_len_of(r, model, &by);
+    if (reads_bpb(o) && given(stage, "eval_tokens") && o->eval_tokens > 0 && o->eval_tokens < seq_len) {
+        struct error *e =
+            error_new(ERROR_RECIPE, place_of(stage, "eval_tokens"), "measure on at least one row of seq_len tokens",
+                      "eval_tokens %lld is less than one row of %lld", (long long)o->eval_tokens, (long long)seq_len);
+        reader_error(r, error_while(e, place_of(by, "seq_len"), "following the model to '%s'", by->name));
+    }
+}
+
+// Weights to begin with know one vocabulary.
+static void check_from(struct reader *r, int user)
+{
+    const struct recipe_stage *stage = &r->recipe->stages[user];
+    const struct pretrain_options *o = stage->options;
+    bool imported;
+    const struct recipe_stage *from = pretraining_of(r, o->from, &imported);
+    const char *theirs = from && from != stage ? ((const struct pretrain_options *)from->options)->tokenizer : NULL;
+    if (!theirs || !o->tokenizer || !strcmp(theirs, o->tokenizer))
+        return;
+    struct error *e =
+        error_new(ERROR_RECIPE, place_of(stage, "tokenizer"), "take the tokenizer of the stage that it goes on from",
+                  "stage '%s' has the vocabulary of '%s', and '%s' that of '%s'", stage->name, o->tokenizer, o->from, theirs);
+    reader_error(r, error_while(e, place_of(from, "tokenizer"), "following from to '%s'", from->name));
+}
+
+void flow_check(struct reader *r)
+{
+    find_origins(r);
+    for (int i = 0; i < r->n_own && !r->no_memory; i++) {
+        const struct recipe_stage *stage = &r->recipe->stages[i];
+        const struct eval_options *eval = stage->options;
+        if (!stage->options)
+            continue;
+        switch (stage->kind) {
+        case KIND_PRETRAIN:
+            check_validation_of_pretraining(r, i);
+            check_from(r, i);
+            break;
+        case KIND_FINETUNE:
+            resolve_rows_of_finetuning(r, i);
+            check_rows_of_finetuning(r, i);
+            check_precision(r, i, ((const struct finetune_options *)stage->options)->model);
+            break;
+        case KIND_GRPO:
+            check_precision(r, i, ((const struct grpo_options *)stage->options)->model);
+            break;
+        case KIND_EVAL:
+            check_validation_of_eval(r, i);
+            for (int k = 0; k < eval->model.n && !reader_full(r); k++)
+                check_eval_of_model(r, i, eval->model.names[k]);
+            break;
+        default:
+            break;
+        }
+    }
+}
