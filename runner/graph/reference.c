@@ -15,17 +15,17 @@
 
 enum { STAGES_MOST = 64, TASKS_MOST = 64, TEXT_MOST = 2000, NAMES_MOST = 1000 };
 
-struct reading {
+struct published_file {
     struct arena *arena;
     struct error *errors;
 };
 
-static void report(struct reading *r, struct error *e)
+static void report(struct published_file *r, struct error *e)
 {
     r->errors = error_append(r->errors, e);
 }
 
-static void *have(struct reading *r, void *p)
+static void *have(struct published_file *r, void *p)
 {
     if (!p)
         report(r, error_memory());
@@ -33,7 +33,7 @@ static void *have(struct reading *r, void *p)
 }
 
 // Keys of a map that are none of those; a value that is no map.
-static bool is_map(struct reading *r, const struct node *node, const char *what, const char *const *names, int n_names)
+static bool is_map(struct published_file *r, const struct node *node, const char *what, const char *const *names, int n_names)
 {
     if (node->kind != NODE_MAP) {
         report(r, error_new(ERROR_RECIPE, node->at, NULL, "%s is not a map", what));
@@ -49,7 +49,7 @@ static bool is_map(struct reading *r, const struct node *node, const char *what,
     return true;
 }
 
-static const char *text_of(struct reading *r, const struct node *map, const char *key, bool required)
+static const char *text_of(struct published_file *r, const struct node *map, const char *key, bool required)
 {
     const struct node *node = node_get(map, key);
     if (!node && required)
@@ -63,7 +63,7 @@ static const char *text_of(struct reading *r, const struct node *map, const char
 }
 
 // A number within bounds, NaN where it is not written.
-static double real_of(struct reading *r, const struct node *map, const char *key, double least, double most)
+static double real_of(struct published_file *r, const struct node *map, const char *key, double least, double most)
 {
     const struct node *node = node_get(map, key);
     const char *text = node ? text_of(r, map, key, false) : NULL;
@@ -79,7 +79,7 @@ static double real_of(struct reading *r, const struct node *map, const char *key
     return NAN;
 }
 
-static int64_t count_of(struct reading *r, const struct node *map, const char *key)
+static int64_t count_of(struct published_file *r, const struct node *map, const char *key)
 {
     const struct node *node = node_get(map, key);
     const char *text = node ? text_of(r, map, key, false) : NULL;
@@ -96,7 +96,7 @@ static int64_t count_of(struct reading *r, const struct node *map, const char *k
 }
 
 // The payload of a key, as far as it is known: {"fields":{...},"kind":"pretrain"}.
-static const char *payload_of(struct reading *r, const struct node *fields_map, enum stage_kind_id kind)
+static const char *payload_of(struct published_file *r, const struct node *fields_map, enum stage_kind_id kind)
 {
     struct json j = {0};
     json_open(&j, '{');
@@ -132,7 +132,7 @@ static const char *payload_of(struct reading *r, const struct node *fields_map, 
     return have(r, (void *)text);
 }
 
-static void read_tasks(struct reading *r, const struct node *map, struct run_published *to)
+static void read_tasks(struct published_file *r, const struct node *map, struct run_published *to)
 {
     static const char *const keys[] = {"accuracy", "n", "baseline"};
     if (!is_map(r, map, "tasks", NULL, 0))
@@ -162,7 +162,7 @@ static void read_tasks(struct reading *r, const struct node *map, struct run_pub
     to->tasks = scores;
 }
 
-static void read_stage(struct reading *r, const struct node *map, struct run_stage *stage)
+static void read_stage(struct published_file *r, const struct node *map, struct run_stage *stage)
 {
     static const char *const keys[] = {"kind",   "params", "tokens", "flops", "seconds",        "usd",
                                        "fields", "bpb",    "over",   "core",  "core_deviation", "tasks"};
@@ -195,7 +195,7 @@ static void read_stage(struct reading *r, const struct node *map, struct run_sta
         read_tasks(r, node_get(map, "tasks"), p);
 }
 
-static void read_version(struct reading *r, const struct node *root)
+static void read_version(struct published_file *r, const struct node *root)
 {
     const char *version = text_of(r, root, "reference", true);
     if (version && strcmp(version, "1"))
@@ -203,7 +203,7 @@ static void read_version(struct reading *r, const struct node *root)
                             "version %.20s of published runs is not built in this version", version));
 }
 
-static void read_root(struct reading *r, const struct node *root, struct run *run)
+static void read_root(struct published_file *r, const struct node *root, struct run *run)
 {
     static const char *const keys[] = {"reference", "name", "date", "source", "note", "machine", "seconds", "usd", "stages"};
     if (!is_map(r, root, "a published run", keys, countof(keys)))
@@ -232,7 +232,7 @@ static void read_root(struct reading *r, const struct node *root, struct run *ru
 struct error *reference_read(struct run *run, const char *path, struct arena *arena)
 {
     struct node *root;
-    struct reading r = {.arena = arena};
+    struct published_file r = {.arena = arena};
     *run = (struct run){.path = path,
                         .state = "published",
                         .ended = "",

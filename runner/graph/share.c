@@ -240,7 +240,7 @@ struct error *shares_questions(const struct plan *plan, const struct plan_stage 
         struct split_rows split;
         if (strcmp(input->role, "suite"))
             continue;
-        if ((e = read_split(&split, plan_of(plan, input->node), &scratch)))
+        if ((e = read_split(&split, input->node, plan_of(plan, input->node), &scratch)))
             break;
         int64_t *n = input->use->task->task.grader == GRADER_CHOICE ? n_choices : n_written;
         int64_t asked = o->examples != FIELD_UNSET_INT && (split.n < 0 || o->examples < split.n) ? o->examples : split.n;
