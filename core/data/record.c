@@ -83,6 +83,11 @@ struct error *record_text(struct records *r, const char *text, size_t n)
     return put(r, (struct record_value){.n = text ? n : 0}, text);
 }
 
+struct error *record_json(struct records *r, const char *text, size_t n)
+{
+    return put(r, (struct record_value){.n = n, .is_json = true}, text);
+}
+
 struct error *record_integer(struct records *r, int64_t value)
 {
     char text[32];
@@ -126,21 +131,26 @@ static void finish_row(struct records *r)
 }
 
 // Cuts one alternative, n bytes at s, into its names.
-static struct error *cut_names(struct records *r, const char *s, size_t n, struct record_alternative *a)
+static struct error *cut_names(struct arena *arena, const char *s, size_t n, struct record_alternative *a)
 {
-    a->text = arena_strndup(&r->arena, s, n);
-    char *rest = arena_strndup(&r->arena, s, n);
+    a->text = arena_strndup(arena, s, n);
+    char *rest = arena_strndup(arena, s, n);
     if (!a->text || !rest)
         return error_memory();
     if (strcmp(rest, ".") == 0)
         return NULL;
     a->of_items = strncmp(rest, "..", 2) == 0;
     rest += a->of_items ? 2 : 0;
+    if (strchr(rest, '|') || *rest == ' ' || (*rest && rest[strlen(rest) - 1] == ' '))
+        return error_new(ERROR_DATA, NOWHERE, "write one blank before and one behind it: question | train.question",
+                         "the path '%.80s' has a '|' or a blank that separates no alternatives", a->text);
     for (;;) {
         size_t length = strcspn(rest, ".");
-        if (length == 0 || a->n_names == RECORD_NAMES)
-            return error_plain(ERROR_DATA, "'%s': the path '%s' has %s", r->part.path, a->text,
-                               length ? "too many names" : "a name of no letters");
+        if (length == 0)
+            return error_new(ERROR_DATA, NOWHERE, "write a path: question, or question | train.question",
+                             "the path '%.80s' has a name of no letters", a->text);
+        if (a->n_names == RECORD_NAMES)
+            return error_plain(ERROR_DATA, "the path '%.80s' has too many names, more than %d", a->text, RECORD_NAMES);
         a->names[a->n_names++] = rest;
         if (!rest[length])
             return NULL;
@@ -149,21 +159,30 @@ static struct error *cut_names(struct records *r, const char *s, size_t n, struc
     }
 }
 
-static struct error *cut_path(struct records *r, const char *text, struct record_path *path)
+static struct error *cut_path(struct arena *arena, const char *text, struct record_path *path)
 {
-    path->text = arena_strdup(&r->arena, text);
-    path->alternatives = arena_array(&r->arena, ALTERNATIVES, sizeof *path->alternatives);
+    *path = (struct record_path){.text = arena_strdup(arena, text),
+                                 .alternatives = arena_array(arena, ALTERNATIVES, sizeof *path->alternatives)};
     if (!path->text || !path->alternatives)
         return error_memory();
     for (const char *s = text;;) {
         const char *bar = strstr(s, " | ");
         if (path->n_alternatives == ALTERNATIVES)
-            return error_plain(ERROR_DATA, "'%s': the path '%s' has more than %d alternatives", r->part.path, text, ALTERNATIVES);
-        struct error *e = cut_names(r, s, bar ? (size_t)(bar - s) : strlen(s), &path->alternatives[path->n_alternatives++]);
+            return error_plain(ERROR_DATA, "the path '%.80s' has more than %d alternatives", text, ALTERNATIVES);
+        struct error *e = cut_names(arena, s, bar ? (size_t)(bar - s) : strlen(s), &path->alternatives[path->n_alternatives++]);
         if (e || !bar)
             return e;
         s = bar + 3;
     }
+}
+
+struct error *record_path_check(const char *text)
+{
+    struct arena scratch = {0};
+    struct record_path path;
+    struct error *e = cut_path(&scratch, text, &path);
+    arena_release(&scratch);
+    return e;
 }
 
 static struct error *open_part(struct records *r)
@@ -194,7 +213,7 @@ struct error *records_open(struct records **records, const struct document_part 
     if (!e && (n_paths < 1 || n_paths > RECORD_PATHS))
         e = error_plain(ERROR_DATA, "'%s': %d paths, not 1 to %d", r->part.path, n_paths, RECORD_PATHS);
     for (int f = 0; !e && f < n_paths; f++)
-        e = cut_path(r, paths[f], &r->paths[f]);
+        e = error_while(cut_path(&r->arena, paths[f], &r->paths[f]), NOWHERE, "opening '%s'", r->part.path);
     if (!e)
         e = open_part(r);
     if (e) {

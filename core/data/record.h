@@ -11,9 +11,10 @@
 //            make a list or map (list, element, item, array, array_element, bag, map, key_value) may be left out:
 //            "messages.role" is messages.list.element.role. In JSON dots descend objects, and a list on the way is gone through:
 //            "messages.role" is the role of each of the messages, a null for one that has none; "." is the line itself, "..role"
-//            the role of each item of a line that is a list. A world's fields have one name each
+//            the role of each item of a line that is a list. A world's fields have one name each. A path has at most 16
+//            alternatives of at most 32 names, and a name has no dot, no '|' and no blank at its ends
 // Values     a field is one value, or a list of them. Numbers have a text too, in decimal; booleans are the texts "true" and
-//            "false"
+//            "false". In JSON a list of objects as an item's value is given as its JSON: the parts of a message
 // Rows       of all row groups; parts are files, as in documents.h; a world's part names its list in part.records
 // Ownership  a record is borrowed until the next call; texts have a zero behind them
 // Errors     ERROR_DATA naming file, row or line, and path; a path that no column (of a world: no list) has is one when the part is
@@ -32,7 +33,7 @@ enum { RECORD_PATHS = 16, RECORD_VALUES = 1 << 16, RECORD_BYTES = 64 << 20 };
 struct record_value {
     const char *text; // NULL: a null
     size_t n;
-    bool is_integer;
+    bool is_integer, is_json; // is_json: text is a list of objects
     int64_t integer;
 };
 
@@ -49,6 +50,9 @@ struct record {
 };
 
 struct records;
+
+// Whether it is a path at all, whatever data it is for.
+struct error *CHECKED record_path_check(const char *path);
 
 struct error *CHECKED records_open(struct records **records, const struct document_part *part, const char *const *paths,
                                    int n_paths);

@@ -34,6 +34,26 @@ static struct error *put_value(struct records *r, const json_t *value)
     return record_error(r, NULL, "a list of lists");
 }
 
+static bool is_list_of_objects(const json_t *value)
+{
+    bool objects = json_is_array(value);
+    for (size_t i = 0; objects && i < json_array_size(value); i++)
+        objects = json_is_object(json_array_get(value, i));
+    return objects;
+}
+
+static struct error *put_json(struct records *r, const json_t *value)
+{
+    size_t n = json_dumpb(value, NULL, 0, JSON_COMPACT);
+    char *text = n ? block_alloc(n) : NULL;
+    if (!text)
+        return error_memory();
+    json_dumpb(value, text, n, JSON_COMPACT);
+    struct error *e = record_json(r, text, n);
+    block_free(text);
+    return e;
+}
+
 // One value of each item of a list; an item that has none gives a null. *found: at least one has, or there are no items.
 static struct error *put_items(struct records *r, const json_t *list, const struct record_alternative *a, int gone, bool *found)
 {
@@ -42,7 +62,9 @@ static struct error *put_items(struct records *r, const json_t *list, const stru
     for (size_t i = 0; i < n; i++) {
         int at = gone;
         const json_t *value = descend(json_array_get(list, i), a, &at);
-        struct error *e = value ? put_value(r, value) : record_text(r, NULL, 0);
+        struct error *e = !value                                          ? record_text(r, NULL, 0)
+                          : at == a->n_names && is_list_of_objects(value) ? put_json(r, value)
+                                                                          : put_value(r, value);
         if (e)
             return e;
         *found |= value != NULL;

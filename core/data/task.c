@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "core/base/philox.h"
 
 enum { CALLS_MOST = 1 << 14, DRAW_LETTER = 0, DRAW_ORDER = 1, SEED = 42 };
@@ -78,6 +80,8 @@ static struct error *check_list(const struct row *r, const char *path, const str
     for (int i = 0; i < field->n_values; i++)
         if (!field->values[i].text)
             return fault(r, "value %d of '%s' is missing or null", i, path);
+        else if (field->values[i].is_json && !(r->task->messages && field == &r->record->fields[CONTENT]))
+            return fault(r, "value %d of '%s' is a list", i, path);
     return NULL;
 }
 
@@ -139,6 +143,42 @@ static struct error *put_messages(struct row *r, const struct slot *slots, int n
     return messages[0].parts ? NULL : error_memory();
 }
 
+// One of the parts of messages[i].
+static struct error *take_part(const struct row *r, size_t i, size_t k, const json_t *object, struct chat_part *part)
+{
+    static const char *const kinds[CHAT_PART_KIND_COUNT] = {
+        [CHAT_TEXT] = "text", [CHAT_PYTHON] = "python", [CHAT_PYTHON_OUTPUT] = "python_output"};
+    const json_t *type = json_object_get(object, "type"), *text = json_object_get(object, "text");
+    int kind = 0;
+    while (kind < CHAT_PART_KIND_COUNT && !(json_is_string(type) && strcmp(kinds[kind], json_string_value(type)) == 0))
+        kind++;
+    if (kind == CHAT_PART_KIND_COUNT || !json_is_string(text))
+        return fault(r, "part %zu of messages[%zu] has no %s", k, i,
+                     json_is_string(text) ? "type text, python or python_output" : "text");
+    size_t n = json_string_length(text);
+    char *copy = arena_alloc(r->arena, n + 1);
+    if (!copy)
+        return error_memory();
+    memcpy(copy, json_string_value(text), n);
+    *part = (struct chat_part){(enum chat_part_kind)kind, copy, n};
+    return NULL;
+}
+
+static struct error *take_parts(const struct row *r, size_t i, const struct record_value *content, struct chat_message *message)
+{
+    if (message->role != CHAT_ASSISTANT)
+        return fault(r, "messages[%zu] has parts, as only the assistant's may", i);
+    json_t *list = json_loadb(content->text, content->n, JSON_ALLOW_NUL, NULL);
+    message->n_parts = json_array_size(list);
+    struct chat_part *parts = arena_array(r->arena, message->n_parts + 1, sizeof *parts);
+    struct error *e = list && parts ? NULL : error_memory();
+    for (size_t k = 0; k < message->n_parts && !e; k++)
+        e = take_part(r, i, k, json_array_get(list, k), &parts[k]);
+    message->parts = parts;
+    json_decref(list);
+    return e;
+}
+
 static struct error *take_messages(struct row *r)
 {
     static const char *const names[CHAT_ROLE_COUNT] = {
@@ -163,6 +203,8 @@ static struct error *take_messages(struct row *r)
             return fault(r, "messages[%zu] has role '%.40s', not system, user or assistant", i, role->text);
         parts[i] = (struct chat_part){CHAT_TEXT, content->text, content->n};
         messages[i] = (struct chat_message){(enum chat_role)k, &parts[i], 1};
+        if (content->is_json && (e = take_parts(r, i, content, &messages[i])))
+            return e;
     }
     if (n < (n > 0 && messages[0].role == CHAT_SYSTEM ? 3 : 2))
         return fault(r, "a question and an answer are missing: it has %zu messages", n);
@@ -207,13 +249,22 @@ static struct error *take_letters(struct row *r, int n, struct record_value *let
     return NULL;
 }
 
+// Whether a row's own labels are counted: then a number is one of them, and not an index from 0.
+static bool are_counted(const struct row *r, const struct record_value *letters, int n)
+{
+    bool counted = false;
+    for (int i = 0; i < n && r->task->labels; i++)
+        counted |= letters[i].is_integer || (letters[i].n && strspn(letters[i].text, "0123456789") == letters[i].n);
+    return counted;
+}
+
 static struct error *find_right(const struct row *r, const struct record_value *letters, int n, int *right)
 {
     struct record_value answer;
     struct error *e = one_value(r, ANSWER, &answer);
     if (e)
         return e;
-    if (answer.is_integer) {
+    if (answer.is_integer && !are_counted(r, letters, n)) {
         if (answer.integer < 0 || answer.integer >= n)
             return fault(r, "'%s' is %lld of %d choices, counted from 0", r->task->answer, (long long)answer.integer, n);
         *right = (int)answer.integer;

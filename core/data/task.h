@@ -13,10 +13,11 @@
 //   question and answer  the answer is text, with calculator calls in it where `calls` says how they are marked
 //
 // Messages   M.role and M.content are read for each alternative M of the path: "messages | ." takes {"messages": [...]} of JSON
-//            lines, or a line that is the list itself. "." also stands for the row's own lists role and content, as a world's
+//            lines, or a line that is the list itself. An assistant's content may be a list of parts there, {type, text} each, the
+//            type text, python or python_output. "." also stands for the row's own lists role and content, as a world's
 //            records have them
-// Choices    as many as there are labels in the row, or at most as many as letters; letters differ. A row's number is the index
-//            of the right one where it is a number in the file; else it is text, and is the letter
+// Choices    as many as there are labels in the row, or at most as many as letters; letters differ. A row's answer is the index
+//            of the right one where it is a number in the file and none of the row's labels is one; else it is the letter
 // Prompt     {question} and {choices} stand for themselves, once, whatever braces are in them; the default is "{question}", of
 //            multiple choice the reference's: "Multiple Choice question: {question}\n{choices}\nRespond only with the letter of the
 //            correct answer.". Each choice is one choice_line, with {choice} and {letter}; the default is "- {choice}={letter}\n"
@@ -37,7 +38,7 @@
 
 enum task_grader { GRADER_NONE, GRADER_CHOICE, GRADER_NUMBER, GRADER_EXACT, GRADER_COUNT };
 
-enum { TASK_LETTERS = 26, TASK_PATHS = 8, TASK_VERSION = 1 }; // the version is raised when the same row would give another example
+enum { TASK_LETTERS = 26, TASK_PATHS = 8, TASK_VERSION = 2 }; // the version is raised when the same row would give another example
 
 struct task {
     const char *name;

@@ -1,7 +1,7 @@
 // task_rows_write.c - reads a batch of records as examples, renders them side by side, appends them in order; then the next batch.
 //
 // A record is gone when the next one is read, so a batch holds copies of what its examples borrow. Rows fail side by side too: the
-// error told is that of the first row that has one, whatever the threads do.
+// error told is that of the first row that has one, in reading or in rendering, whatever the threads do.
 #include "core/data/task_rows_inside.h"
 
 #include <omp.h>
@@ -156,7 +156,9 @@ static struct error *write_rows(struct task_row_writer *w, struct batch *b, stru
     int64_t done = 0;
     for (bool end = false; !end;) {
         struct error *e = stop_requested() ? error_stopped() : fill(b, records, task, &end);
-        if (e || (e = render(b, task, encoders, threads, w->assistant_start)) || (e = append(w, b)))
+        if (!e || e->kind == ERROR_DATA) // the rows before one that cannot be read are looked at first
+            e = error_first(render(b, task, encoders, threads, w->assistant_start), e);
+        if (e || (e = append(w, b)))
             return e;
         if (show)
             show(self, done += b->n);

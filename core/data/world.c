@@ -298,11 +298,9 @@ static size_t fields_end(const struct writer *w, const struct world_record_templ
     return (size_t)(s - w->text);
 }
 
-static bool is_held_out(const struct world_record_template *template, int number, const char *by)
+static bool is_held_out(const struct world_record_template *template, const char *by)
 {
-    char digits[16];
-    snprintf(digits, sizeof digits, "%d", number);
-    return (double)(world_hash("record", template->list, digits, by) >> 11) * 0x1p-53 < template->hold_out;
+    return (double)(world_hash("record", by, "", NULL) >> 11) * 0x1p-53 < template->hold_out;
 }
 
 struct error *world_compile(struct world *world, struct arena *arena)
@@ -358,7 +356,7 @@ struct error *world_record(const struct world *world, const char *list, uint64_t
         if ((e = write_program(&w, program)))
             break;
         size_t n = fields_end(&w, template);
-        if (!template->by || is_held_out(template, program->template - records->first, w.text + n) == held_out) {
+        if (!template->by || is_held_out(template, w.text + n) == held_out) {
             *record = (struct world_record){.template = template, .text = w.text, .n_bytes = n};
             return NULL;
         }

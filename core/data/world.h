@@ -34,8 +34,8 @@
 // Records    records: {quiz: [...]} are lists of templates like documents, each of several fields that share their names; they are
 //            written one after the other in the order of the file, and each is read from then on as a field of a row (record.h).
 //            All templates of a list have the same fields. `by` is one more text, written last and kept to itself: a combination
-//            is held out when (fnv("record\0" list "\0" number "\0" by) >> 11) / 2^53 is below hold_out, number being that of the
-//            template in its list, in decimal, from 0. Row i draws from Philox(seed, list, i): first a template, then its values,
+//            is held out when (fnv("record\0" by "\0") >> 11) / 2^53 is below hold_out, so the same `by` is held out wherever it is
+//            written, in any list, if hold_out is the same. Row i draws from Philox(seed, list, i): first a template, then its values,
 //            again and again until the combination is of the kind that was asked for. A template without `by` holds nothing out,
 //            but held-out rows of it, too, draw only held-out pairs of facts
 // Sets       of and is of a fact with pairs may name sets that are not listed: they are made of its pairs, in their order
@@ -54,7 +54,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { WORLD_VERSION = 1 };
+enum { WORLD_VERSION = 2 };
 
 struct world_set { // sets: {person: [Ada, ...]}
     const char *name;

@@ -44,6 +44,7 @@ static int64_t most(int64_t a, int64_t b)
 static int64_t product_floats(const struct device *dev, int64_t M, int64_t N, int64_t K)
 {
     int64_t k = least(K, BLOCK_K), rows = up(least(M, BLOCK_M), TILE_ROWS), cols = up(least(N, BLOCK_N), TILE_COLS);
+    cols = most(cols, (int64_t)dev->n_threads * TILE_COLS); // of products that each thread packs for itself
     return k * cols + dev->n_threads * up(rows * k, 16);
 }
 

@@ -208,11 +208,12 @@ static void mirror(struct device *dev, float *c, int64_t stride, int64_t side)
     }
 }
 
+// Enough for all products of as many rows or fewer: fewer rows can be cut into longer blocks, or be narrow, and need more.
 size_t cpu_product_bytes(const struct device *dev, const struct product *p)
 {
-    struct plan plan = plan_of(dev, p);
-    int64_t b_floats = plan.narrow ? dev->n_threads * plan.b_floats : plan.b_floats;
-    return (size_t)(b_floats + dev->n_threads * plan.a_floats) * sizeof(float);
+    int64_t longest = longest_block(p), a_floats = round_up(round_up(min_i64(p->M, BLOCK_M), TILE_ROWS) * longest, 16);
+    int64_t wide = round_up(min_i64(p->N, BLOCK_N), TILE_COLS), narrow = dev->n_threads * (int64_t)TILE_COLS;
+    return (size_t)(longest * (wide > narrow ? wide : narrow) + dev->n_threads * a_floats) * sizeof(float);
 }
 
 void cpu_product(struct device *dev, const struct product *p, void *workspace)

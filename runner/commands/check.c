@@ -3,15 +3,18 @@
 
 #include "runner/commands/load.h"
 #include "runner/graph/estimate.h"
+#include "runner/graph/share.h"
 
 struct error *command_check(struct call *call)
 {
     struct loaded l;
     struct json j;
     struct error *e = load_recipe(&l, call, call->args[0]);
-    for (int i = 0; !e && i < l.graph.n_nodes; i++) {
+    int n = e ? 0 : l.graph.n_nodes;
+    for (int i = 0; i < n; i++) {
         struct estimate estimate;
         e = error_append(e, estimate_stage(&estimate, l.graph.nodes[i]));
+        e = error_append(e, shares_check(l.graph.nodes[i], call->arena));
     }
     if (e)
         return e;

@@ -289,6 +289,8 @@ static void explain_data(struct explainer *x, const json_t *old, const json_t *n
 // "grader \"none\"": texts are escaped, for a prompt has line ends, and cut.
 static const char *member_text(const char *key, const json_t *value, struct arena *arena)
 {
+    if (json_is_real(value))
+        return arena_printf(arena, "%s %s", key, value_text(value, arena));
     size_t flags = JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII, n = value ? json_dumpb(value, NULL, 0, flags) : 0;
     char *text = n ? arena_alloc(arena, n + 1) : NULL;
     if (!text)
@@ -307,13 +309,13 @@ static void explain_version(struct explainer *x, const json_t *old, const json_t
                                        .new = value_text(is, x->arena)});
 }
 
-// Another task file: the first of its members that differs. Its version is that of the code which reads it.
-static void explain_task(struct explainer *x, const json_t *old, const json_t *new)
+// Something of a task's file: the first of its members that differs. What an older version wrote and this one does not is no change
+// of the file.
+static void explain_members(struct explainer *x, const char *path, const json_t *old, const json_t *new)
 {
-    struct reason reason = {.kind = REASON_DATA, .name = x->stage->node->task->path};
+    struct reason reason = {.kind = REASON_DATA, .name = path};
     const char *key;
     json_t *value;
-    explain_version(x, old, new);
     json_object_foreach((json_t *)new, key, value)
     {
         const json_t *before = json_object_get(old, key);
@@ -324,11 +326,43 @@ static void explain_task(struct explainer *x, const json_t *old, const json_t *n
     }
     json_object_foreach((json_t *)old, key, value)
     {
-        if (!reason.old && !reason.new && !json_object_get(new, key))
+        if (!reason.old && !reason.new && !json_object_get(new, key) && same_member(old, new, "version"))
             reason.old = member_text(key, value, x->arena);
     }
     if (reason.old || reason.new)
         explain_add(x, reason);
+}
+
+// Another task file. Its version is that of the code which reads it.
+static void explain_task(struct explainer *x, const json_t *old, const json_t *new)
+{
+    explain_version(x, old, new);
+    explain_members(x, x->stage->node->task->path, old, new);
+}
+
+static const json_t *grading_of(const json_t *list, const char *task)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_object_get(json_array_get(list, i), "task"));
+        if (name && !strcmp(name, task))
+            return json_array_get(list, i);
+    }
+    return NULL;
+}
+
+// Tasks that are graded otherwise than before, each once; which came and went the fields tell.
+static void explain_grading(struct explainer *x, const json_t *old, const json_t *new)
+{
+    const struct graph_node *node = x->stage->node;
+    for (int i = 0; i < node->n_inputs; i++) {
+        const struct task_file *task = node->inputs[i].use ? node->inputs[i].use->task : NULL;
+        bool told = !task;
+        for (int k = 0; k < i; k++)
+            told |= node->inputs[k].use && node->inputs[k].use->task == task;
+        const json_t *before = told ? NULL : grading_of(old, task->name);
+        if (before)
+            explain_members(x, task->path, before, grading_of(new, task->name));
+    }
 }
 
 void explain_add(struct explainer *x, struct reason reason)
@@ -354,6 +388,7 @@ void explain_difference(struct explainer *x, const char *old_payload, const char
         explain_version(x, old, new);
         const json_t *was = json_object_get(old, "task"), *is = json_object_get(new, "task");
         explain_fields(x, json_object_get(old, "fields"), json_object_get(new, "fields"));
+        explain_grading(x, json_object_get(old, "grading"), json_object_get(new, "grading"));
         explain_inputs(x, old, new);
         if (x->stage->node->task && !equal(was, is))
             explain_task(x, was, is);

@@ -162,6 +162,15 @@ static struct error *find_tokens(struct builder *b, const struct source *source,
     return e ? e : source_parts(g, *node, source);
 }
 
+// Where a world's split begins: behind the splits before it, so that none has a row of another. What is held out is counted apart.
+static int64_t first_row(const struct task_file *task, const struct task_split *split)
+{
+    int64_t first = 0;
+    for (const struct task_split *before = task->splits; before < split; before++)
+        first += before->held_out == split->held_out ? before->rows : 0;
+    return first;
+}
+
 // A file a part; of a world its rows, in one.
 static struct error *task_parts(struct graph *g, struct graph_node *node)
 {
@@ -175,6 +184,7 @@ static struct error *task_parts(struct graph *g, struct graph_node *node)
         part.world = task->world;
         part.records = task->records;
         part.seed = (uint64_t)task->seed;
+        part.first = first_row(task, split);
         part.n = split->rows;
         part.held_out = split->held_out;
     }

@@ -1,5 +1,5 @@
-// keys.c - payloads are emitted in sorted order by hand: data < fields < inputs < kind < task < version, and fields after a
-// sort by name.
+// keys.c - payloads are emitted in sorted order by hand: data < fields < grading < inputs < kind < task < version, and fields after
+// a sort by name.
 //
 // Nodes come after their inputs, so that one pass gives all keys.
 #include "runner/graph/keys.h"
@@ -157,6 +157,28 @@ static struct error *write_fields(struct json *j, const struct graph_node *node,
     return e;
 }
 
+// How answers are told right from wrong, of stages that do it: nothing of that is in the tokens of a task.
+static void write_grading(struct json *j, const struct graph_node *node)
+{
+    const char *role = node->kind == KIND_EVAL ? "suite" : node->kind == KIND_GRPO ? "mixture" : NULL;
+    if (!role || !graph_input(node, role))
+        return;
+    json_key(j, "grading");
+    json_open(j, '[');
+    for (int i = 0; i < node->n_inputs; i++) {
+        const struct graph_input *input = &node->inputs[i];
+        if (strcmp(input->role, role))
+            continue;
+        json_open(j, '{');
+        if (node->kind == KIND_EVAL)
+            json_key(j, "baseline"), json_f64(j, input->node->task->task.baseline);
+        json_key(j, "grader"), json_str(j, grader_name(input->node->task->task.grader));
+        json_key(j, "task"), json_str(j, input->node->task->name);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
 static void write_part_keys(struct json *j, const struct graph_node *tokens, bool validation)
 {
     json_open(j, '[');
@@ -216,6 +238,7 @@ static struct error *make_key(const struct graph_node *node, const struct graph_
     json_open(&j, '{');
     write_data(&j, node, only);
     struct error *e = write_fields(&j, node, ids, arena);
+    write_grading(&j, node);
     write_inputs(&j, node);
     json_key(&j, "kind"), json_str(&j, kind_name(node->kind));
     if (node->task)

@@ -10,6 +10,8 @@
 // fields    the RESULT fields that are set, integers in decimal, reals as %.17g; names of stages and sources are left out; a
 //           mixture is a list of {"epochs":2,"split":"train","task":"gsm8k"}, or "rows" for "epochs". max_tokens and examples of
 //           an evaluation without tasks are left out
+// grading   of an evaluation on tasks, and of grpo: a list of {"baseline":0.25,"grader":"choice","task":"quiz"}, one an entry; grpo,
+//           whose rewards do not depend on chance, is without baselines
 // inputs    key by role; for "tokens" and "validation" the list of the keys of the parts; for "mixture", "test" and "suite" such a
 //           list an entry
 // task      of a token stage of a task: what the task is (task_file.h: content), TASK_VERSION of core/data/task.h among it

@@ -64,6 +64,7 @@ static const struct {
     {"scores/bpb", metric_val_members, METRIC_VAL_MEMBERS, sizeof(struct metric_val), offsetof(struct run_tables, scores)},
     {"scores/tasks", task_score_members, TASK_SCORE_MEMBERS, sizeof(struct task_score), offsetof(struct run_tables, tasks)},
     {"examples", example_score_members, EXAMPLE_SCORE_MEMBERS, sizeof(struct example_score), offsetof(struct run_tables, examples)},
+    {"events", event_members, EVENT_MEMBERS, sizeof(struct event), offsetof(struct run_tables, events)},
 };
 
 static struct table *table_of(struct run_tables *t, int i)
@@ -87,6 +88,17 @@ static struct error *tables_load(struct run_tables *t, struct store_file *file, 
     }
     arena_release(&arena);
     return e;
+}
+
+// A training of days is saved thousands of times.
+static void forget_saves(struct table *events)
+{
+    struct event *rows = events->rows;
+    int64_t n = 0;
+    for (int64_t i = 0; i < events->n; i++)
+        if (strcmp(rows[i].kind, "saved"))
+            rows[n++] = rows[i];
+    events->n = n;
 }
 
 static void add_text(struct saving *s, const char *path, const char *text)
@@ -113,6 +125,7 @@ static struct error *add_stage(struct saving *s, const struct run_stage *stage, 
     if (!e && file)
         e = tables_load(tables, file, "");
     store_close(file);
+    forget_saves(&tables->events);
     for (int i = 0; i < RUN_TABLES && !e; i++) {
         const char *path = arena_printf(&s->arena, "%s/%s", base, kept[i].name);
         if (!path)

@@ -11,8 +11,9 @@
 //         /stage/NAME/payload, .../reasons     canonical payload of the key; why it ran (JSON, as plan --json has it)
 //         /stage/NAME/error                    of a failed stage: what it said
 //         /stage/NAME/metrics/train, .../metrics/val, .../metrics/rollouts, .../metrics/pass, .../timing/train, .../samples,
-//         .../rollouts, .../scores/bpb, .../scores/tasks, .../examples
-//                                              copies of the result's small tables (core/store/metrics.h)
+//         .../rollouts, .../scores/bpb, .../scores/tasks, .../examples, .../events
+//                                              copies of the result's small tables (core/store/metrics.h); of the events all
+//                                              but each "saved"
 // Errors  ERROR_DATA for a record that is damaged; run_newest passes over those
 #ifndef RUNNER_GRAPH_RUN_RECORD_H
 #define RUNNER_GRAPH_RUN_RECORD_H
@@ -49,9 +50,10 @@ struct run_tables {
     struct table train, val, timing, samples, scores; // scores: of bpb
     struct table tasks, examples;                     // of an evaluation on tasks
     struct table rewards, pass, rollouts;             // of GRPO
+    struct table events;
 };
 
-enum { RUN_TABLES = 10 };
+enum { RUN_TABLES = 11 };
 
 // Takes the next free number of results/runs/NAME and its file; fills in path and number of *run, whose name is set.
 struct error *CHECKED run_create(struct run *run, const char *results, struct arena *arena);

@@ -68,10 +68,11 @@ static struct error *add_lengths(struct split_rows *split, struct store_file *fi
     return NULL;
 }
 
-static struct error *read_split(struct split_rows *split, const struct plan_stage *tokens, struct arena *arena)
+// tokens NULL: results are not looked at.
+static struct error *read_split(struct split_rows *split, const struct graph_node *node, const struct plan_stage *tokens,
+                                struct arena *arena)
 {
-    const struct graph_node *node = tokens->node;
-    bool all = tokens->part_out && node->n_parts > 0;
+    bool all = tokens && tokens->part_out && node->n_parts > 0;
     struct error *e = NULL;
     *split = (struct split_rows){0};
     for (int i = 0; i < node->n_parts && all; i++)
@@ -116,6 +117,25 @@ static struct error *count_tokens(const struct split_rows *split, int64_t n_exam
     return e;
 }
 
+// How many rows an entry takes of those of its split.
+static struct error *count_rows(struct plan_share *share, const struct mixture_use *use, const struct split_rows *split)
+{
+    bool by_rows = use->rows != FIELD_UNSET_INT;
+    share->rows = mixture_part_examples(split->n, use->epochs, by_rows ? use->rows : -1);
+    if (share->rows < 0)
+        return error_new(ERROR_RECIPE, use->epochs_at, "ask for no more rows than there are, or for epochs",
+                         "rows of '%s' is %lld, but its split '%s' has %lld", share->task, (long long)use->rows, share->split,
+                         (long long)split->n);
+    if (!split->n)
+        return error_new(ERROR_RECIPE, use->at, "leave it out of the mixture", "split '%s' of '%s' has no rows", share->split,
+                         share->task);
+    if (!share->rows)
+        return error_new(ERROR_RECIPE, use->epochs_at, "raise epochs, or write rows: 1",
+                         "epochs of '%s' is %g, which is none of the %lld rows of its split '%s'", share->task, use->epochs,
+                         (long long)split->n, share->split);
+    return NULL;
+}
+
 static struct error *make_share(struct plan_share *share, const struct plan *plan, const struct graph_input *input,
                                 int64_t max_tokens)
 {
@@ -124,17 +144,13 @@ static struct error *make_share(struct plan_share *share, const struct plan *pla
     struct split_rows split;
     *share = (struct plan_share){
         .task = use->task->name, .split = use->split->name, .rows = -1, .tokens = -1, .passes = NAN, .share = NAN};
-    struct error *e = read_split(&split, plan_of(plan, input->node), &scratch);
+    struct error *e = read_split(&split, input->node, plan ? plan_of(plan, input->node) : NULL, &scratch);
     bool by_rows = use->rows != FIELD_UNSET_INT;
     if (!by_rows)
         share->passes = use->epochs;
     if (!e && split.n >= 0) {
-        share->rows = mixture_part_examples(split.n, use->epochs, by_rows ? use->rows : -1);
-        if (share->rows < 0)
-            e = error_new(ERROR_RECIPE, use->epochs_at, "ask for no more rows than there are, or for epochs",
-                          "rows of '%s' is %lld, but its split '%s' has %lld", share->task, (long long)use->rows, share->split,
-                          (long long)split.n);
-        else if (split.length)
+        e = count_rows(share, use, &split);
+        if (!e && split.length && share->rows <= SHARE_ROWS_MOST)
             e = count_tokens(&split, share->rows, max_tokens, &share->tokens);
     } else if (!e && by_rows) {
         share->rows = use->rows;
@@ -150,6 +166,19 @@ const struct mixture_uses *node_mixture(const struct graph_node *node)
                                        : NULL;
 }
 
+// The entry with which there are too many examples; *n counts those before.
+static struct error *check_size(const struct plan_share *share, const struct mixture_use *use, int64_t *n)
+{
+    bool fitted = *n <= SHARE_ROWS_MOST;
+    if (share->rows > 0 && __builtin_add_overflow(*n, share->rows, n))
+        *n = INT64_MAX;
+    if (!fitted || *n <= SHARE_ROWS_MOST)
+        return NULL;
+    return error_new(ERROR_RECIPE, use->epochs_at, "lower it; `epochs` of the stage are passes over the whole mixture",
+                     "the mixture has %lld examples with '%s', and holds %d at most", (long long)*n, share->task,
+                     SHARE_ROWS_MOST);
+}
+
 struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct arena *arena)
 {
     const struct graph_node *node = s->node;
@@ -161,6 +190,7 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
         max_tokens = ((const struct finetune_options *)node->options)->seq_len;
     struct plan_share *shares = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *shares);
     int n = 0;
+    int64_t n_examples = 0;
     double tokens = 0, rows = 0; // NaN: not known of all
     if (!shares)
         return error_memory();
@@ -170,6 +200,7 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
         if (!node->inputs[i].use)
             continue;
         e = error_append(e, make_share(share, plan, &node->inputs[i], max_tokens)); // all of a mixture's errors at once
+        e = error_append(e, check_size(share, node->inputs[i].use, &n_examples));
         tokens += share->tokens < 0 ? NAN : (double)share->tokens;
         rows += share->rows < 0 ? NAN : (double)share->rows;
         n++;
@@ -179,4 +210,10 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
     s->shares = shares;
     s->n_shares = n;
     return error_while(e, node->stage->at, "planning stage '%s'", node->name);
+}
+
+struct error *shares_check(const struct graph_node *node, struct arena *arena)
+{
+    struct plan_stage stage = {.node = node};
+    return shares_make(NULL, &stage, arena);
 }

@@ -7,16 +7,21 @@
 // Tokens     are those of exactly these examples, each cut to the stage's seq_len; known once the token files are there
 // Share      of the tokens of the mixture where all are known, else of its rows where those are
 // Ownership  everything lives in the arena
-// Errors     ERROR_RECIPE at the entry: `rows` beyond what its task has. Data that cannot be read is not known here: the stage that
-//            reads it will say so
+// Errors     ERROR_RECIPE at the entry: `rows` beyond what its task has, `epochs` that are not one row of it, more than
+//            SHARE_ROWS_MOST examples in all. Data that cannot be read is not known here: the stage that reads it will say so
 #ifndef RUNNER_GRAPH_SHARE_H
 #define RUNNER_GRAPH_SHARE_H
 
 #include "runner/graph/plan.h"
 
+enum { SHARE_ROWS_MOST = 1 << 28 }; // an example takes 36 bytes while a mixture is opened
+
 // The mixture that a stage trains on; NULL for stages that have none.
 const struct mixture_uses *node_mixture(const struct graph_node *node);
 
 struct error *CHECKED shares_make(const struct plan *plan, struct plan_stage *stage, struct arena *arena);
+
+// Its errors alone, as far as they show without results.
+struct error *CHECKED shares_check(const struct graph_node *node, struct arena *arena);
 
 #endif

@@ -3,7 +3,8 @@
 // 1. Everything wrong in a file is reported at once; what a task is (messages, choices or text) decides which keys fit, and is looked
 //    at last.
 // 2. Nothing but a world's file is opened: whether the others are there is the plan's question.
-// 3. `content` says what a row becomes and how it is graded, and nothing else: renaming a task, or moving its files, changes no key.
+// 3. `content` says what a row becomes, and nothing else: how it is graded, what the task is called and where its files are changes
+//    no key of its tokens.
 #include "runner/recipe/task_file.h"
 
 #include <stdio.h>
@@ -14,7 +15,7 @@
 #include "runner/recipe/number.h"
 #include "runner/recipe/reader.h"
 
-enum { MOST_SPLITS = 100, MOST_LETTER_BYTES = 16 };
+enum { MOST_SPLITS = 100, MOST_LETTER_BYTES = 16, MOST_ROWS = 100000000 };
 
 static const char *const grader_names[GRADER_COUNT] = {"none", "choice", "number", "exact"};
 
@@ -50,19 +51,37 @@ static bool is_map(struct task_reader *t, const struct node *node, const char *f
     return node->kind == NODE_MAP;
 }
 
-// "question | train.question": alternatives, none of them empty.
+// The paths that a field of the task is read by: messages by one for roles and one for contents. How many; 0: no memory.
+static int paths_of(struct task_reader *t, const char *key, const char *text, const char *paths[TASK_PATHS])
+{
+    struct task talk = {.name = "", .messages = text};
+    int n = 1;
+    paths[0] = text;
+    if (!strcmp(key, "messages"))
+        reader_error(t->r, task_paths(&talk, t->r->arena, paths, &n));
+    return t->r->no_memory ? 0 : n;
+}
+
+// What no data can have is an error of the line that asks for it.
+static bool check_path(struct task_reader *t, struct place at, const char *path)
+{
+    struct error *e = record_path_check(path);
+    if (!e || e == error_memory()) {
+        reader_error(t->r, e);
+        return !e;
+    }
+    reader_error(t->r, error_new(ERROR_RECIPE, at, e->fix ? e->fix : "write a shorter one", "%s", e->what));
+    error_free(e);
+    return false;
+}
+
+// "question | train.question"
 static const char *read_path(struct task_reader *t, const struct node *map, const char *key)
 {
     const struct node *node = node_get(map, key);
-    const char *text = node ? scalar_text(t->r, node, key) : NULL;
-    for (const char *s = text; s;) {
-        const char *bar = strchr(s, '|');
-        if (strspn(s, " ") == (bar ? (size_t)(bar - s) : strlen(s))) {
-            report_of(t, node->at, "write a path: question, or question | train.question", "an empty path of", key);
-            return NULL;
-        }
-        s = bar ? bar + 1 : NULL;
-    }
+    const char *text = node ? scalar_text(t->r, node, key) : NULL, *paths[TASK_PATHS];
+    if (text && check_path(t, node->at, text) && paths_of(t, key, text, paths))
+        check_path(t, node->at, paths[0]);
     return text;
 }
 
@@ -262,8 +281,8 @@ static void read_rows_of_split(struct task_reader *t, const struct node *map, st
     if (!node_get(map, "rows"))
         report_of(t, map->key_at, "write {rows: 1000}", "the split does not say how many rows there are", map->key);
     struct error *e = rows ? number_int(rows, true, node_get(map, "rows")->at, "rows", &split->rows) : NULL;
-    if (!e && rows && (split->rows < 1 || split->rows > 1000000000000))
-        e = error_new(ERROR_RECIPE, node_get(map, "rows")->at, "rows must be between 1 and 10^12", "rows is %s", rows);
+    if (!e && rows && (split->rows < 1 || split->rows > MOST_ROWS))
+        e = error_new(ERROR_RECIPE, node_get(map, "rows")->at, "rows must be between 1 and 100,000,000", "rows is %s", rows);
     reader_error(t->r, e);
     if (held_out)
         reader_error(t->r, number_bool(held_out, node_get(map, "held_out")->at, "held_out", &split->held_out));
@@ -319,17 +338,29 @@ static void read_splits(struct task_reader *t)
     }
 }
 
-// Whether the records of the list have a field that an alternative of the path begins with.
+// Whether the records of the list have a field that is an alternative of the path.
 static bool records_have(const struct world_record_template *records, const char *path)
 {
-    for (const char *s = path; s; s = strchr(s, '|') ? strchr(s, '|') + 1 : NULL) {
-        s += strspn(s, " ");
-        size_t n = strcspn(s, ".| ");
+    for (const char *s = path; s;) {
+        const char *bar = strstr(s, " | ");
+        size_t n = bar ? (size_t)(bar - s) : strlen(s);
         for (int i = 0; i < records->n_fields; i++)
-            if (n == 0 || (strlen(records->fields[i].name) == n && memcmp(records->fields[i].name, s, n) == 0))
+            if (strlen(records->fields[i].name) == n && memcmp(records->fields[i].name, s, n) == 0)
                 return true;
+        s = bar ? bar + 3 : NULL;
     }
     return false;
+}
+
+// Whether they have all that a field of the task is read by.
+static bool records_fit(struct task_reader *t, const struct world_record_template *records, const struct node *field)
+{
+    const char *paths[TASK_PATHS];
+    int n = paths_of(t, field->key, field->text, paths);
+    for (int i = 0; i < n; i++)
+        if (!records_have(records, paths[i]))
+            return false;
+    return true;
 }
 
 static void check_records(struct task_reader *t, const struct node *node)
@@ -352,7 +383,7 @@ static void check_records(struct task_reader *t, const struct node *node)
     for (int i = 0; i < found->n_fields && n_names < (int)countof(names); i++)
         names[n_names++] = found->fields[i].name;
     for (const struct node *c = map && map->kind == NODE_MAP ? map->first : NULL; c; c = c->next)
-        if (c->kind == NODE_SCALAR && !records_have(found, c->text))
+        if (c->kind == NODE_SCALAR && !records_fit(t, found, c))
             reader_error(t->r, unknown_word(c->at, "field of the records", c->text, names, n_names));
 }
 
@@ -467,13 +498,11 @@ static const char *content_of(const struct task *task, struct arena *arena)
     struct json j = {0};
     json_open(&j, '{');
     json_text_of(&j, "answer", task->answer);
-    json_key(&j, "baseline"), json_f64(&j, task->baseline);
     json_text_of(&j, "call_begin", task->call_begin);
     json_text_of(&j, "call_end", task->call_end);
     json_text_of(&j, "call_middle", task->call_middle);
     json_text_of(&j, "choice_line", task->choice_line);
     json_text_of(&j, "choices", task->choices);
-    json_text_of(&j, "grader", grader_names[task->grader]);
     json_text_of(&j, "labels", task->labels);
     if (task->n_letters) {
         json_key(&j, "letters"), json_open(&j, '[');

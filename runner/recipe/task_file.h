@@ -19,17 +19,18 @@
 // source   {parquet: FILES}, {jsonl: FILES} or {world: FILE, records: LIST}. FILES: a name or a list of names, patterns as in recipes,
 //          {split} for the name of the split; relative ones are under the recipe's `data:` address, and an error that says so where it
 //          has none. A world is beside the task file. A source of the recipe with the task's name and {split} takes its place
-// splits   a list of names; of a world a map to {rows: N, held_out: true}
+// splits   a list of names; of a world a map to {rows: N, held_out: true}: no row of one is in another, each goes on where those
+//          before it end
 // fields   paths (core/data/record.h) of messages; or of question, choices (with labels) or right and wrong, and answer (task.h)
 // grader   none, choice, number, exact; none is the default
 // labels   shuffled: the right letters dealt out at random, a control (task.h)
 // baseline, prompt, choices, calls as in task.h; a task with choices and without labels has the letters A, B, C, D
 //
 // In a recipe `task: x` is tasks/x.yaml beside it, else the shipped one; a name with '/' or '.' is a file: a task file, or, ending in
-// .jsonl, conversations of the user's own, a line each: {"messages":[{"role":,"content":}...]}, or the list alone; its one split
-// is train.
+// .jsonl, conversations of the user's own, a line each: {"messages":[{"role":,"content":}...]}, or the list alone, where an
+// assistant's content is a text or a list of parts {"type":"text|python|python_output","text":}; its one split is train.
 //
-// Limits     those of yaml.h; 100,000 files, 100 splits
+// Limits     those of yaml.h; 100,000 files, 100 splits; 100 million rows of a world's split
 // Ownership  everything lives in the arena
 // Errors     ERROR_RECIPE with the place, all at once
 #ifndef RUNNER_RECIPE_TASK_FILE_H
@@ -58,7 +59,7 @@ struct task_file {
     struct task_split *splits;
     int n_splits;
     struct place at;     // of `source`, in the task file or in the recipe
-    const char *content; // canonical JSON of `task`: what goes into keys
+    const char *content; // canonical JSON of what of `task` makes its tokens: it goes into their keys
 };
 
 // data: the recipe's base address, or NULL. Files are named, not looked for.

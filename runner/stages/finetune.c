@@ -2,13 +2,15 @@
 //
 // Packed     the mixture is one stream of tokens, all of them targets; n_steps is whole batches of one pass, times epochs
 // A row      each conversation is a row, padded; targets are what the assistant says. One pass is floor(rows / batch) steps, and, as in
-//            the reference, all but the last of them are made; `steps` counts what is made
+//            the reference, all but the last of them are made; `steps` counts what is made. Conversations without a target within
+//            seq_len are left out, and a note says how many
 // Validation bits per byte over the test splits of the mixture's tasks, mixed as they are, up to eval_tokens; of padded rows the bytes
-//            of answers alone
+//            of answers alone. Test splits that do not make one row are no failure: a note says so, and nothing is measured
 // Momentum   ramped as in pretraining where rows are packed, else 0.95
 // Result     checkpoint.h's layout without /optim, with /tokenizer beside the model
 // Source     nanochat 2025-10-13, mid_train and chat_sft; mid's learning rate as of 2025-10-15
 #include <math.h>
+#include <stdio.h>
 
 #include "core/data/mixture.h"
 #include "core/eval/bpb.h"
@@ -32,6 +34,7 @@ struct finetuning {
     struct task_inputs inputs;
     struct side training, validation;
     int64_t n_eval_rows;
+    const char *no_validation; // why there is none though it is asked for, or NULL
 };
 
 static struct error *read_rows(void *self, int64_t first, int n, int T, int32_t *inputs, int32_t *targets)
@@ -102,6 +105,18 @@ static struct error *open_side(struct side *s, const struct finetuning *f, const
     return e;
 }
 
+// The files of tasks were looked through when they were opened: what is wrong with their data by now is that there is too little.
+static struct error *open_validation(struct finetuning *f, struct arena *arena)
+{
+    struct error *e = open_side(&f->validation, f, "test", arena);
+    if (!e || e->kind != ERROR_DATA)
+        return e;
+    f->validation = (struct side){0};
+    f->no_validation = arena_printf(arena, "no validation, tests too short: %s", e->what);
+    error_free(e);
+    return f->no_validation ? NULL : error_memory();
+}
+
 // Rows of validation until eval_tokens are reached, at least one.
 static int64_t eval_rows(const struct side *s, int64_t seq_len, int64_t eval_tokens)
 {
@@ -119,7 +134,11 @@ static struct error *schedule_of(const struct finetuning *f, int64_t batch, stru
 {
     const struct finetune_options *o = f->options;
     bool asked = o->steps != FIELD_UNSET_INT;
-    *schedule = (struct schedule){.n_steps = asked ? o->steps : f->training.n_rows / batch * o->epochs,
+    int64_t n_steps = o->steps;
+    if (!asked && __builtin_mul_overflow(f->training.n_rows / batch, o->epochs, &n_steps))
+        return error_new(ERROR_RECIPE, NOWHERE, "lower epochs", "%lld rows of %lld epochs are more steps than can be counted",
+                         (long long)f->training.n_rows, (long long)o->epochs);
+    *schedule = (struct schedule){.n_steps = n_steps,
                                   .warmup = o->warmup,
                                   .warmdown = o->warmdown,
                                   .final_lr = o->final_lr,
@@ -131,6 +150,17 @@ static struct error *schedule_of(const struct finetuning *f, int64_t batch, stru
     if (!f->training.is_packed && !asked && schedule->n_steps > 1)
         schedule->n_updates = schedule->n_steps - 1;
     return NULL;
+}
+
+static struct error *tell_dropped(struct finetuning *f)
+{
+    const struct padded_rows *p = &f->training.padded;
+    char text[EVENT_TEXT];
+    if (f->training.is_packed || !p->n_dropped)
+        return NULL;
+    snprintf(text, sizeof text, "%lld of %lld conversations have nothing to learn within %lld tokens", (long long)p->n_dropped,
+             (long long)f->training.mixture.n, (long long)p->T);
+    return trainer_note(&f->trainer, text);
 }
 
 static struct error *open_trainer(struct finetuning *f, const char *model, const struct shape *shape)
@@ -154,6 +184,10 @@ static struct error *open_trainer(struct finetuning *f, const char *model, const
     struct error *e = schedule_of(f, batch, &setup.schedule);
     if (!e)
         e = trainer_open(&f->trainer, &setup);
+    if (!e)
+        e = tell_dropped(f);
+    if (!e && f->no_validation)
+        e = trainer_note(&f->trainer, f->no_validation);
     struct loop *loop = &f->trainer.loop;
     loop->rows = rows_of(&f->training);
     loop->self = f;
@@ -174,7 +208,7 @@ static struct error *finetune(struct finetuning *f)
     if (!e)
         e = open_side(&f->training, f, "mixture", stage->arena);
     if (!e)
-        e = open_side(&f->validation, f, "test", stage->arena);
+        e = open_validation(f, stage->arena);
     if (!e)
         e = task_inputs_shape(models[0], &shape);
     if (e)

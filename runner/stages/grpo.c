@@ -6,7 +6,7 @@
 //            stream r, so a step that is made again after a stop has the same answers; each answer is trained on once
 // Reward     1 where the task's grader finds the text of the whole answer right, forced output included; else 0
 // Score      pass@k for k up to PASS_SAMPLES over the first eval_rows held-out questions, which draw the same random numbers each time,
-//            from streams of their own (PASS_STREAMS)
+//            from streams of their own (PASS_STREAMS). Where the test splits are empty a note says so, and nothing is scored
 // Rate       falls from lr_frac of the learning rates evenly to zero; no clipping; momentum 0.95
 // Result     checkpoint.h's layout without /optim, with /tokenizer, /metrics/rollouts, /metrics/pass and /rollouts (metrics.h)
 // Source     nanochat 2025-10-13, chat_rl; the loss is over the number of targets of the whole update (rollouts.h), not of each pass
@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/stop.h"
 #include "core/eval/grader.h"
 #include "core/infer/engine.h"
 #include "core/infer/transcript.h"
@@ -22,7 +23,15 @@
 #include "runner/stages/task_inputs.h"
 #include "runner/stages/trainer.h"
 
-enum { PASS_SAMPLES = 8, ROLLOUTS_MOST = 1 << 20, SLOTS_MOST = 64, KEPT = 2, KEPT_OF_LAST = 4, ANSWERS_A_LINE = 32 };
+enum {
+    PASS_SAMPLES = 8,
+    ROLLOUTS_MOST = 1 << 20,
+    SLOTS_MOST = 64,
+    KEPT = 2,
+    KEPT_OF_LAST = 4,
+    ANSWERS_A_LINE = 32,
+    MEASURED_A_POLL = 1 << 16
+};
 
 static const uint64_t PASS_STREAMS = (uint64_t)1 << 63;
 static const int64_t CACHE_BYTES = (int64_t)4 << 30; // most keys and values; fewer rows then decode at once, with the same bits
@@ -53,7 +62,8 @@ struct grpo {
     const struct grpo_options *options;
     struct task_inputs inputs;
     struct questions training, held_out;
-    int64_t n_held_out; // to score by; 0: there are none
+    int64_t n_held_out;   // to score by; 0: there are none
+    const char *no_score; // why there are none though they are asked for, or NULL
     int prompt_most, capacity;
     struct engine engine;
     struct rollouts rollouts;
@@ -279,6 +289,8 @@ static void resumed(void *self)
 static struct error *measure(struct grpo *g, const struct questions *questions, int64_t n, int64_t seq_len)
 {
     for (int64_t i = 0; i < n; i++) {
+        if (i % MEASURED_A_POLL == 0 && stop_requested())
+            return error_stopped();
         struct mixture_example example = mixture_at(&questions->mixture, i);
         const struct mixture_part *part = &questions->mixture.parts[example.part];
         int64_t n_prompt = task_rows_prompt(part->rows, example.row, seq_len, NULL);
@@ -314,6 +326,18 @@ static struct error *open_questions(struct questions *questions, const struct gr
                         n_parts == 1 ? MIXTURE_IN_ORDER : MIXTURE_SHUFFLED, arena);
 }
 
+// The files of tasks were looked through when they were opened: what is wrong with their data by now is that there is none.
+static struct error *open_held_out(struct grpo *g, struct arena *arena)
+{
+    struct error *e = open_questions(&g->held_out, g, "test", arena);
+    if (!e || e->kind != ERROR_DATA)
+        return e;
+    g->held_out = (struct questions){0};
+    g->no_score = arena_printf(arena, "no score of held-out questions: %s", e->what);
+    error_free(e);
+    return g->no_score ? NULL : error_memory();
+}
+
 static struct error *steps_of(const struct grpo *g, int64_t *n_steps)
 {
     const struct grpo_options *o = g->options;
@@ -321,7 +345,11 @@ static struct error *steps_of(const struct grpo *g, int64_t *n_steps)
         return error_new(ERROR_RECIPE, NOWHERE, "lower rows or samples",
                          "%lld rows of %lld samples are more than %d answers an update", (long long)o->rows,
                          (long long)o->samples, ROLLOUTS_MOST);
-    *n_steps = o->steps != FIELD_UNSET_INT ? o->steps : g->training.mixture.n / o->rows * o->epochs;
+    *n_steps = o->steps;
+    if (o->steps == FIELD_UNSET_INT && __builtin_mul_overflow(g->training.mixture.n / o->rows, o->epochs, n_steps))
+        return error_new(ERROR_RECIPE, NOWHERE, "lower epochs",
+                         "%lld questions of %lld epochs are more steps than can be counted", (long long)g->training.mixture.n,
+                         (long long)o->epochs);
     if (*n_steps < 1)
         return error_new(ERROR_RECIPE, NOWHERE, "mix in more, lower rows, or give steps",
                          "the mixture has %lld questions, fewer than the %lld of one update", (long long)g->training.mixture.n,
@@ -346,6 +374,8 @@ static struct error *open_trainer(struct grpo *g, const char *model, const struc
                                   .device_batch = o->device_batch,
                                   .eval_every = o->eval_every};
     struct error *e = trainer_open(t, &setup);
+    if (!e && g->no_score)
+        e = trainer_note(t, g->no_score);
     if (e)
         return e;
     t->training.more[t->training.n_more++] = (struct kept_table){"/metrics/rollouts", &g->rewards};
@@ -393,7 +423,7 @@ static struct error *reinforce(struct grpo *g)
     if (!e)
         e = open_questions(&g->training, g, "mixture", stage->arena);
     if (!e && o->eval_every)
-        e = open_questions(&g->held_out, g, "test", stage->arena);
+        e = open_held_out(g, stage->arena);
     if (!e)
         e = steps_of(g, &n_steps);
     if (!e)

@@ -88,8 +88,9 @@ static bool merge(struct live_line *last, const json_t *line, struct arena *aren
     take_number(line, "eta_s", &last->eta_s);
     take_number(line, "usd", &last->usd);
     take_number(line, "redo_s", &last->redo_s);
-    return take_text(line, "e", &last->e, arena) && take_text(line, "unit", &last->unit, arena) &&
-           take_text(line, "text", &last->text, arena);
+    if (!take_text(line, "e", &last->e, arena) || !take_text(line, "unit", &last->unit, arena))
+        return false;
+    return (last->e && !strcmp(last->e, "note")) || take_text(line, "text", &last->text, arena);
 }
 
 // The last TAIL_BYTES of the file, from the beginning of a line on; *n = 0 for a file that is not there.

@@ -1,9 +1,10 @@
 // live.h - the append-only lines by which a running stage tells the world where it is.
 //
 // One JSON object a line, at most one progress line per 0.2 s; never the only copy of anything. A resume starts a new file.
-//   {"t":unix,"e":"start|resumed|step|val|saved|sample|done|failed|stopped","step":,"of":,"loss":,"bpb":,"tok_s":,"mfu":,"eta_s":,
+//   {"t":unix,"e":"start|resumed|step|val|saved|sample|note|done|failed|stopped","step":,"of":,"loss":,"bpb":,"tok_s":,"mfu":,"eta_s":,
 //    "usd":,"redo_s":,"unit":,"text":}
-// Unknown keys and a cut last line are ignored by the reader.
+// Unknown keys and a cut last line are ignored by the reader. The text of a note is its line's alone: it says nothing of where the
+// stage is.
 #ifndef RUNNER_STAGES_LIVE_H
 #define RUNNER_STAGES_LIVE_H
 

@@ -188,6 +188,14 @@ struct error *trainer_open(struct trainer *t, const struct trainer_setup *s)
     return tokenizer_sets(s->tokenizer, arena, &t->training.extra, &t->training.n_extra);
 }
 
+struct error *trainer_note(struct trainer *t, const char *text)
+{
+    struct live_line line = trainer_line(t, "note");
+    line.text = text;
+    live_write(t->stage->live, line);
+    return training_event(&t->training, "note", text);
+}
+
 struct error *trainer_run(struct trainer *t)
 {
     struct error *e = t->resume.file ? go_on(t) : begin(t);

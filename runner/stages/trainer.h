@@ -3,6 +3,7 @@
 //     struct trainer t;
 //     trainer_init(&t, stage);
 //     e = trainer_open(&t, &setup);       // device, model, optimizer, gradient; the newest checkpoint that verifies is found
+//     e = trainer_note(&t, "3 of 40 conversations have nothing to learn within 160 tokens");     // what a reader should know
 //     t.loop.rows = ...; t.loop.evaluate = ...; t.loop.self = ...; t.training.more[...] = ...;
 //     e = trainer_run(&t);                // goes on from the checkpoint, or from begin(); loops; writes the result
 //     trainer_close(&t);
@@ -52,6 +53,8 @@ struct trainer {
 
 struct error *CHECKED trainer_init(struct trainer *t, struct stage *stage);
 struct error *CHECKED trainer_open(struct trainer *t, const struct trainer_setup *setup);
+// Told in /events and in the live file. After going on from a checkpoint /events are those of the checkpoint, with its notes.
+struct error *CHECKED trainer_note(struct trainer *t, const char *text);
 struct error *CHECKED trainer_run(struct trainer *t);
 void trainer_close(struct trainer *t);
 

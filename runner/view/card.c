@@ -172,6 +172,19 @@ static struct error *print_scores(const struct run *run, const struct run_tables
     return NULL;
 }
 
+// What stages said that a reader should know.
+static void print_notes(FILE *to, const struct run *run, const struct run_tables *tables, int width)
+{
+    for (int i = 0; i < run->n_stages; i++) {
+        const struct event *events = tables[i].events.rows;
+        for (int64_t k = 0; k < tables[i].events.n; k++)
+            if (!strcmp(events[k].kind, "note")) {
+                fprintf(to, "\n%s:\n", run->stages[i].name);
+                print_wrapped(to, events[k].text, "  ", width, EVENT_TEXT);
+            }
+    }
+}
+
 struct error *card_print(const struct run *run, FILE *to, struct arena *arena)
 {
     struct grid grid;
@@ -190,6 +203,7 @@ struct error *card_print(const struct run *run, FILE *to, struct arena *arena)
         fprintf(to, "\n%s, run %04d: %s after %s\n\n", run->name, run->number, run->state, format_seconds(seconds, run->seconds));
         grid_print(&grid, to, CARD_WIDTH);
         e = print_scores(run, tables, to, arena);
+        print_notes(to, run, tables, CARD_WIDTH - 4);
         for (int i = 0; i < run->n_stages; i++) {
             print_samples(to, &run->stages[i], &tables[i]);
             print_rollout(to, &run->stages[i], &tables[i]);
@@ -329,8 +343,10 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
     for (int i = 0; i < run->n_stages && !e; i++)
         if (run->stages[i].error)
             fprintf(to, "\n%s %s: %s\n", run->stages[i].name, run->stages[i].state, run->stages[i].error);
-    if (!e)
+    if (!e) {
+        print_notes(to, run, tables, EVENT_TEXT);
         e = markdown_scores(run, tables, to, arena);
+    }
     for (int i = 0; i < run->n_stages && !e; i++) {
         markdown_samples(to, &run->stages[i], &tables[i]);
         markdown_pass(to, &run->stages[i], &tables[i]);

@@ -74,7 +74,7 @@ static bool is_hash(const char *text)
     return strlen(text) == 64 && !text[strspn(text, "0123456789abcdef")];
 }
 
-// "gsm8k", "mmlu.auxiliary_train x2", "arc_easy 500 rows": an entry of a mixture as people write it.
+// "gsm8k", "mmlu.auxiliary_train x2", "arc_easy 500 rows": an entry of a mixture as people write it; of how tasks are graded the task.
 static const char *entry_text(json_t *entry, struct arena *arena)
 {
     const char *task = json_string_value(json_object_get(entry, "task"));
@@ -85,7 +85,7 @@ static const char *entry_text(json_t *entry, struct arena *arena)
     char amount[64] = "";
     if (rows)
         snprintf(amount, sizeof amount, " %lld rows", (long long)json_integer_value(rows));
-    else if (epochs != 1)
+    else if (json_object_get(entry, "epochs") && epochs != 1)
         snprintf(amount, sizeof amount, " x%g", epochs);
     return arena_printf(arena, "%s%s%s%s", task, plain ? "" : ".", plain ? "" : split, amount);
 }
@@ -369,7 +369,7 @@ static void compare_payloads(struct walk *w, const struct values *payloads)
         json_object_del(others.of[r], "inputs");
     }
     compare_values(w, "", &fields, 0);
-    compare_values(w, "", &others, 0); // kind, version, data, task
+    compare_values(w, "", &others, 0); // kind, version, data, grading, task
     compare_inputs(w, &inputs);
     for (int r = 0; r < w->n; r++)
         json_decref(fields.of[r]), json_decref(inputs.of[r]);

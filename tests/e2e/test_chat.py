@@ -192,6 +192,63 @@ class Chat(Alone):
         done = call("run", recipe, "--until", "mid", results=self.results, check=1)
         self.assertIn("identity.jsonl", done.stdout + done.stderr)
 
+    def test_conversations_with_nothing_to_learn_are_told(self):
+        recipe = copy_recipe(self.folder)
+        rows = [{"role": "user", "content": "Who? " * (200 if i % 4 == 0 else 1)} for i in range(40)]
+        (self.folder / "own.jsonl").write_text("".join(
+            json.dumps([row, {"role": "assistant", "content": "I am Retort."}]) + "\n" for row in rows))
+        recipe.write_text(recipe.read_text().replace("{task: town_sums, rows: 300}", '{task: "own.jsonl"}'))
+        told = "\nsft:\n  10 of 340 conversations have nothing to learn within 160 tokens"
+        done = call("run", recipe, "--until", "sft", results=self.results, check=0)
+        self.assertEqual(done.stdout.count(told), 1)
+        self.assertNotIn("\nmid:\n", done.stdout)
+        self.assertEqual(call("report", TALK, results=self.results, check=0).stdout.count(told), 1)
+
+    def test_short_test_split_leaves_training_without_validation(self):
+        """A task of the user's own, whose test split has too little of all that validation needs."""
+        def talk(question, answer):
+            return json.dumps({"q": question, "a": answer}) + "\n"
+        (self.folder / "tasks").mkdir()
+        (self.folder / "tasks/own.yaml").write_text(
+            'task: own\nsource: {jsonl: "own_{split}.jsonl"}\nsplits: [train, test]\n'
+            "fields: {question: q, answer: a}\ngrader: exact\n")
+        (self.folder / "own_train.jsonl").write_text("".join(talk(f"Say {i}.", f"{i}") for i in range(300)))
+        long = talk("Why? " * 200, "So.")
+        cases = [("mid", "".join(talk("Hi.", "Ho.") for i in range(5)), "one row of 128 needs 129"),
+                 ("mid", "", "no examples"),
+                 ("sft", long, "within 160 tokens"),
+                 ("rl", "", "no examples")]
+        recipe = copy_recipe(self.folder)
+        text = re.sub(r"(?s)    mixture:.*?(?=    batch_tokens|    seq_len)", "    mixture: [{task: own}]\n", recipe.read_text())
+        text = re.sub(r"mixture: \[\{task: town_quiz\}.*", "mixture: [{task: own}]", text).replace("seed: 7", "seed: 7\ndata: .")
+        recipe.write_text(text)
+        for stage, test, what in cases:
+            with self.subTest(stage=stage, what=what):
+                (self.folder / "own_test.jsonl").write_text(test)
+                call("run", recipe, "--until", stage, results=self.results, check=0)
+                report = call("report", TALK, results=self.results, check=0).stdout
+                self.assertRegex(report, rf"(?m)^{stage}:\n  no [^\n]*{what}$")
+        (self.folder / "own_test.jsonl").write_text('{"q": "Hi."}\n')  # wrong is not little
+        self.assertIn("'a' is missing", call("run", recipe, "--until", "mid", results=self.results, check=1).stderr)
+
+    def test_control_beside_the_recipe(self):
+        """A task in the recipe's own folder whose right letters are dealt out at random: trained on, and scored."""
+        (self.folder / "tasks").mkdir()
+        quiz = (SOURCE / "recipes/tasks/town_quiz.yaml").read_text()
+        control = quiz.replace("task: town_quiz", "task: control").replace("../worlds", str(SOURCE / "recipes/worlds"))
+        (self.folder / "tasks/control.yaml").write_text(control + "labels: shuffled\n")
+        recipe = copy_recipe(self.folder)
+        recipe.write_text(recipe.read_text().replace("{task: town_quiz, rows: 200}", "{task: control, rows: 200}")
+                          .replace("[bpb, town_quiz, town_sums]", "[control, town_quiz]").replace("[mid, sft, rl]", "mid"))
+        self.assertIn(str(self.folder / "tasks/control.yaml"), call("plan", recipe, "--resolved", results=self.results, check=0).stdout)
+        done = call("run", recipe, "--until", "chat_eval", results=self.results, check=0)
+        self.assertRegex(done.stdout, r"control \(60 of 500\) +\d+\.\d %")
+        self.assertRegex(done.stdout, r"town_quiz \(60 of 500\) +\d+\.\d %")
+        plan = self.plan(recipe)
+        self.assertEqual({plan[n]["state"] for n in ("mid", "chat_eval", "control.train.tokens", "control.test.tokens")}, {"cached"})
+        self.assertIn(("control", 200), [(e["task"], e["rows"]) for e in plan["mid"]["mixture"]])
+        self.assertNotEqual(plan["control.test.tokens"]["key"], plan["town_quiz.test.tokens"]["key"])
+
 
 class Kills(Alone):
     """SIGKILL in mid, sft, rl and eval: run again it goes on from what was saved, and ends with the bits of a run left alone."""

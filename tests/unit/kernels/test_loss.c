@@ -52,6 +52,7 @@ static void test_loss(void **state)
     hold(loss, {1, 270, 20, 77, 80, 15});
     hold(loss, {2, 300, 10, 50, 64, 15});
     hold(loss, {2, 5, 24, 4100, 4160, 15});
+    hold(loss, {11, 38, 256, 600, 600, 15}); // 228 rows and then 190, whose panels take more room
     hold(loss, {2, 7, 17, 300, 304, 100}); // a cap so large that exp(-2 cap) underflows
     hold(loss, {2, 7, 17, 300, 304, 0});   // none
 }

@@ -154,6 +154,10 @@ static void refuses_paths_and_parts(void **state)
     assert_error(records_open(&r, &part, (const char *[]){".a"}, 1), ERROR_DATA, "a name of no letters");
     assert_error(records_open(&r, &part, (const char *[]){".."}, 1), ERROR_DATA, "a name of no letters");
     assert_error(records_open(&r, &part, (const char *[]){"a | "}, 1), ERROR_DATA, "a name of no letters");
+    assert_error(records_open(&r, &part, (const char *[]){"a|b"}, 1), ERROR_DATA, "'a|b' has a '|'");
+    assert_error(records_open(&r, &part, (const char *[]){"a |  b"}, 1), ERROR_DATA, "' b' has a '|' or a blank");
+    assert_good(record_path_check("a.b | ..c | ."));
+    assert_error(record_path_check("a..b"), ERROR_DATA, "'a..b' has a name of no letters");
     assert_error(records_open(&r, &part, (const char *const *)many, countof(many)), ERROR_DATA, "17 paths");
     assert_error(records_open(&r, &part, NULL, 0), ERROR_DATA, "0 paths");
     part.form = DOCUMENT_TEXT;
@@ -195,6 +199,13 @@ static void json_paths(void **state)
     expect_text(&record->fields[2].values[2], NULL);
     expect_text(&record->fields[2].values[3], "b");
     assert_null(next(r));
+    records_close(r);
+
+    r = open_lines("{\"m\":[{\"role\":[{\"a\":\"\\u0000\\u00e9\"},{}]},{\"role\":[]},{\"role\":\"[]\"}]}\n", paths, 3);
+    record = next(r);
+    expect_list(record, 2, (const char *[]){"[{\"a\":\"\\u0000\xC3\xA9\"},{}]", "[]", "[]", NULL});
+    assert_true(record->fields[2].values[0].is_json && record->fields[2].values[1].is_json &&
+                !record->fields[2].values[2].is_json);
     records_close(r);
 
     r = open_lines("{\"q\":\"one\",\"train\":{\"q\":\"two\"},\"c\":{\"text\":[\"x\",\"y\"]},\"m\":[]}\n"

@@ -234,6 +234,37 @@ static void conversations(void **state)
     expect_message(&x, 0, CHAT_USER, "a");
     expect_message(&x, 1, CHAT_ASSISTANT, "b");
     close_reader(&r);
+    read_line(&r, &talk,
+              "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"so: \"},"
+              "{\"text\":\"1+1\",\"type\":\"python\"},{\"type\":\"python_output\",\"text\":\"2\"}]},"
+              "{\"role\":\"user\",\"content\":\"b\"},{\"role\":\"assistant\",\"content\":[]}]",
+              &x);
+    const struct chat_message *m = &x.conversation.messages[1];
+    expect_message(&x, 0, CHAT_USER, "a");
+    assert_int_equal(m->n_parts, 3);
+    expect_part(&m->parts[0], CHAT_TEXT, "so: ");
+    expect_part(&m->parts[1], CHAT_PYTHON, "1+1");
+    expect_part(&m->parts[2], CHAT_PYTHON_OUTPUT, "2");
+    assert_int_equal(x.conversation.messages[3].n_parts, 0);
+    close_reader(&r);
+    static const char *const parts[][2] = {
+        {"{\"type\":\"image\",\"text\":\"\"}", "part 1 of messages[1] has no type text, python or python_output"},
+        {"{\"type\":3,\"text\":\"\"}", "part 1 of messages[1] has no type"},
+        {"{\"type\":\"text\"}", "part 1 of messages[1] has no text"}};
+    for (size_t i = 0; i < countof(parts); i++) {
+        char line[300];
+        snprintf(
+            line, sizeof line,
+            "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"\"},%s]}]",
+            parts[i][0]);
+        expect_fault(&talk, line, parts[i][1]);
+    }
+    expect_fault(&talk, "[{\"role\":\"user\",\"content\":[]},{\"role\":\"assistant\",\"content\":\"\"}]",
+                 "messages[0] has parts, as only the assistant's may");
+    expect_fault(&talk, "[{\"role\":[],\"content\":\"\"},{\"role\":\"assistant\",\"content\":\"\"}]",
+                 "value 0 of 'role' is a list");
+    expect_fault(&mmlu, "{\"question\":\"\",\"choices\":[[],\"x\"],\"answer\":0}",
+                 "value 0 of 'choices | train.choices' is a list");
     expect_fault(&talk, "{}", "'role' is missing");
     expect_fault(&talk, "[]", "it has 0 messages");
     expect_fault(&talk, "[{\"role\":\"user\",\"content\":\"q\"}]", "it has 1 messages");
@@ -284,6 +315,21 @@ static void choices(void **state)
                  "the letter 'A' stands for two choices");
     expect_fault(&arc, "{\"question\":\"\",\"choices\":{\"text\":[1],\"label\":[\"A\\u0000\"]},\"answerKey\":\"A\"}",
                  "a zero byte");
+    // A number is a label where labels are numbers, as numbers or as texts; else an index.
+    static const char *const numbered[] = {"1,2,3", "\"1\",\"2\",\"3\"", "\"A\",\"B\",\"C\""};
+    for (size_t i = 0; i < countof(numbered); i++) {
+        char line[200];
+        snprintf(line, sizeof line, "{\"question\":\"\",\"choices\":{\"text\":[7,8,9],\"label\":[%s]},\"answerKey\":1}",
+                 numbered[i]);
+        read_line(&r, &arc, line, &x);
+        assert_int_equal(x.right, i < 2 ? 0 : 1);
+        expect_message(&x, 1, CHAT_ASSISTANT, i < 2 ? "1" : "B");
+        close_reader(&r);
+    }
+    expect_fault(&arc, "{\"question\":\"\",\"choices\":{\"text\":[7,8],\"label\":[1,2]},\"answerKey\":0}",
+                 "'answerKey' is '0', which is the letter of no choice");
+    expect_fault(&arc, "{\"question\":\"\",\"choices\":{\"text\":[7,8],\"label\":[\"A\",2]},\"answerKey\":1}",
+                 "'answerKey' is '1', which is the letter of no choice");
     char many[400] = "{\"question\":\"\",\"choices\":{\"text\":[0";
     for (int i = 1; i < 27; i++)
         strcat(many, ",1");

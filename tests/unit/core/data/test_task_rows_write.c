@@ -78,10 +78,18 @@ static void conversations(void **state)
         "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}, {\"role\": \"assistant\", \"content\": \"ho\"}]}\n"
         "{\"messages\": [{\"role\": \"system\", \"content\": \"S\"}, {\"role\": \"user\", \"content\": \"1\"},"
         " {\"role\": \"assistant\", \"content\": \"2\"}, {\"role\": \"user\", \"content\": \"<|bos|>\"},"
-        " {\"role\": \"assistant\", \"content\": \"\\u00e9\"}]}\n",
+        " {\"role\": \"assistant\", \"content\": \"\\u00e9\"}]}\n"
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"1\"}, {\"role\": \"assistant\", \"content\":"
+        " [{\"type\": \"python\", \"text\": \"1+1\"}, {\"type\": \"python_output\", \"text\": \"2\"}, {\"type\": \"text\", "
+        "\"text\": \".\"}]}]}\n",
         "out.h5"));
     open_one(&rows, "out.h5", &b.arena);
-    assert_int_equal(rows.n, 2);
+    assert_int_equal(rows.n, 3);
+    check_row(
+        &b, &rows, 2,
+        "<|bos|><|user_start|>1<|user_end|><|assistant_start|><|python_start|>1+1<|python_end|><|output_start|>2<|output_end|>."
+        "<|assistant_end|>",
+        "<|python_start|>1+1<|python_end|>.<|assistant_end|>", "<|bos|><|user_start|>1<|user_end|><|assistant_start|>");
     assert_int_equal(rows.n_vocab, 265);
     check_row(&b, &rows, 0, "<|bos|><|user_start|>hi<|user_end|><|assistant_start|>ho<|assistant_end|>", "ho<|assistant_end|>",
               "<|bos|><|user_start|>hi<|user_end|><|assistant_start|>");
@@ -303,9 +311,28 @@ static void shared_texts(void **state)
     byte_chat_close(&b);
 }
 
+// A row that cannot be rendered is told before a later one that cannot be read, though all of a batch are read first.
+static void first_bad_row_is_told(void **state)
+{
+    (void)state;
+    static const char turns[] = "[{\"role\": \"assistant\", \"content\": \"1\"}, {\"role\": \"user\", \"content\": \"2\"}]";
+    static const char good[] = "[{\"role\": \"user\", \"content\": \"1\"}, {\"role\": \"assistant\", \"content\": \"2\"}]";
+    struct byte_chat b;
+    char text[1000];
+    byte_chat_open(&b);
+    snprintf(text, sizeof text, "{\"messages\": %s}\n{\"messages\": %s}\n{\"messages\": []}\n", good, turns);
+    assert_error(write_lines(&b, &chats, text, "bad.h5"), ERROR_DATA, "row 1 of task 'chats': messages[0] has role 'assistant'");
+    snprintf(text, sizeof text, "{\"messages\": %s}\n{\"messages\": %s}\n{\n", good, turns);
+    assert_error(write_lines(&b, &chats, text, "bad.h5"), ERROR_DATA, "row 1 of task 'chats': messages[0] has role 'assistant'");
+    snprintf(text, sizeof text, "{\"messages\": %s}\n{\"messages\": []}\n{\"messages\": %s}\n", good, turns);
+    assert_error(write_lines(&b, &chats, text, "bad.h5"), ERROR_DATA, "row 1 of task 'chats': a question and an answer");
+    byte_chat_close(&b);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conversations), cmocka_unit_test(questions), cmocka_unit_test(many),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(conversations),  cmocka_unit_test(first_bad_row_is_told),
+                                       cmocka_unit_test(questions),      cmocka_unit_test(many),
                                        cmocka_unit_test(shared_choices), cmocka_unit_test(shared_texts)};
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }

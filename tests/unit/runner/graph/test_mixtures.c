@@ -1,6 +1,7 @@
 // test_mixtures.c - tasks in the graph: their token stages, their keys, what runs again when a mixture changes, and what is said.
 #include "place.h"
 
+#include "runner/graph/share.h"
 #include "runner/stages/job.h"
 
 static const char *const WORLD = "world: 1\n"
@@ -148,6 +149,34 @@ static void nodes_and_roles(void **state)
     assert_int_equal(tune->n_inputs, 5);
 }
 
+// Splits of a world share no row: each goes on where those before it end; what is held out is a sequence of its own.
+static void splits_are_apart(void **state)
+{
+    struct place_of_test *p = *state;
+    put_file(p, "tasks/sums.yaml",
+             with(&p->arena, SUMS, "{train: {rows: 40}, test: {rows: 20}}",
+                  "{train: {rows: 40}, far: {rows: 7, held_out: true}, dev: {rows: 5}, test: {rows: 20, held_out: true},\n"
+                  "         last: {rows: 2}}"));
+    make_graph(p, with(&p->arena, MIXED, "      - {task: sums, epochs: 2}\n",
+                       "      - {task: sums}\n      - {task: sums, split: far}\n      - {task: sums, split: dev}\n"
+                       "      - {task: sums, split: last}\n"));
+    static const struct {
+        const char *name;
+        int64_t first, n;
+    } splits[] = {{"sums.train.tokens", 0, 40},
+                  {"sums.far.tokens", 0, 7},
+                  {"sums.dev.tokens", 40, 5},
+                  {"sums.test.tokens", 7, 20},
+                  {"sums.last.tokens", 45, 2}};
+    for (size_t i = 0; i < countof(splits); i++) {
+        const struct graph_node *tokens = graph_find(&p->graph, splits[i].name);
+        assert_non_null(tokens);
+        assert_int_equal(tokens->parts[0].part.first, splits[i].first);
+        assert_int_equal(tokens->parts[0].part.n, splits[i].n);
+    }
+    assert_non_null(strstr(graph_find(&p->graph, "sums.dev.tokens")->parts[0].identity, "{\"first\":40,"));
+}
+
 static void payloads(void **state)
 {
     struct place_of_test *p = *state;
@@ -168,7 +197,13 @@ static void payloads(void **state)
     assert_non_null(strstr(eval->payload, "\"suites\":[\"bpb\",\"quiz\",\"sums\"]"));
     const char *payload = graph_find(&p->graph, "quiz.train.tokens")->payload;
     assert_non_null(strstr(payload, "\"kind\":\"tokens\",\"task\":{"));
-    assert_non_null(strstr(payload, "\"grader\":\"choice\""));
+    assert_null(strstr(payload, "grader")); // how answers are graded is in the keys of those who grade
+    assert_null(strstr(payload, "baseline"));
+    assert_null(strstr(mid->payload, "\"grading\""));
+    assert_non_null(strstr(eval->payload, ",\"grading\":[{\"baseline\":0.25,\"grader\":\"choice\",\"task\":\"quiz\"},"
+                                          "{\"baseline\":0,\"grader\":\"exact\",\"task\":\"sums\"}],\"inputs\":"));
+    assert_non_null(strstr(graph_find(&p->graph, "rl")->payload, ",\"grading\":[{\"grader\":\"exact\",\"task\":\"sums\"}],"));
+    assert_null(strstr(graph_find(&p->graph, "base_eval")->payload, "grading"));
 
     make_graph(p, with(&p->arena, MIXED, "epochs: 2", "rows: 30"));
     assert_non_null(strstr(graph_find(&p->graph, "mid")->payload, "{\"rows\":30,\"split\":\"train\",\"task\":\"sums\"}"));
@@ -233,14 +268,14 @@ static void other_tasks_and_data(void **state)
 {
     struct place_of_test *p = *state;
     made(p, MIXED);
-    put_file(p, "tasks/sums.yaml", with(&p->arena, SUMS, "exact", "number"));
+    put_file(p, "tasks/sums.yaml", with(&p->arena, SUMS, "grader: exact\n", "grader: exact\nprompt: \"Say: {question}\"\n"));
     make_plan(p, MIXED);
     has_state(p, "quiz.train.tokens", PLAN_CACHED);
     has_state(p, "sums.train.tokens", PLAN_RUN);
     assert_string_equal(reasons_of(p, "sums.train.tokens"), "data sums.yaml");
     const struct reason *r = &plan_stage(&p->plan, "sums.train.tokens")->reasons[0];
-    assert_string_equal(r->old, "grader \"exact\"");
-    assert_string_equal(r->new, "grader \"number\"");
+    assert_null(r->old);
+    assert_string_equal(r->new, "prompt \"Say: {question}\"");
     assert_string_equal(reasons_of(p, "mid"), "input sums.train.tokens; input sums.test.tokens");
     assert_string_equal(reasons_of(p, "chat_eval@rl"), "input rl; input sums.test.tokens");
     has_state(p, "base_eval", PLAN_CACHED);
@@ -249,12 +284,44 @@ static void other_tasks_and_data(void **state)
     make_plan(p, MIXED);
     assert_string_equal(reasons_of(p, "sums.train.tokens"), "data w.yaml");
     assert_string_equal(plan_stage(&p->plan, "sums.train.tokens")->reasons[0].new, "rows 41");
-    assert_string_equal(reasons_of(p, "mid"), "input sums.train.tokens");
+    assert_string_equal(plan_stage(&p->plan, "sums.test.tokens")->reasons[0].new, "first 41"); // it goes on where that ends
+    assert_string_equal(reasons_of(p, "mid"), "input sums.train.tokens; input sums.test.tokens");
 
     // A split that is there no more.
     put_file(p, "tasks/sums.yaml", with(&p->arena, SUMS, ", test: {rows: 20}", ""));
     make_plan(p, with(&p->arena, MIXED, "[bpb, quiz, sums]", "[bpb, quiz]"));
     assert_string_equal(reasons_of(p, "mid"), "input test");
+}
+
+// Neither tokens nor models depend on how answers are graded; scores do, and models that learn by them.
+static void other_grading(void **state)
+{
+    struct place_of_test *p = *state;
+    made(p, MIXED);
+    put_file(p, "tasks/quiz.yaml", with(&p->arena, QUIZ, "0.25", "0.26"));
+    make_plan(p, MIXED);
+    assert_int_equal(p->plan.n_stages - p->plan.n_cached, 2);
+    has_state(p, "chat_eval@mid", PLAN_RUN);
+    has_state(p, "chat_eval@rl", PLAN_RUN);
+    assert_string_equal(reasons_of(p, "chat_eval@rl"), "data quiz.yaml");
+    const struct reason *r = &plan_stage(&p->plan, "chat_eval@rl")->reasons[0];
+    assert_string_equal(r->old, "baseline 0.25");
+    assert_string_equal(r->new, "baseline 0.26");
+    put_file(p, "tasks/quiz.yaml", QUIZ);
+
+    put_file(p, "tasks/sums.yaml", with(&p->arena, SUMS, "exact\n", "exact\nbaseline: 0.1\n"));
+    make_plan(p, MIXED);
+    has_state(p, "rl", PLAN_CACHED);
+    assert_string_equal(reasons_of(p, "chat_eval@mid"), "data sums.yaml");
+
+    put_file(p, "tasks/sums.yaml", with(&p->arena, SUMS, "exact", "number"));
+    make_plan(p, with(&p->arena, MIXED, "mixture: [{task: sums}]", "mixture: [{task: sums}, {task: sums}]"));
+    has_state(p, "mid", PLAN_CACHED);
+    has_state(p, "sums.train.tokens", PLAN_CACHED);
+    assert_string_equal(reasons_of(p, "rl"), "field mixture[1] - sums; data sums.yaml");
+    assert_string_equal(plan_stage(&p->plan, "rl")->reasons[1].new, "grader \"number\"");
+    assert_string_equal(reasons_of(p, "chat_eval@mid"), "data sums.yaml");
+    assert_string_equal(reasons_of(p, "chat_eval@rl"), "data sums.yaml; input rl");
 }
 
 static void missing_files(void **state)
@@ -343,6 +410,46 @@ static void too_many_rows(void **state)
     make_plan(p, with(&p->arena, text, "rows: 41", "rows: 40"));
 }
 
+// The error of planning text, and of check, which sees no results.
+static void refused(struct place_of_test *p, const char *text, int line, const char *what)
+{
+    make_graph(p, text);
+    for (int check = 0; check < 2; check++) {
+        const struct graph_node *mid = graph_find(&p->graph, "mid");
+        struct error *e = check ? shares_check(mid, &p->arena) : plan_build(&p->plan, &p->graph, p->results, &p->arena);
+        assert_non_null(e);
+        assert_null(e->next);
+        assert_int_equal(e->kind, ERROR_RECIPE);
+        assert_int_equal(e->at.line, line);
+        assert_string_equal(e->what, what);
+        assert_non_null(e->fix);
+        error_free(e);
+    }
+}
+
+static void entries_of_nothing(void **state)
+{
+    struct place_of_test *p = *state;
+    refused(p, with(&p->arena, MIXED, "epochs: 2", "epochs: 0.02"), 18,
+            "epochs of 'sums' is 0.02, which is none of the 40 rows of its split 'train'");
+    make_plan(p, with(&p->arena, MIXED, "epochs: 2", "epochs: 0.025"));
+    assert_int_equal(plan_stage(&p->plan, "mid")->shares[1].rows, 1);
+}
+
+// What could not be opened later is told before anything runs.
+static void large_mixtures(void **state)
+{
+    struct place_of_test *p = *state;
+    refused(p,
+            with(&p->arena, with(&p->arena, MIXED, "{task: quiz}", "{task: quiz, epochs: 1e6}"), "epochs: 2",
+                 "epochs: 1e6}\n      - {task: quiz, epochs: 1e6}\n      - {task: quiz, epochs: 1e6}\n"
+                 "      - {task: quiz, epochs: 1e6"),
+            21, "the mixture has 280000000 examples with 'quiz', and holds 268435456 at most");
+    make_plan(p,
+              with(&p->arena, with(&p->arena, MIXED, "{task: quiz}", "{task: quiz, epochs: 1e6}"), "epochs: 2", "epochs: 1e6"));
+    assert_int_equal(plan_stage(&p->plan, "mid")->shares[0].rows, 60000000);
+}
+
 static void resuming(void **state)
 {
     struct place_of_test *p = *state;
@@ -365,13 +472,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nodes_and_roles, set_up_tasks, tear_down),
+        cmocka_unit_test_setup_teardown(splits_are_apart, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(payloads, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(other_epochs, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(other_entries, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(other_tasks_and_data, set_up_tasks, tear_down),
+        cmocka_unit_test_setup_teardown(other_grading, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(missing_files, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(shares, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(too_many_rows, set_up_tasks, tear_down),
+        cmocka_unit_test_setup_teardown(entries_of_nothing, set_up_tasks, tear_down),
+        cmocka_unit_test_setup_teardown(large_mixtures, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(resuming, set_up_tasks, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

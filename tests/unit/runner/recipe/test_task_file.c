@@ -90,9 +90,8 @@ static void shipped(void **state)
     assert_string_equal(task.task.call_middle, "=");
     assert_string_equal(task.task.call_end, ">>");
     assert_int_equal(task.task.grader, GRADER_NUMBER);
-    assert_string_equal(task.content,
-                        "{\"answer\":\"answer\",\"baseline\":0,\"call_begin\":\"<<\",\"call_end\":\">>\",\"call_middle\":"
-                        "\"=\",\"grader\":\"number\",\"question\":\"question\",\"version\":1}");
+    assert_string_equal(task.content, "{\"answer\":\"answer\",\"call_begin\":\"<<\",\"call_end\":\">>\",\"call_middle\":"
+                                      "\"=\",\"question\":\"question\",\"version\":2}");
     arena_release(&arena);
 }
 
@@ -143,6 +142,12 @@ static void good(void **state)
     arena_release(&arena);
 }
 
+#define NAMES_4 "a.a.a.a"
+#define NAMES_16 NAMES_4 "." NAMES_4 "." NAMES_4 "." NAMES_4
+#define PATHS_4 "a | a | a | a"
+#define PATHS_8 PATHS_4 " | " PATHS_4
+#define PATHS_16 PATHS_8 " | " PATHS_8
+
 static void bad(void **state)
 {
     (void)state;
@@ -169,7 +174,15 @@ static void bad(void **state)
     FAILS(HEAD "fields: {question: q}\n", "no answer");
     FAILS(HEAD "fields: {answer: q}\n", "neither messages nor a question");
     FAILS(HEAD "fields: {question: q, right: r}\n", "need each other");
-    FAILS(HEAD "fields: {question: \"a | \", answer: a}\n", "an empty path");
+    FAILS(HEAD "fields: {question: \"a | \", answer: a}\n", "'' has a name of no letters");
+    FAILS(HEAD "fields: {question: \"question|train.question\", answer: \"a..b\"}\n", "'question|train.question' has a '|'",
+          "'a..b' has a name of no letters");
+    FAILS(HEAD "fields: {question: \"a  | b\", answer: .a}\n", "'a ' has a '|' or a blank", "'.a' has a name of no letters");
+    FAILS(HEAD "fields: {question: \"" NAMES_16 "." NAMES_16 "\", answer: \"" NAMES_16 "." NAMES_16 ".x\"}\n", "too many names");
+    FAILS(HEAD "fields: {question: \"" PATHS_16 "\", answer: \"" PATHS_16 " | x\"}\n", "more than 16 alternatives");
+    FAILS(HEAD "fields: {messages: \"a|b\"}\n", "'a|b' has a '|'");
+    FAILS(HEAD "fields: {messages: \"" NAMES_16 "." NAMES_16 "\"}\n", "too many names"); // with role and content
+    FAILS(HEAD "fields: {messages: \"" PATHS_8 " | " PATHS_4 " | a | a | a | .\"}\n", "more than 16 alternatives"); // "." is two
     FAILS(HEAD "fields: {question: q, choices: c, labels: l, answer: a}\nchoices: {letters: [A, B]}\n", "labels of their own");
     FAILS("task: x\nsource: {parquet: x.parquet}\nsplits: [train, test]\nfields: {messages: m}\n", "the same files");
     FAILS("task: x\nsource: {parquet: \"{split}\", jsonl: \"{split}\"}\nsplits: [train]\nfields: {messages: m}\n",
@@ -195,9 +208,12 @@ static void bad_worlds(void **state)
           "did you mean 'quiz'");
     FAILS(TOWN "quiz}\nsplits: {train: {rows: 5}}\nfields: {question: qeustion, right: right, wrong: wrong}\n",
           "did you mean 'question'");
-    FAILS(TOWN "quiz}\nsplits: {train: {rows: 0}, test: {held_out: maybe}, dev: 5}\n"
+    FAILS(TOWN "quiz}\nsplits: {train: {rows: 5}}\nfields: {question: question.text, right: ., wrong: nothing | wrong}\n",
+          "'question.text'", "'.'");
+    FAILS(TOWN "talk}\nsplits: {train: {rows: 5}}\nfields: {messages: messages}\n", "'messages'");
+    FAILS(TOWN "quiz}\nsplits: {train: {rows: 0}, test: {held_out: maybe}, dev: 5, huge: {rows: 1e12}}\n"
                "fields: {question: question, right: right, wrong: wrong}\n",
-          "rows is 0", "how many rows there are 'test'", "held_out", "not a map 'dev'");
+          "rows is 0", "how many rows there are 'test'", "held_out", "not a map 'dev'", "rows is 1e12");
     FAILS(TOWN "quiz}\nsplits: [train]\nfields: {question: question, right: right, wrong: wrong}\n", "a map");
     FAILS("task: x\nsource: {world: nowhere.yaml, records: quiz}\nsplits: {train: {rows: 5}}\nfields: {messages: m}\n", "cannot");
     FAILS("task: x\nsource: {world: nowhere.yaml}\nsplits: {train: {rows: 5}}\nfields: {messages: m}\n", "cannot",

@@ -243,8 +243,12 @@ static void no_difference_is_lost(void **state)
         {"{\"fields\":{\"suites\":[\"bpb\"]}}", "{\"fields\":{\"suites\":[\"bpb\",\"quiz\"]}}"},
         {"{\"data\":[{\"sha256\":\"1\"},{\"sha256\":\"2\"}]}", "{\"data\":[{\"sha256\":\"3\"},{\"sha256\":\"4\"}]}"},
         {"{\"data\":[{\"sha256\":\"1\"}]}", "{\"data\":[{\"sha256\":\"1\"},{\"sha256\":\"4\"}]}"},
+        {"{\"grading\":[{\"baseline\":0.25,\"grader\":\"choice\",\"task\":\"x\"}]}",
+         "{\"grading\":[{\"baseline\":0.5,\"grader\":\"choice\",\"task\":\"x\"}]}"},
+        {"{\"kind\":\"eval\"}", "{\"grading\":[{\"grader\":\"choice\",\"task\":\"x\"}],\"kind\":\"eval\"}"},
         {"{\"fields\":3}", "{}"}};
-    static const char *const names[] = {"tokens", "mixture", "suites", "data[0].sha256", "data", "fields"};
+    static const char *const names[] = {"tokens", "mixture", "suites", "data[0].sha256", "data", "grading[0].baseline",
+                                        "grading"};
     for (size_t i = 0; i < countof(payloads); i++) {
         for (int r = 0; r < 2; r++) {
             fake_init(&f, p, "odd");
@@ -253,8 +257,10 @@ static void no_difference_is_lost(void **state)
         }
         no_error(differences_collect(&d, runs, 2, &p->arena));
         assert_int_equal(d.n_rows, 1);
-        if (i < 5)
+        if (i < countof(names))
             assert_string_equal(d.rows[0].field, names[i]);
+        if (i == 6)
+            assert_string_equal(d.rows[0].text[0] ? d.rows[0].text[0] : d.rows[0].text[1], "x");
         assert_int_equal(d.rows[0].of, i == 3 ? 2 : 1);
     }
     fake_init(&f, p, "odd");

@@ -1,6 +1,7 @@
 // test_scores.c - a run's scores as a table: a column a model, capped scores apart, means over tasks.
 #include "fake_run.h"
 
+#include "runner/view/card.h"
 #include "runner/view/scores.h"
 
 static int row_named(const struct scores *s, const char *label)
@@ -98,11 +99,47 @@ static void one_task_has_no_mean(void **state)
         run_tables_release(&tables[i]);
 }
 
+// Notes of a stage are in the record, and on both cards; its many saves are not.
+static void notes_are_told(void **state)
+{
+    struct place_of_test *p = *state;
+    struct fake_run f;
+    struct run run;
+    struct run_tables tables;
+    struct event events[6] = {
+        {.kind = "note",
+         .text = "3 of 40 conversations\nhave \033nothing to learn within 2048 tokens, and that is a line too long"},
+        {.kind = "start"},
+        {.step = 5}};
+    for (int i = 2; i < 5; i++)
+        strcpy(events[i].kind, "saved");
+    strcpy(events[5].kind, "done");
+    fake_init(&f, p, "small");
+    struct store_set set = rows_set("/events", event_members, EVENT_MEMBERS, sizeof *events, events, countof(events));
+    fake_result(&f, fake_stage(&f, "sft", "finetune", "bb", NULL), &set, 1);
+    fake_done(&f, &run);
+    load_all(&run, &tables, &p->arena);
+    assert_int_equal(tables.events.n, 3);
+    assert_string_equal(((const struct event *)tables.events.rows)[2].kind, "done");
+    run_tables_release(&tables);
+    for (int k = 0; k < 2; k++) {
+        char *text = NULL;
+        size_t n;
+        FILE *to = open_memstream(&text, &n);
+        no_error((k ? card_markdown : card_print)(&run, to, &p->arena));
+        fclose(to);
+        assert_non_null(strstr(text, "\nsft:\n  3 of 40 conversations have ?nothing to learn within 2048 tokens, and that"));
+        assert_non_null(strstr(text, k ? "that is a line too long\n" : "that is\n  a line too long\n"));
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_column_a_model, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_task_has_no_mean, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(notes_are_told, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
