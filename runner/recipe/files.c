@@ -15,12 +15,14 @@ struct pattern {
 static bool digits(const char *s, size_t n, int64_t *value)
 {
     *value = 0;
+    if (!n || n > 15) // so that no number overflows
+        return false;
     for (size_t i = 0; i < n; i++) {
         if (s[i] < '0' || s[i] > '9')
             return false;
         *value = *value * 10 + (s[i] - '0');
     }
-    return n > 0 && n <= 15;
+    return true;
 }
 
 static struct error *read_pattern(const char *text, struct place at, struct pattern *p)
