@@ -61,7 +61,7 @@ static void tiny(void **state)
 
     const struct tokenizer_options *t = recipe_stage(&recipe, "tokenizer")->options;
     assert_string_equal(t->source, "town");
-    assert_int_equal(t->vocab, 512);
+    assert_int_equal(t->vocab, 1024);
     assert_int_equal(t->chars, 2000000);
     assert_int_equal(t->doc_cap, 10000);
     assert_int_equal(t->seed, 42);
