@@ -1,6 +1,7 @@
 // error.c - errors are small trees of blocks of their own, so that they outlive the arenas of the call that failed.
 #include "core/base/error.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,6 +61,28 @@ struct error *error_plain(enum error_kind kind, const char *format, ...)
     return e;
 }
 
+// What can be done about it whatever was being done; NULL where that depends.
+static const char *system_fix(int err)
+{
+    switch (err) {
+    case ENOSPC:
+    case EDQUOT:
+        return "free space on that disk, then run it again";
+    case EFBIG:
+        return "raise the limit for the size of files (`ulimit -f`), then run it again";
+    case EROFS:
+        return "that file system is read-only: choose another folder, or mount it for writing";
+    case EACCES:
+    case EPERM:
+        return "look at who may write there, or choose another folder";
+    case EMFILE:
+    case ENFILE:
+        return "raise the limit for open files (`ulimit -n`)";
+    default:
+        return NULL;
+    }
+}
+
 struct error *error_system(enum error_kind kind, int err, const char *format, ...)
 {
     va_list args;
@@ -68,7 +91,7 @@ struct error *error_system(enum error_kind kind, int err, const char *format, ..
     va_end(args);
     if (!text)
         return &no_memory;
-    struct error *e = error_plain(kind, "%s: %s", text, strerror(err));
+    struct error *e = error_new(kind, NOWHERE, system_fix(err), "%s: %s", text, strerror(err));
     block_free(text);
     return e;
 }

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t requests;
+static volatile sig_atomic_t requests, at_once;
 static int pipe_fds[2] = {-1, -1};
 
 bool stop_requested(void)
@@ -14,9 +14,9 @@ bool stop_requested(void)
     return requests != 0;
 }
 
-int stop_count(void)
+bool stop_at_once(void)
 {
-    return requests;
+    return at_once != 0;
 }
 
 void stop_request(void)
@@ -33,14 +33,15 @@ void stop_request(void)
 void stop_clear(void)
 {
     char drained[64];
-    requests = 0;
+    requests = at_once = 0;
     while (pipe_fds[0] >= 0 && read(pipe_fds[0], drained, sizeof drained) > 0)
         ;
 }
 
 static void on_signal(int signal_number)
 {
-    (void)signal_number;
+    if (signal_number == SIGINT && requests)
+        at_once = 1;
     stop_request();
 }
 
@@ -56,6 +57,7 @@ void stop_on_signals(void)
     sigemptyset(&ignore.sa_mask);
     sigaction(SIGHUP, &ignore, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL); // writing beyond `ulimit -f` is an error like a full disk
 }
 
 int stop_fd(void)

@@ -10,15 +10,16 @@
 
 bool stop_requested(void);
 
-// How often it was asked for; the runner treats a second Ctrl-C as "stop now".
-int stop_count(void);
+// A Ctrl-C although stopping was asked for already: who pressed it does not want to wait for what is being saved. Other signals do
+// not count, however many come: programs send them, and `retort stop` may be said twice.
+bool stop_at_once(void);
 
 // Async-signal-safe.
 void stop_request(void);
 
 void stop_clear(void);
 
-// SIGINT and SIGTERM ask to stop; SIGHUP and SIGPIPE are ignored. stop_fd() becomes readable with the first request (for poll).
+// SIGINT and SIGTERM ask to stop; SIGHUP, SIGPIPE and SIGXFSZ are ignored. stop_fd() becomes readable with the first request (for poll).
 void stop_on_signals(void);
 int stop_fd(void);
 

@@ -14,10 +14,10 @@
 
 enum {                       // options of a command
     TAKES_SETTINGS = 1 << 0, // -s
-    TAKES_STAGES = 1 << 1,   // --until, --only, --fresh
+    TAKES_STAGES = 1 << 1,   // --until, --only, --fresh, --jobs
     TAKES_RESOLVED = 1 << 2, // --resolved
     TAKES_WATCH = 1 << 3,    // --watch
-    TAKES_DETACH = 1 << 4,   // --detach, --slurm: words of the language that are not built
+    TAKES_DETACH = 1 << 4,   // --detach; --slurm: not built
     TAKES_MACHINE = 1 << 5,  // --machine: not built
     TAKES_HTML = 1 << 6,     // --html FILE: not built
     TAKES_CHAT = 1 << 7,     // -p, -t, -k, -m, --seed
@@ -31,8 +31,8 @@ struct call {
     const char *results;
     const char **settings; // of -s
     int n_settings;
-    bool json, help, resolved, watch, yes, md, csv;
-    const char *until, *only, *fresh;
+    bool json, help, resolved, watch, detach, yes, md, csv;
+    const char *until, *only, *fresh, *jobs;
     const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written
     const char **args;
     int n_args;

@@ -18,10 +18,15 @@ const struct command commands[] = {
      "Runs every stage whose result is not there yet; goes on where an earlier run was\n"
      "cut off. Results are kept under the key of all they are made from, so that a\n"
      "change runs again only what depends on it. Ctrl-C saves and stops (exit status\n"
-     "75); run again to go on.\n"
+     "75); run again to go on. A second Ctrl-C does not wait for the saving. A closed\n"
+     "terminal does not end it.\n"
      "  --until STAGE   only what STAGE needs, and STAGE\n"
      "  --only STAGE    STAGE alone; what it needs must be there\n"
-     "  --fresh STAGE   make the result of STAGE anew although it is there",
+     "  --fresh STAGE   make the result of STAGE anew although it is there\n"
+     "  --detach        go on in the background; `retort status --watch` follows\n"
+     "  --jobs N        so many stages at once, which divide the cores; 1: one after the\n"
+     "                  other. Without it a training has all cores (OMP_NUM_THREADS of\n"
+     "                  them, where set), and evaluations run side by side",
      command_run, TAKES_SETTINGS | TAKES_STAGES | TAKES_DETACH, 1, 1},
     {"stop", "[RECIPE]", "ask a run to save and stop",
      "Asks the run of that recipe (or, without one, the only run there is) to save and\n"
@@ -33,8 +38,9 @@ const struct command commands[] = {
      command_why, TAKES_SETTINGS, 1, 2},
     {"status", "[RECIPE]", "the stages now",
      "Of the newest run of the recipe, or of all recipes: state of each stage, step,\n"
-     "loss, tokens a second, time left.\n"
-     "  --watch         again every second until the run ends",
+     "loss, tokens a second, time left, and what would be done again if it were killed\n"
+     "now. \"died\" is a run whose process is gone without having said so: run it again.\n"
+     "  --watch         again every second until the run ends, with its exit status",
      command_status, TAKES_SETTINGS | TAKES_WATCH, 0, 1},
     {"chat", "MODEL", "talk with a model",
      "MODEL is RECIPE.yaml:STAGE, RUN:STAGE or the file of a result. Type a question and\n"

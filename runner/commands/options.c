@@ -15,6 +15,7 @@ enum option_id {
     OPTION_UNTIL,
     OPTION_ONLY,
     OPTION_FRESH,
+    OPTION_JOBS,
     OPTION_RESOLVED,
     OPTION_WATCH,
     OPTION_DETACH,
@@ -33,6 +34,7 @@ static const struct option longs[] = {{"results", required_argument, NULL, OPTIO
                                       {"until", required_argument, NULL, OPTION_UNTIL},
                                       {"only", required_argument, NULL, OPTION_ONLY},
                                       {"fresh", required_argument, NULL, OPTION_FRESH},
+                                      {"jobs", required_argument, NULL, OPTION_JOBS},
                                       {"resolved", no_argument, NULL, OPTION_RESOLVED},
                                       {"watch", no_argument, NULL, OPTION_WATCH},
                                       {"detach", no_argument, NULL, OPTION_DETACH},
@@ -58,6 +60,7 @@ static uint32_t needs(int id)
     case OPTION_UNTIL:
     case OPTION_ONLY:
     case OPTION_FRESH:
+    case OPTION_JOBS:
         return TAKES_STAGES;
     case OPTION_RESOLVED:
         return TAKES_RESOLVED;
@@ -121,6 +124,12 @@ static struct error *take(struct call *call, int id, const char *value, const ch
     case OPTION_FRESH:
         call->fresh = value;
         break;
+    case OPTION_JOBS:
+        call->jobs = value;
+        break;
+    case OPTION_DETACH:
+        call->detach = true;
+        break;
     case OPTION_RESOLVED:
         call->resolved = true;
         break;
@@ -151,7 +160,6 @@ static struct error *take(struct call *call, int id, const char *value, const ch
     case OPTION_CSV:
         call->csv = true;
         break;
-    case OPTION_DETACH:
     case OPTION_SLURM:
     case OPTION_MACHINE:
     case OPTION_HTML:

@@ -2,54 +2,49 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/stop.h"
 #include "core/store/atomic.h"
+#include "runner/commands/detach.h"
 #include "runner/commands/load.h"
 #include "runner/graph/schedule.h"
+#include "runner/graph/stage_job.h"
+#include "runner/recipe/number.h"
 #include "runner/stages/build.h"
 #include "runner/view/card.h"
 #include "runner/view/progress.h"
 
-// Hooks of the view with one more duty: a stop asked for from another host comes as a file.
+// What the hooks of a run are about: the view, which comes first because its hooks know no more than that, and a stop asked for from
+// another host, which comes as a file.
 struct watching {
-    struct schedule_hooks view;
+    struct progress progress;
     const char *stop_file;
-    bool seen;
+    double looked;
 };
 
-static void on_begin(void *self, const struct plan_stage *stage, int i, int n)
-{
-    const struct watching *w = self;
-    if (w->view.begin)
-        w->view.begin(w->view.self, stage, i, n);
-}
+// A run that holds the lock of its recipe's name.
+struct running {
+    struct loaded *loaded;
+    const bool *selected;
+    const char *folder, *stop_file, *command;
+    struct lock lock;
+    int jobs; // 0: as they fit
+};
 
-static void on_progress(void *self, const struct plan_stage *stage, const struct live_line *line)
+static void look_for_stop(void *self)
 {
     struct watching *w = self;
-    if (!w->seen && file_exists(w->stop_file)) {
-        w->seen = true;
+    double now = clock_seconds();
+    if (now - w->looked < 1)
+        return;
+    w->looked = now;
+    if (file_exists(w->stop_file)) {
+        unlink(w->stop_file);
         stop_request();
     }
-    if (w->view.progress)
-        w->view.progress(w->view.self, stage, line);
-}
-
-static void on_waiting(void *self, const struct plan_stage *stage, const struct lock_holder *holder)
-{
-    const struct watching *w = self;
-    if (w->view.waiting)
-        w->view.waiting(w->view.self, stage, holder);
-}
-
-static void on_end(void *self, const struct plan_stage *stage, const struct outcome *outcome)
-{
-    const struct watching *w = self;
-    if (w->view.end)
-        w->view.end(w->view.self, stage, outcome);
 }
 
 // Which stages are asked for; *fresh is the one to be made though its result may be there, or NULL.
@@ -123,6 +118,7 @@ static struct error *open_record(struct run *record, const struct loaded *l, con
                            .machine = machine_text(call->arena),
                            .build = build_text(),
                            .pid = getpid(),
+                           .exit_status = -1,
                            .usd = NAN,
                            .recipe_text = l->recipe.text};
     if (!record->started || !record->settings || !record->host || !record->machine)
@@ -157,69 +153,163 @@ static struct error *print_answer(const struct call *call, const struct run *rec
     return answer_print(&j);
 }
 
-// Under the lock of the recipe's name.
-static struct error *carry_out(struct loaded *l, struct call *call, const bool *selected, const char *stop_file)
+// Only under the lock of the stage: another recipe's run may be making that very result, or reading its checkpoint.
+static struct error *forget(struct plan *plan, struct plan_stage *fresh, struct call *call)
+{
+    struct lock lock = {.fd = -1};
+    struct lock_holder holder = {0};
+    struct progress progress;
+    struct schedule_hooks view = progress_hooks(&progress);
+    const char *store = arena_printf(call->arena, "%s/store", call->results);
+    const char *path = fresh->node->key ? stage_lock_path(plan, fresh->node, call->arena) : NULL;
+    struct error *e = store ? folder_make(store) : error_memory();
+    progress_init(&progress, stdout);
+    for (bool told = call->json; path && !e && !lock.taken;) {
+        e = lock_take(&lock, path, call->command->name, &holder);
+        if (e || lock.taken)
+            break;
+        if (!told)
+            view.waiting(view.self, fresh, &holder);
+        told = true;
+        if (stop_requested())
+            e = error_stopped();
+        nanosleep(&(struct timespec){.tv_nsec = 100 * 1000 * 1000}, NULL);
+    }
+    if (!e)
+        e = plan_forget(plan, fresh, call->arena);
+    lock_release(&lock, true);
+    return e;
+}
+
+static struct error *print_detached(const struct call *call, const struct run *record, int pid, const char *log)
+{
+    if (call->json) {
+        struct json j;
+        answer_open(&j, call, NULL);
+        json_key(&j, "name"), json_str(&j, record->name);
+        json_key(&j, "run"), json_i64(&j, record->number);
+        json_key(&j, "state"), json_str(&j, record->state);
+        json_key(&j, "pid"), json_i64(&j, pid);
+        json_key(&j, "log"), json_str(&j, log);
+        return answer_print(&j);
+    }
+    printf("%s, run %04d goes on in the background (process %d)\n", record->name, record->number, pid);
+    const char *option = strcmp(call->results, "results") ? " --results " : "", *results = option[0] ? call->results : "";
+    printf("  follow it    retort status --watch %s%s%s\n", record->name, option, results);
+    printf("  stop it      retort stop %s%s%s\n", record->name, option, results);
+    printf("  its output   %s\n", log);
+    return NULL;
+}
+
+// Of the two processes that come back from here one has nothing left to do: *told.
+static struct error *go_into_background(struct running *r, struct call *call, struct run *record, bool *told)
+{
+    struct detached detached;
+    const char *log = arena_printf(call->arena, "%s/%04d.log", r->folder, record->number);
+    struct error *e = log ? detach(&detached, log, &r->lock, r->command) : error_memory();
+    if (!e && detached.is_child) {
+        call->json = false; // that answer is given by the other
+        record->pid = getpid();
+        e = run_save(record);
+        if (!e)
+            detach_ready(&detached);
+    } else if (!e) {
+        *told = true;
+        e = detach_wait(&detached);
+        return e ? error_while(e, NOWHERE, "writing '%s'", log) : print_detached(call, record, detached.pid, log);
+    }
+    if (e)
+        unlink(record->path); // its number is taken, and nothing is in it
+    return e;
+}
+
+static struct error *print_end(const struct run *record, const struct schedule_result *result, struct call *call)
+{
+    struct error *e = card_print(record, stdout, call->arena);
+    if (result->stopped && !result->errors)
+        printf("\nstopped; everything is saved: run it again to go on\n");
+    return e;
+}
+
+static struct error *carry_out(struct running *r, struct call *call)
 {
     struct run record;
     struct schedule_result result;
-    struct progress progress;
-    struct error *e = open_record(&record, l, call);
-    if (e)
+    struct watching w = {.stop_file = r->stop_file};
+    bool told = false;
+    struct error *e = open_record(&record, r->loaded, call);
+    if (!e && call->detach)
+        e = go_into_background(r, call, &record, &told);
+    if (e || told)
         return e;
-    progress_init(&progress, stdout);
-    struct watching w = {.stop_file = stop_file};
+    progress_init(&w.progress, stdout);
+    struct schedule_hooks hooks = {.self = &w};
     if (!call->json)
-        w.view = progress_hooks(&progress);
-    struct schedule_hooks hooks = {&w, on_begin, on_progress, on_waiting, on_end};
-    e = schedule_run(&result, &l->plan, selected, &record, &hooks, call->arena);
-    if (e || call->json) {
-        struct error *errors = error_append(result.errors, e);
-        call->status = errors ? error_exit_status(errors) : result.stopped ? 75 : 0;
-        if (!call->json)
-            return errors;
+        hooks = progress_hooks(&w.progress);
+    hooks.tick = look_for_stop;
+    e = schedule_run(&result, &r->loaded->plan, r->selected, &record, &hooks, r->jobs, call->arena);
+    struct error *errors = error_append(result.errors, e);
+    call->status = errors ? error_exit_status(errors) : result.stopped ? 75 : 0;
+    if (call->json) {
         e = print_answer(call, &record, errors);
         error_free(errors);
         return e;
     }
-    e = card_print(&record, stdout, call->arena);
-    if (result.stopped)
-        printf("\nstopped; everything is saved: run it again to go on\n");
-    if (!result.errors && result.stopped)
-        call->status = 75;
-    return error_append(result.errors, e);
+    if (!e)
+        errors = error_append(errors, print_end(&record, &result, call));
+    fflush(stdout);
+    if (w.progress.terminal && ferror(stdout) && !freopen("/dev/null", "w", stdout)) // nobody is left to read that it was closed
+        clearerr(stdout);
+    return errors;
+}
+
+static struct error *read_jobs(const struct call *call, int *jobs)
+{
+    int64_t n = 0;
+    *jobs = 0;
+    struct error *e = call->jobs ? number_int(call->jobs, false, NOWHERE, "--jobs", &n) : NULL;
+    if (!e && call->jobs && (n < 1 || n > INT16_MAX))
+        e = error_new(ERROR_USAGE, NOWHERE, "say how many stages may run at once; 1: one after the other", "--jobs is %lld",
+                      (long long)n);
+    if (!e)
+        *jobs = (int)n;
+    return e;
 }
 
 struct error *command_run(struct call *call)
 {
     struct loaded l;
-    struct lock lock;
     struct lock_holder holder = {0};
     struct plan_stage *fresh = NULL;
     bool *selected = NULL;
+    struct running r = {.loaded = &l};
     stop_on_signals();
-    struct error *e = load_plan(&l, call, call->args[0]);
-    if (e || (e = select_stages(&l, call, &selected, &fresh)) || (e = schedule_check(&l.plan, selected)))
+    struct error *e = read_jobs(call, &r.jobs);
+    if (e || (e = load_plan(&l, call, call->args[0])) || (e = select_stages(&l, call, &selected, &fresh)) ||
+        (e = schedule_check(&l.plan, selected)))
         return e;
     if (!schedule_count(&l.plan, selected) && !fresh)
         return print_nothing_to_do(call, &l.plan);
-    const char *folder = arena_printf(call->arena, "%s/runs/%s", call->results, l.recipe.name);
+    r.selected = selected;
+    r.folder = arena_printf(call->arena, "%s/runs/%s", call->results, l.recipe.name);
+    r.stop_file = arena_printf(call->arena, "%s/runs/%s/stop", call->results, l.recipe.name);
+    r.command = arena_printf(call->arena, "retort run %s", call->args[0]);
     const char *lock_path = arena_printf(call->arena, "%s/runs/%s/lock", call->results, l.recipe.name);
-    const char *stop_file = arena_printf(call->arena, "%s/runs/%s/stop", call->results, l.recipe.name);
-    const char *command = arena_printf(call->arena, "retort run %s", call->args[0]);
-    if (!folder || !lock_path || !stop_file || !command)
+    if (!r.folder || !lock_path || !r.stop_file || !r.command)
         return error_memory();
-    if ((e = folder_make(folder)) || (e = lock_take(&lock, lock_path, command, &holder)))
-        return e;
-    if (!lock.taken)
-        return lock_error(arena_printf(call->arena, "'%s'", folder), &holder);
-    unlink(stop_file); // of a run that has ended
+    if ((e = folder_make(r.folder)) || (e = lock_take(&r.lock, lock_path, r.command, &holder)))
+        return error_while(e, NOWHERE, "preparing the results folder '%s'", call->results);
+    if (!r.lock.taken)
+        return lock_error(arena_printf(call->arena, "'%s'", r.folder), &holder);
+    unlink(r.stop_file); // of a run that has ended
     if (fresh)
-        e = plan_forget(&l.plan, fresh, call->arena);
+        e = forget(&l.plan, fresh, call);
     if (!e) // once more: what the forgotten stage needs may not be there
         e = schedule_check(&l.plan, selected);
     if (!e)
-        e = carry_out(&l, call, selected, stop_file);
-    unlink(stop_file);
-    lock_release(&lock, true);
+        e = carry_out(&r, call);
+    if (r.lock.taken) // else it is that of the run in the background by now
+        unlink(r.stop_file);
+    lock_release(&r.lock, true);
     return e;
 }

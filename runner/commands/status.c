@@ -1,25 +1,41 @@
-// status.c - `retort status [RECIPE]`: from run records, locks and live files alone; no result is opened.
+// status.c - `retort status [RECIPE]`: from run records, lock texts and live files alone; no result is opened, no lock taken.
 //
-// What a stage that has ended reached stands in the record; one that runs or was cut off has a live file.
+// What a stage that has ended reached stands in the record; one that runs or was cut off has a live file. A live file older than the
+// run is of an earlier one.
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/stop.h"
 #include "runner/commands/load.h"
 #include "runner/graph/keys.h"
 #include "runner/graph/lock.h"
 #include "runner/stages/live.h"
 #include "runner/view/card.h"
+#include "runner/view/format.h"
+#include "runner/view/grid.h"
 #include "runner/view/progress.h"
 
-enum { STATUS_WIDTH = 80 };
+enum { STATUS_WIDTH = 80, ROWS_MOST = 200 };
+
+static const double QUIET_S = 120; // a stage that runs is heard of more often than that
 
 struct stage_status {
     const char *state;
-    struct live_line live;
+    struct live_line live; // redo_s and eta_s as of now
+    double quiet_s;        // since it was last heard of; NaN where it does not run
+};
+
+// What --watch watches, and what it has seen.
+struct seen {
+    bool running;     // anything, at the last look
+    int exit_status;  // of the runs that have ended: the first that is not 0
+    uint64_t changes; // a number that is another when a state is another
+    int n_lines;      // printed at the last look
 };
 
 static enum stage_kind_id kind_of(const char *name)
@@ -45,24 +61,63 @@ static struct error *look_back(struct stage_status *status, const struct run *ru
     return NULL;
 }
 
-// Whether an open stage goes on is told by the lock of the run.
+static double unix_of(const char *text)
+{
+    struct tm t = {0};
+    if (!text || sscanf(text, "%d-%d-%dT%d:%d:%d", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec) != 6)
+        return 0;
+    t.tm_year -= 1900;
+    t.tm_mon -= 1;
+    return (double)timegm(&t);
+}
+
+// Whether a stage goes on although its run does not: it saves, since its runner died.
+static bool is_orphan(const struct run_stage *stage, enum stage_kind_id kind, const struct call *call)
+{
+    struct lock_holder holder;
+    const char *path = key_path(call->arena, call->results, kind, stage->key, ".lock");
+    return path && lock_seen(path, &holder);
+}
+
+// What the last line was worth when it was written is worth less by now.
+static void bring_up_to_date(struct stage_status *status)
+{
+    double since = fmax(clock_unix() - status->live.t, 0);
+    status->quiet_s = since;
+    status->live.redo_s += since;
+    status->live.eta_s = fmax(status->live.eta_s - since, 0);
+    if (!isfinite(status->live.redo_s))
+        status->live.redo_s = NAN;
+}
+
+// Whether an open stage goes on is told by the state of the run.
 static struct error *look(struct stage_status *status, const struct run *run, const struct run_stage *stage, bool running,
                           struct store_file **record, const struct call *call)
 {
-    *status = (struct stage_status){.state = stage->state, .live = live_line(NULL)};
+    *status = (struct stage_status){.state = stage->state, .live = live_line(NULL), .quiet_s = NAN};
     enum stage_kind_id kind = kind_of(stage->kind);
     bool ended = !strcmp(stage->state, "finished") || !strcmp(stage->state, "cached");
     if (ended)
         return kind == KIND_TOKENIZER || kind == KIND_TOKENS ? NULL : look_back(status, run, stage, record, call->arena);
-    if (kind == KIND_COUNT || !stage->key[0])
+    if (kind == KIND_COUNT || !stage->key[0] || !strcmp(stage->state, "skipped"))
         return NULL;
     const char *path = key_path(call->arena, call->results, kind, stage->key, ".live");
     struct error *e = path ? live_read(path, &status->live, call->arena) : error_memory();
-    if (!e && status->live.e && strcmp(status->state, "failed") && strcmp(status->state, "skipped")) {
-        bool going = strcmp(status->live.e, "failed") && strcmp(status->live.e, "stopped") && strcmp(status->live.e, "done");
-        status->state = going && running ? "running" : going ? "interrupted" : status->live.e;
+    if (e || !status->live.e || status->live.t < unix_of(run->started)) {
+        bool began = !strcmp(stage->state, "running");
+        status->live = live_line(NULL);
+        status->state = began && !running ? "died" : stage->state;
+        return e;
     }
-    return e;
+    const char *last = status->live.e;
+    bool going = strcmp(last, "failed") && strcmp(last, "stopped") && strcmp(last, "done");
+    bool told = !strcmp(stage->state, "failed") || !strcmp(stage->state, "stopped"); // that is how the run saw it end
+    status->state = told ? stage->state : !going ? last : running || is_orphan(stage, kind, call) ? "running" : "died";
+    if (!strcmp(status->state, "running"))
+        bring_up_to_date(status);
+    else
+        status->live.redo_s = status->live.eta_s = NAN;
+    return NULL;
 }
 
 static void status_to_json(struct json *j, const struct run_stage *stage, const struct stage_status *status)
@@ -82,24 +137,82 @@ static void status_to_json(struct json *j, const struct run_stage *stage, const 
     json_key(j, "of"), json_count(j, l->of);
     for (size_t i = 0; i < countof(numbers); i++)
         json_key(j, numbers[i].name), json_f64(j, numbers[i].value);
+    json_key(j, "warning"), json_str(j, l->warning);
     json_close(j, '}');
 }
 
-static struct error *show_run(const struct call *call, const char *name, struct json *j, bool *running)
+// FNV-1a, over whatever decides whether there is something new to print in a pipe.
+static void add_change(struct seen *seen, const char *text)
+{
+    for (; *text; text++)
+        seen->changes = (seen->changes ^ (unsigned char)*text) * 1099511628211u;
+}
+
+static void print_line(FILE *to, struct seen *seen, const char *text)
+{
+    fprintf(to, "%s\n", text);
+    seen->n_lines++;
+}
+
+static void print_stage(FILE *to, struct seen *seen, const struct run_stage *stage, const struct stage_status *status)
+{
+    char label[120], text[512], a[FORMAT_TEXT];
+    snprintf(label, sizeof label, "  %-16s %-8s", stage->name, status->state);
+    progress_line(text, sizeof text, STATUS_WIDTH, label, &status->live);
+    for (size_t n = strlen(text); n && text[n - 1] == ' '; n--)
+        text[n - 1] = '\0';
+    print_line(to, seen, text);
+    if (status->live.redo_s >= 1) {
+        snprintf(text, sizeof text, "      killed now, it would do %s of its work again", format_seconds(a, status->live.redo_s));
+        print_line(to, seen, text);
+    }
+    if (status->quiet_s >= QUIET_S) {
+        snprintf(text, sizeof text, "      nothing heard of it for %s", format_seconds(a, status->quiet_s));
+        print_line(to, seen, text);
+    }
+    if (status->live.warning && status->live.warning[0]) {
+        snprintf(text, sizeof text, "      %.*s", (int)text_prefix(status->live.warning, STATUS_WIDTH * 4), status->live.warning);
+        print_line(to, seen, text);
+    }
+}
+
+static void print_head(FILE *to, struct seen *seen, const struct run *run, const char *state)
+{
+    char text[512], a[FORMAT_TEXT];
+    int n = snprintf(text, sizeof text, "%.200s, run %04d: %s", run->name, run->number, state);
+    if (!strcmp(state, "running"))
+        snprintf(text + n, sizeof text - (size_t)n, " for %s, process %lld on %s",
+                 format_seconds(a, clock_unix() - unix_of(run->started)), (long long)run->pid, run->host);
+    else if (!strcmp(state, "died"))
+        snprintf(text + n, sizeof text - (size_t)n, " (process %lld on %s is gone); run it again to go on", (long long)run->pid,
+                 run->host);
+    print_line(to, seen, text);
+}
+
+static int exit_status_of(const struct run *run, const char *state)
+{
+    if (run->exit_status >= 0)
+        return (int)run->exit_status;
+    return !strcmp(state, "finished") ? 0 : !strcmp(state, "stopped") ? 75 : 1;
+}
+
+static struct error *show_run(const struct call *call, const char *name, FILE *to, struct json *j, struct seen *seen)
 {
     struct run run;
-    struct lock_holder holder = {0};
     struct error *e = run_newest(&run, call->results, name, call->arena);
-    const char *lock = arena_printf(call->arena, "%s/runs/%s/lock", call->results, name);
-    if (e || !lock)
-        return e ? e : error_memory();
-    *running = lock_held(lock, &holder);
+    if (e)
+        return e;
     if (!run.number) {
-        if (!j)
-            printf("%s: no run yet\n", name);
+        if (to)
+            fprintf(to, "%s: no run yet\n", name);
         return NULL;
     }
-    const char *state = *running ? "running" : !strcmp(run.state, "running") ? "interrupted" : run.state;
+    const char *state = run_state(&run, call->results, call->arena);
+    bool running = !strcmp(state, "running");
+    seen->running |= running;
+    if (!running && !seen->exit_status)
+        seen->exit_status = exit_status_of(&run, state);
+    add_change(seen, state);
     if (j) {
         json_open(j, '{');
         json_key(j, "name"), json_str(j, run.name);
@@ -110,26 +223,19 @@ static struct error *show_run(const struct call *call, const char *name, struct 
         json_key(j, "stages");
         json_open(j, '[');
     } else {
-        printf("%s, run %04d: %s", run.name, run.number, state);
-        if (*running)
-            printf(", process %d on %s", holder.pid, holder.host);
-        putchar('\n');
+        print_head(to, seen, &run, state);
     }
     struct store_file *record = NULL;
     for (int i = 0; i < run.n_stages && !e; i++) {
         struct stage_status status;
-        char label[120], text[512];
-        if ((e = look(&status, &run, &run.stages[i], *running, &record, call)))
+        e = look(&status, &run, &run.stages[i], running, &record, call);
+        if (e)
             break;
-        if (j) {
+        add_change(seen, status.state);
+        if (j)
             status_to_json(j, &run.stages[i], &status);
-            continue;
-        }
-        snprintf(label, sizeof label, "  %-16s %-11s", run.stages[i].name, status.state);
-        progress_line(text, sizeof text, STATUS_WIDTH, label, &status.live);
-        for (size_t n = strlen(text); n && text[n - 1] == ' '; n--)
-            text[n - 1] = '\0';
-        puts(text);
+        else
+            print_stage(to, seen, &run.stages[i], &status);
     }
     store_close(record);
     if (j) {
@@ -139,23 +245,21 @@ static struct error *show_run(const struct call *call, const char *name, struct 
     return e;
 }
 
-static struct error *show(const struct call *call, const char *const *names, int n, bool *running)
+// One look, printed to `to` or as JSON.
+static struct error *show(const struct call *call, const char *const *names, int n, FILE *to, struct seen *seen)
 {
     struct json j;
     struct error *e = NULL;
-    *running = false;
+    *seen = (struct seen){.changes = 14695981039346656037u};
     if (call->json) {
         answer_open(&j, call, NULL);
         json_key(&j, "runs");
         json_open(&j, '[');
     }
-    for (int i = 0; i < n && !e; i++) {
-        bool one = false;
-        e = show_run(call, names[i], call->json ? &j : NULL, &one);
-        *running = *running || one;
-    }
+    for (int i = 0; i < n && !e; i++)
+        e = show_run(call, names[i], to, call->json ? &j : NULL, seen);
     if (!n && !call->json)
-        printf("no runs in '%s'\n", call->results);
+        fprintf(to, "no runs in '%s'\n", call->results);
     if (!call->json)
         return e;
     if (e) {
@@ -166,27 +270,69 @@ static struct error *show(const struct call *call, const char *const *names, int
     return answer_print(&j);
 }
 
+// On a terminal the table is rewritten where it stands; in a pipe it is printed again when a state has changed.
+static struct error *show_again(const struct call *call, const char *const *names, int n, struct seen *seen)
+{
+    char *text = NULL;
+    size_t n_bytes = 0;
+    struct seen before = *seen;
+    bool terminal = isatty(STDOUT_FILENO);
+    FILE *to = call->json ? NULL : open_memstream(&text, &n_bytes);
+    if (!call->json && !to)
+        return error_memory();
+    struct error *e = show(call, names, n, to, seen);
+    if (to && fclose(to))
+        e = error_first(e, error_memory());
+    if (!e && text && (terminal || before.changes != seen->changes)) {
+        if (terminal && before.n_lines)
+            printf("\033[%dA\r\033[J", before.n_lines < ROWS_MOST ? before.n_lines : ROWS_MOST);
+        fputs(text, stdout);
+    }
+    free(text);
+    fflush(stdout);
+    return e;
+}
+
+// Of all names those whose runs are going on, unless there is none.
+static struct error *keep_running(const struct call *call, const char **names, int *n)
+{
+    struct lock_holder holder;
+    int n_running = 0;
+    for (int i = 0; i < *n; i++) {
+        const char *lock = arena_printf(call->arena, "%s/runs/%s/lock", call->results, names[i]);
+        if (!lock)
+            return error_memory();
+        if (lock_seen(lock, &holder))
+            names[n_running++] = names[i];
+    }
+    *n = n_running ? n_running : *n;
+    return NULL;
+}
+
 struct error *command_status(struct call *call)
 {
     const char **names = NULL, *one = call->n_args ? call->args[0] : NULL;
     int n = 1;
-    bool running;
+    struct seen seen = {0};
     struct error *e = NULL;
     if (one)
         e = load_name(call, one, &one);
     if (!e && !call->n_args)
         e = run_names(call->results, call->arena, &names, &n);
+    if (!e && !one && call->watch)
+        e = keep_running(call, names, &n);
+    int n_looks = 0;
     stop_on_signals();
     while (!e) {
+        n_looks++;
         struct arena_mark mark = arena_mark(call->arena);
-        if (call->watch && !call->json && isatty(STDOUT_FILENO))
-            fputs("\033[H\033[J", stdout);
-        e = show(call, one ? &one : names, n, &running);
-        fflush(stdout);
+        e = show_again(call, one ? &one : names, n, &seen);
         arena_reset(call->arena, mark);
-        if (!call->watch || !running || stop_requested())
+        if (!call->watch || !seen.running || stop_requested())
             break;
         nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
     }
+    if (!e && call->watch && !stop_requested() && (one || n_looks > 1)) // at what ended long ago nobody watched
+        call->status = seen.exit_status;
     return e;
 }

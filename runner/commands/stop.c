@@ -1,9 +1,6 @@
 // stop.c - `retort stop [RECIPE]`: a signal to the runner on this host, a file for one on another.
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "core/store/atomic.h"
 #include "runner/commands/load.h"
@@ -35,10 +32,15 @@ static struct error *find_running(const struct call *call, const char **name)
     return e;
 }
 
+static struct error *leave_stop_file(const struct call *call, const char *name)
+{
+    const char *file = arena_printf(call->arena, "%s/runs/%s/stop", call->results, name);
+    return file ? atomic_write(file, "stop\n", 5) : error_memory();
+}
+
 struct error *command_stop(struct call *call)
 {
     struct lock_holder holder = {0};
-    char host[256] = "";
     const char *name = call->n_args ? call->args[0] : NULL;
     struct error *e = NULL;
     if (!name) {
@@ -53,23 +55,18 @@ struct error *command_stop(struct call *call)
         return error_memory();
     if (!lock_held(path, &holder))
         return error_new(ERROR_USAGE, NOWHERE, "`retort status` shows what is", "no run of '%s' is going on", name);
-    gethostname(host, sizeof host - 1);
-    if (!strcmp(host, holder.host) && holder.pid > 0) {
-        if (kill(holder.pid, SIGTERM))
-            return error_system(ERROR_MACHINE, errno, "cannot signal process %d", holder.pid);
-    } else {
-        const char *file = arena_printf(call->arena, "%s/runs/%s/stop", call->results, name);
-        if (!file)
-            return error_memory();
-        if ((e = atomic_write(file, "stop\n", 5)))
-            return e;
-    }
+    // Not SIGINT, of which a second one does not wait for the saving. A process of another host, of somebody else or in another
+    // container is not reached by signals: it looks for a file.
+    bool signalled = lock_on_this_host(&holder) && holder.pid > 0 && kill(holder.pid, SIGTERM) == 0;
+    if (!signalled && (e = leave_stop_file(call, name)))
+        return e;
     if (call->json) {
         struct json j;
         answer_open(&j, call, NULL);
         json_key(&j, "name"), json_str(&j, name);
         return answer_print(&j);
     }
-    printf("asked '%s' (process %d on %s) to save and stop\n", name, holder.pid, holder.host);
+    printf("asked '%s' (process %d on %s) to save and stop%s\n", name, holder.pid, holder.host,
+           signalled ? "" : "; it looks for that every second");
     return NULL;
 }

@@ -1,4 +1,4 @@
-// launch.c - fork, exec, a pipe, and a loop that waits for the child, the user and the clock.
+// launch.c - fork, exec, a pipe, and waiting for children, the user and the clock.
 //
 // The write end of the lifeline is watched with poll: when the child is gone its read end is closed, and poll says so at once.
 #include "runner/graph/launch.h"
@@ -21,18 +21,7 @@
 #include "runner/graph/keys.h"
 #include "runner/stages/error_json.h"
 
-enum { WATCH_MS = 200, LOG_TAIL = 2000, ORPHAN_S = 600 };
-
-struct child {
-    pid_t pid;
-    int lifeline; // write end
-    int n_told;   // stop requests passed on
-};
-
-static void sleep_ms(int ms)
-{
-    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
-}
+enum { LOG_TAIL = 2000, WATCHED_MOST = 256 };
 
 // In the child, between fork and exec: only calls that are safe there. 127 tells the parent that exec failed.
 static _Noreturn void become_stage(int lifeline, int log, char *const *argv)
@@ -43,91 +32,50 @@ static _Noreturn void become_stage(int lifeline, int log, char *const *argv)
     _exit(127);
 }
 
-static struct error *start(struct child *child, const struct job *job, struct arena *arena)
+// The environment of the child, set here because between fork and exec there is no setting it.
+static void set_threads(int n_threads)
 {
-    char *job_path = launch_path(arena, job, ".job"), *log_path = launch_path(arena, job, ".log");
-    char *results = arena_strdup(arena, job->results);
-    if (!job_path || !log_path || !results)
-        return error_memory();
-    struct error *e = job_write(job, job_path);
-    if (e)
-        return e;
+    char text[16];
+    snprintf(text, sizeof text, "%d", n_threads);
+    setenv("OMP_NUM_THREADS", text, 1);
     // A thread that waits for another gives its core away soon. libgomp's own default waits milliseconds: where anything else runs
     // beside the stage that cost 2 to 7 times the speed, and a thousand turns cost nothing measurable on an idle machine
     // (two cores of an EPYC Zen 4, November 2026).
     setenv("GOMP_SPINCOUNT", "1000", 0);
+}
+
+static struct error *start(struct launch *launch, int n_threads, struct arena *arena)
+{
+    const struct job *job = launch->job;
+    char *job_path = launch_path(arena, job, ".job"), *results = arena_strdup(arena, job->results);
+    if (!job_path || !results)
+        return error_memory();
+    struct error *e = job_write(job, job_path);
+    if (e)
+        return e;
     char *argv[] = {(char *)"retort", (char *)"_stage", (char *)"--results", results, (char *)"--job", job_path, NULL};
     int ends[2];
     if (pipe2(ends, O_CLOEXEC))
         return error_system(ERROR_MACHINE, errno, "cannot make a pipe");
-    int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    int log = open(launch->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (log < 0)
-        e = error_system(ERROR_MACHINE, errno, "cannot write '%s'", log_path);
+        e = error_system(ERROR_MACHINE, errno, "cannot write '%s'", launch->log);
+    set_threads(n_threads);
     fflush(NULL);
-    child->pid = e ? -1 : fork();
-    if (child->pid == 0)
+    launch->pid = e ? -1 : fork();
+    if (launch->pid == 0)
         become_stage(ends[0], log, argv);
-    if (!e && child->pid < 0)
+    if (!e && launch->pid < 0)
         e = error_system(ERROR_MACHINE, errno, "cannot start a process");
     close(ends[0]);
     if (log >= 0)
         close(log);
-    child->lifeline = ends[1];
+    launch->lifeline = ends[1];
     if (e)
         close(ends[1]);
     else
-        setpgid(child->pid, child->pid); // both sides set it: whoever comes first
+        setpgid(launch->pid, launch->pid); // both sides set it: whoever comes first
     return e;
-}
-
-// Passes new stop requests on: a word first, then signals.
-static void pass_stop(struct child *child)
-{
-    char drain[64];
-    while (stop_fd() >= 0 && read(stop_fd(), drain, sizeof drain) > 0)
-        ;
-    for (; child->n_told < stop_count(); child->n_told++) {
-        if (child->n_told == 0) {
-            ssize_t n = write(child->lifeline, "stop\n", 5);
-            (void)n; // a child that is gone is noticed by waitpid
-        } else {
-            kill(child->pid, child->n_told == 1 ? SIGTERM : SIGKILL);
-        }
-    }
-}
-
-static void show(const struct watch *watch, const char *live, double *last_t)
-{
-    struct arena scratch = {0};
-    struct live_line line;
-    struct error *e = live_read(live, &line, &scratch);
-    if (!e && line.e && line.t > *last_t) {
-        *last_t = line.t;
-        watch->progress(watch->self, &line);
-    }
-    error_free(e);
-    arena_release(&scratch);
-}
-
-static int wait_for(struct child *child, const struct watch *watch, const char *live)
-{
-    int status;
-    double last_t = clock_unix() - 1; // a live file of an earlier attempt is older
-    for (;;) {
-        pid_t gone = waitpid(child->pid, &status, WNOHANG);
-        if (gone == child->pid)
-            return status;
-        if (gone < 0 && errno != EINTR)
-            return 1 << 8;
-        struct pollfd fds[] = {{.fd = child->lifeline}, {.fd = stop_fd(), .events = POLLIN}};
-        poll(fds, countof(fds), WATCH_MS);
-        if (fds[0].revents)
-            sleep_ms(1); // its end of the lifeline is closed: it is on its way out
-        if (stop_requested())
-            pass_stop(child);
-        if (watch && watch->progress)
-            show(watch, live, &last_t);
-    }
 }
 
 // The last lines of a file, at most LOG_TAIL bytes.
@@ -147,31 +95,38 @@ static const char *tail_of(const char *path, struct arena *arena)
     return line ? line + 1 : text;
 }
 
-static struct error *crash(const struct job *job, int status, const struct outcome *outcome)
+static struct error *crash(const struct launch *launch)
 {
-    const char *fix = "look at its log; run it again to go on from the last checkpoint";
+    const char *fix = "look at its log; run it again to go on from the last checkpoint", *name = launch->job->name;
+    int status = launch->status;
+    if (launch->killed)
+        return error_new(ERROR_FAILED, NOWHERE, "run it again to go on from there",
+                         "stage '%s' was ended at once, as asked: what it did since its last checkpoint is lost", name);
     if (WIFSIGNALED(status))
-        return error_new(ERROR_FAILED, NOWHERE, fix, "stage '%s' crashed: signal %d (%s); its log is '%s'", job->name,
-                         WTERMSIG(status), strsignal(WTERMSIG(status)), outcome->log);
-    return error_new(ERROR_FAILED, NOWHERE, fix, "stage '%s' crashed: exit status %d; its log is '%s'", job->name,
-                     WEXITSTATUS(status), outcome->log);
+        return error_new(ERROR_FAILED, NOWHERE, fix, "stage '%s' crashed: signal %d (%s); its log is '%s'", name,
+                         WTERMSIG(status), strsignal(WTERMSIG(status)), launch->log);
+    return error_new(ERROR_FAILED, NOWHERE, fix, "stage '%s' crashed: exit status %d; its log is '%s'", name, WEXITSTATUS(status),
+                     launch->log);
 }
 
-// The error that the stage left in its last line, or else one made from its exit status.
-static struct error *failure(const struct job *job, const struct outcome *outcome)
+// The error that the stage left in its last line; a line of an earlier attempt, or of another runner's stage, is not its own.
+static struct error *own_error(const struct launch *launch, const struct outcome *outcome)
 {
-    struct lock_holder holder = {0};
-    struct error *e = outcome->last.e && !strcmp(outcome->last.e, "failed") ? errors_from_json(outcome->last.text) : NULL;
-    // Two runners that began the same stage at once: the live file is that of the other one.
-    if (!e && outcome->status == 3 && lock_held(job->lock, &holder))
-        e = lock_error("the result that this stage makes", &holder);
+    bool failed = outcome->last.e && !strcmp(outcome->last.e, "failed") && outcome->last.t >= launch->begin_t;
+    return failed ? errors_from_json(outcome->last.text) : NULL;
+}
+
+static struct error *failure(const struct launch *launch, struct outcome *outcome)
+{
+    struct error *e = own_error(launch, outcome);
+    outcome->told_why = e != NULL;
     if (!e)
         e = error_new(outcome->status == 3   ? ERROR_MACHINE
                       : outcome->status == 4 ? ERROR_NOT_BUILT
                                              : ERROR_FAILED,
-                      NOWHERE, NULL, "stage '%s' ended with status %d; its log is '%s'", job->name, outcome->status,
-                      outcome->log);
-    return error_while(e, NOWHERE, "running stage '%s'", job->name);
+                      NOWHERE, "look at its log", "stage '%s' ended with status %d; its log is '%s'", launch->job->name,
+                      outcome->status, launch->log);
+    return error_while(e, NOWHERE, "running stage '%s'", launch->job->name);
 }
 
 static void clean_up(const struct job *job, struct arena *arena)
@@ -194,84 +149,93 @@ char *launch_command(struct arena *arena, const struct job *job)
     return arena_printf(arena, "stage %s for runner %d", job->name, (int)job->runner);
 }
 
-struct error *launch_job(struct outcome *outcome, const struct job *job, const struct watch *watch, struct arena *arena)
+struct error *launch_start(struct launch *launch, const struct job *job, int n_threads, struct arena *arena)
 {
-    *outcome = (struct outcome){.status = -1, .last = live_line(NULL)};
-    struct child child = {.pid = -1};
-    const char *live = launch_path(arena, job, ".live");
-    outcome->log = launch_path(arena, job, ".log");
+    *launch = (struct launch){.job = job, .pid = -1, .lifeline = -1, .begin = clock_seconds(), .begin_t = clock_unix()};
+    launch->last_t = launch->begin_t - 1; // a live file of an earlier attempt is older
+    launch->live = launch_path(arena, job, ".live");
+    launch->log = launch_path(arena, job, ".log");
     const char *store = arena_printf(arena, "%s/store", job->results);
-    if (!live || !outcome->log || !store)
+    if (!launch->live || !launch->log || !store)
         return error_memory();
     struct error *e = folder_make(store);
-    double begin = clock_seconds();
-    unlink(outcome->log); // of an earlier attempt
-    if (e || (e = start(&child, job, arena)))
-        return error_while(e, NOWHERE, "starting stage '%s'", job->name);
-    int status = wait_for(&child, watch, live);
-    close(child.lifeline);
-    outcome->seconds = clock_seconds() - begin;
-    error_free(live_read(live, &outcome->last, arena));
-    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    unlink(launch->log); // of an earlier attempt
+    if (!e)
+        e = start(launch, n_threads, arena);
+    return error_while(e, NOWHERE, "starting stage '%s'", job->name);
+}
+
+bool launch_ended(struct launch *launch)
+{
+    if (launch->pid < 0)
+        return true;
+    pid_t gone = waitpid(launch->pid, &launch->status, WNOHANG);
+    if (gone == 0 || (gone < 0 && errno == EINTR))
+        return false;
+    if (gone < 0)
+        launch->status = 1 << 8;
+    launch->pid = -1;
+    close(launch->lifeline);
+    return true;
+}
+
+void launch_stop(struct launch *launch)
+{
+    if (launch->told)
+        return;
+    launch->told = true;
+    ssize_t n = write(launch->lifeline, "stop\n", 5);
+    (void)n; // a child that is gone is noticed by waitpid
+}
+
+void launch_kill(struct launch *launch)
+{
+    launch->killed = launch->pid > 0 && kill(launch->pid, SIGKILL) == 0;
+}
+
+bool launch_news(struct launch *launch, struct live_line *line, struct arena *arena)
+{
+    struct error *e = live_read(launch->live, line, arena);
+    bool is_new = !e && line->e && line->t > launch->last_t;
+    if (is_new)
+        launch->last_t = line->t;
+    error_free(e);
+    return is_new;
+}
+
+void launch_wait(struct launch *const *launches, int n, int milliseconds)
+{
+    struct pollfd fds[WATCHED_MOST + 1] = {{.fd = stop_fd(), .events = POLLIN}};
+    char drain[64];
+    n = n < WATCHED_MOST ? n : WATCHED_MOST;
+    for (int i = 0; i < n; i++)
+        fds[i + 1] = (struct pollfd){.fd = launches[i]->lifeline};
+    poll(fds, (nfds_t)n + 1, milliseconds);
+    for (int i = 0; i < n; i++)
+        if (fds[i + 1].revents) { // its end of the lifeline is closed: it is on its way out
+            nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+            break;
+        }
+    while (stop_fd() >= 0 && read(stop_fd(), drain, sizeof drain) > 0)
+        ;
+}
+
+void launch_outcome(struct launch *launch, struct outcome *outcome, struct arena *arena)
+{
+    *outcome = (struct outcome){.log = launch->log,
+                                .killed = launch->killed && WIFSIGNALED(launch->status),
+                                .last = live_line(NULL),
+                                .seconds = clock_seconds() - launch->begin};
+    error_free(live_read(launch->live, &outcome->last, arena));
+    int code = WIFEXITED(launch->status) ? WEXITSTATUS(launch->status) : -1;
     bool known = code == 0 || code == 1 || code == 3 || code == 4 || code == 75;
     outcome->status = known ? code : -1;
-    if (!known) {
-        outcome->log_tail = tail_of(outcome->log, arena);
-        outcome->error = crash(job, status, outcome);
-    } else if (code == 0) {
-        clean_up(job, arena);
-    } else if (code != 75) {
-        outcome->error = failure(job, outcome);
-    }
-    return NULL;
-}
-
-// A process that has died but was not waited for yet is dead all the same.
-static bool is_alive(int pid)
-{
-    char path[64], line[512], state = 0;
-    if (kill(pid, 0) && errno == ESRCH)
-        return false;
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return true;
-    size_t n = fread(line, 1, sizeof line - 1, f);
-    fclose(f);
-    line[n] = '\0';
-    const char *name_end = strrchr(line, ')'); // "PID (NAME) STATE ..."
-    if (name_end)
-        sscanf(name_end + 1, " %c", &state);
-    return state != 'Z' && state != 'X';
-}
-
-// Whether the runner named in the lock's text lives on this host.
-static bool runner_lives(const struct lock_holder *holder)
-{
-    char host[128] = "";
-    int pid;
-    const char *named = strstr(holder->command, "for runner ");
-    gethostname(host, sizeof host - 1);
-    if (strcmp(host, holder->host))
-        return true; // nothing can be known of another host
-    return !named || sscanf(named, "for runner %d", &pid) != 1 || is_alive(pid);
-}
-
-struct error *launch_wait(const char *lock, void (*waiting)(void *self, const struct lock_holder *holder), void *self)
-{
-    struct lock_holder holder = {0};
-    double begin = clock_seconds();
-    bool told = false;
-    while (lock_held(lock, &holder)) {
-        if (stop_requested())
-            return error_stopped();
-        // A holder that has only just begun may not have written its text: a moment later it has.
-        if ((holder.pid && runner_lives(&holder)) || clock_seconds() - begin > ORPHAN_S)
-            return lock_error("the result that this stage makes", &holder);
-        if (!told && waiting)
-            waiting(self, &holder);
-        told = true;
-        sleep_ms(50);
-    }
-    return NULL;
+    if (!known)
+        outcome->error = crash(launch);
+    else if (code == 0)
+        clean_up(launch->job, arena);
+    else if (code != 75)
+        outcome->error = failure(launch, outcome);
+    if (outcome->error && !outcome->told_why && !outcome->killed)
+        outcome->log_tail = tail_of(launch->log, arena);
 }

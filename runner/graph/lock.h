@@ -7,6 +7,7 @@
 // Text    "HOST PID START COMMAND\n", START in RFC 3339; the lock is the flock, which dies with its process: the text is for
 //         people and for `retort stop`
 // Files   a lock file may be removed by its holder; a taker that finds it has locked a removed file opens the new one
+// Errors  a file system whose locks fail, or are granted twice, is refused
 #ifndef RUNNER_GRAPH_LOCK_H
 #define RUNNER_GRAPH_LOCK_H
 
@@ -29,8 +30,18 @@ struct lock_holder { // empty where the text could not be read
 struct error *CHECKED lock_take(struct lock *lock, const char *path, const char *command, struct lock_holder *holder);
 void lock_release(struct lock *lock, bool remove_file);
 
-// Whether somebody holds it, and who; takes nothing. A file that is not there is not held.
+// A process that forks has the lock twice: the child that keeps it names itself as the holder, the parent lets it go.
+struct error *CHECKED lock_inherit(struct lock *lock, const char *command);
+void lock_leave(struct lock *lock);
+
+// Whether somebody holds it, and who: tries it for a moment, shared. A file that is not there is not held.
 bool lock_held(const char *path, struct lock_holder *holder);
+
+// The same by the text alone: whether the process lives that it names. Takes nothing; of another host there is no telling, so whoever
+// is named there is taken to live.
+bool lock_seen(const char *path, struct lock_holder *holder);
+
+bool lock_on_this_host(const struct lock_holder *holder);
 
 // ERROR_MACHINE naming the holder.
 struct error *lock_error(const char *what, const struct lock_holder *holder);

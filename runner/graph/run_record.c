@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/store/atomic.h"
+#include "runner/graph/lock.h"
 
 enum { NAME_TEXT = 256, WORD_TEXT = 72, SETS_A_STAGE = 3 + RUN_TABLES, NUMBERS_MOST = 1000000, TEXT_MOST = 64 << 20 };
 
@@ -201,6 +202,7 @@ static struct error *save(struct saving *s, const struct run *run)
         store_text("/", "settings", run->settings),
         store_text("/", "host", run->host),
         store_i64("/", "pid", run->pid),
+        store_i64("/", "exit_status", run->exit_status),
         store_text("/", "machine", run->machine),
         store_text("/", "build", run->build),
     };
@@ -268,6 +270,8 @@ static struct error *read_attributes(struct run *run, struct store_file *file, s
         (e = store_get_f64(file, "/", "seconds", &run->seconds)))
         return e;
     run->number = number > 0 && number <= NUMBERS_MOST ? (int)number : 0;
+    run->exit_status = -1; // records of earlier versions have none
+    error_free(store_get_i64(file, "/", "exit_status", &run->exit_status));
     return store_get_f64(file, "/", "usd", &run->usd);
 }
 
@@ -417,6 +421,14 @@ struct error *run_create(struct run *run, const char *results, struct arena *are
             return error_system(ERROR_MACHINE, errno, "cannot create '%s'", path);
     }
     return error_new(ERROR_MACHINE, NOWHERE, "move old ones away", "there are too many runs in '%s'", folder);
+}
+
+const char *run_state(const struct run *run, const char *results, struct arena *arena)
+{
+    struct lock_holder holder;
+    const char *lock = arena_printf(arena, "%s/runs/%s/lock", results, run->name);
+    bool going = lock && lock_seen(lock, &holder) && holder.pid == run->pid && !strcmp(holder.host, run->host);
+    return strcmp(run->state, "running") || going ? run->state : "died";
 }
 
 struct error *run_save(const struct run *run)

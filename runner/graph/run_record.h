@@ -3,7 +3,7 @@
 // results/runs/NAME/NNNN.h5, made exclusively (numbers never collide), written anew at the end of each stage.
 //
 // Layout  / attributes: kind="run", name, number, state (running, finished, failed, stopped), started, ended (RFC 3339, UTC),
-//         seconds, usd, recipe_path, settings (JSON list of the -s), host, pid, machine, build
+//         seconds, usd, recipe_path, settings (JSON list of the -s), host, pid, machine, build, exit_status (-1 until it ends)
 //         /recipe/text, /recipe/resolved       the recipe file, and every value with who set it (text)
 //         /stages                              table: name kind key state seconds usd params tokens flops; a row a node in
 //                                              order; state: cached, finished, failed, stopped, skipped, waiting, running,
@@ -48,7 +48,7 @@ struct run {
     int number;                // 0: there is no run, or it is a published one
     const char *source, *note; // of a published run: where its numbers stand, and what to know of them; else NULL
     const char *state, *started, *ended, *recipe_path, *settings, *host, *machine, *build;
-    int64_t pid;
+    int64_t pid, exit_status; // exit_status -1: it has not ended, or is of a version that did not keep it
     double seconds, usd;
     const char *recipe_text, *resolved;
     struct run_stage *stages;
@@ -75,6 +75,9 @@ struct error *CHECKED run_read(struct run *run, const char *path, struct arena *
 
 // The newest readable run of that name; run->number is 0 if there is none.
 struct error *CHECKED run_newest(struct run *run, const char *results, const char *name, struct arena *arena);
+
+// The state as it is now: that of the record, but "died" where that says "running" and its process holds the lock no more.
+const char *run_state(const struct run *run, const char *results, struct arena *arena);
 
 const struct run_stage *run_stage(const struct run *run, const char *name);
 

@@ -1,187 +1,56 @@
-// schedule.c - one stage at a time, in the order of the graph.
+// schedule.c - one loop over slots, a slot a stage of the plan.
+//
+//     out        not asked for, or there already
+//     ready      waits for its inputs, or for room; then it starts
+//     elsewhere  its lock is held: looked at again until it is free, then ready
+//     running    a process of ours; where another runner's stage was faster with the lock, ready or elsewhere again
+//     ended      made, here or elsewhere, failed, stopped, or skipped because an input failed
+//
+// Only one process, the stage, ever holds the lock of a result, and it holds no other: runners that wait for each other cannot wait in
+// a circle.
 #include "runner/graph/schedule.h"
 
 #include <math.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/stop.h"
-#include "runner/graph/keys.h"
+#include "core/store/atomic.h"
+#include "runner/graph/stage_job.h"
 
-struct watching {
+enum { LOOK_MS = 200, LOOK_ELSEWHERE_MS = 100, LOST_MOST = 3 };
+
+enum slot_state { SLOT_OUT, SLOT_READY, SLOT_ELSEWHERE, SLOT_RUNNING, SLOT_ENDED };
+
+struct slot {
+    enum slot_state state;
+    const char *lock;
+    struct job job;
+    struct launch launch;
+    int n_threads, n_lost; // n_lost: how often another runner's stage had the lock before ours
+    bool told;             // that it waits
+};
+
+struct scheduler {
+    struct schedule_result *result;
+    struct plan *plan;
+    struct run *record;
     const struct schedule_hooks *hooks;
-    const struct plan_stage *stage;
+    struct arena *arena;
+    struct slot *slots;       // a stage of the plan each
+    struct launch **launches; // those that run
+    int n_running, n_elsewhere;
+    int cores, jobs, n_begun, n; // n_begun of n
+    double begin;
+    bool stopping;
 };
 
 static bool must_run(const struct plan *plan, const bool *selected, int i)
 {
     return plan->stages[i].state != PLAN_CACHED && (!selected || selected[i]);
-}
-
-// The files that an input gives under its role.
-static struct error *fill_input(struct job_input *to, const struct plan *plan, const struct graph_input *from,
-                                struct arena *arena)
-{
-    const struct plan_stage *s = plan_of(plan, from->node);
-    const char **paths = arena_array(arena, (size_t)from->node->n_parts + 1, sizeof *paths);
-    if (!paths)
-        return error_memory();
-    *to = (struct job_input){.role = from->role, .paths = paths};
-    if (from->node->kind != KIND_TOKENS)
-        paths[to->n_paths++] = s->out;
-    for (int i = 0; i < from->node->n_parts && from->node->kind == KIND_TOKENS; i++)
-        if (from->node->parts[i].validation == !strcmp(from->role, "validation"))
-            paths[to->n_paths++] = s->part_out[i];
-    return NULL;
-}
-
-static bool is_task(const struct graph_input *input)
-{
-    return input->use || !strcmp(input->role, "test");
-}
-
-static struct error *fill_task(struct job_task *to, const struct plan *plan, const struct graph_input *from, struct arena *arena)
-{
-    const struct graph_node *node = from->node;
-    struct job_input input;
-    struct error *e = fill_input(&input, plan, from, arena);
-    bool by_rows = from->use && from->use->rows != FIELD_UNSET_INT;
-    if (!e)
-        *to = (struct job_task){.role = from->role,
-                                .name = node->task->name,
-                                .split = node->split->name,
-                                .epochs = by_rows     ? NAN
-                                          : from->use ? from->use->epochs
-                                                      : 1,
-                                .rows = by_rows ? from->use->rows : -1,
-                                .grader = node->task->task.grader,
-                                .baseline = node->task->task.baseline,
-                                .paths = input.paths,
-                                .n_paths = input.n_paths};
-    return e;
-}
-
-// Token stages of one tokenizer share a lock: their parts can be the same.
-static const char *lock_path(const struct plan *plan, const struct graph_node *node, struct arena *arena)
-{
-    const struct graph_node *tokenizer = node->kind == KIND_TOKENS ? graph_input(node, "tokenizer") : NULL;
-    return key_path(arena, plan->results, node->kind, tokenizer ? tokenizer->key : node->key, ".lock");
-}
-
-static struct error *make_job(struct job *job, const struct plan *plan, const struct plan_stage *s, struct arena *arena)
-{
-    const struct graph_node *node = s->node;
-    *job = (struct job){.name = node->name,
-                        .kind = node->kind,
-                        .key = node->key,
-                        .payload = node->payload,
-                        .options = node->options,
-                        .results = plan->results,
-                        .out = s->out,
-                        .lock = lock_path(plan, node, arena),
-                        .inputs = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->inputs),
-                        .parts = arena_array(arena, (size_t)node->n_parts + 1, sizeof *job->parts),
-                        .tasks = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->tasks),
-                        .usd_per_hour = plan->graph->recipe->usd_per_hour,
-                        .runner = getpid()};
-    if (!job->inputs || !job->parts || !job->tasks || !job->lock)
-        return error_memory();
-    for (int i = 0; i < node->n_inputs; i++) {
-        const struct graph_input *input = &node->inputs[i];
-        struct error *e = is_task(input) ? fill_task(&job->tasks[job->n_tasks++], plan, input, arena)
-                                         : fill_input(&job->inputs[job->n_inputs++], plan, input, arena);
-        if (e)
-            return e;
-    }
-    for (int i = 0; i < node->n_parts; i++) {
-        const struct graph_part *part = &node->parts[i];
-        if (node->kind == KIND_TOKENS && (!part->wanted || s->part_done[i]))
-            continue;
-        job->parts[job->n_parts++] = (struct job_part){.part = part->part,
-                                                       .identity = part->identity,
-                                                       .key = part->key,
-                                                       .payload = part->payload,
-                                                       .task = node->task ? &node->task->task : NULL,
-                                                       .split = node->task ? node->split->name : NULL,
-                                                       .out = s->part_out ? s->part_out[i] : NULL};
-    }
-    return NULL;
-}
-
-static void on_progress(void *self, const struct live_line *line)
-{
-    const struct watching *w = self;
-    if (w->hooks->progress)
-        w->hooks->progress(w->hooks->self, w->stage, line);
-}
-
-static void on_waiting(void *self, const struct lock_holder *holder)
-{
-    const struct watching *w = self;
-    if (w->hooks->waiting)
-        w->hooks->waiting(w->hooks->self, w->stage, holder);
-}
-
-// Runs one stage; *cached if, after waiting for an orphan, there was nothing left to do.
-static struct error *run_stage_now(struct outcome *outcome, bool *cached, struct plan *plan, struct plan_stage *s,
-                                   const struct schedule_hooks *hooks, int i, int n, struct arena *arena)
-{
-    struct watching w = {hooks, s};
-    struct watch watch = {&w, on_progress};
-    struct job job;
-    const char *lock = lock_path(plan, s->node, arena);
-    struct error *e = lock ? launch_wait(lock, on_waiting, &w) : error_memory();
-    if (!e)
-        e = plan_look(plan, s, arena); // what the orphan saved counts
-    *cached = !e && s->state == PLAN_CACHED;
-    if (e || *cached || (e = make_job(&job, plan, s, arena)))
-        return e;
-    if (hooks->begin)
-        hooks->begin(hooks->self, s, i, n);
-    e = launch_job(outcome, &job, &watch, arena);
-    if (!e && outcome->status == 3) {
-        // Another runner may have begun the same stage at the same moment, kept this one out and be done by now.
-        e = plan_look(plan, s, arena);
-        if (!e && s->state == PLAN_CACHED) {
-            error_free(outcome->error);
-            outcome->error = NULL;
-            outcome->status = 0;
-        }
-    } else if (!e && outcome->status == 0) {
-        e = plan_look(plan, s, arena);
-        if (!e && s->state != PLAN_CACHED) {
-            outcome->status = 1;
-            outcome->error = error_plain(ERROR_FAILED, "stage '%s' ended well, but its result is not there", s->node->name);
-        }
-    }
-    return e;
-}
-
-// Before the end of a stage is told: into the record.
-static void note(struct run_stage *to, const struct plan_stage *s, const struct outcome *outcome, struct arena *arena)
-{
-    bool done = outcome->status == 0;
-    to->state = done ? "finished" : outcome->status == 75 ? "stopped" : "failed";
-    to->seconds = done && s->seconds > 0 ? s->seconds : outcome->seconds;
-    to->usd = s->usd;
-    to->tokens = s->tokens;
-    to->flops = s->flops;
-    if (done && s->out)
-        to->file = s->out;
-    if (outcome->error)
-        to->error = arena_strdup(arena, outcome->error->what);
-}
-
-static bool input_failed(const struct plan *plan, const struct run *record, const struct plan_stage *s)
-{
-    for (int i = 0; i < s->node->n_inputs; i++) {
-        const struct plan_stage *input = plan_of(plan, s->node->inputs[i].node);
-        const char *state = record->stages[input - plan->stages].state;
-        if (!strcmp(state, "failed") || !strcmp(state, "skipped"))
-            return true;
-    }
-    return false;
 }
 
 int schedule_count(const struct plan *plan, const bool *selected)
@@ -257,63 +126,354 @@ struct error *schedule_record(struct run *record, const struct plan *plan, struc
     return NULL;
 }
 
-struct error *schedule_run(struct schedule_result *result, struct plan *plan, const bool *selected, struct run *record,
-                           const struct schedule_hooks *hooks, struct arena *arena)
+int schedule_cores(void)
 {
-    *result = (struct schedule_result){0};
-    double begin = clock_seconds();
-    int n = schedule_count(plan, selected), at = 0;
-    struct error *e = run_save(record);
-    for (int i = 0; i < plan->n_stages && !e && !result->stopped; i++) {
-        struct plan_stage *s = &plan->stages[i];
-        struct run_stage *noted = &record->stages[i];
-        struct outcome outcome = {0};
-        bool cached;
-        if (!must_run(plan, selected, i))
-            continue;
-        at++;
-        if (input_failed(plan, record, s)) {
-            noted->state = "skipped";
-            result->n_skipped++;
-            continue;
-        }
-        if (stop_requested()) {
-            result->stopped = true;
-            break;
-        }
-        e = run_stage_now(&outcome, &cached, plan, s, hooks, at, n, arena);
-        if (e) {
-            noted->state = e->kind == ERROR_STOPPED ? "stopped" : "failed";
-            noted->error = arena_strdup(arena, e->what);
-            result->stopped = e->kind == ERROR_STOPPED;
-            if (e->kind == ERROR_MACHINE) // the lock is held elsewhere: this stage cannot be made now, others can
-                outcome.error = e, e = NULL;
-            else if (result->stopped)
-                error_free(e), e = NULL;
-            result->n_failed += outcome.error != NULL;
-        } else if (cached) {
-            noted->state = "cached";
-            noted->file = s->out;
-            noted->seconds = s->seconds;
-            result->n_done++;
-        } else {
-            note(noted, s, &outcome, arena);
-            result->stopped = outcome.status == 75;
-            result->n_failed += outcome.status != 0 && outcome.status != 75;
-            result->n_done += outcome.status == 0;
-            if (hooks->end)
-                hooks->end(hooks->self, s, &outcome);
-        }
-        result->errors = error_append(result->errors, outcome.error);
-        record->seconds = clock_seconds() - begin;
-        if (!e)
-            e = run_save(record);
+    const char *asked = getenv("OMP_NUM_THREADS");
+    int n = asked ? atoi(asked) : 0;
+    cpu_set_t set;
+    if (n < 1 && sched_getaffinity(0, sizeof set, &set) == 0)
+        n = CPU_COUNT(&set);
+    return n > 0 ? n : 1;
+}
+
+// A results folder that was moved, removed or unmounted is not made anew half empty.
+static struct error *check_folder(const struct scheduler *s)
+{
+    if (file_exists(s->record->path))
+        return NULL;
+    return error_new(ERROR_MACHINE, NOWHERE, "put it back or mount it again, then run it again: it goes on from what is there",
+                     "the results folder '%s' is not as it was: '%s' is gone", s->plan->results, s->record->path);
+}
+
+// The record as it stands; what cannot be written now is in memory, and written with the next.
+static void save_record(struct scheduler *s)
+{
+    s->record->seconds = clock_seconds() - s->begin;
+    struct error *e = check_folder(s);
+    error_free(e ? e : run_save(s->record));
+}
+
+static void end_slot(struct scheduler *s, int i, const char *state)
+{
+    s->n_elsewhere -= s->slots[i].state == SLOT_ELSEWHERE;
+    s->slots[i].state = SLOT_ENDED;
+    s->record->stages[i].state = state;
+}
+
+// A stage that keeps others from starting at all: the run goes on without it.
+static void fail(struct scheduler *s, int i, struct error *e)
+{
+    end_slot(s, i, "failed");
+    s->record->stages[i].error = arena_strdup(s->arena, e->what);
+    s->result->n_failed++;
+    s->result->errors = error_append(s->result->errors, e);
+    save_record(s);
+}
+
+static void find(struct scheduler *s, int i)
+{
+    const struct plan_stage *stage = &s->plan->stages[i];
+    s->n_begun += !s->slots[i].n_lost;
+    end_slot(s, i, "cached");
+    s->record->stages[i].file = stage->out;
+    s->record->stages[i].seconds = stage->seconds;
+    s->result->n_done++;
+    if (s->hooks->found)
+        s->hooks->found(s->hooks->self, stage);
+    save_record(s);
+}
+
+static void elsewhere(struct scheduler *s, int i, const struct lock_holder *holder)
+{
+    struct slot *slot = &s->slots[i];
+    s->n_elsewhere += slot->state != SLOT_ELSEWHERE;
+    slot->state = SLOT_ELSEWHERE;
+    if (!slot->told && s->hooks->waiting)
+        s->hooks->waiting(s->hooks->self, &s->plan->stages[i], holder);
+    slot->told = true;
+}
+
+enum inputs { INPUTS_THERE, INPUTS_AWAITED, INPUTS_FAILED };
+
+static enum inputs inputs_of(const struct scheduler *s, int i)
+{
+    const struct graph_node *node = s->plan->stages[i].node;
+    enum inputs inputs = INPUTS_THERE;
+    for (int k = 0; k < node->n_inputs; k++) {
+        int at = (int)(plan_of(s->plan, node->inputs[k].node) - s->plan->stages);
+        const char *state = s->record->stages[at].state;
+        if (!strcmp(state, "failed") || !strcmp(state, "skipped"))
+            return INPUTS_FAILED;
+        if (s->slots[at].state != SLOT_OUT && s->slots[at].state != SLOT_ENDED)
+            inputs = INPUTS_AWAITED;
     }
+    return inputs;
+}
+
+// Evaluations that could start now or run already.
+static int count_evaluations(const struct scheduler *s)
+{
+    int n = 0;
+    for (int i = 0; i < s->plan->n_stages; i++) {
+        enum slot_state state = s->slots[i].state;
+        if (s->plan->stages[i].node->kind == KIND_EVAL)
+            n += state == SLOT_RUNNING || (state == SLOT_READY && inputs_of(s, i) == INPUTS_THERE);
+    }
+    return n > 0 ? n : 1;
+}
+
+static int threads_for(const struct scheduler *s, enum stage_kind_id kind)
+{
+    int share = s->jobs ? s->jobs : kind == KIND_EVAL ? count_evaluations(s) : 1;
+    if (kind == KIND_TOKENIZER || kind == KIND_TOKENS)
+        return 1;
+    return share < s->cores ? s->cores / share : 1;
+}
+
+static bool fits(const struct scheduler *s, int n_threads)
+{
+    int used = 0;
+    for (int i = 0; i < s->plan->n_stages; i++)
+        used += s->slots[i].state == SLOT_RUNNING ? s->slots[i].n_threads : 0;
+    return s->n_running == 0 || (s->jobs ? s->n_running < s->jobs : used + n_threads <= s->cores);
+}
+
+// Whether a stage of this very run has the lock: then there is nothing to tell, it is a matter of order.
+static bool lock_is_ours(const struct scheduler *s, const char *lock)
+{
+    for (int i = 0; i < s->plan->n_stages; i++)
+        if (s->slots[i].state == SLOT_RUNNING && !strcmp(s->slots[i].lock, lock))
+            return true;
+    return false;
+}
+
+static struct error *launch(struct scheduler *s, int i)
+{
+    struct slot *slot = &s->slots[i];
+    struct plan_stage *stage = &s->plan->stages[i];
+    struct error *e = check_folder(s);
+    if (e || (e = stage_job(&slot->job, s->plan, stage, s->arena)) ||
+        (e = launch_start(&slot->launch, &slot->job, slot->n_threads, s->arena)))
+        return e;
+    s->n_begun += !slot->n_lost;
+    s->n_running++;
+    slot->state = SLOT_RUNNING;
+    s->record->stages[i].state = "running";
+    if (s->hooks->begin && !slot->n_lost)
+        s->hooks->begin(s->hooks->self, stage, s->n_begun, s->n);
+    return NULL;
+}
+
+// Starts stage i if nothing is in its way; *full if it must wait for room, and so those behind it.
+static struct error *start(struct scheduler *s, int i, bool *full)
+{
+    struct slot *slot = &s->slots[i];
+    struct plan_stage *stage = &s->plan->stages[i];
+    struct lock_holder holder = {0};
+    enum inputs inputs = inputs_of(s, i);
+    if (inputs == INPUTS_FAILED) {
+        end_slot(s, i, "skipped");
+        s->result->n_skipped++;
+    }
+    if (inputs != INPUTS_THERE || lock_is_ours(s, slot->lock))
+        return NULL;
+    if (lock_held(slot->lock, &holder)) {
+        elsewhere(s, i, &holder);
+        return NULL;
+    }
+    s->n_elsewhere -= slot->state == SLOT_ELSEWHERE;
+    slot->state = SLOT_READY;
+    slot->n_threads = threads_for(s, stage->node->kind);
+    if (!fits(s, slot->n_threads)) {
+        *full = true;
+        return NULL;
+    }
+    struct error *e = plan_look(s->plan, stage, s->arena); // inputs are known by now, and another run may have made it
+    if (!e && stage->state == PLAN_CACHED)
+        find(s, i);
+    else if (!e)
+        e = launch(s, i);
+    return e;
+}
+
+static void start_all(struct scheduler *s)
+{
+    bool full = false;
+    for (int i = 0; i < s->plan->n_stages && !full; i++) {
+        if (s->slots[i].state != SLOT_READY && s->slots[i].state != SLOT_ELSEWHERE)
+            continue;
+        struct error *e = start(s, i, &full);
+        if (e)
+            fail(s, i, error_while(e, NOWHERE, "starting stage '%s'", s->plan->stages[i].node->name));
+    }
+}
+
+// Into the record, before the end of a stage is told.
+static void note(struct run_stage *to, const struct plan_stage *s, const struct outcome *outcome, struct arena *arena)
+{
+    bool done = outcome->status == 0;
+    to->seconds = done && s->seconds > 0 ? s->seconds : outcome->seconds;
+    to->usd = s->usd;
+    to->tokens = s->tokens;
+    to->flops = s->flops;
+    if (done && s->out)
+        to->file = s->out;
+    if (outcome->error)
+        to->error = arena_strdup(arena, outcome->error->what);
+}
+
+// A stage that ended without a word may have lost its lock, or its job file, to another runner's stage that began at the same moment.
+// *dealt: so it was, and the slot is on its way.
+static struct error *look_elsewhere(struct scheduler *s, int i, struct outcome *outcome, bool *dealt)
+{
+    struct slot *slot = &s->slots[i];
+    struct lock_holder holder = {0};
+    *dealt = false;
+    if (outcome->status <= 0 || outcome->status == 75 || outcome->told_why)
+        return NULL;
+    struct error *e = plan_look(s->plan, &s->plan->stages[i], s->arena);
+    if (e)
+        return e;
+    bool held = lock_held(slot->lock, &holder);
+    *dealt = s->plan->stages[i].state == PLAN_CACHED || held || slot->n_lost < LOST_MOST;
+    if (!*dealt)
+        return NULL;
+    error_free(outcome->error);
+    slot->state = SLOT_READY;
+    slot->n_lost++;
+    if (s->plan->stages[i].state == PLAN_CACHED)
+        find(s, i);
+    else if (held)
+        elsewhere(s, i, &holder);
+    return NULL;
+}
+
+static void end(struct scheduler *s, int i)
+{
+    struct slot *slot = &s->slots[i];
+    struct plan_stage *stage = &s->plan->stages[i];
+    struct outcome outcome;
+    bool dealt;
+    launch_outcome(&slot->launch, &outcome, s->arena);
+    s->n_running--;
+    struct error *e = look_elsewhere(s, i, &outcome, &dealt);
+    if (dealt)
+        return;
+    if (!e && outcome.status == 0) {
+        e = plan_look(s->plan, stage, s->arena);
+        if (!e && stage->state != PLAN_CACHED)
+            e = error_plain(ERROR_FAILED, "stage '%s' ended well, but its result is not there", stage->node->name);
+    }
+    if (e) {
+        outcome.error = error_append(outcome.error, e);
+        outcome.status = 1;
+    }
+    bool done = outcome.status == 0, stopped = outcome.status == 75 || outcome.killed;
+    end_slot(s, i, done ? "finished" : stopped ? "stopped" : "failed");
+    note(&s->record->stages[i], stage, &outcome, s->arena);
+    s->result->n_done += done;
+    s->result->n_failed += !done && !stopped;
+    s->result->stopped |= stopped;
+    if (stopped) // also where it was asked for by a signal to the stage itself
+        s->stopping = true;
+    if (s->hooks->end)
+        s->hooks->end(s->hooks->self, stage, &outcome);
+    s->result->errors = error_append(s->result->errors, outcome.error);
+    save_record(s);
+}
+
+static void stop(struct scheduler *s)
+{
+    bool first = !s->stopping;
+    s->stopping = s->result->stopped = true;
+    for (int i = 0; i < s->plan->n_stages; i++)
+        if (s->slots[i].state == SLOT_RUNNING && stop_at_once())
+            launch_kill(&s->slots[i].launch);
+        else if (s->slots[i].state == SLOT_RUNNING)
+            launch_stop(&s->slots[i].launch);
+    if (first && s->n_running && s->hooks->stopping)
+        s->hooks->stopping(s->hooks->self);
+}
+
+static void look_at(struct scheduler *s, int i)
+{
+    struct arena scratch = {0};
+    struct live_line line;
+    bool ended = launch_ended(&s->slots[i].launch);
+    if (!ended && s->hooks->progress && launch_news(&s->slots[i].launch, &line, &scratch))
+        s->hooks->progress(s->hooks->self, &s->plan->stages[i], &line);
+    arena_release(&scratch);
+    if (ended)
+        end(s, i);
+}
+
+static void run_all(struct scheduler *s)
+{
+    for (;;) {
+        if (stop_requested())
+            stop(s);
+        if (!s->stopping)
+            start_all(s);
+        if (!s->n_running && (s->stopping || !s->n_elsewhere))
+            break;
+        int n = 0;
+        for (int i = 0; i < s->plan->n_stages; i++)
+            if (s->slots[i].state == SLOT_RUNNING)
+                s->launches[n++] = &s->slots[i].launch;
+        launch_wait(s->launches, n, s->n_elsewhere ? LOOK_ELSEWHERE_MS : LOOK_MS);
+        for (int i = 0; i < s->plan->n_stages; i++)
+            if (s->slots[i].state == SLOT_RUNNING)
+                look_at(s, i);
+        if (s->hooks->tick)
+            s->hooks->tick(s->hooks->self);
+    }
+}
+
+static struct error *prepare(struct scheduler *s, const bool *selected)
+{
+    int n = s->plan->n_stages;
+    s->slots = arena_array(s->arena, (size_t)n + 1, sizeof *s->slots);
+    s->launches = arena_array(s->arena, (size_t)n + 1, sizeof(struct launch *));
+    if (!s->slots || !s->launches)
+        return error_memory();
+    for (int i = 0; i < n; i++) {
+        if (!must_run(s->plan, selected, i))
+            continue;
+        s->slots[i].state = SLOT_READY;
+        if (!(s->slots[i].lock = stage_lock_path(s->plan, s->plan->stages[i].node, s->arena)))
+            return error_memory();
+    }
+    return NULL;
+}
+
+struct error *schedule_run(struct schedule_result *result, struct plan *plan, const bool *selected, struct run *record,
+                           const struct schedule_hooks *hooks, int jobs, struct arena *arena)
+{
+    struct scheduler s = {.result = result,
+                          .plan = plan,
+                          .record = record,
+                          .hooks = hooks,
+                          .arena = arena,
+                          .cores = schedule_cores(),
+                          .jobs = jobs,
+                          .n = schedule_count(plan, selected),
+                          .begin = clock_seconds()};
+    *result = (struct schedule_result){0};
+    struct error *e = prepare(&s, selected);
+    if (!e)
+        e = run_save(record);
+    if (e) {
+        unlink(record->path); // its number is taken, and nothing is in it
+        return e;
+    }
+    run_all(&s);
     char ended[CLOCK_TEXT];
     clock_text(clock_unix(), ended);
     record->ended = arena_strdup(arena, ended);
-    record->state = result->stopped ? "stopped" : result->n_failed || e ? "failed" : "finished";
-    record->seconds = clock_seconds() - begin;
+    record->state = result->stopped ? "stopped" : result->n_failed ? "failed" : "finished";
+    record->exit_status = result->errors ? error_exit_status(result->errors) : result->stopped ? 75 : 0;
+    record->seconds = clock_seconds() - s.begin;
     record->usd = plan->graph->recipe->usd_per_hour * record->seconds / 3600;
-    return error_first(e, run_save(record));
+    e = check_folder(&s);
+    return e ? e : run_save(record);
 }

@@ -99,9 +99,10 @@ static struct error *save(struct evaluation *v)
                           v->n_rows + v->n_examples, attributes);
     struct error *e = resume_save(&v->resume, attributes, n, sets, n_sets);
     arena_reset(v->stage->arena, mark);
-    if (!e)
-        live_write(v->stage->live, progress_line(v, "saved"));
-    return e;
+    if (e)
+        return resume_unsaved(&v->resume, e);
+    live_write(v->stage->live, progress_line(v, "saved"));
+    return NULL;
 }
 
 static struct error *save_if_due(void *self)

@@ -14,13 +14,14 @@
 #include "core/base/clock.h"
 #include "core/base/json.h"
 
-enum { TAIL_BYTES = 256 * 1024 };
+enum { TAIL_BYTES = 256 * 1024, RESERVE_BYTES = 64 * 1024, SPARE_BYTES = 16 * 1024 };
 
 static const double STEP_INTERVAL_S = 0.2;
 
 struct live {
     int fd;
     double last_step_t; // when the last progress line was written, monotonic
+    off_t n_written, n_reserved;
 };
 
 struct live_line live_line(const char *e)
@@ -88,9 +89,15 @@ static bool merge(struct live_line *last, const json_t *line, struct arena *aren
     take_number(line, "eta_s", &last->eta_s);
     take_number(line, "usd", &last->usd);
     take_number(line, "redo_s", &last->redo_s);
-    if (!take_text(line, "e", &last->e, arena) || !take_text(line, "unit", &last->unit, arena))
+    const char *e = json_string_value(json_object_get(line, "e"));
+    if (e && !strcmp(e, "step")) // its text is of this step; what an event said before it is over
+        last->text = NULL;
+    if (e && !strcmp(e, "saved"))
+        last->warning = NULL;
+    if (!take_text(line, "e", &last->e, arena) || !take_text(line, "unit", &last->unit, arena) ||
+        !take_text(line, "warning", &last->warning, arena))
         return false;
-    return (last->e && !strcmp(last->e, "note")) || take_text(line, "text", &last->text, arena);
+    return (e && !strcmp(e, "note")) || take_text(line, "text", &last->text, arena);
 }
 
 // The last TAIL_BYTES of the file, from the beginning of a line on; *n = 0 for a file that is not there.
@@ -133,11 +140,26 @@ struct error *live_open(struct live **live, const char *path, struct arena *aren
     return NULL;
 }
 
+// Room on the disk for the lines to come, so that the stage can still say that the disk is full; false where there is none left for
+// ordinary ones. A file system that cannot reserve is written to as it is.
+static bool reserve(struct live *live)
+{
+    if (live->n_written + SPARE_BYTES <= live->n_reserved)
+        return true;
+    if (fallocate(live->fd, FALLOC_FL_KEEP_SIZE, live->n_reserved, RESERVE_BYTES))
+        return errno != ENOSPC && errno != EDQUOT;
+    live->n_reserved += RESERVE_BYTES;
+    return true;
+}
+
 void live_write(struct live *live, struct live_line line)
 {
     if (!live || live->fd < 0)
         return;
+    bool room = reserve(live);
     if (!strcmp(line.e, "step")) {
+        if (!room)
+            return;
         double now = clock_seconds();
         if (now - live->last_step_t < STEP_INTERVAL_S && line.step != line.of)
             return;
@@ -158,11 +180,12 @@ void live_write(struct live *live, struct live_line line)
     put_number(&j, "usd", line.usd);
     put_number(&j, "redo_s", line.redo_s);
     put_text(&j, "text", line.text);
+    put_text(&j, "warning", line.warning);
     json_close(&j, '}');
     if (json_text(&j)) {
         j.text[j.n] = '\n'; // the terminator's place: the text is whole and goes out by its length
         ssize_t written = write(live->fd, j.text, j.n + 1);
-        (void)written; // never the only copy of anything
+        live->n_written += written > 0 ? written : 0; // never the only copy of anything: what fails is let go
     }
     json_release(&j);
 }

@@ -2,9 +2,9 @@
 //
 // One JSON object a line, at most one progress line per 0.2 s; never the only copy of anything. A resume starts a new file.
 //   {"t":unix,"e":"start|resumed|step|val|saved|sample|note|done|failed|stopped","step":,"of":,"loss":,"bpb":,"tok_s":,"mfu":,"eta_s":,
-//    "usd":,"redo_s":,"unit":,"text":}
-// Unknown keys and a cut last line are ignored by the reader. The text of a note is its line's alone: it says nothing of where the
-// stage is.
+//    "usd":,"redo_s":,"unit":,"text":,"warning":}
+// warning holds until the next "saved": a checkpoint that could not be written, say; the stage goes on. The text of a note is its line's
+// alone: it says nothing of where the stage is. Unknown keys and a cut last line are ignored by the reader.
 #ifndef RUNNER_STAGES_LIVE_H
 #define RUNNER_STAGES_LIVE_H
 
@@ -19,7 +19,7 @@ struct live_line {
     int64_t step, of; // -1: absent. What is counted stands in unit: "steps", "documents", "merges", "characters"
     const char *unit;
     double loss, bpb, tok_s, mfu, eta_s, usd, redo_s; // NaN: absent
-    const char *text;
+    const char *text, *warning;
 };
 
 // A line with everything absent but the event.

@@ -1,11 +1,14 @@
 // resume.c - parts rotate, so that one that is being written, or was damaged, never is the only one.
 #include "runner/stages/resume.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/stop.h"
 #include "core/train/checkpoint.h"
 
 static const double EVERY_S = 10;
@@ -45,13 +48,28 @@ struct error *resume_device(struct resume *r, struct device **dev)
 
 bool resume_due(const struct resume *r)
 {
-    return clock_seconds() - r->saved_at >= r->every_s;
+    return clock_seconds() - fmax(r->saved_at, r->tried_at) >= r->every_s;
 }
 
 void resume_saved(struct resume *r)
 {
     r->part_is_good = true;
     r->saved_at = clock_seconds();
+    r->tried_at = 0;
+}
+
+struct error *resume_unsaved(struct resume *r, struct error *e)
+{
+    char text[256];
+    if (stop_requested() || e->kind != ERROR_MACHINE || e == error_memory())
+        return e;
+    struct live_line line = live_line("unsaved");
+    snprintf(text, sizeof text, "no checkpoint written, going on: %s%s%s", e->what, e->fix ? "; " : "", e->fix ? e->fix : "");
+    line.warning = text;
+    live_write(r->stage->live, line);
+    r->tried_at = clock_seconds();
+    error_free(e);
+    return NULL;
 }
 
 struct error *resume_save(struct resume *r, const struct store_attribute *attributes, int n_attributes,

@@ -9,7 +9,7 @@
 //
 // When       every RETORT_CHECKPOINT_SECONDS, 10 by default
 // Ownership  paths and texts live in the stage's arena; the file until resume_close
-// Errors     those of the store; a part that is damaged is none: it is passed over, and `note` says so
+// Errors     those of the store, but for a full disk: see resume_unsaved; a part that is damaged is none: it is passed over, and `note` says so
 #ifndef RUNNER_STAGES_RESUME_H
 #define RUNNER_STAGES_RESUME_H
 
@@ -24,6 +24,7 @@ struct resume {
     const char *note;         // what the record should say of going on, or NULL
     double seconds;           // that the work took before; 0 where it begins
     double every_s, saved_at; // saved_at: clock_seconds() of the last save, or of the start
+    double tried_at;          // of the last save that failed; 0: none since the last
     bool part_is_good;        // nothing was passed over when it was looked for
 };
 
@@ -35,6 +36,10 @@ struct error *CHECKED resume_device(struct resume *r, struct device **dev);
 bool resume_due(const struct resume *r);
 struct error *CHECKED resume_save(struct resume *r, const struct store_attribute *attributes, int n_attributes,
                                   const struct store_set *sets, int n_sets);
+
+// A checkpoint that cannot be written ends nothing as long as the stage can go on: the last one stays, the live file warns, and the
+// next try comes as the next save would have. NULL then; e itself where it is not about the machine, or a stop waits for the save.
+struct error *CHECKED resume_unsaved(struct resume *r, struct error *e);
 
 // For those who write the part themselves (checkpoint_rotate): it is there.
 void resume_saved(struct resume *r);

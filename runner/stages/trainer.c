@@ -3,6 +3,7 @@
 #include "runner/stages/trainer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/base/clock.h"
@@ -39,6 +40,18 @@ static bool save_due(void *self)
     return resume_due(&((const struct trainer *)self)->resume);
 }
 
+// The stage goes on where it can: the last checkpoint is still there.
+static struct error *not_saved(struct trainer *t, struct error *e, int64_t step)
+{
+    char text[200];
+    snprintf(text, sizeof text, "%s", e->what);
+    e = resume_unsaved(&t->resume, e);
+    if (e)
+        return error_while(e, NOWHERE, "saving a checkpoint at step %lld", (long long)step);
+    t->training.events.n--; // that it was saved, which a checkpoint says of itself
+    return training_event(&t->training, "unsaved", text);
+}
+
 static struct error *save(void *self, int64_t step)
 {
     struct trainer *t = self;
@@ -50,11 +63,12 @@ static struct error *save(void *self, int64_t step)
     t->training.step = step;
     t->training.rows = step * t->gradient.R;
     struct error *e = training_event(&t->training, "saved", "");
-    if (!e)
-        e = checkpoint_rotate(&t->training, r->part, r->prev, r->part_is_good, attributes, n);
+    if (e)
+        return e;
+    e = checkpoint_rotate(&t->training, r->part, r->prev, r->part_is_good, attributes, n);
     arena_reset(t->stage->arena, mark);
     if (e)
-        return error_while(e, NOWHERE, "saving a checkpoint at step %lld", (long long)step);
+        return not_saved(t, e, step);
     resume_saved(r);
     t->save_s += r->saved_at - start;
     if (!getenv("RETORT_CHECKPOINT_SECONDS"))

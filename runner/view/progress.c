@@ -1,4 +1,7 @@
 // progress.c - the parts of a line are put behind each other while they fit.
+//
+// On a terminal the lines of running stages stand last, without a line end behind them: whatever is told for good is printed in their
+// place, and they again below it.
 #include "runner/view/progress.h"
 
 #include <math.h>
@@ -12,7 +15,7 @@
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 
-enum { WIDTH = 80, BAR_MOST = 24, BAR_LEAST = 4, LINE_BYTES = 1024 };
+enum { WIDTH = 80, ROWS = 24, BAR_MOST = 24, BAR_LEAST = 4 };
 
 static const double PLAIN_SECONDS = 10, PLAIN_SHARE = 0.1;
 
@@ -31,12 +34,19 @@ static void put(char *text, size_t n_bytes, int width, const char *format, ...)
         memcpy(text + n, part, more + 1);
 }
 
-static int terminal_width(FILE *to)
+static struct winsize terminal_size(FILE *to)
 {
     struct winsize size;
-    if (ioctl(fileno(to), TIOCGWINSZ, &size) == 0 && size.ws_col >= 20)
-        return size.ws_col;
-    return WIDTH;
+    if (ioctl(fileno(to), TIOCGWINSZ, &size))
+        size = (struct winsize){0};
+    size.ws_col = size.ws_col >= 20 ? size.ws_col : WIDTH;
+    size.ws_row = size.ws_row >= 2 ? size.ws_row : ROWS;
+    return size;
+}
+
+int progress_width(FILE *to)
+{
+    return terminal_size(to).ws_col;
 }
 
 static void put_bar(char *text, size_t n_bytes, int width, double share)
@@ -78,116 +88,185 @@ void progress_line(char *text, size_t n_bytes, int width, const char *label, con
         put(text, n_bytes, width, "  %s left", format_seconds(a, line->eta_s));
 }
 
-static void rewrite(struct progress *p, const char *text)
+static void erase(struct progress *p)
 {
-    fprintf(p->to, "\r\033[K%s", text);
+    if (p->n_drawn > 1)
+        fprintf(p->to, "\033[%dA", p->n_drawn - 1);
+    if (p->n_drawn)
+        fputs("\r\033[J", p->to);
+    p->n_drawn = 0;
+}
+
+static void draw(struct progress *p)
+{
+    int rows = p->terminal ? terminal_size(p->to).ws_row - 1 : 0;
+    erase(p);
+    for (int i = 0; i < p->n_stages && i < rows; i++) {
+        fprintf(p->to, "%s%s", i ? "\n" : "", p->stages[i].text);
+        p->n_drawn++;
+    }
     fflush(p->to);
-    p->open = true;
 }
 
-static void end_line(struct progress *p)
+static struct progress_stage *find(struct progress *p, const struct plan_stage *stage)
 {
-    if (p->open)
-        fprintf(p->to, "\r\033[K");
-    p->open = false;
+    for (int i = 0; i < p->n_stages; i++)
+        if (p->stages[i].stage == stage)
+            return &p->stages[i];
+    return NULL;
 }
 
-static void label_of(const struct progress *p, const struct plan_stage *stage, char *text, size_t n)
+static void label_of(const struct progress *p, const struct progress_stage *s, char *text, size_t n)
 {
-    snprintf(text, n, "[%d/%d] %s", p->i, p->n, stage->node->name);
+    snprintf(text, n, "[%d/%d] %s", s->i, p->n, s->stage->node->name);
 }
 
 static void begin(void *self, const struct plan_stage *stage, int i, int n)
 {
     struct progress *p = self;
-    char label[LINE_BYTES];
-    p->i = i;
+    struct progress_stage spare, *s = p->n_stages < PROGRESS_STAGES ? &p->stages[p->n_stages++] : &spare;
+    *s = (struct progress_stage){.stage = stage, .i = i, .last_t = clock_seconds(), .redo_s = NAN};
     p->n = n;
-    p->begin = p->last_t = clock_seconds();
-    p->last_share = 0;
-    label_of(p, stage, label, sizeof label);
+    label_of(p, s, s->text, sizeof s->text);
+    erase(p);
     if (stage->state == PLAN_RESUME && stage->step >= 0)
-        fprintf(p->to, "%s: resuming at step %lld of %lld\n", label, (long long)stage->step, (long long)stage->n_steps);
+        fprintf(p->to, "%s: resuming at step %lld of %lld\n", s->text, (long long)stage->step, (long long)stage->n_steps);
     else if (stage->state == PLAN_RESUME)
-        fprintf(p->to, "%s: resuming from a checkpoint\n", label);
+        fprintf(p->to, "%s: resuming from a checkpoint\n", s->text);
     else if (stage->n_wanted > 0 && stage->n_done)
-        fprintf(p->to, "%s: %d of %d files done\n", label, stage->n_done, stage->n_wanted);
+        fprintf(p->to, "%s: %d of %d files done\n", s->text, stage->n_done, stage->n_wanted);
     else if (!p->terminal)
-        fprintf(p->to, "%s: started\n", label);
-    if (p->terminal)
-        rewrite(p, label);
-    fflush(p->to);
+        fprintf(p->to, "%s: started\n", s->text);
+    draw(p);
+}
+
+// What a running stage has to complain of, once; and that it is over.
+static void tell_warning(struct progress *p, struct progress_stage *s, const char *label, const char *warning)
+{
+    if (!strcmp(s->warning, warning))
+        return;
+    const char *yellow = p->colour ? "\033[33m" : "", *plain = p->colour ? "\033[0m" : "";
+    erase(p);
+    fprintf(p->to, "%s: %s%s%s\n", label, yellow, warning[0] ? warning : "saved again", plain);
+    snprintf(s->warning, sizeof s->warning, "%s", warning);
 }
 
 static void progress(void *self, const struct plan_stage *stage, const struct live_line *line)
 {
     struct progress *p = self;
-    char label[LINE_BYTES], text[LINE_BYTES];
+    struct progress_stage *s = find(p, stage);
+    char label[PROGRESS_TEXT], warning[sizeof s->warning];
     double share = line->of > 0 ? (double)line->step / (double)line->of : 0, now = clock_seconds();
-    label_of(p, stage, label, sizeof label);
+    if (!s)
+        return;
+    s->redo_s = line->redo_s;
+    label_of(p, s, label, sizeof label);
+    snprintf(warning, sizeof warning, "%s", line->warning ? line->warning : "");
+    tell_warning(p, s, label, warning);
     if (p->terminal) {
-        p->width = terminal_width(p->to);
-        progress_line(text, sizeof text, p->width - 1, label, line);
-        rewrite(p, text);
-    } else if (line->step >= 0 && share < 1 && (now - p->last_t >= PLAIN_SECONDS || share - p->last_share >= PLAIN_SHARE)) {
-        progress_line(text, sizeof text, 200, label, line);
-        fprintf(p->to, "%s\n", text);
-        fflush(p->to);
-        p->last_t = now;
-        p->last_share = share;
+        progress_line(s->text, sizeof s->text, progress_width(p->to) - 1, label, line);
+    } else if (line->step >= 0 && share < 1 && (now - s->last_t >= PLAIN_SECONDS || share - s->last_share >= PLAIN_SHARE)) {
+        progress_line(s->text, sizeof s->text, 200, label, line);
+        fprintf(p->to, "%s\n", s->text);
+        s->last_t = now;
+        s->last_share = share;
     }
+    draw(p);
 }
 
 static void waiting(void *self, const struct plan_stage *stage, const struct lock_holder *holder)
 {
     struct progress *p = self;
-    end_line(p);
-    fprintf(p->to, "%s: waiting for process %d, whose runner is gone, to save and end\n", stage->node->name, holder->pid);
-    fflush(p->to);
+    erase(p);
+    fprintf(p->to, "%s: waiting for another process, which makes the same result\n", stage->node->name);
+    if (holder->pid)
+        fprintf(p->to, "  process %d on %s since %s: %s\n", holder->pid, holder->host, holder->start, holder->command);
+    draw(p);
+}
+
+static void found(void *self, const struct plan_stage *stage)
+{
+    struct progress *p = self;
+    erase(p);
+    fprintf(p->to, "%s: made meanwhile by another run, taken from there\n", stage->node->name);
+    draw(p);
+}
+
+static void print_done(const struct progress *p, const struct plan_stage *stage, const struct outcome *outcome)
+{
+    bool rewards = stage->node->kind == KIND_GRPO;
+    if (rewards && outcome->last.text && outcome->last.text[0])
+        fprintf(p->to, ", %s", outcome->last.text);
+    if (isfinite(outcome->last.loss) && !rewards)
+        fprintf(p->to, ", loss %.3f", outcome->last.loss);
+    if (isfinite(outcome->last.bpb) && outcome->last.bpb > 0)
+        fprintf(p->to, ", bpb %.4f", outcome->last.bpb);
+    fputc('\n', p->to);
+}
+
+static void print_place(const struct progress *p, const struct live_line *last)
+{
+    if (last->step >= 0 && last->of > 0)
+        fprintf(p->to, " (%lld of %lld %s)", (long long)last->step, (long long)last->of, last->unit ? last->unit : "");
+    fputc('\n', p->to);
 }
 
 static void end(void *self, const struct plan_stage *stage, const struct outcome *outcome)
 {
     struct progress *p = self;
-    char label[LINE_BYTES], seconds[FORMAT_TEXT];
+    struct progress_stage unknown = {.stage = stage}, *s = find(p, stage);
+    char label[PROGRESS_TEXT], seconds[FORMAT_TEXT];
     const char *red = p->colour ? "\033[31m" : "", *plain = p->colour ? "\033[0m" : "";
-    label_of(p, stage, label, sizeof label);
+    label_of(p, s ? s : &unknown, label, sizeof label);
+    if (s)
+        memmove(s, s + 1, (size_t)(&p->stages[p->n_stages--] - (s + 1)) * sizeof *s);
     format_seconds(seconds, outcome->seconds);
-    end_line(p);
+    erase(p);
     if (outcome->status == 0) {
         fprintf(p->to, "%s: done in %s", label, seconds);
-        bool rewards = stage->node->kind == KIND_GRPO;
-        if (rewards && outcome->last.text && outcome->last.text[0])
-            fprintf(p->to, ", %s", outcome->last.text);
-        if (isfinite(outcome->last.loss) && !rewards)
-            fprintf(p->to, ", loss %.3f", outcome->last.loss);
-        if (isfinite(outcome->last.bpb) && outcome->last.bpb > 0)
-            fprintf(p->to, ", bpb %.4f", outcome->last.bpb);
-        fputc('\n', p->to);
+        print_done(p, stage, outcome);
+    } else if (outcome->killed) {
+        fprintf(p->to, "%s: ended at once, as asked", label);
+        print_place(p, &outcome->last);
     } else if (outcome->status == 75) {
         fprintf(p->to, "%s: stopped, everything is saved", label);
-        if (outcome->last.step >= 0 && outcome->last.of > 0)
-            fprintf(p->to, " (%lld of %lld %s)", (long long)outcome->last.step, (long long)outcome->last.of,
-                    outcome->last.unit ? outcome->last.unit : "");
-        fputc('\n', p->to);
+        print_place(p, &outcome->last);
     } else {
         fprintf(p->to, "%s: %s%s%s after %s\n", label, red, outcome->status < 0 ? "crashed" : "failed", plain, seconds);
         if (outcome->log_tail && outcome->log_tail[0])
             fprintf(p->to, "  the last lines of its log:\n%s%s", outcome->log_tail,
                     outcome->log_tail[strlen(outcome->log_tail) - 1] == '\n' ? "" : "\n");
     }
-    fflush(p->to);
+    draw(p);
+}
+
+static void stopping(void *self)
+{
+    struct progress *p = self;
+    char seconds[FORMAT_TEXT];
+    double redo_s = 0;
+    for (int i = 0; i < p->n_stages; i++)
+        redo_s += isfinite(p->stages[i].redo_s) ? p->stages[i].redo_s : 0;
+    erase(p);
+    fputs("stopping: what runs is saved first", p->to);
+    if (p->terminal && redo_s >= 1)
+        fprintf(p->to, " (Ctrl-C again ends it at once, and loses %s)", format_seconds(seconds, redo_s));
+    else if (p->terminal)
+        fputs(" (Ctrl-C again ends it at once)", p->to);
+    fputc('\n', p->to);
+    draw(p);
 }
 
 void progress_init(struct progress *p, FILE *to)
 {
     const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-    *p = (struct progress){.to = to, .width = WIDTH};
+    *p = (struct progress){.to = to};
     p->terminal = isatty(fileno(to)) && term && strcmp(term, "dumb");
     p->colour = p->terminal && !(no_colour && no_colour[0]);
 }
 
 struct schedule_hooks progress_hooks(struct progress *p)
 {
-    return (struct schedule_hooks){.self = p, .begin = begin, .progress = progress, .waiting = waiting, .end = end};
+    return (struct schedule_hooks){
+        .self = p, .begin = begin, .progress = progress, .waiting = waiting, .found = found, .end = end, .stopping = stopping};
 }

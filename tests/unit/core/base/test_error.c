@@ -102,10 +102,23 @@ static void faults_become_errors(void **state)
     assert_null(error_from_fault(fault));
 }
 
+static void the_system_knows_some_remedies(void **state)
+{
+    (void)state;
+    struct error *e = error_system(ERROR_MACHINE, ENOSPC, "cannot write '%s'", "x");
+    assert_string_equal(e->what, "cannot write 'x': No space left on device");
+    assert_non_null(strstr(e->fix, "free space"));
+    error_free(e);
+    e = error_system(ERROR_MACHINE, ENOENT, "cannot open '%s'", "x");
+    assert_null(e->fix);
+    error_free(e);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(an_error_owns_its_texts), cmocka_unit_test(lists_keep_their_order),
-                                       cmocka_unit_test(memory_is_one_object), cmocka_unit_test(the_gravest_decides),
-                                       cmocka_unit_test(faults_become_errors)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_error_owns_its_texts), cmocka_unit_test(lists_keep_their_order),
+        cmocka_unit_test(memory_is_one_object),    cmocka_unit_test(the_gravest_decides),
+        cmocka_unit_test(faults_become_errors),    cmocka_unit_test(the_system_knows_some_remedies)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

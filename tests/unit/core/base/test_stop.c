@@ -25,10 +25,11 @@ static void signals_ask_to_stop(void **state)
     assert_false(readable(stop_fd()));
     raise(SIGTERM);
     assert_true(stop_requested());
-    assert_int_equal(stop_count(), 1);
     assert_true(readable(stop_fd()));
+    raise(SIGTERM);
+    assert_false(stop_at_once());
     raise(SIGINT);
-    assert_int_equal(stop_count(), 2);
+    assert_true(stop_at_once());
     int fd = stop_fd();
     stop_on_signals();
     assert_int_equal(stop_fd(), fd);
@@ -37,10 +38,9 @@ static void signals_ask_to_stop(void **state)
 static void many_requests_do_not_block(void **state)
 {
     (void)state;
-    int before = stop_count();
     for (int i = 0; i < 100000; i++) // more than a pipe holds
         stop_request();
-    assert_int_equal(stop_count(), before + 100000);
+    assert_true(stop_requested());
 }
 
 int main(void)

@@ -230,6 +230,30 @@ static void live_lines(void **state)
     assert_int_equal(last.step, 99999);
 }
 
+// What an event says is over with the next step; what is wrong stays until something is saved.
+static void texts_and_warnings_of_live_lines(void **state)
+{
+    struct place_of_test *p = *state;
+    const char *path = arena_printf(&p->arena, "%s/y.live", p->folder);
+    struct live *live;
+    struct live_line last, line = live_line("unsaved");
+    no_error(live_open(&live, path, &p->arena));
+    line.text = "from here on";
+    line.warning = "no room";
+    live_write(live, line);
+    no_error(live_read(path, &last, &p->arena));
+    assert_string_equal(last.text, "from here on");
+    assert_string_equal(last.warning, "no room");
+    live_write(live, live_line("step"));
+    no_error(live_read(path, &last, &p->arena));
+    assert_null(last.text);
+    assert_string_equal(last.warning, "no room");
+    live_write(live, live_line("saved"));
+    no_error(live_read(path, &last, &p->arena));
+    assert_null(last.warning);
+    live_close(live);
+}
+
 static void errors_as_json(void **state)
 {
     (void)state;
@@ -258,6 +282,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tasks_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(torn_jobs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(live_lines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(texts_and_warnings_of_live_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(errors_as_json, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

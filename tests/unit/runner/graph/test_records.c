@@ -2,8 +2,10 @@
 #include "place.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <sys/wait.h>
 
+#include "core/base/clock.h"
 #include "runner/graph/lock.h"
 #include "runner/graph/run_record.h"
 
@@ -150,12 +152,91 @@ static void locks(void **state)
     lock_release(&lock, false);
 }
 
+static bool seen_with(struct place_of_test *p, struct lock_holder *holder, const char *format, ...)
+{
+    char text[300];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    put_file(p, "seen", text);
+    return lock_seen(arena_printf(&p->arena, "%s/seen", p->folder), holder);
+}
+
+// By the text alone: a process that lives, one that has died, one whose number went to another, and one that is out of sight.
+static void holders_are_seen(void **state)
+{
+    struct place_of_test *p = *state;
+    struct lock lock;
+    struct lock_holder holder;
+    char host[128], now[CLOCK_TEXT];
+    gethostname(host, sizeof host);
+    clock_text(clock_unix(), now);
+    assert_false(lock_seen("/nowhere/lock", &holder));
+    assert_true(seen_with(p, &holder, "%s %d %s retort run small.yaml\n", host, (int)getpid(), now));
+    assert_true(lock_on_this_host(&holder));
+    assert_string_equal(holder.command, "retort run small.yaml");
+    assert_false(seen_with(p, &holder, "%s %d 2001-01-01T00:00:00Z retort run small.yaml\n", host, (int)getpid()));
+    assert_true(seen_with(p, &holder, "not-%s 5 2001-01-01T00:00:00Z retort run small.yaml\n", host));
+    assert_false(lock_on_this_host(&holder));
+    assert_false(seen_with(p, &holder, "garbage\n"));
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    siginfo_t info;
+    waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT); // dead, and not waited for
+    assert_false(seen_with(p, &holder, "%s %d %s retort run small.yaml\n", host, (int)child, now));
+    waitpid(child, NULL, 0);
+    assert_false(seen_with(p, &holder, "%s %d %s retort run small.yaml\n", host, (int)child, now));
+
+    // The child of a fork keeps the lock that its parent lets go, under its own number.
+    const char *path = arena_printf(&p->arena, "%s/lock", p->folder);
+    int ends[2], back[2];
+    char byte = 0;
+    assert_int_equal(pipe(ends) + pipe(back), 0);
+    no_error(lock_take(&lock, path, "parent", NULL));
+    child = fork();
+    if (child == 0) {
+        struct error *e = lock_inherit(&lock, "child");
+        _exit(e || write(ends[1], "", 1) != 1 || read(back[0], &byte, 1) != 1);
+    }
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    lock_leave(&lock);
+    assert_true(lock_held(path, &holder));
+    assert_int_equal(holder.pid, child);
+    assert_string_equal(holder.command, "child");
+    assert_int_equal(write(back[1], "", 1), 1);
+    waitpid(child, NULL, 0);
+    assert_false(lock_held(path, NULL));
+}
+
+// A record that says "running" and whose process holds the lock no more, or holds it for a later run.
+static void runs_that_died(void **state)
+{
+    struct place_of_test *p = *state;
+    char host[128];
+    gethostname(host, sizeof host);
+    struct run run = {.name = "small", .state = "running", .host = host, .pid = getpid()};
+    struct lock lock;
+    no_error(folder_make(arena_printf(&p->arena, "%s/runs/small", p->results)));
+    assert_string_equal(run_state(&run, p->results, &p->arena), "died");
+    no_error(lock_take(&lock, arena_printf(&p->arena, "%s/runs/small/lock", p->results), "retort run", NULL));
+    assert_string_equal(run_state(&run, p->results, &p->arena), "running");
+    run.pid++;
+    assert_string_equal(run_state(&run, p->results, &p->arena), "died");
+    run.state = "finished";
+    assert_string_equal(run_state(&run, p->results, &p->arena), "finished");
+    lock_release(&lock, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_record_comes_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damaged_records_are_passed_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(locks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(holders_are_seen, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(runs_that_died, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,97 @@
+// stage_job.c - inputs by role, in the order of the graph; of token stages only the parts whose files are not there.
+#include "runner/graph/stage_job.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runner/graph/keys.h"
+
+// The files that an input gives under its role.
+static struct error *fill_input(struct job_input *to, const struct plan *plan, const struct graph_input *from,
+                                struct arena *arena)
+{
+    const struct plan_stage *s = plan_of(plan, from->node);
+    const char **paths = arena_array(arena, (size_t)from->node->n_parts + 1, sizeof *paths);
+    if (!paths)
+        return error_memory();
+    *to = (struct job_input){.role = from->role, .paths = paths};
+    if (from->node->kind != KIND_TOKENS)
+        paths[to->n_paths++] = s->out;
+    for (int i = 0; i < from->node->n_parts && from->node->kind == KIND_TOKENS; i++)
+        if (from->node->parts[i].validation == !strcmp(from->role, "validation"))
+            paths[to->n_paths++] = s->part_out[i];
+    return NULL;
+}
+
+static bool is_task(const struct graph_input *input)
+{
+    return input->use || !strcmp(input->role, "test");
+}
+
+static struct error *fill_task(struct job_task *to, const struct plan *plan, const struct graph_input *from, struct arena *arena)
+{
+    const struct graph_node *node = from->node;
+    struct job_input input;
+    struct error *e = fill_input(&input, plan, from, arena);
+    bool by_rows = from->use && from->use->rows != FIELD_UNSET_INT;
+    if (!e)
+        *to = (struct job_task){.role = from->role,
+                                .name = node->task->name,
+                                .split = node->split->name,
+                                .epochs = by_rows     ? NAN
+                                          : from->use ? from->use->epochs
+                                                      : 1,
+                                .rows = by_rows ? from->use->rows : -1,
+                                .grader = node->task->task.grader,
+                                .baseline = node->task->task.baseline,
+                                .paths = input.paths,
+                                .n_paths = input.n_paths};
+    return e;
+}
+
+const char *stage_lock_path(const struct plan *plan, const struct graph_node *node, struct arena *arena)
+{
+    const struct graph_node *tokenizer = node->kind == KIND_TOKENS ? graph_input(node, "tokenizer") : NULL;
+    return key_path(arena, plan->results, node->kind, tokenizer ? tokenizer->key : node->key, ".lock");
+}
+
+struct error *stage_job(struct job *job, const struct plan *plan, const struct plan_stage *s, struct arena *arena)
+{
+    const struct graph_node *node = s->node;
+    *job = (struct job){.name = node->name,
+                        .kind = node->kind,
+                        .key = node->key,
+                        .payload = node->payload,
+                        .options = node->options,
+                        .results = plan->results,
+                        .out = s->out,
+                        .lock = stage_lock_path(plan, node, arena),
+                        .inputs = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->inputs),
+                        .parts = arena_array(arena, (size_t)node->n_parts + 1, sizeof *job->parts),
+                        .tasks = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->tasks),
+                        .usd_per_hour = plan->graph->recipe->usd_per_hour,
+                        .runner = getpid()};
+    if (!job->inputs || !job->parts || !job->tasks || !job->lock)
+        return error_memory();
+    for (int i = 0; i < node->n_inputs; i++) {
+        const struct graph_input *input = &node->inputs[i];
+        struct error *e = is_task(input) ? fill_task(&job->tasks[job->n_tasks++], plan, input, arena)
+                                         : fill_input(&job->inputs[job->n_inputs++], plan, input, arena);
+        if (e)
+            return e;
+    }
+    for (int i = 0; i < node->n_parts; i++) {
+        const struct graph_part *part = &node->parts[i];
+        if (node->kind == KIND_TOKENS && (!part->wanted || s->part_done[i]))
+            continue;
+        job->parts[job->n_parts++] = (struct job_part){.part = part->part,
+                                                       .identity = part->identity,
+                                                       .key = part->key,
+                                                       .payload = part->payload,
+                                                       .task = node->task ? &node->task->task : NULL,
+                                                       .split = node->task ? node->split->name : NULL,
+                                                       .out = s->part_out ? s->part_out[i] : NULL};
+    }
+    return NULL;
+}
