@@ -1,7 +1,10 @@
 // chat.c - `retort chat MODEL`: questions from the terminal or from a pipe, answers as they are made.
 //
 // Ctrl-C is a stop (core/base/stop.h): while an answer is made it ends that answer, at the prompt it does nothing but say how to leave.
+// Where nobody types it ends the program. A prompt waits for input and for the stop's pipe alike, so that none is lost however early it
+// comes.
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +29,9 @@ struct chat {
     struct engine engine;
     struct dialog dialog;
     struct dialog_settings settings;
-    bool terminal; // someone types
+    bool terminal;      // someone types
+    struct bytes input; // that was read: n_taken bytes of it are a line that was given, more lines may follow
+    size_t n_taken;
 };
 
 static struct error *option_int(const char *text, const char *name, int64_t least, int64_t most, int64_t *value)
@@ -146,39 +151,73 @@ static struct error *answer(struct chat *c, const char *question)
     return e;
 }
 
-// A line without its end and the blanks around it, in *line; false at the end of the input or when it was interrupted (*interrupted).
-static bool read_line(const struct chat *c, char **line, size_t *size, char **trimmed, bool *interrupted)
+// Waits until there is more input, and appends it; *ended at its end, *interrupted when a stop was asked for.
+static struct error *read_more(struct bytes *input, bool *ended, bool *interrupted)
 {
+    enum { CHUNK = 4096 };
+    struct pollfd ready[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = stop_fd(), .events = POLLIN}};
+    struct error *e = bytes_reserve(input, CHUNK);
+    if (e)
+        return e;
+    if (poll(ready, countof(ready), -1) < 0 && errno != EINTR)
+        return error_plain(ERROR_MACHINE, "cannot wait for input: %s", strerror(errno));
+    *interrupted = stop_requested();
+    if (*interrupted || !ready[0].revents)
+        return NULL;
+    ssize_t n = read(STDIN_FILENO, input->byte + input->n, CHUNK);
+    *ended = !n || (n < 0 && errno != EINTR);
+    input->n += n > 0 ? (size_t)n : 0;
+    return NULL;
+}
+
+// The next line without its end and the blanks around it, until the next call; NULL at the end of the input or when interrupted.
+static struct error *read_line(struct chat *c, char **line, bool *interrupted)
+{
+    struct bytes *input = &c->input;
+    struct error *e = NULL;
+    uint8_t *end = NULL;
+    bool ended = false;
+    *line = NULL;
+    *interrupted = stop_requested();
     if (c->terminal) {
         printf("You: ");
         fflush(stdout);
     }
-    errno = 0;
-    ssize_t n = getline(line, size, stdin);
-    *interrupted = n < 0 && errno == EINTR;
-    if (n < 0) {
-        clearerr(stdin);
-        return false;
+    input->n -= c->n_taken;
+    if (c->n_taken)
+        memmove(input->byte, input->byte + c->n_taken, input->n);
+    c->n_taken = 0;
+    while (!e && !*interrupted && !ended && !(end = input->n ? memchr(input->byte, '\n', input->n) : NULL))
+        e = read_more(input, &ended, interrupted);
+    if (!e && ended && input->n) { // a last line without an end
+        e = bytes_append(input, "\n", 1);
+        end = input->byte + input->n - 1;
     }
-    char *s = *line, *end = s + strlen(s);
-    while (end > s && strchr(" \t\r\n", end[-1]))
+    if (*interrupted)
+        input->n = 0; // as the terminal forgets what was typed
+    if (e || !end)
+        return e;
+    c->n_taken = (size_t)(end - input->byte) + 1;
+    *line = (char *)input->byte + strspn((char *)input->byte, " \t");
+    for (*end = '\0'; (char *)end > *line && strchr(" \t\r", end[-1]);)
         *--end = '\0';
-    *trimmed = s + strspn(s, " \t");
-    return true;
+    return NULL;
 }
 
 static struct error *talk(struct chat *c)
 {
-    char *line = NULL, *text;
-    size_t size = 0;
+    char *text;
     bool interrupted;
     struct error *e = NULL;
     if (c->terminal)
         printf("%s\nCtrl-C stops an answer; `clear` forgets what was said, `quit` ends.\n\n", c->call->args[0]);
     for (;;) {
-        if (!read_line(c, &line, &size, &text, &interrupted)) {
-            if (!interrupted)
-                break;
+        e = read_line(c, &text, &interrupted);
+        if (!e && interrupted && !c->terminal) // nobody types: the stop is meant for the program
+            e = error_stopped();
+        if (e || (!text && !interrupted))
+            break;
+        if (interrupted) {
             stop_clear();
             printf("\n(`quit` or Ctrl-D ends)\n");
             continue;
@@ -193,7 +232,6 @@ static struct error *talk(struct chat *c)
         }
         if (!*text)
             continue;
-        stop_clear();
         e = answer(c, text);
         if (e && e->kind == ERROR_USAGE) { // too long a question: say so, and go on
             fprintf(stderr, "%s: %s\n", e->what, e->fix ? e->fix : "");
@@ -202,13 +240,9 @@ static struct error *talk(struct chat *c)
         }
         if (e)
             break;
-        if (c->dialog.stopped && !c->terminal) { // nobody types: the stop is meant for the program
-            e = error_stopped();
-            break;
-        }
-        stop_clear();
+        if (c->dialog.stopped && c->terminal) // else the stop is for read_line
+            stop_clear();
     }
-    free(line); // getline's own
     if (c->terminal && !e)
         printf("Goodbye!\n");
     return e;
@@ -226,14 +260,8 @@ static struct error *open_and_talk(struct chat *c)
         e = open_model(c, path);
     if (e)
         return e;
-    // Ctrl-C must interrupt a read of the terminal: no restart of system calls.
-    struct sigaction stop;
     stop_on_signals();
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
-    if (!sigaction(SIGINT, NULL, &stop)) {
-        stop.sa_flags &= ~SA_RESTART;
-        sigaction(SIGINT, &stop, NULL);
-    }
     if (!c->call->prompt)
         return talk(c);
     if (c->call->json)
@@ -246,6 +274,7 @@ struct error *command_chat(struct call *call)
 {
     struct chat c = {.call = call, .arena = call->arena, .terminal = !call->prompt && isatty(STDIN_FILENO)};
     struct error *e = open_and_talk(&c);
+    bytes_release(&c.input);
     dialog_close(&c.dialog);
     if (c.engine.model)
         engine_close(&c.engine);

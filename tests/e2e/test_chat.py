@@ -42,6 +42,12 @@ def stages_of(folder):
     return found
 
 
+def catches(pid, signal_number):
+    """Whether a process has a handler for a signal by now."""
+    caught = re.search(r"SigCgt:\s*(\w+)", pathlib.Path(f"/proc/{pid}/status").read_text())
+    return bool(int(caught[1], 16) >> (signal_number - 1) & 1)
+
+
 class Alone(Folder):
     """Tests that start from one whole run, made once."""
 
@@ -132,6 +138,18 @@ class Chat(Alone):
         call("chat", f"{CHAT}:sft", "-p", "x", "-t", "-1", results=self.results, check=2)
         call("chat", "nothing.h5", "-p", "x", results=self.results, check=2)
 
+    def test_interrupt_ends_a_program_that_nobody_types_to(self):
+        talk = subprocess.Popen([RETORT, "chat", stages_of(self.results)["base"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: catches(talk.pid, signal.SIGINT))
+        talk.send_signal(signal.SIGINT)
+        try:
+            talk.wait(timeout=60)
+        finally:
+            talk.kill()
+            out, told = talk.communicate()
+        self.assertEqual((talk.returncode, out), (75, ""), told)
+
     def test_interrupt_ends_the_answer_and_not_the_program(self):
         """In a terminal: Ctrl-C while it answers brings the prompt back, Ctrl-C at the prompt says how to leave, quit leaves."""
         pid, terminal = pty.fork()
@@ -156,8 +174,9 @@ class Chat(Alone):
                     interrupted += 1
                     break
             self.assertEqual(interrupted, 1)
-            os.write(terminal, b"\x03")
-            read_until(rb"quit. or Ctrl-D ends\)\r?\n.*You: $")
+            for _ in range(100):  # however early after the prompt it comes
+                os.write(terminal, b"\x03")
+                read_until(rb"quit. or Ctrl-D ends\)\r?\n.*You: $")
             os.write(terminal, b"quit\n")
             read_until(rb"Goodbye!")
             self.assertEqual(os.waitpid(pid, 0)[1], 0)
