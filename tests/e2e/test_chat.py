@@ -133,6 +133,8 @@ class Chat(Alone):
         self.assertEqual(piped.returncode, 0, piped.stderr)
         piped.stdout.decode("utf-8")  # whole characters
         self.assertNotIn(b"\x1b", piped.stdout)
+        closed = subprocess.run([RETORT, "chat", file], preexec_fn=lambda: os.close(0), capture_output=True, timeout=60)
+        self.assertEqual((closed.returncode, closed.stdout), (0, b""), closed.stderr)
         call("chat", f"{CHAT}:tokenizer", "-p", "x", results=self.results, check=2)
         call("chat", f"{CHAT}:nobody", "-p", "x", results=self.results, check=2)
         call("chat", f"{CHAT}:sft", "-p", "x", "-t", "-1", results=self.results, check=2)
