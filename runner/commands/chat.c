@@ -30,6 +30,7 @@ struct chat {
     struct dialog dialog;
     struct dialog_settings settings;
     bool terminal;      // someone types
+    bool screen;        // someone reads what is written as it is
     struct bytes input; // that was read: n_taken bytes of it are a line that was given, more lines may follow
     size_t n_taken;
 };
@@ -97,10 +98,10 @@ static struct error *open_model(struct chat *c, const char *path)
 static struct error *write_piece(void *self, const char *piece, size_t n)
 {
     const struct chat *c = self;
-    for (size_t i = 0; i < n; i++) { // what a model writes can hold any control character: on a terminal it stays harmless
+    for (size_t i = 0; i < n; i++) { // what a model writes can hold any control character: on a screen it stays harmless
         unsigned char b = (unsigned char)piece[i], next = i + 1 < n ? (unsigned char)piece[i + 1] : 0;
         bool control = (b < 0x20 && b != '\n' && b != '\t') || b == 0x7F || (b == 0xC2 && next >= 0x80 && next < 0xA0);
-        if (c->terminal && control) {
+        if (c->screen && control) {
             fputc('?', stdout);
             i += b == 0xC2;
         } else {
@@ -142,10 +143,10 @@ static struct error *answer(struct chat *c, const char *question)
     putchar('\n');
     if (!e && c->terminal) {
         double seconds = clock_seconds() - start;
-        printf("%s(%s%d tokens, %.0f a second%s)%s\n\n", isatty(STDOUT_FILENO) ? "\033[2m" : "",
+        printf("%s(%s%d tokens, %.0f a second%s)%s\n\n", c->screen ? "\033[2m" : "",
                c->dialog.stopped ? "stopped; " : "", c->dialog.n_tokens, c->dialog.n_tokens / (seconds > 0 ? seconds : 1),
                c->dialog.n_forgotten > n_forgotten ? "; the beginning was forgotten for want of room" : "",
-               isatty(STDOUT_FILENO) ? "\033[0m" : "");
+               c->screen ? "\033[0m" : "");
     }
     fflush(stdout);
     return e;
@@ -272,7 +273,10 @@ static struct error *open_and_talk(struct chat *c)
 
 struct error *command_chat(struct call *call)
 {
-    struct chat c = {.call = call, .arena = call->arena, .terminal = !call->prompt && isatty(STDIN_FILENO)};
+    struct chat c = {.call = call,
+                     .arena = call->arena,
+                     .terminal = !call->prompt && isatty(STDIN_FILENO),
+                     .screen = isatty(STDOUT_FILENO)};
     struct error *e = open_and_talk(&c);
     bytes_release(&c.input);
     dialog_close(&c.dialog);

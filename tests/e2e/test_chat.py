@@ -45,7 +45,7 @@ def stages_of(folder):
 def catches(pid, signal_number):
     """Whether a process has a handler for a signal by now."""
     caught = re.search(r"SigCgt:\s*(\w+)", pathlib.Path(f"/proc/{pid}/status").read_text())
-    return bool(int(caught[1], 16) >> (signal_number - 1) & 1)
+    return bool(caught and int(caught[1], 16) >> (signal_number - 1) & 1)
 
 
 class Alone(Folder):
@@ -139,6 +139,27 @@ class Chat(Alone):
         call("chat", f"{CHAT}:nobody", "-p", "x", results=self.results, check=2)
         call("chat", f"{CHAT}:sft", "-p", "x", "-t", "-1", results=self.results, check=2)
         call("chat", "nothing.h5", "-p", "x", results=self.results, check=2)
+
+    def test_a_screen_sees_no_control_characters(self):
+        ask = [str(RETORT), "chat", str(stages_of(self.results)["base"]), "-p", "Hm", "-t", "2", "-k", "0"]
+        control = rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]"
+        for seed in map(str, range(50)):  # until an answer has some
+            raw = subprocess.run([*ask, "--seed", seed], capture_output=True, timeout=60, check=True).stdout
+            if re.search(control, raw):
+                break
+        self.assertRegex(raw, control)
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(RETORT, [*ask, "--seed", seed])
+        shown = b""
+        try:
+            while piece := os.read(terminal, 65536):
+                shown += piece
+        except OSError:  # the other end is closed
+            pass
+        os.close(terminal)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        self.assertEqual(shown.replace(b"\r\n", b"\n"), re.sub(control, b"?", raw))
 
     def test_interrupt_ends_a_program_that_nobody_types_to(self):
         talk = subprocess.Popen([RETORT, "chat", stages_of(self.results)["base"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
