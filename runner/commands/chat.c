@@ -122,6 +122,8 @@ static struct error *answer_json(struct chat *c)
     struct bytes text = {0};
     struct json j;
     struct error *e = dialog_say(&c->dialog, c->call->prompt, strlen(c->call->prompt), keep_piece, &text);
+    if (!e && c->dialog.stopped)
+        e = error_stopped();
     if (!e) {
         answer_open(&j, c->call, NULL);
         json_key(&j, "answer"), json_str_n(&j, (const char *)text.byte, text.n);

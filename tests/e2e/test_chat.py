@@ -161,6 +161,18 @@ class Chat(Alone):
         self.assertEqual(os.waitpid(pid, 0)[1], 0)
         self.assertEqual(shown.replace(b"\r\n", b"\n"), re.sub(control, b"?", raw))
 
+    def test_interrupt_leaves_no_cut_answer_as_json(self):
+        ask = [RETORT, "chat", stages_of(self.results)["base"], "-p", "Hm", "-t", "1", "-k", "0", "-m", "1000", "--json"]
+        for attempt in range(10):  # an answer may be whole before it is stopped
+            talk = subprocess.Popen(ask, stdout=subprocess.PIPE, text=True)
+            wait_for(lambda: catches(talk.pid, signal.SIGINT) or talk.poll() is not None)
+            talk.send_signal(signal.SIGINT)
+            answer = json.loads(talk.communicate(timeout=60)[0])
+            self.assertEqual(answer["ok"], talk.returncode == 0)
+            if talk.returncode:
+                break
+        self.assertEqual((talk.returncode, answer["errors"][0]["kind"]), (75, "stopped"))
+
     def test_interrupt_ends_a_program_that_nobody_types_to(self):
         talk = subprocess.Popen([RETORT, "chat", stages_of(self.results)["base"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)
