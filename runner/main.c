@@ -1,4 +1,5 @@
 // main.c - from the command line to a command, and from what it returns to the exit status.
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,8 +62,18 @@ static void report(const struct call *call, const struct error *e)
     error_free(again);
 }
 
+// Who starts us may have closed them; what we open must not get their numbers.
+static void open_standard_files(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = open("/dev/null", O_RDWR);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_files();
     if (argc > 1 && !strcmp(argv[1], "_stage"))
         return stage_process(argc, argv);
     struct arena arena = {0};

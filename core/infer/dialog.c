@@ -71,11 +71,15 @@ static int32_t special(const struct dialog *d, const char *name)
     return tokenizer_special(d->engine->tokenizer, name);
 }
 
-// Drops the oldest turns until the question fits in front of an answer.
+// Drops the oldest turns until the question fits in front of an answer; none for a question that never would.
 static struct error *make_room(struct dialog *d)
 {
     int64_t room = d->engine->capacity - d->settings.max_tokens;
-    while ((int64_t)d->history.n > room && d->turns.n > 1) {
+    int64_t least = d->turns.id[0] + (int64_t)d->history.n - d->turns.id[d->turns.n - 1];
+    if (least > room)
+        return error_new(ERROR_USAGE, NOWHERE, "say it in fewer words", "%lld tokens are more than this model can read at once (%lld)",
+                         (long long)least, (long long)room);
+    while ((int64_t)d->history.n > room) {
         size_t from = (size_t)d->turns.id[0], to = (size_t)d->turns.id[1];
         memmove(d->history.id + from, d->history.id + to, (d->history.n - to) * sizeof *d->history.id);
         d->history.n -= to - from;
@@ -84,9 +88,6 @@ static struct error *make_room(struct dialog *d)
         d->turns.n--;
         d->n_forgotten++;
     }
-    if ((int64_t)d->history.n > room)
-        return error_new(ERROR_USAGE, NOWHERE, "say it in fewer words", "%lld tokens are more than this model can read at once (%lld)",
-                         (long long)d->history.n, (long long)room);
     return NULL;
 }
 
@@ -144,13 +145,9 @@ struct error *dialog_say(struct dialog *d, const char *text, size_t n,
     struct answer a = {.dialog = d, .pending = {.tokenizer = d->engine->tokenizer}, .write = write, .self = self};
     size_t n_history = d->history.n, n_turns = d->turns.n;
     struct error *e = ask(d, text, n);
-    if (e) { // as if it had not been said, where nothing was forgotten for it
-        if (d->turns.n == n_turns + 1 && d->history.n >= n_history) {
-            d->history.n = n_history;
-            d->turns.n = n_turns;
-        } else {
-            dialog_clear(d);
-        }
+    if (e) { // as if it had not been said
+        d->history.n = n_history;
+        d->turns.n = n_turns;
         return e;
     }
     e = answer(d, &a);

@@ -8,7 +8,8 @@
 // Text       a piece never cuts a character of UTF-8; bytes that are none become U+FFFD. A calculator call is written as [7+5=12]: the
 //            expression, and what was forced into the answer
 // Memory     where the conversation and a new answer no longer fit into the engine's capacity the oldest question and answer are
-//            forgotten, as often as need be; d.n_forgotten counts them. A question longer than all of it is ERROR_USAGE
+//            forgotten, as often as need be; d.n_forgotten counts them. A question longer than all of it is ERROR_USAGE, and as if
+//            it had not been asked
 // Stop       stop_requested() ends the answer; what was said so far stays in the conversation, closed by assistant_end. dialog_say then
 //            returns NULL with d.stopped set; who asked clears the flag
 // Randomness answer n of a conversation draws from stream n of the settings' seed: the same seed and questions give the same answers

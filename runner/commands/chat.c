@@ -1,7 +1,10 @@
 // chat.c - `retort chat MODEL`: questions from the terminal or from a pipe, answers as they are made.
 //
 // Ctrl-C is a stop (core/base/stop.h): while an answer is made it ends that answer, at the prompt it does nothing but say how to leave.
+// Where nobody types it ends the program. A prompt waits for input and for the stop's pipe alike, so that none is lost however early it
+// comes.
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +29,10 @@ struct chat {
     struct engine engine;
     struct dialog dialog;
     struct dialog_settings settings;
-    bool terminal; // someone types
+    bool terminal;      // someone types
+    bool screen;        // someone reads what is written as it is
+    struct bytes input; // that was read: n_taken bytes of it are a line that was given, more lines may follow
+    size_t n_taken;
 };
 
 static struct error *option_int(const char *text, const char *name, int64_t least, int64_t most, int64_t *value)
@@ -92,10 +98,10 @@ static struct error *open_model(struct chat *c, const char *path)
 static struct error *write_piece(void *self, const char *piece, size_t n)
 {
     const struct chat *c = self;
-    for (size_t i = 0; i < n; i++) { // what a model writes can hold any control character: on a terminal it stays harmless
+    for (size_t i = 0; i < n; i++) { // what a model writes can hold any control character: on a screen it stays harmless
         unsigned char b = (unsigned char)piece[i], next = i + 1 < n ? (unsigned char)piece[i + 1] : 0;
         bool control = (b < 0x20 && b != '\n' && b != '\t') || b == 0x7F || (b == 0xC2 && next >= 0x80 && next < 0xA0);
-        if (c->terminal && control) {
+        if (c->screen && control) {
             fputc('?', stdout);
             i += b == 0xC2;
         } else {
@@ -116,6 +122,8 @@ static struct error *answer_json(struct chat *c)
     struct bytes text = {0};
     struct json j;
     struct error *e = dialog_say(&c->dialog, c->call->prompt, strlen(c->call->prompt), keep_piece, &text);
+    if (!e && c->dialog.stopped)
+        e = error_stopped();
     if (!e) {
         answer_open(&j, c->call, NULL);
         json_key(&j, "answer"), json_str_n(&j, (const char *)text.byte, text.n);
@@ -137,48 +145,82 @@ static struct error *answer(struct chat *c, const char *question)
     putchar('\n');
     if (!e && c->terminal) {
         double seconds = clock_seconds() - start;
-        printf("%s(%s%d tokens, %.0f a second%s)%s\n\n", isatty(STDOUT_FILENO) ? "\033[2m" : "",
+        printf("%s(%s%d tokens, %.0f a second%s)%s\n\n", c->screen ? "\033[2m" : "",
                c->dialog.stopped ? "stopped; " : "", c->dialog.n_tokens, c->dialog.n_tokens / (seconds > 0 ? seconds : 1),
                c->dialog.n_forgotten > n_forgotten ? "; the beginning was forgotten for want of room" : "",
-               isatty(STDOUT_FILENO) ? "\033[0m" : "");
+               c->screen ? "\033[0m" : "");
     }
     fflush(stdout);
     return e;
 }
 
-// A line without its end and the blanks around it, in *line; false at the end of the input or when it was interrupted (*interrupted).
-static bool read_line(const struct chat *c, char **line, size_t *size, char **trimmed, bool *interrupted)
+// Waits until there is more input, and appends it; *ended at its end, *interrupted when a stop was asked for.
+static struct error *read_more(struct bytes *input, bool *ended, bool *interrupted)
 {
+    enum { CHUNK = 4096 };
+    struct pollfd ready[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = stop_fd(), .events = POLLIN}};
+    struct error *e = bytes_reserve(input, CHUNK);
+    if (e)
+        return e;
+    if (poll(ready, countof(ready), -1) < 0 && errno != EINTR)
+        return error_plain(ERROR_MACHINE, "cannot wait for input: %s", strerror(errno));
+    *interrupted = stop_requested();
+    if (*interrupted || !ready[0].revents)
+        return NULL;
+    ssize_t n = read(STDIN_FILENO, input->byte + input->n, CHUNK);
+    *ended = !n || (n < 0 && errno != EINTR);
+    input->n += n > 0 ? (size_t)n : 0;
+    return NULL;
+}
+
+// The next line without its end and the blanks around it, until the next call; NULL at the end of the input or when interrupted.
+static struct error *read_line(struct chat *c, char **line, bool *interrupted)
+{
+    struct bytes *input = &c->input;
+    struct error *e = NULL;
+    uint8_t *end = NULL;
+    bool ended = false;
+    *line = NULL;
+    *interrupted = stop_requested();
     if (c->terminal) {
         printf("You: ");
         fflush(stdout);
     }
-    errno = 0;
-    ssize_t n = getline(line, size, stdin);
-    *interrupted = n < 0 && errno == EINTR;
-    if (n < 0) {
-        clearerr(stdin);
-        return false;
+    input->n -= c->n_taken;
+    if (c->n_taken)
+        memmove(input->byte, input->byte + c->n_taken, input->n);
+    c->n_taken = 0;
+    while (!e && !*interrupted && !ended && !(end = input->n ? memchr(input->byte, '\n', input->n) : NULL))
+        e = read_more(input, &ended, interrupted);
+    if (!e && ended && input->n) { // a last line without an end
+        e = bytes_append(input, "\n", 1);
+        end = input->byte + input->n - 1;
     }
-    char *s = *line, *end = s + strlen(s);
-    while (end > s && strchr(" \t\r\n", end[-1]))
+    if (*interrupted)
+        input->n = 0; // as the terminal forgets what was typed
+    if (e || !end)
+        return e;
+    c->n_taken = (size_t)(end - input->byte) + 1;
+    *line = (char *)input->byte + strspn((char *)input->byte, " \t");
+    for (*end = '\0'; (char *)end > *line && strchr(" \t\r", end[-1]);)
         *--end = '\0';
-    *trimmed = s + strspn(s, " \t");
-    return true;
+    return NULL;
 }
 
 static struct error *talk(struct chat *c)
 {
-    char *line = NULL, *text;
-    size_t size = 0;
+    char *text;
     bool interrupted;
     struct error *e = NULL;
     if (c->terminal)
         printf("%s\nCtrl-C stops an answer; `clear` forgets what was said, `quit` ends.\n\n", c->call->args[0]);
     for (;;) {
-        if (!read_line(c, &line, &size, &text, &interrupted)) {
-            if (!interrupted)
-                break;
+        e = read_line(c, &text, &interrupted);
+        if (!e && interrupted && !c->terminal) // nobody types: the stop is meant for the program
+            e = error_stopped();
+        if (e || (!text && !interrupted))
+            break;
+        if (interrupted) {
             stop_clear();
             printf("\n(`quit` or Ctrl-D ends)\n");
             continue;
@@ -193,7 +235,6 @@ static struct error *talk(struct chat *c)
         }
         if (!*text)
             continue;
-        stop_clear();
         e = answer(c, text);
         if (e && e->kind == ERROR_USAGE) { // too long a question: say so, and go on
             fprintf(stderr, "%s: %s\n", e->what, e->fix ? e->fix : "");
@@ -202,13 +243,9 @@ static struct error *talk(struct chat *c)
         }
         if (e)
             break;
-        if (c->dialog.stopped && !c->terminal) { // nobody types: the stop is meant for the program
-            e = error_stopped();
-            break;
-        }
-        stop_clear();
+        if (c->dialog.stopped && c->terminal) // else the stop is for read_line
+            stop_clear();
     }
-    free(line); // getline's own
     if (c->terminal && !e)
         printf("Goodbye!\n");
     return e;
@@ -226,14 +263,8 @@ static struct error *open_and_talk(struct chat *c)
         e = open_model(c, path);
     if (e)
         return e;
-    // Ctrl-C must interrupt a read of the terminal: no restart of system calls.
-    struct sigaction stop;
     stop_on_signals();
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
-    if (!sigaction(SIGINT, NULL, &stop)) {
-        stop.sa_flags &= ~SA_RESTART;
-        sigaction(SIGINT, &stop, NULL);
-    }
     if (!c->call->prompt)
         return talk(c);
     if (c->call->json)
@@ -244,8 +275,12 @@ static struct error *open_and_talk(struct chat *c)
 
 struct error *command_chat(struct call *call)
 {
-    struct chat c = {.call = call, .arena = call->arena, .terminal = !call->prompt && isatty(STDIN_FILENO)};
+    struct chat c = {.call = call,
+                     .arena = call->arena,
+                     .terminal = !call->prompt && isatty(STDIN_FILENO),
+                     .screen = isatty(STDOUT_FILENO)};
     struct error *e = open_and_talk(&c);
+    bytes_release(&c.input);
     dialog_close(&c.dialog);
     if (c.engine.model)
         engine_close(&c.engine);

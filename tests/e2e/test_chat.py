@@ -42,6 +42,12 @@ def stages_of(folder):
     return found
 
 
+def catches(pid, signal_number):
+    """Whether a process has a handler for a signal by now."""
+    caught = re.search(r"SigCgt:\s*(\w+)", pathlib.Path(f"/proc/{pid}/status").read_text())
+    return bool(caught and int(caught[1], 16) >> (signal_number - 1) & 1)
+
+
 class Alone(Folder):
     """Tests that start from one whole run, made once."""
 
@@ -127,10 +133,57 @@ class Chat(Alone):
         self.assertEqual(piped.returncode, 0, piped.stderr)
         piped.stdout.decode("utf-8")  # whole characters
         self.assertNotIn(b"\x1b", piped.stdout)
+        closed = subprocess.run([RETORT, "chat", file], preexec_fn=lambda: os.close(0), capture_output=True, timeout=60)
+        self.assertEqual((closed.returncode, closed.stdout), (0, b""), closed.stderr)
         call("chat", f"{CHAT}:tokenizer", "-p", "x", results=self.results, check=2)
         call("chat", f"{CHAT}:nobody", "-p", "x", results=self.results, check=2)
         call("chat", f"{CHAT}:sft", "-p", "x", "-t", "-1", results=self.results, check=2)
         call("chat", "nothing.h5", "-p", "x", results=self.results, check=2)
+
+    def test_a_screen_sees_no_control_characters(self):
+        ask = [str(RETORT), "chat", str(stages_of(self.results)["base"]), "-p", "Hm", "-t", "2", "-k", "0"]
+        control = rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]"
+        for seed in map(str, range(50)):  # until an answer has some
+            raw = subprocess.run([*ask, "--seed", seed], capture_output=True, timeout=60, check=True).stdout
+            if re.search(control, raw):
+                break
+        self.assertRegex(raw, control)
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(RETORT, [*ask, "--seed", seed])
+        shown = b""
+        try:
+            while piece := os.read(terminal, 65536):
+                shown += piece
+        except OSError:  # the other end is closed
+            pass
+        os.close(terminal)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        self.assertEqual(shown.replace(b"\r\n", b"\n"), re.sub(control, b"?", raw))
+
+    def test_interrupt_leaves_no_cut_answer_as_json(self):
+        ask = [RETORT, "chat", stages_of(self.results)["base"], "-p", "Hm", "-t", "1", "-k", "0", "-m", "1000", "--json"]
+        for attempt in range(10):  # an answer may be whole before it is stopped
+            talk = subprocess.Popen(ask, stdout=subprocess.PIPE, text=True)
+            wait_for(lambda: catches(talk.pid, signal.SIGINT) or talk.poll() is not None)
+            talk.send_signal(signal.SIGINT)
+            answer = json.loads(talk.communicate(timeout=60)[0])
+            self.assertEqual(answer["ok"], talk.returncode == 0)
+            if talk.returncode:
+                break
+        self.assertEqual((talk.returncode, answer["errors"][0]["kind"]), (75, "stopped"))
+
+    def test_interrupt_ends_a_program_that_nobody_types_to(self):
+        talk = subprocess.Popen([RETORT, "chat", stages_of(self.results)["base"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: catches(talk.pid, signal.SIGINT))
+        talk.send_signal(signal.SIGINT)
+        try:
+            talk.wait(timeout=60)
+        finally:
+            talk.kill()
+            out, told = talk.communicate()
+        self.assertEqual((talk.returncode, out), (75, ""), told)
 
     def test_interrupt_ends_the_answer_and_not_the_program(self):
         """In a terminal: Ctrl-C while it answers brings the prompt back, Ctrl-C at the prompt says how to leave, quit leaves."""
@@ -156,8 +209,9 @@ class Chat(Alone):
                     interrupted += 1
                     break
             self.assertEqual(interrupted, 1)
-            os.write(terminal, b"\x03")
-            read_until(rb"quit. or Ctrl-D ends\)\r?\n.*You: $")
+            for _ in range(100):  # however early after the prompt it comes
+                os.write(terminal, b"\x03")
+                read_until(rb"quit. or Ctrl-D ends\)\r?\n.*You: $")
             os.write(terminal, b"quit\n")
             read_until(rb"Goodbye!")
             self.assertEqual(os.waitpid(pid, 0)[1], 0)

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """What an n-gram model makes of the same tokens: interpolated Kneser-Ney, order 5, against which a trained model is held.
 
-    kneser_ney.py BASE.h5 TRAIN_TOKENS.h5 [...] --val VALIDATION_TOKENS.h5 [...]
+    kneser_ney.py BASE.h5
 
 Counts the rows that the training run in BASE.h5 saw (its steps, batch_tokens and seq_len), scores the rows that it was evaluated on, and
-prints bits per byte by the same rule (special tokens do not count) as one JSON object. Both the model with one discount an order and
-the modified one with three are computed. The n-gram model reads across row borders, which the language model cannot.
+prints bits per byte by the same rule (special tokens do not count) as one JSON object. The token files of both are those that the run's
+payload names, beside BASE.h5. Both the model with one discount an order and the modified one with three are computed. The n-gram model
+reads across row borders, which the language model cannot.
 
 Source: Kneser & Ney 1995; Chen & Goodman 1998, sections 2.7 and 3 (interpolated, modified).  Needs numpy and h5py.
 """
 import argparse
 import json
+import pathlib
 import sys
 
 try:
@@ -23,10 +25,10 @@ except ImportError as missing:
 ORDER = 5
 
 
-def tokens_of(paths):
+def tokens_of(store, keys):
     parts = []
-    for path in paths:
-        with h5py.File(path, "r") as f:
+    for key in keys:
+        with h5py.File(store / f"tokens-{key[:16]}.h5", "r") as f:
             parts.append(f["tokens"][:].astype(np.int64))
     return np.concatenate(parts)
 
@@ -97,18 +99,17 @@ def probabilities(tables, tokens, modified):
 
 def main():
     ask = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    ask.add_argument("base")
-    ask.add_argument("train", nargs="+")
-    ask.add_argument("--val", nargs="+", required=True)
+    ask.add_argument("base", type=pathlib.Path)
     args = ask.parse_args()
     with h5py.File(args.base, "r") as f:
-        fields = json.loads(f.attrs["payload"])["fields"]
+        payload = json.loads(f.attrs["payload"])
+        fields, inputs = payload["fields"], payload["inputs"]
         T, steps = int(fields["seq_len"]), int(f.attrs["step"])
         rows_seen = steps * (int(fields["batch_tokens"]) // T)
         token_bytes = f["tokenizer/token_bytes"][:].astype(np.int64)
         val = f["metrics/val"][:]
         model_bpb, n_bytes = float(val["bpb"][-1]), int(val["bytes"][-1])
-    train, held = tokens_of(args.train), tokens_of(args.val)
+    train, held = (tokens_of(args.base.parent, inputs[role]) for role in ("tokens", "validation"))
     n_rows = (len(train) - 1) // T
     # Row i is tokens iT .. iT+T. Later epochs repeat rows, which changes no n-gram's being known; they are counted once.
     train = train[: min(rows_seen, n_rows) * T + 1]
@@ -117,12 +118,14 @@ def main():
     end = int(np.searchsorted(bytes_until, n_bytes)) + 1
     end = -(-end // T) * T
     scored = held[: end + 1]
-    out = {"train_tokens": int(len(train)), "epochs": round(rows_seen / n_rows, 2), "val_tokens": int(end), "model_bpb": model_bpb,
-           "bytes": int(token_bytes[scored[1:]].sum()), "bytes_of_model": n_bytes}
+    size = token_bytes[scored[1:]]
+    if size.sum() != n_bytes:
+        sys.exit(f"the rows have {size.sum()} bytes, those that the model was measured on {n_bytes}: not the same text")
+    out = {"train_tokens": int(len(train)), "epochs": round(rows_seen / n_rows, 2), "val_tokens": int(end), "bytes": n_bytes,
+           "model_bpb": model_bpb}
     tables = Tables(train, len(token_bytes))
     for name, modified in (("kn5_bpb", False), ("modified_kn5_bpb", True)):
         p = probabilities(tables, scored, modified)[1:]
-        size = token_bytes[scored[1:]]
         out[name] = float(-np.log(p[size > 0]).sum() / (np.log(2) * size.sum()))
     print(json.dumps(out))
 

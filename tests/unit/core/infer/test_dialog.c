@@ -137,14 +137,22 @@ static void old_turns_are_forgotten(void **state)
         assert_true(f.dialog.history.n <= CAPACITY + 1);
     }
     assert_true(f.dialog.n_forgotten > 3);
-    // A question that is too long for itself is refused, and the conversation can go on.
+    // A question that is too long for itself is refused; nothing is forgotten for it, and the conversation can go on.
     char much[4 * CAPACITY];
+    int32_t before[CAPACITY + 1];
+    size_t n_before = f.dialog.history.n, n_turns = f.dialog.turns.n;
+    int n_forgotten = f.dialog.n_forgotten;
     memset(much, 'x', sizeof much);
+    memcpy(before, f.dialog.history.id, n_before * sizeof *before);
     struct heard h = {0};
     struct error *e = dialog_say(&f.dialog, much, sizeof much, hear, &h);
     assert_non_null(e);
     assert_int_equal(e->kind, ERROR_USAGE);
     error_free(e);
+    assert_int_equal(f.dialog.n_forgotten, n_forgotten);
+    assert_int_equal(f.dialog.turns.n, n_turns);
+    assert_int_equal(f.dialog.history.n, n_before);
+    assert_memory_equal(f.dialog.history.id, before, n_before * sizeof *before);
     h = say(&f, "seven", 0);
     bytes_release(&h.text);
     check_history(&f);
