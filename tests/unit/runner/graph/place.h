@@ -93,7 +93,7 @@ static const char *const RECIPE = "retort: 1\n"
                                   "    seq_len: 64\n"
                                   "    batch_tokens: 1024\n"
                                   "    steps: 10\n"
-                                  "  base_eval: {kind: eval, model: base, suites: [bpb], eval_tokens: 2048}\n";
+                                  "  base_eval: {kind: eval, model: base, suites: [bpb], eval_tokens: 1024}\n";
 
 // A text with every `from` replaced.
 static inline const char *with(struct arena *arena, const char *text, const char *from, const char *to)

@@ -39,6 +39,7 @@ static void depths_of_the_reference(void **state)
     for (size_t i = 0; i < countof(rows); i++) {
         const char *text = with(&p->arena, RECIPE, "vocab: 300", "vocab: 65536");
         text = with(&p->arena, text, "    seq_len: 64\n    batch_tokens: 1024\n    steps: 10\n", "");
+        text = with(&p->arena, text, "eval_tokens: 1024", "eval_tokens: 2048"); // a row at least
         make_plan(p, with(&p->arena, text, "depth: 2", arena_printf(&p->arena, "depth: %d", rows[i].depth)));
         const struct plan_stage *base = stage(p, "base");
         assert_int_equal(base->params, rows[i].params);
@@ -273,6 +274,7 @@ static void other_hardware(void **state)
     text = with(&p->arena, text, "    seq_len: 64\n    batch_tokens: 1024\n    steps: 10\n",
                 "    device_batch: 32\n    eval_every: 0\n");
     text = with(&p->arena, text, "depth: 2", "depth: 20");
+    text = with(&p->arena, text, "eval_tokens: 1024", "eval_tokens: 2048");
     const char *on = with(&p->arena, text, "seed: 42\n", "seed: 42\nhardware: {device: h100 80gb, count: 8, usd_per_hour: 24}\n");
     make_plan(p, on);
     // As 8 H100 did it: 170 to 194 minutes, of 75.4 GiB each.
