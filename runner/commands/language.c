@@ -23,7 +23,8 @@ const struct word top_word_help[] = {
      "data=FOLDER. "
      "Keys hold what files contain, not where they lie.",
      false},
-    {"budget", "{usd: NUMBER}", NULL, "What the whole recipe may cost, cached stages included.", false},
+    {"budget", "{usd: NUMBER}", NULL,
+     "What the whole recipe may cost, cached stages included: plan says when it is over; a run is not stopped by it.", false},
     {"hardware", "{device: NAME, count: N, usd_per_hour: NUMBER}", NULL,
      "What the recipe runs on, for estimates of time and cost; usd_per_hour is for all devices together. In no key.", false},
     {"let", "a map of names to values", NULL,

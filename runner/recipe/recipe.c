@@ -127,10 +127,6 @@ static void refuse_unbuilt(struct reader *r)
             reader_error(
                 r, error_new(ERROR_NOT_BUILT, node->key_at, "take it out", "'%s:' is not built in this version", unbuilt[i]));
     }
-    const struct node *budget = node_get(r->root, "budget");
-    if (budget && !isnan(r->recipe->budget_usd))
-        reader_error(r, error_new(ERROR_NOT_BUILT, budget->key_at, "take it out, and look at what `retort plan` says it costs",
-                                  "'budget:' is not built in this version: nothing would keep to it"));
 }
 
 // The values under a node, noted under its name.

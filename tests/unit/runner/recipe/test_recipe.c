@@ -284,7 +284,6 @@ static void settings(void **state)
     struct place at = fails(text, "bsae.steps=3", ERROR_RECIPE, "unknown stage 'bsae'; did you mean 'base'?");
     assert_string_equal(at.file, "-s bsae.steps=3");
     fails(text, "base.stpes=3", ERROR_RECIPE, "unknown key 'stpes'; did you mean 'steps'?");
-    fails(text, "budget.usd=5", ERROR_NOT_BUILT, "'budget:' is not built");
     fails(text, "budget.usd=x", ERROR_RECIPE, "usd is 'x', not a number");
     fails(text, "include=[x.yaml]", ERROR_USAGE, "files are included before -s");
     fails(text, "base.steps=x", ERROR_RECIPE, "steps is 'x', not a number");
