@@ -121,6 +121,21 @@ static void label_of(const struct progress *p, const struct progress_stage *s, c
     snprintf(text, n, "[%d/%d] %s", s->i, p->n, s->stage->node->name);
 }
 
+// So that bars stand below each other.
+static void pad(const struct progress *p, char *label, size_t n_bytes)
+{
+    char other[PROGRESS_TEXT];
+    int width = 0, own = text_width(label);
+    for (int i = 0; i < p->n_stages; i++) {
+        label_of(p, &p->stages[i], other, sizeof other);
+        width = text_width(other) > width ? text_width(other) : width;
+    }
+    size_t n = strlen(label);
+    for (; own < width && n + 1 < n_bytes; own++)
+        label[n++] = ' ';
+    label[n] = '\0';
+}
+
 static void begin(void *self, const struct plan_stage *stage, int i, int n)
 {
     struct progress *p = self;
@@ -164,6 +179,7 @@ static void progress(void *self, const struct plan_stage *stage, const struct li
     snprintf(warning, sizeof warning, "%s", line->warning ? line->warning : "");
     tell_warning(p, s, label, warning);
     if (p->terminal) {
+        pad(p, label, sizeof label);
         progress_line(s->text, sizeof s->text, progress_width(p->to) - 1, label, line);
     } else if (line->step >= 0 && share < 1 && (now - s->last_t >= PLAIN_SECONDS || share - s->last_share >= PLAIN_SHARE)) {
         progress_line(s->text, sizeof s->text, 200, label, line);
