@@ -80,7 +80,9 @@ struct error *model_open(struct model *m, struct device *dev, const struct shape
     m->n_positions = POSITIONS_PER_SEQ_LEN * s->seq_len;
     m->cosine = device_tensor(dev, m->n_positions, s->head_dim / 2);
     m->sine = device_tensor(dev, m->n_positions, s->head_dim / 2);
-    e = device_computes(dev) ? fill_rotary(m) : NULL;
+    e = error_from_fault(device_fault(dev)); // before work on what there is no memory for
+    if (!e && device_computes(dev))
+        e = fill_rotary(m);
     return error_first(e, error_from_fault(device_fault(dev)));
 }
 

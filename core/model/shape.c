@@ -32,7 +32,7 @@ struct error *shape_check(const struct shape *s)
                   {"n_head", s->n_head, 1, 1 << 16},     {"n_kv_head", s->n_kv_head, 1, s->n_head},
                   {"head_dim", s->head_dim, 2, 1 << 16}, {"n_mlp", s->n_mlp, 1, 1 << 22},
                   {"n_vocab", s->n_vocab, 1, 1 << 24},   {"n_vocab_padded", s->n_vocab_padded, s->n_vocab, 1 << 25},
-                  {"seq_len", s->seq_len, 1, 1 << 24}};
+                  {"seq_len", s->seq_len, 1, SHAPE_SEQ_LEN_MAX}};
     for (size_t i = 0; i < countof(bounds); i++)
         if (bounds[i].value < bounds[i].low || bounds[i].value > bounds[i].high)
             return error_plain(ERROR_DATA, "%s of the model is %d, outside %d to %d", bounds[i].name, bounds[i].value,

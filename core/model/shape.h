@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { SHAPE_SEQ_LEN_MAX = 1 << 20 };
+
 struct shape {
     int n_layer, n_embd, n_head, n_kv_head, head_dim, n_mlp;
     int n_vocab, n_vocab_padded; // rows of wte and lm_head; logits are cut to n_vocab

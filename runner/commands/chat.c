@@ -75,6 +75,8 @@ static struct error *open_model(struct chat *c, const char *path)
     struct fault fault;
     struct error *e = store_open(&file, path);
     if (!e)
+        e = store_verify(file);
+    if (!e)
         e = model_file_shape(file, &shape);
     if (!e)
         e = tokenizer_load(file, c->arena, &c->tokenizer);

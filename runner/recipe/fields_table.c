@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+#include "core/model/shape.h"
+
 enum {
     TOKENIZER = 1 << KIND_TOKENIZER,
     TOKENS = 1 << KIND_TOKENS,
@@ -72,7 +74,7 @@ const struct field fields[] = {
      .max = 1 << 22, .offset = offsetof(struct pretrain_options, n_mlp),
      .help = "width inside the MLP; by default 4 n_embd"},
     {.name = "seq_len", .type = FIELD_INT, .class = FIELD_RESULT, .kinds = PRETRAIN, .exact = true, .built = true,
-     .min = 1, .max = 1 << 24, .unit = "tokens", .def_2025 = "2048", .def_2026 = "2048",
+     .min = 1, .max = SHAPE_SEQ_LEN_MAX, .unit = "tokens", .def_2025 = "2048", .def_2026 = "2048",
      .offset = offsetof(struct pretrain_options, seq_len), .help = "tokens of a row"},
     {.name = "batch_tokens", .type = FIELD_INT, .class = FIELD_RESULT, .kinds = PRETRAIN, .built = true, .min = 1,
      .max = FIELD_NO_MAX, .unit = "tokens", .def_2025 = "524288", .def_2026 = "524288",
@@ -162,7 +164,7 @@ const struct field fields[] = {
      .required = true, .offset = offsetof(struct finetune_options, mixture),
      .help = "what to learn: a list of {task: NAME}, with split: (train), and epochs: (1, fractions too) or rows:"},
     {.name = "seq_len", .type = FIELD_INT, .class = FIELD_RESULT, .kinds = FINETUNE, .built = true, .exact = true,
-     .min = 1, .max = 1 << 24, .unit = "tokens", .offset = offsetof(struct finetune_options, seq_len),
+     .min = 1, .max = SHAPE_SEQ_LEN_MAX, .unit = "tokens", .offset = offsetof(struct finetune_options, seq_len),
      .help = "tokens of a row, longer conversations are cut; by default as in the pretraining of the model"},
     {.name = "batch_tokens", .type = FIELD_INT, .class = FIELD_RESULT, .kinds = FINETUNE, .built = true, .min = 1,
      .max = FIELD_NO_MAX, .unit = "tokens", .def_mid = "524288",

@@ -117,6 +117,8 @@ static struct error *open_model(struct evaluation *v, const char *path)
     struct store_file *file = NULL;
     struct error *e = store_open(&file, path);
     if (!e)
+        e = store_verify(file);
+    if (!e)
         e = model_file_shape(file, &shape);
     if (!e)
         e = store_get_i64(file, "/", "step", &v->step);

@@ -143,6 +143,8 @@ static struct error *begin(struct trainer *t)
     } else {
         e = store_open(&file, t->from);
         if (!e)
+            e = store_verify(file);
+        if (!e)
             e = model_file_load(file, &t->model);
         store_close(file);
     }

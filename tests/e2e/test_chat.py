@@ -222,6 +222,20 @@ class Chat(Alone):
                 os.waitpid(pid, 0)
             os.close(terminal)
 
+    def test_a_flipped_bit_of_a_model_is_no_other_result(self):
+        stages = stages_of(self.results)
+        stages["mid"].unlink(), stages["chat_eval@sft"].unlink()
+        for name in ("base", "sft"):
+            damaged = bytearray(stages[name].read_bytes())
+            damaged[len(damaged) // 2] ^= 1  # among the weights, which are most of it
+            stages[name].write_bytes(damaged)
+        for args in (("run", CHAT, "--only", "mid"), ("run", CHAT, "--only", "chat_eval@sft"),
+                     ("chat", stages["sft"], "-p", "Hm")):
+            with self.subTest(args=args):
+                model = stages["base" if "mid" in args else "sft"]
+                told = call(*args, results=self.results, check=1).stderr
+                self.assertRegex(told, rf"{model.name}' is damaged(.|\n)*/model/")
+
     def test_compare_two_runs(self):
         recipe = copy_recipe(self.folder)
         recipe.write_text(recipe.read_text().replace("steps: 12\n    max_tokens", "steps: 6\n    max_tokens"))

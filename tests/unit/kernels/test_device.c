@@ -1,6 +1,8 @@
 // The device itself: tensors, marks, numbers in and out, faults that stay and say what is wrong, and what count counts.
 #include "tests/unit/kernels/check.h"
 
+#include <unistd.h>
+
 static const enum device_kind kinds[] = {DEVICE_CPU, DEVICE_REF, DEVICE_COUNT};
 
 static void test_open(void **state)
@@ -108,6 +110,27 @@ static void test_impossible_tensors(void **state)
             assert_int_equal(device_fault(dev).kind, FAULT_MEMORY);
             device_close(dev);
         }
+}
+
+// More than the machine has is refused before it is touched.
+static void test_more_than_there_is(void **state)
+{
+    (void)state;
+    int64_t all = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    char line[128];
+    unsigned long long kib;
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "SwapTotal: %llu", &kib) == 1)
+            all += (int64_t)kib * 1024;
+    if (!f || all >= (int64_t)1 << 39)
+        skip();
+    fclose(f);
+    struct device *dev = open_device(DEVICE_CPU, 1);
+    assert_null(device_tensor(dev, all / 4, 1).data);
+    assert_int_equal(device_fault(dev).kind, FAULT_MEMORY);
+    assert_non_null(strstr(device_fault(dev).what, "the machine has"));
+    device_close(dev);
 }
 
 static void test_transfers(void **state)
@@ -485,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_tensors),
         cmocka_unit_test(test_mark),
         cmocka_unit_test(test_impossible_tensors),
+        cmocka_unit_test(test_more_than_there_is),
         cmocka_unit_test(test_transfers),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_fault_stays),

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -172,9 +173,35 @@ static void shapes(void **state)
     }
 }
 
+// A file can say what it likes: what is beyond bounds or memory is an error before any work is done on it.
+static void shapes_beyond_the_machine(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct fault fault;
+    struct shape s;
+    struct model m;
+    assert_null(shape_from_depth(&s, 2, 512, SHAPE_SEQ_LEN_MAX + 1));
+    struct error *e = shape_check(&s);
+    assert_int_equal(e->kind, ERROR_DATA);
+    assert_non_null(strstr(e->what, "seq_len of the model is 1048577"));
+    error_free(e);
+    s.seq_len = SHAPE_SEQ_LEN_MAX;
+    s.n_head = s.n_kv_head = 1;
+    s.head_dim = 1 << 16;
+    struct device *dev = device_open(DEVICE_CPU, 1, &fault);
+    assert_non_null(dev);
+    e = model_open(&m, dev, &s, &arena);
+    assert_non_null(e);
+    assert_int_equal(e->kind, ERROR_MACHINE);
+    error_free(e);
+    device_close(dev);
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(backward_is_the_derivative), cmocka_unit_test(initial_loss),
-                                       cmocka_unit_test(shapes)};
+                                       cmocka_unit_test(shapes), cmocka_unit_test(shapes_beyond_the_machine)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
