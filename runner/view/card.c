@@ -69,13 +69,25 @@ static void print_wrapped(FILE *to, const char *text, const char *prefix, int wi
     fprintf(to, "%s\n", *text ? " ..." : "");
 }
 
-// A text with its own lines; a fence inside it is broken.
+// A fence of a block of code: three backticks, or more than stand anywhere in the text.
+static void print_fence(FILE *to, const char *text, const char *end)
+{
+    size_t n = 3;
+    for (text = strchr(text, '`'); text; text = strchr(text, '`')) {
+        size_t run = strspn(text, "`");
+        n = run >= n ? run + 1 : n;
+        text += run;
+    }
+    while (n--)
+        fputc('`', to);
+    fputs(end, to);
+}
+
+// A text with its own lines.
 static void print_lines(FILE *to, const char *text)
 {
     while (*text) {
         size_t line = strcspn(text, "\n");
-        if (!strncmp(text, "```", 3))
-            fputc(' ', to);
         print_word(to, text, line);
         fputc('\n', to);
         text += line + (text[line] == '\n');
@@ -304,9 +316,10 @@ static void markdown_rollouts(FILE *to, const struct run_stage *stage, const str
     for (int64_t i = first; i < n; i++) {
         fprintf(to, "\nAt step %lld, reward %g, advantage %+.3f:\n\n", (long long)r[i].step, r[i].reward, r[i].advantage);
         print_wrapped(to, r[i].prompt, "> ", CARD_WIDTH - 2, ROLLOUT_PROMPT);
-        fprintf(to, "\n```\n");
+        fputc('\n', to);
+        print_fence(to, r[i].text, "\n");
         print_lines(to, r[i].text);
-        fprintf(to, "```\n");
+        print_fence(to, r[i].text, "\n");
     }
 }
 
@@ -373,9 +386,13 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
         markdown_pass(to, &run->stages[i], &tables[i]);
         markdown_rollouts(to, &run->stages[i], &tables[i]);
     }
-    if (!e && run->recipe_text)
-        fprintf(to, "\n## Recipe\n\n```yaml\n%s%s```\n", run->recipe_text,
-                run->recipe_text[0] && run->recipe_text[strlen(run->recipe_text) - 1] == '\n' ? "" : "\n");
+    if (!e && run->recipe_text) {
+        size_t n = strlen(run->recipe_text);
+        fprintf(to, "\n## Recipe\n\n");
+        print_fence(to, run->recipe_text, "yaml\n");
+        fprintf(to, "%s%s", run->recipe_text, n && run->recipe_text[n - 1] == '\n' ? "" : "\n");
+        print_fence(to, run->recipe_text, "\n");
+    }
     for (int i = 0; i < run->n_stages; i++)
         run_tables_release(&tables[i]);
     return e;

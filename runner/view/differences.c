@@ -30,7 +30,7 @@ static bool equal(json_t *a, json_t *b)
 {
     if (!a || !b)
         return a == b;
-    if (json_is_number(a) && json_is_number(b))
+    if (json_is_number(a) && json_is_number(b) && !(json_is_integer(a) && json_is_integer(b)))
         return json_number_value(a) == json_number_value(b);
     return json_equal(a, b);
 }

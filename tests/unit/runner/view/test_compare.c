@@ -246,9 +246,10 @@ static void no_difference_is_lost(void **state)
         {"{\"grading\":[{\"baseline\":0.25,\"grader\":\"choice\",\"task\":\"x\"}]}",
          "{\"grading\":[{\"baseline\":0.5,\"grader\":\"choice\",\"task\":\"x\"}]}"},
         {"{\"kind\":\"eval\"}", "{\"grading\":[{\"grader\":\"choice\",\"task\":\"x\"}],\"kind\":\"eval\"}"},
+        {"{\"fields\":{\"seed\":9007199254740992}}", "{\"fields\":{\"seed\":9007199254740993}}"}, // alike as doubles
         {"{\"fields\":3}", "{}"}};
     static const char *const names[] = {"tokens", "mixture", "suites", "data[0].sha256", "data", "grading[0].baseline",
-                                        "grading"};
+                                        "grading", "seed"};
     for (size_t i = 0; i < countof(payloads); i++) {
         for (int r = 0; r < 2; r++) {
             fake_init(&f, p, "odd");

@@ -134,12 +134,43 @@ static void notes_are_told(void **state)
     }
 }
 
+static const char *markdown(const struct run *run, struct place_of_test *p)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *to = open_memstream(&text, &n);
+    no_error(card_markdown(run, to, &p->arena));
+    fclose(to);
+    const char *copy = arena_strdup(&p->arena, text);
+    free(text);
+    return copy;
+}
+
+// What a model writes, and what stands in the recipe, never ends the block that it is shown in.
+static void fences_hold(void **state)
+{
+    struct place_of_test *p = *state;
+    struct fake_run f;
+    struct run run;
+    struct rollout rollouts[] = {{.prompt = "Why?", .text = "plain"}, {.prompt = "Why?", .text = "So ```` it\n  ```\n# is"}};
+    fake_init(&f, p, "small");
+    f.run.recipe_text = "# ```\nretort: 1\n";
+    struct store_set set = rows_set("/rollouts", rollout_members, ROLLOUT_MEMBERS, sizeof *rollouts, rollouts, 2);
+    fake_result(&f, fake_stage(&f, "rl", "grpo", "bb", NULL), &set, 1);
+    fake_done(&f, &run);
+    const char *text = markdown(&run, p);
+    assert_non_null(strstr(text, "\n\n```\nplain\n```\n"));
+    assert_non_null(strstr(text, "\n\n`````\nSo ```` it\n  ```\n# is\n`````\n"));
+    assert_non_null(strstr(text, "\n\n````yaml\n# ```\nretort: 1\n````\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_column_a_model, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_task_has_no_mean, set_up, tear_down),
         cmocka_unit_test_setup_teardown(notes_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(fences_hold, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
