@@ -15,7 +15,7 @@ static int model_of(const struct run *run, const struct run_stage *stage)
     json_t *payload = stage->payload ? json_loads(stage->payload, 0, &problem) : NULL;
     const char *key = json_string_value(json_object_get(json_object_get(payload, "inputs"), "model"));
     int found = -1;
-    for (int i = 0; i < run->n_stages && key; i++)
+    for (int i = 0; i < run->n_stages && key && found < 0; i++) // the first: another recipe's stage can be the same
         if (!strcmp(run->stages[i].key, key))
             found = i;
     json_decref(payload);
