@@ -1,5 +1,6 @@
 // card.c - everything comes from the record of the run: results may be gone by the time someone reads it.
 #include "runner/view/card.h"
+#include "runner/recipe/fields.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -94,6 +95,12 @@ static void print_lines(FILE *to, const char *text)
     }
 }
 
+// A fine-tuning validates on conversations: its bits per byte are of another text than those of pretrainings and evaluations.
+static double text_bpb(const struct run_stage *stage, const struct run_tables *t)
+{
+    return strcmp(stage->kind, kind_name(KIND_FINETUNE)) ? card_bpb(t) : NAN;
+}
+
 static struct error *add_row(struct grid *grid, const struct run_stage *stage, const struct run_tables *t, struct arena *arena)
 {
     char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT], e[FORMAT_TEXT];
@@ -104,7 +111,7 @@ static struct error *add_row(struct grid *grid, const struct run_stage *stage, c
         arena_strdup(arena, format_count(b, stage->params)),
         arena_strdup(arena, format_count(c, stage->tokens)),
         arena_strdup(arena, format_real(d, t->rewards.n ? NAN : card_loss(t), 3)), // GRPO's loss says nothing
-        arena_strdup(arena, format_real(e, card_bpb(t), 4))};
+        arena_strdup(arena, format_real(e, text_bpb(stage, t), 4))};
     for (size_t i = 0; i < countof(cells); i++)
         if (!cells[i])
             return error_memory();
@@ -372,7 +379,7 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
             break;
         fprintf(to, "| %s | %s | %s | %s | %s | %s | %s ", s->name, s->kind, s->state, format_seconds(a, s->seconds),
                 format_count(b, s->params), format_count(c, s->tokens), format_big(d, s->flops));
-        fprintf(to, "| %s | %s |\n", format_real(a, card_loss(&tables[i]), 4), format_real(b, card_bpb(&tables[i]), 4));
+        fprintf(to, "| %s | %s |\n", format_real(a, card_loss(&tables[i]), 4), format_real(b, text_bpb(s, &tables[i]), 4));
     }
     for (int i = 0; i < run->n_stages && !e; i++)
         if (run->stages[i].error)

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runner/view/basis.h"
+
 // The stage that an evaluation measured; -1: unknown.
 static int model_of(const struct run *run, const struct run_stage *stage)
 {
@@ -30,11 +32,8 @@ static int model_column(struct scores *s, const char *name)
     return -1;
 }
 
-static struct score_row *row_of(struct scores *s, const char *label, bool is_accuracy, bool less_is_better, struct arena *arena)
+static struct score_row *new_row(struct scores *s, const char *label, bool is_accuracy, bool less_is_better, struct arena *arena)
 {
-    for (int i = 0; i < s->n_rows; i++)
-        if (!strcmp(s->rows[i].label, label))
-            return &s->rows[i];
     struct score_row *row = &s->rows[s->n_rows];
     *row = (struct score_row){.label = arena_strdup(arena, label),
                               .is_accuracy = is_accuracy,
@@ -53,11 +52,21 @@ static struct score_row *row_of(struct scores *s, const char *label, bool is_acc
     return row;
 }
 
+static struct score_row *row_of(struct scores *s, const char *label, bool is_accuracy, bool less_is_better, struct arena *arena)
+{
+    for (int i = 0; i < s->n_rows; i++)
+        if (!strcmp(s->rows[i].label, label))
+            return &s->rows[i];
+    return new_row(s, label, is_accuracy, less_is_better, arena);
+}
+
 // Where a value goes, and where it comes from.
 struct putting {
     struct scores *scores;
+    const struct run *run;
     struct arena *arena;
     int column, stage;
+    struct basis *bpb; // of the first scores->n_rows rows, which are of bits per byte while those are put
 };
 
 static struct error *put(const struct putting *to, const char *label, bool is_accuracy, bool less_is_better, double value,
@@ -70,6 +79,29 @@ static struct error *put(const struct putting *to, const char *label, bool is_ac
     row->deviation[to->column] = is_accuracy && n > 0 ? sqrt(value * (1 - value) / (double)n) : NAN;
     row->n[to->column] = n;
     row->stage[to->column] = to->stage;
+    return NULL;
+}
+
+// Bits per byte over another text, or more of it, stand in a row of their own.
+static struct error *put_bpb(const struct putting *to, const struct run_tables *t)
+{
+    struct scores *s = to->scores;
+    struct basis basis;
+    struct error *e = basis_of_bpb(&basis, to->run, &to->run->stages[to->stage], to->arena);
+    const char *differs = NULL, *first = NULL;
+    int i = 0;
+    if (e)
+        return e;
+    for (; i < s->n_rows && (differs = basis_differs(&to->bpb[i], &basis)); i++)
+        first = first ? first : differs;
+    if (i == s->n_rows) {
+        const char *label = first ? arena_printf(to->arena, "bpb, %s", first) : "bpb";
+        if (!label || !new_row(s, label, false, true, to->arena))
+            return error_memory();
+        to->bpb[i] = basis;
+    }
+    s->rows[i].value[to->column] = ((const struct metric_val *)t->scores.rows)[t->scores.n - 1].bpb;
+    s->rows[i].stage[to->column] = to->stage;
     return NULL;
 }
 
@@ -132,7 +164,8 @@ struct error *scores_collect(struct scores *s, const struct run *run, const stru
             if (model[i] == (int)m && model_column(s, run->stages[m].name) < 0)
                 s->models[s->n_models++] = run->stages[m].name;
     s->rows = arena_array(arena, n_rows, sizeof *s->rows);
-    if (!s->rows)
+    struct basis *bpb = arena_array(arena, n_rows, sizeof *bpb);
+    if (!s->rows || !bpb)
         return error_memory();
     struct error *e = NULL;
     for (int pass = 0; pass < 3; pass++) // bits per byte of all, then tasks of all, then the means
@@ -140,13 +173,13 @@ struct error *scores_collect(struct scores *s, const struct run *run, const stru
             const struct run_tables *t = &tables[i];
             if (model[i] < 0)
                 continue;
-            struct putting to = {s, arena, model_column(s, run->stages[model[i]].name), (int)i};
+            struct putting to = {s, run, arena, model_column(s, run->stages[model[i]].name), (int)i, bpb};
             if (pass == 1)
                 e = put_tasks(&to, t);
             else if (pass == 2)
                 e = put_means(&to, run->stages[i].published, t);
             else if (t->scores.n)
-                e = put(&to, "bpb", false, true, ((const struct metric_val *)t->scores.rows)[t->scores.n - 1].bpb, 0);
+                e = put_bpb(&to, t);
         }
     return e;
 }
