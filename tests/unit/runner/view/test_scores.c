@@ -74,6 +74,41 @@ static void a_column_a_model(void **state)
 }
 
 // One task has no mean over tasks; of two evaluations of a model the last one counts.
+// Bits per byte of another text, or of more of it, have rows of their own; a model that stands twice has one column.
+static void texts_stay_apart(void **state)
+{
+    struct place_of_test *p = *state;
+    struct fake_run f;
+    struct run run;
+    struct run_tables tables[FAKE_STAGES];
+    struct scores s;
+    fake_init(&f, p, "small");
+    fake_stage(&f, "base", "pretrain", "aa", "{\"fields\":{}}");
+    fake_stage(&f, "sft", "finetune", "bb", "{\"fields\":{}}");
+    fake_stage(&f, "again", "pretrain", "aa", "{\"fields\":{}}");
+    static const char *const payloads[] = {
+        "{\"fields\":{\"eval_tokens\":1024},\"inputs\":{\"model\":\"aa\",\"validation\":\"11\"}}",
+        "{\"fields\":{\"eval_tokens\":1024},\"inputs\":{\"model\":\"bb\",\"validation\":\"11\"}}",
+        "{\"fields\":{\"eval_tokens\":2048},\"inputs\":{\"model\":\"aa\",\"validation\":\"11\"}}",
+        "{\"fields\":{\"eval_tokens\":1024},\"inputs\":{\"model\":\"bb\",\"validation\":\"22\"}}"};
+    for (int i = 0; i < 4; i++)
+        fake_eval(&f, fake_stage(&f, arena_printf(&p->arena, "eval_%d", i), "eval", arena_printf(&p->arena, "c%d", i), payloads[i]),
+                  NULL, 0, NULL, 0, 1 + i);
+    fake_done(&f, &run);
+    load_all(&run, tables, &p->arena);
+    no_error(scores_collect(&s, &run, tables, &p->arena));
+    assert_int_equal(s.n_models, 2);
+    assert_int_equal(s.n_rows, 3);
+    assert_true(s.rows[0].value[0] == 1 && s.rows[0].value[1] == 2);
+    assert_string_equal(s.rows[0].label, "bpb");
+    assert_true(s.rows[1].value[0] == 3 && isnan(s.rows[1].value[1]));
+    assert_string_equal(s.rows[1].label, "bpb, other count");
+    assert_true(isnan(s.rows[2].value[0]) && s.rows[2].value[1] == 4);
+    assert_string_equal(s.rows[2].label, "bpb, other text");
+    for (int i = 0; i < run.n_stages; i++)
+        run_tables_release(&tables[i]);
+}
+
 static void one_task_has_no_mean(void **state)
 {
     struct place_of_test *p = *state;
@@ -168,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_column_a_model, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(texts_stay_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_task_has_no_mean, set_up, tear_down),
         cmocka_unit_test_setup_teardown(notes_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fences_hold, set_up, tear_down),
