@@ -36,7 +36,7 @@ static struct error *sum_up(struct summary *sum, const struct run *run, const st
         if (!file)
             return error_memory();
         struct error *e = run_stage_tables(&tables, run, s);
-        double loss = card_loss(&tables), bpb = card_bpb(&tables);
+        double loss = card_loss(&tables), bpb = card_text_bpb(s, &tables);
         run_tables_release(&tables);
         if (e)
             return e;

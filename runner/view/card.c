@@ -1,6 +1,5 @@
 // card.c - everything comes from the record of the run: results may be gone by the time someone reads it.
 #include "runner/view/card.h"
-#include "runner/recipe/fields.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -21,6 +20,21 @@ double card_bpb(const struct run_tables *t)
 {
     const struct table *from = t->scores.n ? &t->scores : &t->val;
     return from->n ? ((const struct metric_val *)from->rows)[from->n - 1].bpb : NAN;
+}
+
+static bool is_finetune(const struct run_stage *stage)
+{
+    return !strcmp(stage->kind, "finetune");
+}
+
+double card_text_bpb(const struct run_stage *stage, const struct run_tables *t)
+{
+    return is_finetune(stage) ? NAN : card_bpb(t);
+}
+
+double card_val(const struct run_stage *stage, const struct run_tables *t)
+{
+    return is_finetune(stage) ? card_bpb(t) : NAN;
 }
 
 // The samples of the last step that has some.
@@ -95,15 +109,9 @@ static void print_lines(FILE *to, const char *text)
     }
 }
 
-// A fine-tuning validates on conversations: its bits per byte are of another text than those of pretrainings and evaluations.
-static double text_bpb(const struct run_stage *stage, const struct run_tables *t)
-{
-    return strcmp(stage->kind, kind_name(KIND_FINETUNE)) ? card_bpb(t) : NAN;
-}
-
 static struct error *add_row(struct grid *grid, const struct run_stage *stage, const struct run_tables *t, struct arena *arena)
 {
-    char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT], e[FORMAT_TEXT];
+    char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT], e[FORMAT_TEXT], f[FORMAT_TEXT];
     const char *const cells[] = {
         stage->name,
         stage->state,
@@ -111,7 +119,8 @@ static struct error *add_row(struct grid *grid, const struct run_stage *stage, c
         arena_strdup(arena, format_count(b, stage->params)),
         arena_strdup(arena, format_count(c, stage->tokens)),
         arena_strdup(arena, format_real(d, t->rewards.n ? NAN : card_loss(t), 3)), // GRPO's loss says nothing
-        arena_strdup(arena, format_real(e, text_bpb(stage, t), 4))};
+        arena_strdup(arena, format_real(e, card_text_bpb(stage, t), 4)),
+        arena_strdup(arena, format_real(f, card_val(stage, t), 4))};
     for (size_t i = 0; i < countof(cells); i++)
         if (!cells[i])
             return error_memory();
@@ -121,7 +130,7 @@ static struct error *add_row(struct grid *grid, const struct run_stage *stage, c
 
 static const struct column columns[] = {{"stage", false, true},  {"state", false, false}, {"time", true, false},
                                         {"params", true, false}, {"tokens", true, false}, {"loss", true, false},
-                                        {"bpb", true, false}};
+                                        {"bpb", true, false},    {"val", true, false}};
 
 static void print_samples(FILE *to, const struct run_stage *stage, const struct run_tables *tables)
 {
@@ -207,7 +216,10 @@ struct error *card_print(const struct run *run, FILE *to, struct arena *arena)
     struct run_tables *tables = arena_array(arena, (size_t)run->n_stages + 1, sizeof *tables);
     if (!tables)
         return error_memory();
-    grid_init(&grid, columns, countof(columns), arena);
+    bool has_val = false;
+    for (int i = 0; i < run->n_stages; i++)
+        has_val |= is_finetune(&run->stages[i]);
+    grid_init(&grid, columns, countof(columns) - !has_val, arena);
     for (int i = 0; i < run->n_stages && !e; i++) {
         e = run_stage_tables(&tables[i], run, &run->stages[i]);
         if (!e)
@@ -367,8 +379,8 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
         markdown_published(run, to);
     else
         markdown_heading(run, to);
-    fprintf(to, "\n\n| stage | kind | state | time | parameters | tokens | FLOPs | loss | bpb |\n"
-                "|---|---|---|---:|---:|---:|---:|---:|---:|\n");
+    fprintf(to, "\n\n| stage | kind | state | time | parameters | tokens | FLOPs | loss | bpb | val |\n"
+                "|---|---|---|---:|---:|---:|---:|---:|---:|---:|\n");
     struct error *e = NULL;
     struct run_tables *tables = arena_array(arena, (size_t)run->n_stages + 1, sizeof *tables);
     if (!tables)
@@ -379,8 +391,11 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
             break;
         fprintf(to, "| %s | %s | %s | %s | %s | %s | %s ", s->name, s->kind, s->state, format_seconds(a, s->seconds),
                 format_count(b, s->params), format_count(c, s->tokens), format_big(d, s->flops));
-        fprintf(to, "| %s | %s |\n", format_real(a, card_loss(&tables[i]), 4), format_real(b, text_bpb(s, &tables[i]), 4));
+        fprintf(to, "| %s | %s | %s |\n", format_real(a, card_loss(&tables[i]), 4), format_real(b, card_text_bpb(s, &tables[i]), 4),
+                format_real(c, card_val(s, &tables[i]), 4));
     }
+    if (!e)
+        fprintf(to, "\nbpb: bits per byte over validation text. val: over the test splits of what a fine-tuning learns.\n");
     for (int i = 0; i < run->n_stages && !e; i++)
         if (run->stages[i].error)
             fprintf(to, "\n%s %s: %s\n", run->stages[i].name, run->stages[i].state, run->stages[i].error);

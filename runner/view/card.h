@@ -16,4 +16,8 @@ struct error *CHECKED card_markdown(const struct run *run, FILE *to, struct aren
 double card_loss(const struct run_tables *tables);
 double card_bpb(const struct run_tables *tables);
 
+// Of them those over validation text, and those of a fine-tuning, which are over the test splits of its mixture: not to be compared.
+double card_text_bpb(const struct run_stage *stage, const struct run_tables *tables);
+double card_val(const struct run_stage *stage, const struct run_tables *tables);
+
 #endif

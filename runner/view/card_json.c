@@ -41,7 +41,8 @@ static void stage_to_json(struct json *j, const struct run_stage *s, const struc
     json_key(j, "tokens"), json_count(j, s->tokens);
     json_key(j, "flops"), json_f64(j, s->flops);
     json_key(j, "loss"), json_f64(j, card_loss(t));
-    json_key(j, "bpb"), json_f64(j, card_bpb(t));
+    json_key(j, "bpb"), json_f64(j, card_text_bpb(s, t));
+    json_key(j, "val"), json_f64(j, card_val(s, t));
     json_key(j, "reward"), json_f64(j, t->rewards.n ? rewards[t->rewards.n - 1].reward : NAN);
     json_key(j, "error"), json_str(j, s->error);
     json_close(j, '}');

@@ -1,7 +1,8 @@
 // card_json.h - the report card as JSON, for scripts.
 //
 //     run:     {name, number, source, state, started, ended, seconds, usd, recipe, settings, host, machine, build}
-//     stages:  [{name, kind, key, state, seconds, usd, params, tokens, flops, loss, bpb, reward, error}]
+//     stages:  [{name, kind, key, state, seconds, usd, params, tokens, flops, loss, bpb, val, reward, error}]
+//              bpb: over validation text; val: over the test splits that a fine-tuning is validated on
 //     scores:  [{model, score, accuracy, less_is_better, value, deviation, n}]     scores.h; accuracy: value is a share
 //     samples: [{stage, step, prompt, text}]                                       of the last step that has some
 //     rollouts: [{stage, step, reward, advantage, prompt, text}]                   that were kept

@@ -199,6 +199,33 @@ static void fences_hold(void **state)
     assert_non_null(strstr(text, "\n\n````yaml\n# ```\nretort: 1\n````\n"));
 }
 
+// Validation of a fine-tuning is over another text than bpb: it has a column of its own.
+static void validation_stands_apart(void **state)
+{
+    struct place_of_test *p = *state;
+    struct fake_run f;
+    struct run run;
+    struct metric_val base = {.step = 9, .bpb = 1.25}, sft = {.step = 9, .bpb = 0.5};
+    struct store_set sets[] = {rows_set("/metrics/val", metric_val_members, METRIC_VAL_MEMBERS, sizeof base, &base, 1),
+                               rows_set("/metrics/val", metric_val_members, METRIC_VAL_MEMBERS, sizeof sft, &sft, 1)};
+    char *text = NULL;
+    size_t n;
+    fake_init(&f, p, "small");
+    fake_result(&f, fake_stage(&f, "base", "pretrain", "aa", "{}"), &sets[0], 1);
+    fake_result(&f, fake_stage(&f, "sft", "finetune", "bb", "{}"), &sets[1], 1);
+    fake_done(&f, &run);
+    FILE *to = open_memstream(&text, &n);
+    no_error(card_print(&run, to, &p->arena));
+    fclose(to);
+    assert_non_null(strstr(text, "loss     bpb     val\n"));
+    assert_non_null(strstr(text, "-  1.2500       -\n"));
+    assert_non_null(strstr(text, "-       -  0.5000\n"));
+    free(text);
+    const char *page = markdown(&run, p);
+    assert_non_null(strstr(page, "| - | 1.2500 | - |\n"));
+    assert_non_null(strstr(page, "| - | - | 0.5000 |\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +234,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_task_has_no_mean, set_up, tear_down),
         cmocka_unit_test_setup_teardown(notes_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fences_hold, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(validation_stands_apart, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
