@@ -266,11 +266,12 @@ class Chat(Alone):
         (self.folder / "own.jsonl").write_text("".join(
             json.dumps([row, {"role": "assistant", "content": "I am Retort."}]) + "\n" for row in rows))
         recipe.write_text(recipe.read_text().replace("{task: town_sums, rows: 300}", '{task: "own.jsonl"}'))
-        told = "\nsft:\n  10 of 340 conversations have nothing to learn within 160 tokens"
         done = call("run", recipe, "--until", "sft", results=self.results, check=0)
-        self.assertEqual(done.stdout.count(told), 1)
+        told = re.findall(r"\nsft:\n  (\d+) of 340 conversations have nothing to learn within 128 tokens", done.stdout)
+        self.assertEqual(len(told), 1, done.stdout)
+        self.assertGreaterEqual(int(told[0]), 10)  # every fourth of ours, and questions of the town that are too long
         self.assertNotIn("\nmid:\n", done.stdout)
-        self.assertEqual(call("report", TALK, results=self.results, check=0).stdout.count(told), 1)
+        self.assertIn(f"\nsft:\n  {told[0]} of 340 conversations", call("report", TALK, results=self.results, check=0).stdout)
 
     def test_short_test_split_leaves_training_without_validation(self):
         """A task of the user's own, whose test split has too little of all that validation needs."""
@@ -284,7 +285,7 @@ class Chat(Alone):
         long = talk("Why? " * 200, "So.")
         cases = [("mid", "".join(talk("Hi.", "Ho.") for i in range(5)), "one row of 128 needs 129"),
                  ("mid", "", "no examples"),
-                 ("sft", long, "within 160 tokens"),
+                 ("sft", long, "within 128 tokens"),
                  ("rl", "", "no examples")]
         recipe = copy_recipe(self.folder)
         text = re.sub(r"(?s)    mixture:.*?(?=    batch_tokens|    seq_len)", "    mixture: [{task: own}]\n", recipe.read_text())
