@@ -24,17 +24,17 @@ const struct command commands[] = {
      "  --only STAGE    STAGE alone; what it needs must be there\n"
      "  --fresh STAGE   make the result of STAGE anew although it is there\n"
      "  --detach        go on in the background; `retort status --watch` follows\n"
-     "  --jobs N        so many stages at once, which divide the cores; 1: one after the\n"
-     "                  other. Without it a training has all cores (OMP_NUM_THREADS of\n"
-     "                  them, where set), and evaluations run side by side",
+     "  --jobs N        so many stages at once, which divide the cores; 1: one after\n"
+     "                  the other. Without it a training has all cores (or as many as\n"
+     "                  OMP_NUM_THREADS says), and evaluations run side by side",
      command_run, TAKES_SETTINGS | TAKES_STAGES | TAKES_DETACH, 1, 1},
     {"stop", "[RECIPE]", "ask a run to save and stop",
      "Asks the run of that recipe (or, without one, the only run there is) to save and\n"
      "stop.",
      command_stop, TAKES_SETTINGS, 0, 1},
     {"why", "RECIPE [STAGE]", "why each stage will run or not",
-     "For each stage what changed since this recipe last ran: fields with line, old and\n"
-     "new value, inputs, data files.",
+     "For each stage what changed since this recipe last ran: fields with line, old\n"
+     "and new value, inputs, data files.",
      command_why, TAKES_SETTINGS, 1, 2},
     {"status", "[RECIPE]", "the stages now",
      "Of the newest run of the recipe, or of all recipes: state of each stage, step,\n"
@@ -43,10 +43,10 @@ const struct command commands[] = {
      "  --watch         again every second until the run ends, with its exit status",
      command_status, TAKES_SETTINGS | TAKES_WATCH, 0, 1},
     {"chat", "MODEL", "talk with a model",
-     "MODEL is RECIPE.yaml:STAGE, RUN:STAGE or the file of a result. Type a question and\n"
-     "press Enter; Ctrl-C stops the answer, `clear` forgets what was said, `quit` ends.\n"
-     "With standard input in a pipe each line is a question, and only answers are\n"
-     "printed. A calculation of the model is shown as [7+5=12].\n"
+     "MODEL is RECIPE.yaml:STAGE, RUN:STAGE or the file of a result. Type a question\n"
+     "and press Enter; Ctrl-C stops the answer, `clear` forgets what was said, `quit`\n"
+     "ends. With standard input in a pipe each line is a question, and only answers\n"
+     "are printed. A calculation of the model is shown as [7+5=12].\n"
      "  -p TEXT         one question, one answer\n"
      "  -t NUMBER       temperature, 0.6; 0 always takes the likeliest token\n"
      "  -k NUMBER       sample from so many likeliest tokens, 50; 0: from all\n"
@@ -54,8 +54,8 @@ const struct command commands[] = {
      "  --seed NUMBER   42; the same seed and questions give the same answers",
      command_chat, TAKES_SETTINGS | TAKES_CHAT, 1, 1},
     {"report", "RUN", "the report card of a run, in Markdown",
-     "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file, the file\n"
-     "of a run, or a published run (`retort ls`).",
+     "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file, the\n"
+     "file of a run, or a published run (`retort ls`).",
      command_report, TAKES_SETTINGS | TAKES_HTML, 1, 1},
     {"compare", "A B ...", "runs side by side, and what is noise",
      "Two to eight runs: each the name of a recipe (its newest run), NAME/NUMBER, a\n"
@@ -82,16 +82,16 @@ const struct command commands[] = {
      "published runs of results/reference that `compare` and `report` read like runs.",
      command_ls, 0, 0, 0},
     {"rm", "RUN", "forget a run",
-     "RUN is NAME/NUMBER, the file of a run, or the name of a recipe that has just one.\n"
-     "The run is not listed, compared or explained against any more. Its results stay,\n"
-     "and so does its record, under another name, until `retort gc --yes`; what brings\n"
-     "it back is printed. A run that is going on is refused.",
+     "RUN is NAME/NUMBER, the file of a run, or the name of a recipe that has just\n"
+     "one. The run is not listed, compared or explained against any more. Its results\n"
+     "stay, and so does its record, under another name, until `retort gc --yes`; what\n"
+     "brings it back is printed. A run that is going on is refused.",
      command_rm, 0, 1, 1},
     {"gc", "[RECIPE ...]", "what no run refers to; --yes removes it",
-     "Lists the results in the store that nothing needs: no run, no running stage, and no\n"
-     "stage of the recipes given here. Says whose they were, how large they are, and what\n"
-     "it took to make them. Removes nothing without --yes, and then nothing else: runs,\n"
-     "files with other names and results that are being made stay.\n\n"
+     "Lists the results in the store that nothing needs: no run, no running stage, and\n"
+     "no stage of the recipes given here. Says whose they were, how large they are,\n"
+     "and what it took to make them. Removes nothing without --yes, and then nothing\n"
+     "else: runs, files with other names and results that are being made stay.\n\n"
      "  retort gc                  what could go\n"
      "  retort gc plan.yaml        the same, but nothing that plan.yaml would use\n"
      "  retort gc --yes            removes it",
@@ -113,16 +113,16 @@ const struct command commands[] = {
      command_bench, 0, 0, 1},
     {"new", "NAME [FILE ...]", "write a recipe to begin with",
      "Writes NAME.yaml in this folder: a small commented recipe that runs in about a\n"
-     "minute. It learns from the shipped town, or from your own FILES: text, .jsonl (its\n"
-     "field `text`) or .parquet (its column `text`), of which the last is kept to\n"
+     "minute. It learns from the shipped town, or from your own FILES: text, .jsonl\n"
+     "(its field `text`) or .parquet (its column `text`), of which the last is kept to\n"
      "measure on. A file that is there is not overwritten.\n\n"
      "  retort new mine\n"
      "  retort new letters letters/*.txt",
      command_new, 0, 1, -1},
     {"schema", "[KIND]", "the language of recipes",
-     "Every word of the language, to look things up in: what it takes, its default, and\n"
-     "whether it is in the key of a result. With --json a JSON Schema (draft 2020-12),\n"
-     "for editors that check as one types:\n\n"
+     "Every word of the language, to look things up in: what it takes, its default,\n"
+     "and whether it is in the key of a result. With --json a JSON Schema (draft\n"
+     "2020-12), for editors that check as one types:\n\n"
      "  retort schema --json > recipe.schema.json\n\n"
      "and at the top of a recipe, for editors with yaml-language-server:\n\n"
      "  # yaml-language-server: $schema=recipe.schema.json",
@@ -134,7 +134,8 @@ const struct command commands[] = {
      "  retort help grpo.rows      a field of one kind\n"
      "  retort help matrix         a word at the top of a recipe",
      command_help, 0, 0, 1},
-    {"version", "", "version, build and machine", "The version, how it was built, and the machine it is on.", command_version, 0, 0, 0},
+    {"version", "", "version, build and machine", "The version, how it was built, and the machine it is on.", command_version, 0,
+     0, 0},
 };
 const int n_commands = countof(commands);
 

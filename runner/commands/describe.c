@@ -135,20 +135,60 @@ static void line(const char *name, const char *text)
         text_wrap(stdout, first, text, DESCRIBE_WIDTH);
 }
 
-static struct error *one_field(const struct field *f, enum stage_kind_id kind, struct arena *arena)
+static bool same_text(const char *a, const char *b)
 {
-    const char *takes = field_takes(f, arena), *def = field_default(f, arena);
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+// Whether two rows, of different kinds, say the same.
+static bool alike(const struct field *a, const struct field *b)
+{
+    return !strcmp(a->name, b->name) && a->type == b->type && a->class == b->class && a->required == b->required &&
+           a->each == b->each && a->exact == b->exact && a->built == b->built && a->min == b->min && a->max == b->max &&
+           same_text(a->choices, b->choices) && same_text(a->unit, b->unit) && same_text(a->def_2025, b->def_2025) &&
+           same_text(a->def_mid, b->def_mid) && same_text(a->def_sft, b->def_sft) && same_text(a->help, b->help);
+}
+
+static bool one_has(const struct field *f, enum stage_kind_id kind)
+{
+    for (int i = 0; i < n_fields; i++)
+        if (is_of(&fields[i], kind) && alike(&fields[i], f))
+            return true;
+    return false;
+}
+
+static bool told_before(const struct field *f)
+{
+    for (const struct field *g = fields; g < f; g++)
+        if (g->kinds != 1u << KIND_TOKENS && alike(g, f))
+            return true;
+    return false;
+}
+
+// Kinds whose field is the same are told of it together.
+static struct error *one_field(const struct field *f, enum stage_kind_id only, struct arena *arena)
+{
+    const char *takes = field_takes(f, arena), *def = field_default(f, arena), *title = "", *kinds = "";
     const char *means = arena_printf(arena, "%s. %s", classes[f->class].name, classes[f->class].means);
-    const char *set =
-        arena_printf(arena, "%s: under a stage of kind %s; or -s STAGE.%s=VALUE", f->name, kind_name(kind), f->name);
-    if (!takes || !def || !means || !set)
+    for (int k = 0; k < KIND_COUNT && title && kinds; k++) {
+        if (k == KIND_TOKENS || !one_has(f, (enum stage_kind_id)k) || (only != KIND_COUNT && (int)only != k))
+            continue;
+        title = arena_printf(arena, "%s%s%s.%s", title, *title ? ", " : "", kind_name((enum stage_kind_id)k), f->name);
+        kinds = arena_printf(arena, "%s%s%s", kinds, *kinds ? ", " : "", kind_name((enum stage_kind_id)k));
+    }
+    const char *set = arena_printf(arena, "%s: under a stage of kind %s; or -s STAGE.%s=VALUE", f->name, kinds, f->name);
+    if (!takes || !def || !means || !title || !kinds || !set)
         return error_memory();
-    printf("%s.%s%s\n\n", kind_name(kind), f->name, f->built ? "" : " (not built in this version)");
+    title = arena_printf(arena, "%s%s", title, f->built ? "" : " (not built in this version)");
+    if (!title)
+        return error_memory();
+    text_wrap(stdout, "", title, DESCRIBE_WIDTH);
+    putchar('\n');
     text_wrap(stdout, "", f->help, DESCRIBE_WIDTH);
     putchar('\n');
     line("takes", takes);
     line("written", spelling(f));
-    line("default", *def ? def : "none");
+    line("default", def);
     line("class", means);
     line("set it", set);
     return NULL;
@@ -158,22 +198,21 @@ struct error *describe_field(enum stage_kind_id kind, const char *name, struct a
 {
     struct error *e = NULL;
     bool first = true;
-    for (int i = 0; i < n_fields && !e; i++)
-        for (int k = 0; k < KIND_COUNT && !e; k++) {
-            if (k == KIND_TOKENS || !is_of(&fields[i], (enum stage_kind_id)k) || strcmp(fields[i].name, name) ||
-                (kind != KIND_COUNT && (int)kind != k))
-                continue;
-            if (!first)
-                putchar('\n');
-            first = false;
-            e = one_field(&fields[i], (enum stage_kind_id)k, arena);
-        }
+    for (int i = 0; i < n_fields && !e; i++) {
+        if (strcmp(fields[i].name, name) || fields[i].kinds == 1u << KIND_TOKENS ||
+            (kind == KIND_COUNT ? told_before(&fields[i]) : !is_of(&fields[i], kind)))
+            continue;
+        if (!first)
+            putchar('\n');
+        first = false;
+        e = one_field(&fields[i], kind, arena);
+    }
     return e;
 }
 
 void describe_word(const struct word *word, const char *where)
 {
-    printf("%s: in %s%s\n\n", word->name, where, word->unbuilt ? " (not built in this version)" : "");
+    printf("%s: %s%s\n\n", word->name, where, word->unbuilt ? " (not built in this version)" : "");
     text_wrap(stdout, "", word->help, DESCRIBE_WIDTH);
     putchar('\n');
     line("takes", word->takes);

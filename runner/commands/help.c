@@ -82,9 +82,9 @@ static const struct word *find_word(const char *name, const char **where)
         const struct word *words;
         int n;
         const char *where;
-    } all[] = {{top_word_help, n_top_word_help, "the top of a recipe"},
-               {source_words, n_source_words, "a source"},
-               {mixture_words, n_mixture_words, "an entry of a mixture"}};
+    } all[] = {{top_word_help, n_top_word_help, "at the top of a recipe"},
+               {source_words, n_source_words, "in a source"},
+               {mixture_words, n_mixture_words, "in an entry of a mixture"}};
     for (size_t i = 0; i < countof(all); i++) {
         const struct word *found = word_find(all[i].words, all[i].n, name);
         *where = all[i].where;
@@ -125,6 +125,8 @@ static struct error *find_topic(struct topic *t, const char *what, struct arena 
 {
     const char *dot = strchr(what, '.');
     *t = (struct topic){.command = command_find(what), .kind = kind_find(what)};
+    if (!dot)
+        t->word = find_word(what, &t->where); // `data` is a command, too
     if (t->command || t->kind != KIND_COUNT)
         return NULL;
     if (dot) {
@@ -137,7 +139,6 @@ static struct error *find_topic(struct topic *t, const char *what, struct arena 
             return unknown_topic(kind, KIND_COUNT, arena);
         return field_find(t->kind, t->field) ? NULL : unknown_topic(t->field, t->kind, arena);
     }
-    t->word = find_word(what, &t->where);
     if (any_has(what))
         t->field = what;
     return t->word || t->field ? NULL : unknown_topic(what, KIND_COUNT, arena);
@@ -147,7 +148,7 @@ static struct error *tell(const struct topic *t, struct arena *arena)
 {
     if (t->command)
         about_command(t->command);
-    if (t->command && t->kind != KIND_COUNT)
+    if (t->command && (t->kind != KIND_COUNT || t->word))
         putchar('\n');
     if (t->kind != KIND_COUNT && !t->field)
         return describe_kind(t->kind, arena);

@@ -37,9 +37,9 @@ const struct word top_word_help[] = {
      "Several names make every combination, at most 1,000.",
      false},
     {"sources", "a map of names to sources", NULL,
-     "Where text comes from; what a source may hold is below. A source whose name is a task's, with {split} in its files, "
-     "replaces the "
-     "data of that task.",
+     "Where text comes from: {text: FILES}, {jsonl: FILES, field: NAME}, {parquet: FILES, column: NAME} or {world: FILE, "
+     "documents: N}, each with validate:. A source whose name is a task's, with {split} in its files, replaces the data of "
+     "that task.",
      false},
     {"stages", "a map of names to stages", NULL,
      "What is made out of what: each stage has a kind and the fields of that kind. Edges follow from the names of stages and "

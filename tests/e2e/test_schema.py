@@ -133,12 +133,20 @@ class Help(unittest.TestCase):
         self.assertIn("65536", call("help", "vocab", check=0).stdout)
         self.assertIn("In the key", call("help", "pretrain", check=0).stdout)
         self.assertIn("matrix: {depth: [4, 6]}", call("help", "matrix", check=0).stdout)
+        both = call("help", "data", check=0).stdout
+        self.assertIn("retort data RECIPE", both)
+        self.assertIn("data: at the top of a recipe", both)
+        shared = call("help", "seed", check=0).stdout
+        self.assertIn("pretrain.seed, finetune.seed", shared)
+        self.assertEqual(shared.count("In the key:"), 1)
         self.assertIn("did you mean 'vocab'?", call("help", "vocb", check=2).stderr)
         self.assertIn("did you mean 'grpo.rows'?", call("help", "grpo.rws", check=2).stderr)
         self.assertIn("did you mean 'pretrain'?", call("schema", "pretrian", check=2).stderr)
 
     def test_no_line_is_too_wide(self):
-        for args in (["help"], ["schema"], *(["help", k] for k in ("tokenizer", "pretrain", "finetune", "grpo", "eval", "import"))):
+        all = json.loads(call("help", "--json", check=0).stdout)
+        topics = {t["name"] for part in ("commands", "kinds", "fields", "words") for t in all[part]}
+        for args in (["help"], ["schema"], *(["help", topic] for topic in sorted(topics))):
             for line in call(*args, check=0).stdout.splitlines():
                 self.assertLessEqual(len(line), 80, line)
 
