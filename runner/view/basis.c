@@ -50,6 +50,28 @@ static struct error *tokenizer_of(const struct run *run, const struct run_stage 
     return NULL;
 }
 
+// How text is cut into rows: seq_len of the stage or of the model that it measures, and of a fine-tuning what a row is and in which
+// order they come. *rows NULL: not known.
+static struct error *rows_of(const struct run *run, const struct run_stage *stage, struct arena *arena, const char **rows)
+{
+    bool is_finetune = !strcmp(stage->kind, "finetune"), failed = false;
+    *rows = NULL;
+    for (int deep = 0; stage && deep < MODELS_DEEP && !*rows && !failed; deep++) {
+        json_t *payload = payload_of(stage), *fields = json_object_get(payload, "fields");
+        json_t *seq_len = json_object_get(fields, "seq_len");
+        const char *seed = is_finetune ? dump(json_object_get(fields, "seed"), arena) : "";
+        const char *kind = !is_finetune ? "" : json_object_get(fields, "rows") ? "answers" : "packed";
+        if (seq_len || is_finetune) {
+            const char *length = dump(seq_len, arena);
+            *rows = length && seed ? arena_printf(arena, "%s %s %s", length, kind, seed) : NULL;
+            failed = !*rows;
+        }
+        stage = by_key(run, json_string_value(json_object_get(json_object_get(payload, "inputs"), "model")));
+        json_decref(payload);
+    }
+    return failed ? error_memory() : NULL;
+}
+
 struct error *basis_of_loss(struct basis *b, const struct run *run, const struct run_stage *stage, struct arena *arena)
 {
     *b = (struct basis){0};
@@ -77,7 +99,10 @@ struct error *basis_of_bpb(struct basis *b, const struct run *run, const struct 
         return error_memory();
     b->text = arena_printf(arena, "%s %s", validation, test);
     b->count = arena_printf(arena, "%s %s", tokens, version);
-    return b->text && b->count ? tokenizer_of(run, stage, arena, &b->tokenizer) : error_memory();
+    if (!b->text || !b->count)
+        return error_memory();
+    struct error *e = rows_of(run, stage, arena, &b->rows);
+    return e ? e : tokenizer_of(run, stage, arena, &b->tokenizer);
 }
 
 // What a task asked: its file and its data, which the token stage of its test split has. *content NULL: not known.
@@ -146,5 +171,7 @@ const char *basis_differs(const struct basis *a, const struct basis *b)
         return "other text";
     if (differ(a->questions, b->questions) || differ(a->n_questions, b->n_questions))
         return "other questions";
+    if (differ(a->rows, b->rows))
+        return "other rows";
     return differ(a->count, b->count) ? "other count" : NULL;
 }

@@ -5,7 +5,8 @@
 //     why = basis_differs(&a, &b);                       // NULL: they can be compared; "other tokenizer"
 //
 // Loss       nats a token: the tokenizer, and of a fine-tuning which tokens count (all, or answers alone)
-// bpb        the tokenizer, the validation text in its tokens, how much of it, of an evaluation the version of its code
+// bpb        the tokenizer, the validation text in its tokens, how much of it, the length of rows, of an evaluation the version of its
+//            code, of a fine-tuning which rows they are (packed or answers, by which seed)
 // Accuracy   the task and its data, and how many questions it has. A capped score says so in its label, and is a row of its own anyway
 // Means      over tasks: which they are, and each of them as above
 // Published  runs say less: what they do not say fits anything, but a published bpb, which fits only the same words
@@ -16,7 +17,7 @@
 #include "runner/graph/run_record.h"
 
 struct basis {
-    const char *tokenizer, *text, *questions, *n_questions, *count; // NULL: not known
+    const char *tokenizer, *text, *questions, *n_questions, *rows, *count; // NULL: not known
 };
 
 struct error *CHECKED basis_of_loss(struct basis *b, const struct run *run, const struct run_stage *stage, struct arena *arena);
@@ -26,7 +27,7 @@ struct error *CHECKED basis_of_bpb(struct basis *b, const struct run *run, const
 struct error *CHECKED basis_of_tasks(struct basis *b, const struct run *run, const struct table *scores, const char *task,
                                      struct arena *arena);
 
-// "other tokenizer", "other text", "other questions", "other count", or NULL.
+// "other tokenizer", "other text", "other questions", "other rows", "other count", or NULL.
 const char *basis_differs(const struct basis *a, const struct basis *b);
 
 #endif

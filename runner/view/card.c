@@ -295,7 +295,7 @@ static struct error *markdown_scores(const struct run *run, const struct run_tab
     fprintf(
         to,
         "\n\nbpb: bits per byte, less is better. Tasks: share of right answers, ± its standard error. ChatCORE: mean over the\n"
-        "tasks of (accuracy - chance) / (1 - chance).\n");
+        "tasks of (accuracy - chance) / (1 - chance). What cannot be compared has rows of its own.\n");
     return NULL;
 }
 

@@ -201,24 +201,24 @@ static struct error *collect_measures(struct comparison *c, const struct loaded_
 }
 
 static struct compare_score *score_row(struct comparison *c, const char *model, const struct score_row *row,
-                                       const struct basis *basis, struct arena *arena)
+                                       struct arena *arena)
 {
     const char *why = NULL; // it cannot share the first row of that measure
     for (int i = 0; i < c->n_scores; i++) {
         struct compare_score *s = &c->scores[i];
-        if (strcmp(s->model, model) || strcmp(s->name, row->label))
+        if (strcmp(s->model, model) || strcmp(s->name, row->name))
             continue;
-        const char *differs = basis_differs(&s->basis, basis);
+        const char *differs = basis_differs(&s->basis, &row->basis);
         if (!differs)
             return s;
         why = why ? why : differs;
     }
     struct compare_score *s = &c->scores[c->n_scores];
     *s = (struct compare_score){.model = model,
-                                .label = why ? arena_printf(arena, "%s, %s", row->label, why) : row->label,
-                                .name = row->label,
+                                .label = why ? arena_printf(arena, "%s, %s", row->name, why) : row->name,
+                                .name = row->name,
                                 .why = why,
-                                .basis = *basis,
+                                .basis = row->basis,
                                 .is_accuracy = row->is_accuracy,
                                 .less_is_better = row->less_is_better,
                                 .difference = NAN,
@@ -319,20 +319,6 @@ static int model_column(const struct scores *s, const char *model)
     return -1;
 }
 
-// What a row of scores.h is over, as stage `at` of run r measured it.
-static struct error *basis_of_score(struct basis *basis, const struct loaded_runs *l, int r, const struct score_row *row, int at)
-{
-    const struct run *run = &l->runs[r];
-    const struct table *tasks = &l->tables[r][at].tasks;
-    *basis = (struct basis){0};
-    if (row->less_is_better)
-        return basis_of_bpb(basis, run, &run->stages[at], l->arena);
-    if (!row->is_accuracy)
-        return strncmp(row->label, "ChatCORE", 8) ? NULL : basis_of_tasks(basis, run, tasks, NULL, l->arena);
-    const char *task = task_of(row->label, l->arena);
-    return task ? basis_of_tasks(basis, run, tasks, task, l->arena) : error_memory();
-}
-
 // Those of one model of run r: its bits per byte, or all others.
 static struct error *add_scores(struct comparison *c, const struct loaded_runs *l, int r, const char *model, bool bpb,
                                 const struct table *(*examples)[COMPARE_RUNS])
@@ -342,11 +328,7 @@ static struct error *add_scores(struct comparison *c, const struct loaded_runs *
         const struct score_row *row = &l->scores[r].rows[i];
         if (row->stage[m] < 0 || row->less_is_better != bpb)
             continue;
-        struct basis basis;
-        struct error *e = basis_of_score(&basis, l, r, row, row->stage[m]);
-        if (e)
-            return e;
-        struct compare_score *s = score_row(c, model, row, &basis, l->arena);
+        struct compare_score *s = score_row(c, model, row, l->arena);
         if (!s)
             return error_memory();
         s->value[r] = row->value[m];

@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runner/view/basis.h"
-
 // The stage that an evaluation measured; -1: unknown.
 static int model_of(const struct run *run, const struct run_stage *stage)
 {
@@ -32,17 +30,27 @@ static int model_column(struct scores *s, const char *name)
     return -1;
 }
 
-static struct score_row *new_row(struct scores *s, const char *label, bool is_accuracy, bool less_is_better, struct arena *arena)
+// The row of a measure over the same basis; a new one says why it is not the first of that name.
+static struct score_row *row_of(struct scores *s, const struct score_row *measure, struct arena *arena)
 {
+    const char *why = NULL;
+    for (int i = 0; i < s->n_rows; i++) {
+        if (strcmp(s->rows[i].name, measure->name))
+            continue;
+        const char *differs = basis_differs(&s->rows[i].basis, &measure->basis);
+        if (!differs)
+            return &s->rows[i];
+        why = why ? why : differs;
+    }
     struct score_row *row = &s->rows[s->n_rows];
-    *row = (struct score_row){.label = arena_strdup(arena, label),
-                              .is_accuracy = is_accuracy,
-                              .less_is_better = less_is_better,
-                              .value = arena_array(arena, (size_t)s->n_models, sizeof *row->value),
-                              .deviation = arena_array(arena, (size_t)s->n_models, sizeof *row->deviation),
-                              .n = arena_array(arena, (size_t)s->n_models, sizeof *row->n),
-                              .stage = arena_array(arena, (size_t)s->n_models, sizeof *row->stage)};
-    if (!row->label || !row->value || !row->deviation || !row->n || !row->stage)
+    *row = *measure;
+    row->name = arena_strdup(arena, measure->name);
+    row->label = why ? arena_printf(arena, "%s, %s", measure->name, why) : row->name;
+    row->value = arena_array(arena, (size_t)s->n_models, sizeof *row->value);
+    row->deviation = arena_array(arena, (size_t)s->n_models, sizeof *row->deviation);
+    row->n = arena_array(arena, (size_t)s->n_models, sizeof *row->n);
+    row->stage = arena_array(arena, (size_t)s->n_models, sizeof *row->stage);
+    if (!row->name || !row->label || !row->value || !row->deviation || !row->n || !row->stage)
         return NULL;
     for (int i = 0; i < s->n_models; i++) {
         row->value[i] = row->deviation[i] = NAN;
@@ -52,69 +60,49 @@ static struct score_row *new_row(struct scores *s, const char *label, bool is_ac
     return row;
 }
 
-static struct score_row *row_of(struct scores *s, const char *label, bool is_accuracy, bool less_is_better, struct arena *arena)
-{
-    for (int i = 0; i < s->n_rows; i++)
-        if (!strcmp(s->rows[i].label, label))
-            return &s->rows[i];
-    return new_row(s, label, is_accuracy, less_is_better, arena);
-}
-
 // Where a value goes, and where it comes from.
 struct putting {
     struct scores *scores;
     const struct run *run;
     struct arena *arena;
     int column, stage;
-    struct basis *bpb; // of the first scores->n_rows rows, which are of bits per byte while those are put
 };
 
-static struct error *put(const struct putting *to, const char *label, bool is_accuracy, bool less_is_better, double value,
-                         int64_t n)
+static struct error *put(const struct putting *to, const struct score_row *measure, double value, double deviation, int64_t n)
 {
-    struct score_row *row = row_of(to->scores, label, is_accuracy, less_is_better, to->arena);
+    struct score_row *row = row_of(to->scores, measure, to->arena);
     if (!row)
         return error_memory();
     row->value[to->column] = value;
-    row->deviation[to->column] = is_accuracy && n > 0 ? sqrt(value * (1 - value) / (double)n) : NAN;
+    row->deviation[to->column] = deviation;
     row->n[to->column] = n;
     row->stage[to->column] = to->stage;
     return NULL;
 }
 
-// Bits per byte over another text, or more of it, stand in a row of their own.
 static struct error *put_bpb(const struct putting *to, const struct run_tables *t)
 {
-    struct scores *s = to->scores;
-    struct basis basis;
-    struct error *e = basis_of_bpb(&basis, to->run, &to->run->stages[to->stage], to->arena);
-    const char *differs = NULL, *first = NULL;
-    int i = 0;
-    if (e)
-        return e;
-    for (; i < s->n_rows && (differs = basis_differs(&to->bpb[i], &basis)); i++)
-        first = first ? first : differs;
-    if (i == s->n_rows) {
-        const char *label = first ? arena_printf(to->arena, "bpb, %s", first) : "bpb";
-        if (!label || !new_row(s, label, false, true, to->arena))
-            return error_memory();
-        to->bpb[i] = basis;
-    }
-    s->rows[i].value[to->column] = ((const struct metric_val *)t->scores.rows)[t->scores.n - 1].bpb;
-    s->rows[i].stage[to->column] = to->stage;
-    return NULL;
+    struct score_row bpb = {.name = "bpb", .less_is_better = true};
+    if (!t->scores.n)
+        return NULL;
+    struct error *e = basis_of_bpb(&bpb.basis, to->run, &to->run->stages[to->stage], to->arena);
+    return e ? e : put(to, &bpb, ((const struct metric_val *)t->scores.rows)[t->scores.n - 1].bpb, NAN, 0);
 }
 
 static struct error *put_tasks(const struct putting *to, const struct run_tables *t)
 {
     const struct task_score *tasks = t->tasks.rows;
     for (int64_t i = 0; i < t->tasks.n; i++) {
-        char label[SCORE_NAME + 64];
+        char name[SCORE_NAME + 64];
+        struct score_row measure = {.name = name, .is_accuracy = true};
+        double p = tasks[i].accuracy, n = (double)tasks[i].n;
         if (tasks[i].n < tasks[i].n_all)
-            snprintf(label, sizeof label, "%s (%" PRId64 " of %" PRId64 ")", tasks[i].task, tasks[i].n, tasks[i].n_all);
+            snprintf(name, sizeof name, "%s (%" PRId64 " of %" PRId64 ")", tasks[i].task, tasks[i].n, tasks[i].n_all);
         else
-            snprintf(label, sizeof label, "%s", tasks[i].task);
-        struct error *e = put(to, label, true, false, tasks[i].accuracy, tasks[i].n);
+            snprintf(name, sizeof name, "%s", tasks[i].task);
+        struct error *e = basis_of_tasks(&measure.basis, to->run, &t->tasks, tasks[i].task, to->arena);
+        if (!e)
+            e = put(to, &measure, p, n > 0 ? sqrt(p * (1 - p) / n) : NAN, tasks[i].n);
         if (e)
             return e;
     }
@@ -126,23 +114,25 @@ static struct error *put_centered(const struct putting *to, const struct run_tab
     const struct task_score *tasks = t->tasks.rows;
     double sum = 0;
     bool capped = false;
-    char label[64];
+    char name[64];
+    struct score_row mean = {.name = name};
     if (t->tasks.n < 2)
         return NULL;
     for (int64_t i = 0; i < t->tasks.n; i++) {
         sum += tasks[i].centered;
         capped |= tasks[i].n < tasks[i].n_all;
     }
-    snprintf(label, sizeof label, "ChatCORE (%" PRId64 " tasks%s)", t->tasks.n, capped ? ", capped" : "");
-    return put(to, label, false, false, sum / (double)t->tasks.n, 0);
+    snprintf(name, sizeof name, "ChatCORE (%" PRId64 " tasks%s)", t->tasks.n, capped ? ", capped" : "");
+    struct error *e = basis_of_tasks(&mean.basis, to->run, &t->tasks, NULL, to->arena);
+    return e ? e : put(to, &mean, sum / (double)t->tasks.n, NAN, 0);
 }
 
 // What stands for several tasks: CORE where it was published, and ChatCORE.
 static struct error *put_means(const struct putting *to, const struct run_published *published, const struct run_tables *t)
 {
     struct error *e = NULL;
-    if (published && !isnan(published->core) && !(e = put(to, "CORE", false, false, published->core, 0)))
-        row_of(to->scores, "CORE", false, false, to->arena)->deviation[to->column] = published->core_deviation;
+    if (published && !isnan(published->core))
+        e = put(to, &(struct score_row){.name = "CORE"}, published->core, published->core_deviation, 0);
     return e ? e : put_centered(to, t);
 }
 
@@ -164,8 +154,7 @@ struct error *scores_collect(struct scores *s, const struct run *run, const stru
             if (model[i] == (int)m && model_column(s, run->stages[m].name) < 0)
                 s->models[s->n_models++] = run->stages[m].name;
     s->rows = arena_array(arena, n_rows, sizeof *s->rows);
-    struct basis *bpb = arena_array(arena, n_rows, sizeof *bpb);
-    if (!s->rows || !bpb)
+    if (!s->rows)
         return error_memory();
     struct error *e = NULL;
     for (int pass = 0; pass < 3; pass++) // bits per byte of all, then tasks of all, then the means
@@ -173,13 +162,11 @@ struct error *scores_collect(struct scores *s, const struct run *run, const stru
             const struct run_tables *t = &tables[i];
             if (model[i] < 0)
                 continue;
-            struct putting to = {s, run, arena, model_column(s, run->stages[model[i]].name), (int)i, bpb};
-            if (pass == 1)
-                e = put_tasks(&to, t);
-            else if (pass == 2)
-                e = put_means(&to, run->stages[i].published, t);
-            else if (t->scores.n)
+            struct putting to = {s, run, arena, model_column(s, run->stages[model[i]].name), (int)i};
+            if (pass == 0)
                 e = put_bpb(&to, t);
+            else
+                e = pass == 1 ? put_tasks(&to, t) : put_means(&to, run->stages[i].published, t);
         }
     return e;
 }

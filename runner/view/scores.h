@@ -5,7 +5,7 @@
 //
 // Rows       bits per byte, then the tasks in order of first mention, then ChatCORE: the mean over the tasks of one evaluation of
 //            (accuracy - baseline) / (1 - baseline). A capped score, asked of some examples only, has a row of its own and says so in its
-//            label; it never shares one with a full score. Bits per byte over another text, or more of it, have one too (basis.h)
+//            label; it never shares one with a full score. Nor do numbers over another basis (basis.h): "bpb, other text"
 // Source     a value of several evaluations of one model is that of the last; `stage` says which that was
 // Noise      deviation is the standard error of an accuracy, sqrt(p (1-p) / n); NaN of other measures
 // Ownership  in the arena
@@ -13,9 +13,12 @@
 #define RUNNER_VIEW_SCORES_H
 
 #include "runner/graph/run_record.h"
+#include "runner/view/basis.h"
 
 struct score_row {
-    const char *label;  // "town_quiz", "mmlu (100 of 14042)", "bpb", "bpb, other count"
+    const char *name;   // "town_quiz", "mmlu (100 of 14042)", "bpb"
+    const char *label;  // the name, and why the row is not the first of that name: "bpb, other text"
+    struct basis basis; // that all its values have
     bool is_accuracy;   // shown in percent
     bool less_is_better;
     double *value, *deviation; // [n_models]

@@ -87,6 +87,29 @@ static void losses_and_bits(void **state)
     arena_release(&arena);
 }
 
+// Validation of a fine-tuning: its rows, and which of the mixture come first.
+static void rows_of_finetunings(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    static const char *const payloads[] = {"{\"fields\":{\"rows\":8,\"seed\":1,\"seq_len\":64}}",
+                                           "{\"fields\":{\"rows\":4,\"seed\":1,\"seq_len\":64}}", // of an update
+                                           "{\"fields\":{\"batch_tokens\":512,\"seed\":1,\"seq_len\":64}}",
+                                           "{\"fields\":{\"rows\":8,\"seed\":2,\"seq_len\":64}}",
+                                           "{\"fields\":{\"rows\":8,\"seed\":1,\"seq_len\":128}}"};
+    struct run run = {.n_stages = 0};
+    struct basis first, other;
+    for (size_t i = 0; i < countof(payloads); i++) {
+        struct run_stage stage = {.name = "sft", .kind = "finetune", .key = "s", .payload = payloads[i]};
+        no_error(basis_of_bpb(i ? &other : &first, &run, &stage, &arena));
+        if (i == 1)
+            assert_null(basis_differs(&first, &other));
+        else if (i)
+            assert_string_equal(basis_differs(&first, &other), "other rows");
+    }
+    arena_release(&arena);
+}
+
 static const char *tasks_differ(const struct run *a, const struct task_score *x, int n, const struct run *b,
                                 const struct task_score *y, int m, const char *task, struct arena *arena)
 {
@@ -119,6 +142,7 @@ static void questions(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(losses_and_bits), cmocka_unit_test(questions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(losses_and_bits), cmocka_unit_test(rows_of_finetunings),
+                                       cmocka_unit_test(questions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,7 +73,6 @@ static void a_column_a_model(void **state)
         run_tables_release(&tables[i]);
 }
 
-// One task has no mean over tasks; of two evaluations of a model the last one counts.
 // Bits per byte of another text, or of more of it, have rows of their own; a model that stands twice has one column.
 static void texts_stay_apart(void **state)
 {
@@ -109,6 +108,38 @@ static void texts_stay_apart(void **state)
         run_tables_release(&tables[i]);
 }
 
+// Bits per byte by longer rows as well.
+static void rows_stay_apart(void **state)
+{
+    struct place_of_test *p = *state;
+    static const char *const models[] = {"aa", "bb", "cc"}, *const labels[] = {"bpb", "bpb, other rows", "bpb, other rows"};
+    struct fake_run f;
+    struct run run;
+    struct run_tables tables[FAKE_STAGES];
+    struct scores s;
+    fake_init(&f, p, "small");
+    fake_stage(&f, "base", "pretrain", "aa", "{\"fields\":{\"seq_len\":128}}");
+    fake_stage(&f, "sft", "finetune", "bb", "{\"fields\":{\"seq_len\":64},\"inputs\":{\"model\":\"aa\"}}");
+    fake_stage(&f, "rl", "grpo", "cc", "{\"fields\":{},\"inputs\":{\"model\":\"bb\"}}");
+    for (size_t i = 0; i < countof(models); i++) {
+        const char *payload = arena_printf(&p->arena, "{\"inputs\":{\"model\":\"%s\",\"validation\":\"11\"}}", models[i]);
+        const char *name = arena_printf(&p->arena, "eval%zu", i);
+        fake_eval(&f, fake_stage(&f, name, "eval", name, payload), NULL, 0, NULL, 0, 1 + (double)i);
+    }
+    fake_done(&f, &run);
+    load_all(&run, tables, &p->arena);
+    no_error(scores_collect(&s, &run, tables, &p->arena));
+    assert_int_equal(s.n_rows, 2);
+    for (int i = 0; i < (int)countof(models); i++) {
+        const struct score_row *row = &s.rows[row_named(&s, labels[i])];
+        assert_string_equal(row->name, "bpb");
+        assert_true(row->value[i] == 1 + i);
+    }
+    for (int i = 0; i < run.n_stages; i++)
+        run_tables_release(&tables[i]);
+}
+
+// One task has no mean over tasks; of two evaluations of a model the last one counts.
 static void one_task_has_no_mean(void **state)
 {
     struct place_of_test *p = *state;
@@ -231,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_column_a_model, set_up, tear_down),
         cmocka_unit_test_setup_teardown(texts_stay_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows_stay_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_task_has_no_mean, set_up, tear_down),
         cmocka_unit_test_setup_teardown(notes_are_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fences_hold, set_up, tear_down),
