@@ -2,8 +2,8 @@
 //
 // Packed     the mixture is one stream of tokens, all of them targets; n_steps is whole batches of one pass, times epochs
 // A row      each conversation is a row, padded; targets are what the assistant says. One pass is floor(rows / batch) steps, and, as in
-//            the reference, all but the last of them are made; `steps` counts what is made. Conversations without a target within
-//            seq_len are left out, and a note says how many
+//            the reference, all but the last of them are made, of one that one; `steps` counts what is made. Conversations without a
+//            target within seq_len are left out, and a note says how many
 // Validation bits per byte over the test splits of the mixture's tasks, mixed as they are, up to eval_tokens; of padded rows the bytes
 //            of answers alone. Test splits that do not make one row are no failure: a note says so, and nothing is measured
 // Momentum   ramped as in pretraining where rows are packed, else 0.95
@@ -15,10 +15,9 @@
 #include "core/data/mixture.h"
 #include "core/eval/bpb.h"
 #include "core/model/model_file.h"
+#include "runner/stages/shape_of.h"
 #include "runner/stages/task_inputs.h"
 #include "runner/stages/trainer.h"
-
-static const double MOMENTUM = 0.95;
 
 struct side { // training, or validation
     struct mixture mixture;
@@ -130,28 +129,6 @@ static int64_t eval_rows(const struct side *s, int64_t seq_len, int64_t eval_tok
     return n;
 }
 
-static struct error *schedule_of(const struct finetuning *f, int64_t batch, struct schedule *schedule)
-{
-    const struct finetune_options *o = f->options;
-    bool asked = o->steps != FIELD_UNSET_INT;
-    int64_t n_steps = o->steps;
-    if (!asked && __builtin_mul_overflow(f->training.n_rows / batch, o->epochs, &n_steps))
-        return error_new(ERROR_RECIPE, NOWHERE, "lower epochs", "%lld rows of %lld epochs are more steps than can be counted",
-                         (long long)f->training.n_rows, (long long)o->epochs);
-    *schedule = (struct schedule){.n_steps = n_steps,
-                                  .warmup = o->warmup,
-                                  .warmdown = o->warmdown,
-                                  .final_lr = o->final_lr,
-                                  .momentum = f->training.is_packed ? 0 : MOMENTUM};
-    if (schedule->n_steps < 1)
-        return error_new(ERROR_RECIPE, NOWHERE, f->training.is_packed ? "mix in more, or lower batch_tokens" : "mix in more, or lower rows",
-                         "the mixture makes %lld rows, fewer than one batch of %lld", (long long)f->training.n_rows,
-                         (long long)batch);
-    if (!f->training.is_packed && !asked && schedule->n_steps > 1)
-        schedule->n_updates = schedule->n_steps - 1;
-    return NULL;
-}
-
 static struct error *tell_dropped(struct finetuning *f)
 {
     const struct padded_rows *p = &f->training.padded;
@@ -181,7 +158,7 @@ static struct error *open_trainer(struct finetuning *f, const char *model, const
                                   .device_batch = o->device_batch,
                                   .eval_rows = f->n_eval_rows,
                                   .eval_every = o->eval_every};
-    struct error *e = schedule_of(f, batch, &setup.schedule);
+    struct error *e = finetune_schedule(&setup.schedule, o, f->training.n_rows);
     if (!e)
         e = trainer_open(&f->trainer, &setup);
     if (!e)

@@ -34,7 +34,6 @@ enum {
 };
 
 static const uint64_t PASS_STREAMS = (uint64_t)1 << 63;
-static const double MOMENTUM = 0.95;
 
 struct questions { // to learn from, or held out
     struct mixture mixture;
@@ -366,7 +365,7 @@ static struct error *open_trainer(struct grpo *g, const char *model, const struc
                                   .rates = {.matrix_lr = o->matrix_lr * o->lr_frac,
                                             .embedding_lr = o->embedding_lr * o->lr_frac,
                                             .unembedding_lr = o->unembedding_lr * o->lr_frac},
-                                  .schedule = {.n_steps = n_steps, .warmdown = 1, .momentum = MOMENTUM},
+                                  .schedule = grpo_schedule(n_steps),
                                   .seed = o->seed,
                                   .rows = o->rows * o->samples,
                                   .seq_len = g->capacity - 1,

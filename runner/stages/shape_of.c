@@ -65,3 +65,29 @@ struct error *steps_of(int64_t *n_steps, const struct pretrain_options *o, const
                          "the training is shorter than one step of %lld tokens", (long long)o->batch_tokens);
     return NULL;
 }
+
+static const double MOMENTUM = 0.95; // where it is constant
+
+struct error *finetune_schedule(struct schedule *schedule, const struct finetune_options *o, int64_t n_rows)
+{
+    bool is_packed = o->batch_tokens != FIELD_UNSET_INT, asked = o->steps != FIELD_UNSET_INT;
+    int64_t batch = is_packed ? o->batch_tokens / o->seq_len : o->rows, n_steps = o->steps;
+    if (!asked && __builtin_mul_overflow(n_rows / batch, o->epochs, &n_steps))
+        return error_new(ERROR_RECIPE, NOWHERE, "lower epochs", "%lld rows of %lld epochs are more steps than can be counted",
+                         (long long)n_rows, (long long)o->epochs);
+    if (n_steps < 1)
+        return error_new(ERROR_RECIPE, NOWHERE, is_packed ? "mix in more, or lower batch_tokens" : "mix in more, or lower rows",
+                         "the mixture makes %lld rows, fewer than one batch of %lld", (long long)n_rows, (long long)batch);
+    *schedule = (struct schedule){.n_steps = n_steps,
+                                  .n_updates = !is_packed && !asked && n_steps > 1 ? n_steps - 1 : n_steps,
+                                  .warmup = o->warmup,
+                                  .warmdown = o->warmdown,
+                                  .final_lr = o->final_lr,
+                                  .momentum = is_packed ? 0 : MOMENTUM};
+    return NULL;
+}
+
+struct schedule grpo_schedule(int64_t n_steps)
+{
+    return (struct schedule){.n_steps = n_steps, .warmdown = 1, .momentum = MOMENTUM};
+}
