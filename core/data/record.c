@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/base/stop.h"
 #include "core/data/json_lines.h"
@@ -256,10 +257,13 @@ void records_close(struct records *r)
 
 struct error *records_count(const struct document_part *part, int64_t *n_rows)
 {
+    struct stat st;
+    struct parquet *p;
     *n_rows = part->form == DOCUMENT_WORLD ? part->n : -1;
+    if (part->form == DOCUMENT_JSONL && !stat(part->path, &st) && !st.st_size)
+        *n_rows = 0;
     if (part->form != DOCUMENT_PARQUET)
         return NULL;
-    struct parquet *p;
     struct error *e = parquet_open(&p, part->path);
     if (e)
         return e;

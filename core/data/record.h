@@ -59,7 +59,8 @@ struct error *CHECKED records_open(struct records **records, const struct docume
 struct error *CHECKED records_next(struct records *records, const struct record **record);
 void records_close(struct records *records); // NULL is fine
 
-// Rows of a part, without reading them where the file says it (parquet); -1: only reading tells (JSON lines).
+// Rows of a part, without reading them where the file says it (parquet); -1: only reading tells (JSON lines, but for
+// an empty file).
 struct error *CHECKED records_count(const struct document_part *part, int64_t *n_rows);
 
 #endif

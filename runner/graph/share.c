@@ -221,32 +221,39 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
     return error_while(e, node->stage->at, "planning stage '%s'", node->name);
 }
 
-struct error *shares_check(const struct graph_node *node, struct arena *arena)
-{
-    struct plan_stage stage = {.node = node};
-    struct lengths lengths = {.most = 1};
-    return shares_make(NULL, &stage, &lengths, arena);
-}
-
 struct error *shares_questions(const struct plan *plan, const struct plan_stage *s, struct lengths *lengths, int64_t *n_choices,
                                int64_t *n_written)
 {
     const struct eval_options *o = s->node->options;
     struct error *e = NULL;
     *n_choices = *n_written = 0;
-    for (int i = 0; i < s->node->n_inputs && !e; i++) {
+    for (int i = 0; i < s->node->n_inputs; i++) {
         const struct graph_input *input = &s->node->inputs[i];
+        const struct mixture_use *use = input->use;
         struct arena scratch = {0};
         struct split_rows split;
         if (strcmp(input->role, "suite"))
             continue;
-        if ((e = read_split(&split, input->node, plan_of(plan, input->node), &scratch)))
-            break;
-        int64_t *n = input->use->task->task.grader == GRADER_CHOICE ? n_choices : n_written;
+        struct error *failed = read_split(&split, input->node, plan ? plan_of(plan, input->node) : NULL, &scratch);
+        if (!failed && !split.n)
+            failed = error_new(ERROR_RECIPE, use->at, "leave it out of the suites", "split '%s' of '%s' has no rows", use->split->name,
+                               use->task->name);
+        e = error_append(e, failed);
+        int64_t *n = use->task->task.grader == GRADER_CHOICE ? n_choices : n_written;
         int64_t asked = o->examples != FIELD_UNSET_INT && (split.n < 0 || o->examples < split.n) ? o->examples : split.n;
         *n = *n < 0 || asked < 0 || __builtin_add_overflow(*n, asked, n) ? -1 : *n;
-        add_all(lengths, &split, asked, lengths->most);
+        if (!failed)
+            add_all(lengths, &split, asked, lengths->most);
         arena_release(&scratch);
     }
-    return e;
+    return e ? error_while(e, s->node->stage->at, "planning stage '%s'", s->node->name) : NULL;
+}
+
+struct error *shares_check(const struct graph_node *node, struct arena *arena)
+{
+    struct plan_stage stage = {.node = node};
+    struct lengths lengths = {.most = 1};
+    int64_t n_choices, n_written;
+    return node->kind == KIND_EVAL ? shares_questions(NULL, &stage, &lengths, &n_choices, &n_written)
+                                   : shares_make(NULL, &stage, &lengths, arena);
 }

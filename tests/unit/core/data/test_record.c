@@ -180,7 +180,7 @@ static struct records *open_lines(const char *text, const char *const *paths, in
     int64_t n;
     write_lines(text, strlen(text));
     assert_good(records_count(&lines_part, &n));
-    assert_int_equal(n, -1);
+    assert_int_equal(n, *text ? -1 : 0);
     assert_good(records_open(&r, &lines_part, paths, n_paths));
     return r;
 }

@@ -427,6 +427,27 @@ static void refused(struct place_of_test *p, const char *text, int line, const c
     }
 }
 
+// A suite whose test split has no rows is told before anything runs, once the file says so.
+static void suites_of_nothing(void **state)
+{
+    struct place_of_test *p = *state;
+    put_file(p, "tasks/sums.yaml",
+             "task: sums\nsource: {jsonl: \"{split}.jsonl\"}\nsplits: [train, test]\n"
+             "fields: {question: question, answer: answer}\ngrader: exact\n");
+    put_file(p, "train.jsonl", "{\"question\":\"q\",\"answer\":\"a\"}\n");
+    put_file(p, "test.jsonl", "");
+    make_graph(p, with(&p->arena, MIXED, "seed: 42\n", arena_printf(&p->arena, "seed: 42\ndata: \"%s\"\n", p->folder)));
+    for (int check = 0; check < 2; check++) {
+        const struct graph_node *eval = graph_find(&p->graph, "chat_eval@mid");
+        struct error *e = check ? shares_check(eval, &p->arena) : plan_build(&p->plan, &p->graph, p->results, &p->arena);
+        assert_non_null(e);
+        assert_int_equal(e->kind, ERROR_RECIPE);
+        assert_int_equal(e->at.line, 21);
+        assert_string_equal(e->what, "split 'test' of 'sums' has no rows");
+        error_free(e);
+    }
+}
+
 static void entries_of_nothing(void **state)
 {
     struct place_of_test *p = *state;
@@ -481,6 +502,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(missing_files, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(shares, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(too_many_rows, set_up_tasks, tear_down),
+        cmocka_unit_test_setup_teardown(suites_of_nothing, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(entries_of_nothing, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(large_mixtures, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(resuming, set_up_tasks, tear_down),
