@@ -173,7 +173,9 @@ class Stops(Processes):
     def test_stop_file(self):
         runner = self.start(*LONG)
         self.trains(runner)
-        (self.results / "runs/micro/stop").write_text("stop\n")
+        with self.held(runner):  # the file is looked for once a second, and the training may be shorter
+            (self.results / "runs/micro/stop").write_text("stop\n")
+            wait_for(lambda: "stopping" in runner.output())
         self.ends_with(runner, 75)
         self.assertFalse((self.results / "runs/micro/stop").exists())
 
