@@ -160,10 +160,14 @@ static void read_recipe(struct reader *r, const char *const *settings, int n_set
     includes_apply(r);
     r->n_told = r->n_errors; // what is wrong with the files themselves
     settings_apply(r, settings, n_settings);
+    const struct names *names = unused_find(r);
+    int n_errors = r->n_errors;
     matrix_apply(r);
     values_resolve(r);
     if (r->no_memory)
         return;
+    if (r->n_errors == n_errors) // else a wrong name may be why nothing uses the right one
+        unused_report(r, names);
     check_keys(r, r->root, top_words, n_top_words);
     read_version(r);
     read_name(r);
