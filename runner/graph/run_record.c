@@ -365,10 +365,48 @@ char *run_forgotten_path(struct arena *arena, const char *results, const char *n
     return arena_printf(arena, "%s/runs/%s/%04d.gone.h5", results, name, number);
 }
 
+char *run_log_path(struct arena *arena, const char *results, const char *name, int number)
+{
+    return arena_printf(arena, "%s/runs/%s/%04d.log", results, name, number);
+}
+
+char *run_forgotten_log_path(struct arena *arena, const char *results, const char *name, int number)
+{
+    return arena_printf(arena, "%s/runs/%s/%04d.gone.log", results, name, number);
+}
+
 struct error *run_forget(const char *results, const char *name, int number, struct arena *arena)
 {
     const char *from = run_path(arena, results, name, number), *to = run_forgotten_path(arena, results, name, number);
-    return from && to ? atomic_publish(from, to) : error_memory();
+    const char *log = run_log_path(arena, results, name, number), *gone = run_forgotten_log_path(arena, results, name, number);
+    if (!from || !to || !log || !gone)
+        return error_memory();
+    struct error *e = atomic_publish(from, to);
+    if (!e && rename(log, gone) && errno != ENOENT)
+        e = error_system(ERROR_MACHINE, errno, "cannot rename '%s'", log);
+    return e;
+}
+
+struct error *run_logs_left(const char *results, const char *name, struct arena *arena, const char ***paths, int *n_paths)
+{
+    int *logs, *gone, *runs, n_logs, n_gone, n_runs;
+    *paths = NULL;
+    *n_paths = 0;
+    struct error *e = list_numbers(results, name, ".log", arena, &logs, &n_logs);
+    if (e || (e = list_numbers(results, name, ".gone.log", arena, &gone, &n_gone)) ||
+        (e = run_numbers(results, name, arena, &runs, &n_runs))) // last: a run has its record before its log
+        return e;
+    if (!(*paths = arena_array(arena, (size_t)n_logs + (size_t)n_gone + 1, sizeof **paths)))
+        return error_memory();
+    for (int i = 0; i < n_gone; i++)
+        (*paths)[(*n_paths)++] = run_forgotten_log_path(arena, results, name, gone[i]);
+    for (int i = 0; i < n_logs; i++)
+        if (!n_runs || !bsearch(&logs[i], runs, (size_t)n_runs, sizeof *runs, ascending))
+            (*paths)[(*n_paths)++] = run_log_path(arena, results, name, logs[i]);
+    for (int i = 0; i < *n_paths; i++)
+        if (!(*paths)[i])
+            return error_memory();
+    return NULL;
 }
 
 struct error *run_names(const char *results, struct arena *arena, const char ***names, int *n_names)
