@@ -182,6 +182,8 @@ class Hostile(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         most = re.search(r"largest vocabulary is (\d+)", done.stderr)
         self.assertTrue(most, done.stderr)
+        line, column = 3, "stages: {tok: {kind: tokenizer, source: t, vocab: 400}}".index("400") + 1
+        self.assertIn(f"{path}:{line}:{column}: error: ", done.stderr)
         done = subprocess.run([RETORT, "run", path, "--results", self.folder / "results", "-s", f"tok.vocab={most.group(1)}"],
                               capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)
