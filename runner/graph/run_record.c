@@ -94,14 +94,15 @@ static bool begins_in(const char *path, const char *const *names, int n_names)
 }
 
 // One look at what there is spares a search for each table that is not.
-static struct error *tables_load(struct run_tables *t, struct store_file *file, const char *prefix)
+static struct error *tables_load(struct run_tables *t, struct store_file *file, const char *prefix, bool all)
 {
     struct arena arena = {0};
     const char *const *names = NULL;
     int n_names = 0;
     struct error *e = !*prefix || store_has(file, prefix) ? store_list(file, *prefix ? prefix : "/", &arena, &names, &n_names) : NULL;
     for (int i = 0; i < RUN_TABLES && !e; i++) {
-        if (!begins_in(kept[i].name, names, n_names))
+        const struct table *table = table_of(t, i);
+        if (!begins_in(kept[i].name, names, n_names) || !(all || table == &t->train || table == &t->val || table == &t->scores))
             continue;
         const char *path = arena_printf(&arena, "%s/%s", prefix, kept[i].name);
         e = path ? table_load(table_of(t, i), file, path) : error_memory();
@@ -143,7 +144,7 @@ static struct error *add_stage(struct saving *s, const struct run_stage *stage, 
     struct store_file *file = NULL;
     struct error *e = stage->file ? store_open(&file, stage->file) : NULL;
     if (!e && file)
-        e = tables_load(tables, file, "");
+        e = tables_load(tables, file, "", true);
     store_close(file);
     forget_saves(&tables->events);
     for (int i = 0; i < RUN_TABLES && !e; i++) {
@@ -517,10 +518,10 @@ const struct run_stage *run_stage(const struct run *run, const char *name)
     return NULL;
 }
 
-struct error *run_tables_read(struct run_tables *tables, struct store_file *file, const char *prefix)
+struct error *run_tables_glance(struct run_tables *tables, struct store_file *file, const char *prefix)
 {
     tables_init(tables);
-    return tables_load(tables, file, prefix);
+    return tables_load(tables, file, prefix, false);
 }
 
 struct error *run_tables_load(struct run_tables *tables, const char *path, const char *prefix)
@@ -529,7 +530,7 @@ struct error *run_tables_load(struct run_tables *tables, const char *path, const
     tables_init(tables);
     struct error *e = store_open(&file, path);
     if (!e)
-        e = tables_load(tables, file, prefix);
+        e = tables_load(tables, file, prefix, true);
     store_close(file);
     return e;
 }

@@ -101,8 +101,8 @@ struct error *CHECKED run_logs_left(const char *results, const char *name, struc
 
 // Loads what is there of the tables under prefix: "/stage/base" in a record, "" in a result file. Release them.
 struct error *CHECKED run_tables_load(struct run_tables *tables, const char *path, const char *prefix);
-// The same of a file that is open: of many stages it need not be opened for each.
-struct error *CHECKED run_tables_read(struct run_tables *tables, struct store_file *file, const char *prefix);
+// Of a file that is open the losses and bits per byte alone, for a glance at many stages: train, val and scores; the others stay empty.
+struct error *CHECKED run_tables_glance(struct run_tables *tables, struct store_file *file, const char *prefix);
 
 // Those of a stage of a run, of a record or published.
 struct error *CHECKED run_stage_tables(struct run_tables *tables, const struct run *run, const struct run_stage *stage);
