@@ -81,6 +81,6 @@ int64_t shape_params(const struct shape *s)
 
 double shape_flops_per_token(const struct shape *s)
 {
-    double matrices = (double)(shape_params(s) - (int64_t)s->n_vocab_padded * s->n_embd);
+    double matrices = (double)shape_params(s) - (double)s->n_vocab_padded * s->n_embd; // exact below 2^53
     return 6 * matrices + 12.0 * s->n_layer * s->n_head * s->head_dim * s->seq_len;
 }
