@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/store/atomic.h"
+#include "runner/graph/hardware.h"
 #include "runner/graph/keys.h"
 #include "runner/graph/reference.h"
 #include "runner/recipe/reader.h"
@@ -13,6 +14,9 @@
 struct error *load_recipe(struct loaded *l, const struct call *call, const char *path)
 {
     struct error *e = recipe_read(&l->recipe, path, call->settings, call->n_settings, call->arena);
+    const struct hardware *unused;
+    if (l->recipe.device) // its table is none of the language's, and what is wrong with the rest is told beside it
+        e = error_append(e, hardware_of(&unused, &l->recipe));
     return e ? e : graph_build(&l->graph, &l->recipe, call->arena);
 }
 

@@ -133,6 +133,9 @@ struct error *command_rm(struct call *call)
     printf("forgotten: run %04d of '%s'; until `retort gc --yes` this brings it back:\n  mv %s %s\n", w.number, w.name,
            run_forgotten_path(call->arena, call->results, w.name, w.number),
            run_path(call->arena, call->results, w.name, w.number));
+    const char *log = run_forgotten_log_path(call->arena, call->results, w.name, w.number);
+    if (log && file_exists(log))
+        printf("  mv %s %s\n", log, run_log_path(call->arena, call->results, w.name, w.number));
     if (unknown)
         printf("what it leaves is not known: %s\n", unknown->what);
     else if (n)

@@ -205,7 +205,7 @@ static struct error *print_detached(const struct call *call, const struct run *r
 static struct error *go_into_background(struct running *r, struct call *call, struct run *record, bool *told)
 {
     struct detached detached;
-    const char *log = arena_printf(call->arena, "%s/%04d.log", r->folder, record->number);
+    const char *log = run_log_path(call->arena, call->results, record->name, record->number);
     struct error *e = log ? detach(&detached, log, &r->lock, r->command) : error_memory();
     if (!e && detached.is_child) {
         call->json = false; // that answer is given by the other

@@ -70,6 +70,8 @@ static struct error *run_job(struct job *job, struct arena *arena)
     live_write(stage.live, live_line("started"));
     e = run ? run(&stage)
             : error_plain(ERROR_NOT_BUILT, "stages of kind '%s' are not built in this version", kind_name(job->kind));
+    if (e && e->kind == ERROR_RECIPE)
+        e = job_error(job, "", e);
     tell_end(&stage, e);
     live_close(stage.live);
     return e;

@@ -53,7 +53,7 @@ static struct error *look_back(struct stage_status *status, const struct run *ru
     struct run_tables tables;
     const char *prefix = arena_printf(arena, "/stage/%s", stage->name);
     struct error *e = !prefix ? error_memory() : *record ? NULL : store_open(record, run->path);
-    if (e || (e = run_tables_read(&tables, *record, prefix)))
+    if (e || (e = run_tables_glance(&tables, *record, prefix)))
         return e;
     status->live.loss = card_loss(&tables);
     status->live.bpb = card_bpb(&tables);

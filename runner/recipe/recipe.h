@@ -76,6 +76,7 @@ struct recipe {
     int64_t nanochat, seed;
     double budget_usd;  // NaN: none
     const char *device; // hardware: NULL: this machine
+    struct place device_at;
     int64_t device_count;
     double usd_per_hour; // NaN: unknown
     const char *data;    // base address as written, or NULL
