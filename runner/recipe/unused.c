@@ -1,4 +1,5 @@
-// unused.c - names of let and matrix that nothing uses: a number was written where "${lr}" was meant, and nothing would say so.
+// unused.c - axes of the matrix that nothing uses: a number was written where "${lr}" was meant, and nothing would multiply. Of let only
+// what -s adds: a value that the recipe defines for later is nobody's mistake.
 //
 // 1. Texts are looked through as they are written, before the matrix copies them and values replace them.
 // 2. What a let is made of is used where the let is.
@@ -94,5 +95,6 @@ void unused_report(struct reader *r, const struct names *names)
     for (int i = 0; i < names->n_axes; i++)
         report(r, &names->axes[i], "the matrix", &n_told);
     for (int i = 0; i < names->n_lets; i++)
-        report(r, &names->lets[i], "let", &n_told);
+        if (node_layer(names->lets[i].node) == BY_SETTING)
+            report(r, &names->lets[i], "let", &n_told);
 }
