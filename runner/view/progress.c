@@ -266,9 +266,9 @@ static void stopping(void *self)
     erase(p);
     fputs("stopping: what runs is saved first", p->to);
     if (p->terminal && redo_s >= 1)
-        fprintf(p->to, " (Ctrl-C again ends it at once, and loses %s)", format_seconds(seconds, redo_s));
+        fprintf(p->to, " (Ctrl-C again ends it now, losing %s)", format_seconds(seconds, redo_s));
     else if (p->terminal)
-        fputs(" (Ctrl-C again ends it at once)", p->to);
+        fputs(" (Ctrl-C again ends it now)", p->to);
     fputc('\n', p->to);
     draw(p);
 }
