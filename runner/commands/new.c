@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runner/commands/load.h"
@@ -12,58 +13,58 @@
 
 enum { FILES_MOST = 1000 };
 
-static const char head[] =
-    "# %s: a recipe to begin with. Every line can be changed; `retort why %s.yaml` then says what will run again.\n"
-    "#\n"
-    "#     retort check %s.yaml       is everything right?\n"
-    "#     retort plan %s.yaml        what would run, and why\n"
-    "#     retort run %s.yaml\n"
-    "#\n"
-    "# `retort help pretrain` lists the fields of a kind of stage, `retort help batch_tokens` explains one.\n"
-    "retort: 1                         # version of the language\n"
-    "name: %s\n"
-    "nanochat: 2025                    # which row of defaults\n"
-    "seed: 42\n"
-    "\n"
-    "sources:\n";
+static const char head[] = "# %s: a recipe to begin with. Every line can be changed;\n"
+                           "# `retort why %s.yaml` then says what will run again.\n"
+                           "#\n"
+                           "#     retort check %s.yaml       is everything right?\n"
+                           "#     retort plan %s.yaml        what would run, and why\n"
+                           "#     retort run %s.yaml\n"
+                           "#\n"
+                           "# `retort help pretrain` lists the fields of a kind of stage,\n"
+                           "# `retort help batch_tokens` explains one.\n"
+                           "retort: 1                         # version of the language\n"
+                           "name: %s\n"
+                           "nanochat: 2025                    # which row of defaults\n"
+                           "seed: 42\n"
+                           "\n"
+                           "sources:\n";
 
 static const char stages[] = "\n"
                              "stages:\n"
                              "  tokenizer: {kind: tokenizer, source: %s, vocab: 512, chars: 1M}\n"
                              "\n"
-                             "  base:                           # the base model: it learns to write like the source\n"
+                             "  base:                           # learns to write like the source\n"
                              "    kind: pretrain\n"
                              "    tokenizer: tokenizer\n"
                              "    source: %s\n"
-                             "    depth: 2                      # the one dial: layers; width is 64 times that\n"
+                             "    depth: 2                      # the one dial: layers; width is 64 times it\n"
                              "    seq_len: 128                  # tokens of a row\n"
                              "    batch_tokens: 2048            # tokens of an update\n"
-                             "    device_batch: 4               # rows at once: memory and speed, never the result\n"
+                             "    device_batch: 4               # rows at once: memory, never the result\n"
                              "    steps: 300                    # or tokens:, flops:, ratio:\n"
                              "%s";
 
-static const char chat[] =
-    "\n"
-    "  chat:                           # learns to answer: `retort chat %s.yaml:chat`\n"
-    "    kind: finetune\n"
-    "    preset: mid                   # conversations one after the other, every token learned\n"
-    "    model: base\n"
-    "    mixture:                      # tasks, and how much of each\n"
-    "      - {task: town_talk, rows: 1000}\n"
-    "    batch_tokens: 2048\n"
-    "    device_batch: 4\n"
-    "    eval_every: 0                 # or how often bits per byte of the tasks' test splits\n"
-    "\n"
-    "  # Questions that can be graded, for models that had more time:\n"
-    "  # quiz: {kind: eval, model: chat, suites: [town_quiz], examples: 200}\n"
-    "  scores: {kind: eval, model: base, suites: [bpb], eval_tokens: 16384}   # bits per byte of what was kept\n";
+static const char chat[] = "\n"
+                           "  chat:                           # learns to answer\n"
+                           "    kind: finetune\n"
+                           "    preset: mid                   # whole conversations, every token learned\n"
+                           "    model: base\n"
+                           "    mixture:                      # tasks, and how much of each\n"
+                           "      - {task: town_talk, rows: 1000}\n"
+                           "    batch_tokens: 2048\n"
+                           "    device_batch: 4\n"
+                           "    eval_every: 0                 # or how often: bpb of the tasks' test splits\n"
+                           "\n"
+                           "  # Talk with it: `retort chat %s.yaml:chat`\n"
+                           "  # Questions that can be graded, for models that had more time:\n"
+                           "  # quiz: {kind: eval, model: chat, suites: [town_quiz], examples: 200}\n";
 
-static const char scores[] =
-    "\n"
-    "  scores: {kind: eval, model: base, suites: [bpb], eval_tokens: 16384}   # bits per byte of what was kept\n";
+static const char scores[] = "\n"
+                             "  # Bits per byte of the text that was kept.\n"
+                             "  scores: {kind: eval, model: base, suites: [bpb], eval_tokens: 16384}\n";
 
 // A single text has nothing to keep.
-static const char measured[] = "    eval_every: 100               # bits per byte of the text that is kept, every so many steps\n"
+static const char measured[] = "    eval_every: 100               # bits per byte of the text that is kept\n"
                                "    eval_tokens: 8192\n"
                                "    sample_every: 200\n";
 static const char unmeasured[] = "    eval_every: 0                 # there is no text to measure on\n"
@@ -115,9 +116,36 @@ static struct error *world_source(const char **text, struct arena *arena)
         return error_memory();
     *text = arena_printf(arena,
                          "  # a small invented town; its writer is a file that you can read and copy\n"
-                         "  town: {world: %s, documents: 3000, validate: held_out}\n",
+                         "  town:\n"
+                         "    world: %s\n"
+                         "    documents: 3000\n"
+                         "    validate: held_out            # what its facts keep back, to measure on\n",
                          name);
     return *text ? NULL : error_memory();
+}
+
+// A file that can be learned from: a text has no zero bytes, which binary files have near their beginning.
+static struct error *check_file(const char *file, const char *form, struct arena *arena)
+{
+    char begin[4096];
+    struct stat st;
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a named pipe must not hang us
+    if (fd < 0 || fstat(fd, &st))
+        return error_system(ERROR_USAGE, errno, "cannot read '%.200s'", file);
+    bool regular = S_ISREG(st.st_mode);
+    ssize_t n = regular ? read(fd, begin, sizeof begin) : 0;
+    close(fd);
+    if (S_ISDIR(st.st_mode))
+        return error_new(ERROR_USAGE, NOWHERE,
+                         arena_printf(arena, "name the files in it: %s%s*.txt", file, ends_in(file, "/") ? "" : "/"),
+                         "'%.200s' is a folder", file);
+    if (!regular)
+        return error_new(ERROR_USAGE, NOWHERE, "copy what it gives into a file", "'%.200s' is not a regular file", file);
+    if (n <= 0)
+        return error_new(ERROR_USAGE, NOWHERE, "leave it out", "'%.200s' is empty", file);
+    if (!strcmp(form, "text") && memchr(begin, 0, (size_t)n))
+        return error_new(ERROR_USAGE, NOWHERE, "give text in UTF-8, .jsonl or .parquet", "'%.200s' is not text", file);
+    return NULL;
 }
 
 static struct error *file_source(const char **text, const struct call *call)
@@ -135,8 +163,9 @@ static struct error *file_source(const char **text, const struct call *call)
         if (strpbrk(files[i], "{}*?$\n"))
             return error_new(ERROR_USAGE, NOWHERE, "rename it", "'%.80s' has a character that file names in recipes cannot have",
                              files[i]);
-        if (access(files[i], R_OK))
-            return error_system(ERROR_USAGE, errno, "cannot read '%.200s'", files[i]);
+        struct error *e = check_file(files[i], form, call->arena);
+        if (e)
+            return e;
         const char *name = quoted(files[i], call->arena);
         list = name ? arena_printf(call->arena, "%s%s\n      %s", list, i ? "," : "", name) : NULL;
         if (!list)
@@ -144,7 +173,7 @@ static struct error *file_source(const char **text, const struct call *call)
     }
     const char *column = !strcmp(form, "parquet") ? ", column: text" : !strcmp(form, "jsonl") ? ", field: text" : "";
     const char *validate =
-        n > 1 ? "last   # the last file is kept, to measure on" : "none   # more than one file: last keeps the last";
+        n > 1 ? "last                # the last file is kept, to measure on" : "none                # with more files: last";
     *text = arena_printf(call->arena,
                          "  mine:\n"
                          "    %s: [%s]\n"
@@ -156,10 +185,10 @@ static struct error *file_source(const char **text, const struct call *call)
 
 static const char *recipe_text(const char *name, const char *source, bool world, bool kept, struct arena *arena)
 {
-    const char *from = world ? "town" : "mine", *rest = world ? arena_printf(arena, chat, name) : kept ? scores : "";
+    const char *from = world ? "town" : "mine", *rest = world ? arena_printf(arena, chat, name) : "";
     const char *top = arena_printf(arena, head, name, name, name, name, name, name);
     const char *end = arena_printf(arena, stages, from, from, world || kept ? measured : unmeasured);
-    return rest && top && end ? arena_printf(arena, "%s%s%s%s", top, source, end, rest) : NULL;
+    return rest && top && end ? arena_printf(arena, "%s%s%s%s%s", top, source, end, rest, world || kept ? scores : "") : NULL;
 }
 
 static struct error *write_new(const char *path, const char *text)
