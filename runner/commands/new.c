@@ -11,7 +11,16 @@
 #include "runner/commands/load.h"
 #include "runner/recipe/task_file.h"
 
-enum { FILES_MOST = 1000 };
+// A short text is learned by heart, and what was kept is foretold worse and worse, if a model goes through it too often: PASSES times, by
+// updates of 2,048 tokens of some two bytes each.
+enum { FILES_MOST = 1000, STEPS_LEAST = 20, STEPS_MOST = 300, PASSES = 4, BYTES_A_STEP = 4400 };
+
+// What is written: source, YAML; kept: there is a text to measure on.
+struct beginning {
+    const char *source;
+    bool world, kept;
+    int steps;
+};
 
 static const char head[] = "# %s: a recipe to begin with. Every line can be changed;\n"
                            "# `retort why %s.yaml` then says what will run again.\n"
@@ -41,7 +50,7 @@ static const char stages[] = "\n"
                              "    seq_len: 128                  # tokens of a row\n"
                              "    batch_tokens: 2048            # tokens of an update\n"
                              "    device_batch: 4               # rows at once: memory, never the result\n"
-                             "    steps: 300                    # or tokens:, flops:, ratio:\n"
+                             "    steps: %-3d                    # %s\n"
                              "%s";
 
 static const char chat[] = "\n"
@@ -64,7 +73,7 @@ static const char scores[] = "\n"
                              "  scores: {kind: eval, model: base, suites: [bpb], eval_tokens: 16384}\n";
 
 // A single text has nothing to keep.
-static const char measured[] = "    eval_every: 100               # bits per byte of the text that is kept\n"
+static const char measured[] = "    eval_every: %-3d               # bits per byte of the text that is kept\n"
                                "    eval_tokens: 8192\n"
                                "    sample_every: 200\n";
 static const char unmeasured[] = "    eval_every: 0                 # there is no text to measure on\n"
@@ -109,23 +118,25 @@ static const char *shipped_world(struct arena *arena)
     return arena_strdup(arena, !strncmp(here, there, n) && there[n] == '/' ? there + n + 1 : there);
 }
 
-static struct error *world_source(const char **text, struct arena *arena)
+static struct error *world_source(struct beginning *b, struct arena *arena)
 {
     const char *path = shipped_world(arena), *name = path ? quoted(path, arena) : NULL;
     if (!name)
         return error_memory();
-    *text = arena_printf(arena,
-                         "  # a small invented town; its writer is a file that you can read and copy\n"
-                         "  town:\n"
-                         "    world: %s\n"
-                         "    documents: 3000\n"
-                         "    validate: held_out            # what its facts keep back, to measure on\n",
-                         name);
-    return *text ? NULL : error_memory();
+    b->world = b->kept = true;
+    b->steps = STEPS_MOST;
+    b->source = arena_printf(arena,
+                             "  # a small invented town; its writer is a file that you can read and copy\n"
+                             "  town:\n"
+                             "    world: %s\n"
+                             "    documents: 3000\n"
+                             "    validate: held_out            # what its facts keep back, to measure on\n",
+                             name);
+    return b->source ? NULL : error_memory();
 }
 
 // A file that can be learned from: a text has no zero bytes, which binary files have near their beginning.
-static struct error *check_file(const char *file, const char *form, struct arena *arena)
+static struct error *check_file(const char *file, const char *form, int64_t *n_bytes, struct arena *arena)
 {
     char begin[4096];
     struct stat st;
@@ -133,6 +144,7 @@ static struct error *check_file(const char *file, const char *form, struct arena
     if (fd < 0 || fstat(fd, &st))
         return error_system(ERROR_USAGE, errno, "cannot read '%.200s'", file);
     bool regular = S_ISREG(st.st_mode);
+    *n_bytes = st.st_size;
     ssize_t n = regular ? read(fd, begin, sizeof begin) : 0;
     close(fd);
     if (S_ISDIR(st.st_mode))
@@ -148,11 +160,12 @@ static struct error *check_file(const char *file, const char *form, struct arena
     return NULL;
 }
 
-static struct error *file_source(const char **text, const struct call *call)
+static struct error *file_source(struct beginning *b, const struct call *call)
 {
     const char *const *files = call->args + 1;
     int n = call->n_args - 1;
     const char *form = form_of(files[0]), *list = "";
+    int64_t bytes, all = 0; // of what is learned from
     if (n > FILES_MOST)
         return error_new(ERROR_USAGE, NOWHERE, "write a pattern into the recipe: \"shard_{00000..00239}.parquet\"",
                          "more than %d files", FILES_MOST);
@@ -163,9 +176,10 @@ static struct error *file_source(const char **text, const struct call *call)
         if (strpbrk(files[i], "{}*?$\n"))
             return error_new(ERROR_USAGE, NOWHERE, "rename it", "'%.80s' has a character that file names in recipes cannot have",
                              files[i]);
-        struct error *e = check_file(files[i], form, call->arena);
+        struct error *e = check_file(files[i], form, &bytes, call->arena);
         if (e)
             return e;
+        all += i && i == n - 1 ? 0 : bytes;
         const char *name = quoted(files[i], call->arena);
         list = name ? arena_printf(call->arena, "%s%s\n      %s", list, i ? "," : "", name) : NULL;
         if (!list)
@@ -174,21 +188,26 @@ static struct error *file_source(const char **text, const struct call *call)
     const char *column = !strcmp(form, "parquet") ? ", column: text" : !strcmp(form, "jsonl") ? ", field: text" : "";
     const char *validate =
         n > 1 ? "last                # the last file is kept, to measure on" : "none                # with more files: last";
-    *text = arena_printf(call->arena,
-                         "  mine:\n"
-                         "    %s: [%s]\n"
-                         "%s%s%s"
-                         "    validate: %s\n",
-                         form, list, *column ? "    " : "", *column ? column + 2 : "", *column ? "\n" : "", validate);
-    return *text ? NULL : error_memory();
+    int64_t steps = (PASSES * all / BYTES_A_STEP + 9) / 10 * 10;
+    b->kept = n > 1;
+    b->steps = steps < STEPS_LEAST ? STEPS_LEAST : steps > STEPS_MOST ? STEPS_MOST : (int)steps;
+    b->source = arena_printf(call->arena,
+                             "  mine:\n"
+                             "    %s: [%s]\n"
+                             "%s%s%s"
+                             "    validate: %s\n",
+                             form, list, *column ? "    " : "", *column ? column + 2 : "", *column ? "\n" : "", validate);
+    return b->source ? NULL : error_memory();
 }
 
-static const char *recipe_text(const char *name, const char *source, bool world, bool kept, struct arena *arena)
+static const char *recipe_text(const char *name, const struct beginning *b, struct arena *arena)
 {
-    const char *from = world ? "town" : "mine", *rest = world ? arena_printf(arena, chat, name) : "";
+    const char *from = b->world ? "town" : "mine", *rest = b->world ? arena_printf(arena, chat, name) : "";
     const char *top = arena_printf(arena, head, name, name, name, name, name, name);
-    const char *end = arena_printf(arena, stages, from, from, world || kept ? measured : unmeasured);
-    return rest && top && end ? arena_printf(arena, "%s%s%s%s%s", top, source, end, rest, world || kept ? scores : "") : NULL;
+    const char *evals = b->kept ? arena_printf(arena, measured, b->steps / 3) : unmeasured;
+    const char *ends = b->steps < STEPS_MOST ? "some four times through the text" : "or tokens:, flops:, ratio:";
+    const char *end = evals ? arena_printf(arena, stages, from, from, b->steps, ends, evals) : NULL;
+    return rest && top && end ? arena_printf(arena, "%s%s%s%s%s", top, b->source, end, rest, b->kept ? scores : "") : NULL;
 }
 
 static struct error *write_new(const char *path, const char *text)
@@ -226,14 +245,14 @@ static struct error *read_name(const struct call *call, const char **name)
 
 struct error *command_new(struct call *call)
 {
-    const char *name, *source;
+    const char *name;
+    struct beginning b = {0};
     struct recipe recipe;
-    bool world = call->n_args == 1;
     struct error *e = read_name(call, &name);
-    if (e || (e = world ? world_source(&source, call->arena) : file_source(&source, call)))
+    if (e || (e = call->n_args == 1 ? world_source(&b, call->arena) : file_source(&b, call)))
         return e;
     const char *path = arena_printf(call->arena, "%s.yaml", name);
-    const char *text = path ? recipe_text(name, source, world, call->n_args > 2, call->arena) : NULL;
+    const char *text = path ? recipe_text(name, &b, call->arena) : NULL;
     if (!text)
         return error_memory();
     if ((e = recipe_parse(&recipe, path, text, strlen(text), NULL, 0, call->arena)) || (e = write_new(path, text)))
