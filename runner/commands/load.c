@@ -179,6 +179,11 @@ static struct error *find_run(struct run *run, const struct call *call, const ch
         return e;
     if (published)
         return reference_read(run, published, call->arena);
+    if (strchr(what, ':'))
+        return error_new(ERROR_USAGE, NOWHERE,
+                         arena_printf(call->arena, "name the whole run: `retort report %.*s` has its stages side by side",
+                                      (int)strcspn(what, ":"), what),
+                         "'%s' is a stage, and no run", what);
     return error_new(ERROR_USAGE, NOWHERE, "`retort ls` lists the runs", "there is no run of '%s' in '%s'", what, call->results);
 }
 

@@ -96,7 +96,10 @@ static void print_wrapped(FILE *to, const char *text, const char *prefix, int wi
         }
         text += word + strspn(text + word, " \n\t\r");
     }
-    fprintf(to, "%s\n", *text ? " ..." : "");
+    if (*text && column + 4 > width)
+        fprintf(to, "\n%s...\n", prefix);
+    else
+        fprintf(to, "%s\n", *text ? " ..." : "");
 }
 
 // A fence of a block of code: three backticks, or more than stand anywhere in the text.
@@ -418,8 +421,10 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
     struct run_tables *tables = arena_array(arena, (size_t)run->n_stages + 1, sizeof *tables);
     if (!tables)
         return error_memory();
+    int n_val = 0; // stages that have val and no bpb
     for (int i = 0; i < run->n_stages && !e; i++) {
         const struct run_stage *s = &run->stages[i];
+        n_val += is_finetune(s);
         if ((e = run_stage_tables(&tables[i], run, s)))
             break;
         fprintf(to, "| %s | %s | %s | %s | %s | %s | %s ", s->name, s->kind, s->state, format_seconds(a, s->seconds),
@@ -427,8 +432,11 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
         fprintf(to, "| %s | %s | %s |\n", format_real(a, card_loss(&tables[i]), 4),
                 format_real(b, card_text_bpb(s, &tables[i]), 4), format_real(c, card_val(s, &tables[i]), 4));
     }
-    if (!e)
-        fprintf(to, "\nbpb: bits per byte over validation text. val: over the test splits of what a fine-tuning learns.\n");
+    if (!e && n_val < run->n_stages)
+        fprintf(to, "\nbpb: bits per byte over validation text.\n");
+    if (!e && n_val)
+        fprintf(to, "%sval: bits per byte over the test splits of what a fine-tuning learns.\n",
+                n_val < run->n_stages ? "" : "\n");
     for (int i = 0; i < run->n_stages && !e; i++)
         if (run->stages[i].error)
             fprintf(to, "\n%s %s: %s\n", run->stages[i].name, run->stages[i].state, run->stages[i].error);

@@ -11,7 +11,7 @@
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 
-enum { LONGEST_VALUE = 22, LABEL_LEAST = 20, GAP = 2, STAGE_MOST = 14, NOTES = 2 };
+enum { LONGEST_VALUE = 22, LABEL_LEAST = 20, GAP = 2, STAGE_MOST = 20, NOTES = 2 };
 
 static const char why_text[] =
     "other tokenizer, other text, other questions, other count: such numbers cannot be compared with those above "

@@ -182,7 +182,7 @@ static void progress(void *self, const struct plan_stage *stage, const struct li
         pad(p, label, sizeof label);
         progress_line(s->text, sizeof s->text, progress_width(p->to) - 1, label, line);
     } else if (line->step >= 0 && share < 1 && (now - s->last_t >= PLAIN_SECONDS || share - s->last_share >= PLAIN_SHARE)) {
-        progress_line(s->text, sizeof s->text, 200, label, line);
+        progress_line(s->text, sizeof s->text, WIDTH, label, line);
         fprintf(p->to, "%s\n", s->text);
         s->last_t = now;
         s->last_share = share;

@@ -42,6 +42,7 @@ class New(Folder):
         call("new", "own", "part 0.txt", "part 1.txt", "part 2.txt", cwd=self.folder, check=0)
         few = ["-s", "base.steps=2", "-s", "base.sample_every=0", "-s", "tokenizer.vocab=270"]
         call("run", "own.yaml", *few, cwd=self.folder, results=self.results, check=0)
+        self.assertIn("steps: 30 ", (self.folder / "own.yaml").read_text())  # a short text is not learned by heart
         call("new", "one", "part 0.txt", cwd=self.folder, check=0)
         call("run", "one.yaml", *few, cwd=self.folder, results=self.results, check=0)
         call("new", "lines", "a.jsonl", cwd=self.folder, check=0)
@@ -112,6 +113,8 @@ class Asking(Folder):
             self.assertIn("'base@steps=1', 'base@steps=2'", said)
             self.assertIn("and 16 more", said)
             self.assertIn("`retort plan grid.yaml`", said)
+        self.assertIn("is a stage, and no run -> name the whole run: `retort report grid`",
+                      self.wrong("compare", "grid:base@steps=1", "grid:base@steps=2"))
         self.assertIn("did you mean 'base@steps=3'", self.wrong("why", self.grid(3), "bas@steps=3"))
         self.assertIn("'base@steps=1', 'base@steps=2', 'base@steps=3';", self.wrong("why", grid, "base"))
 
@@ -129,9 +132,9 @@ class Asking(Folder):
         plain = call("plan", chat, "--resolved", results=self.results, check=0).stdout
         self.assertLessEqual(columns(plain[:plain.index("\ntask ")]), 80)
         self.assertRegex(plain, r"(?m)^mid.seq_len +128 +default$")
-        self.assertRegex(plain, r"(?m)^base.seq_len +128 +recipe :22$")
+        self.assertRegex(plain, r"(?m)^base.seq_len +128 +recipe :23$")
         values = json.loads(call("plan", chat, "--resolved", "--json", results=self.results, check=0).stdout)["values"]
-        self.assertIn({"name": "base.seq_len", "value": "128", "by": "recipe", "file": str(chat), "line": 22}, values)
+        self.assertIn({"name": "base.seq_len", "value": "128", "by": "recipe", "file": str(chat), "line": 23}, values)
 
 
 class Forgetting(Folder):
@@ -199,6 +202,17 @@ class Forgetting(Folder):
 class Comparing(Folder):
     def compare(self, *args):
         return json.loads(call("compare", *args, "--json", results=self.results, check=0).stdout)
+
+    def test_cells_of_a_matrix_stand_below_each_other(self):
+        text = MICRO.read_text().replace("eval_every: 20", 'eval_every: "${every_so_many}"').replace("steps: 60", "steps: 2")
+        recipe = self.folder / "grid.yaml"
+        recipe.write_text(text.replace("../../recipes", str(SOURCE / "recipes")) + "matrix: {every_so_many: [0]}\n")
+        for tokens in ("1024", "2048"):
+            call("run", recipe, "-s", f"base_eval.eval_tokens={tokens}", "-s", f"base.batch_tokens={tokens}", results=self.results, check=0)
+        status = call("status", "micro", results=self.results, check=0).stdout
+        self.assertEqual(len({line.index(word) for line in status.splitlines()[1:] for word in ("cached", "finished") if word in line}), 1)
+        for args in (("compare", "micro/1", "micro/2"), ("plan", recipe, "-s", "base.steps=3")):
+            self.assertLessEqual(columns(call(*args, results=self.results, check=0).stdout), 80)
 
     def test_what_cannot_be_compared_stands_apart_and_says_why(self):
         call("run", MICRO, *FAST, results=self.results, check=0)
