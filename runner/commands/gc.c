@@ -107,9 +107,18 @@ static struct error *print(const struct garbage *g, bool acted, const struct cal
     }
     sums(g, &seconds, &usd);
     format_bytes(kept, g->kept_bytes);
+    if (!g->n_results && !g->n_kept) {
+        printf("nothing to remove: there are no results in '%s'\n", call->results);
+        print_rests(g, acted);
+        return NULL;
+    }
     if (!g->n_results) {
-        printf("nothing to remove in '%s': %d results, %s, are all referred to (%d run%s)\n", call->results, g->n_kept, kept,
-               g->n_runs, g->n_runs == 1 ? "" : "s");
+        const char *text = arena_printf(
+            call->arena, "nothing to remove in '%s': all of its %d results, %s, are referred to (%d run%s%s)", call->results,
+            g->n_kept, kept, g->n_runs, g->n_runs == 1 ? "" : "s", call->n_args ? ", and the recipes given" : "");
+        if (!text)
+            return error_memory();
+        text_wrap(stdout, "", text, WIDTH);
         print_rests(g, acted);
         return NULL;
     }

@@ -97,7 +97,7 @@ static struct error *forget(const struct which *w, const struct call *call)
         return e;
     e = run_numbers(call->results, w->name, call->arena, &numbers, &n);
     if (!e && !lock.taken && n && numbers[n - 1] == w->number)
-        e = lock_error(arena_printf(call->arena, "run '%s/%04d'", w->name, w->number), &holder);
+        e = lock_error(arena_printf(call->arena, "run '%s/%04d'", w->name, w->number), &holder, w->name);
     if (!e)
         e = run_forget(call->results, w->name, w->number, call->arena);
     lock_release(&lock, true);

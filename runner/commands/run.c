@@ -300,7 +300,7 @@ struct error *command_run(struct call *call)
     if ((e = folder_make(r.folder)) || (e = lock_take(&r.lock, lock_path, r.command, &holder)))
         return error_while(e, NOWHERE, "preparing the results folder '%s'", call->results);
     if (!r.lock.taken)
-        return lock_error(arena_printf(call->arena, "'%s'", r.folder), &holder);
+        return lock_error(arena_printf(call->arena, "'%s'", r.folder), &holder, l.recipe.name);
     unlink(r.stop_file); // of a run that has ended
     if (fresh)
         e = forget(&l.plan, fresh, call);

@@ -86,7 +86,7 @@ static struct error *take_lock_and_run(struct job *job, struct arena *arena)
     if (e)
         return e;
     if (!lock.taken)
-        return lock_error("the result that this stage makes", &holder);
+        return lock_error("the result that this stage makes", &holder, NULL);
     e = run_job(job, arena);
     lock_release(&lock, true);
     return e;

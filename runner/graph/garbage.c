@@ -446,7 +446,7 @@ static struct error *check_running(const char *results, const char *name, const 
     struct error *e = run_newest(&run, results, name, arena);
     if (e || (run.number && !strcmp(run.state, "running")))
         return e;
-    return lock_error(arena_printf(arena, "'%s/runs/%s'", results, name), holder);
+    return lock_error(arena_printf(arena, "'%s/runs/%s'", results, name), holder, name);
 }
 
 struct error *garbage_lock(struct garbage_locks *locks, const char *results, struct arena *arena)

@@ -295,6 +295,14 @@ struct error *recipe_read(struct recipe *recipe, const char *path, const char *c
     return e ? e : recipe_parse(recipe, path, text, n_bytes, settings, n_settings, arena);
 }
 
+const char *value_by_name(enum value_by by)
+{
+    static const char *const names[BY_COUNT] = {
+        [BY_DEFAULT] = "default", [BY_PRESET] = "preset", [BY_INCLUDE] = "include", [BY_RECIPE] = "recipe",
+        [BY_LET] = "let",         [BY_MATRIX] = "matrix", [BY_SETTING] = "-s"};
+    return names[by];
+}
+
 const struct source *recipe_source(const struct recipe *recipe, const char *name)
 {
     for (int i = 0; i < recipe->n_sources; i++)

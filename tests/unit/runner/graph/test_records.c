@@ -139,9 +139,10 @@ static void locks(void **state)
     int status;
     waitpid(child, &status, 0);
     assert_int_equal(status, 0);
-    struct error *e = lock_error("it", &(struct lock_holder){.pid = 5, .host = "h", .start = "s", .command = "c"});
+    struct error *e = lock_error("it", &(struct lock_holder){.pid = 5, .host = "h", .start = "s", .command = "c"}, "tiny");
     assert_int_equal(error_exit_status(e), 3);
     assert_non_null(strstr(e->what, "process 5 on h"));
+    assert_non_null(strstr(e->fix, "`retort stop tiny`"));
     error_free(e);
     lock_release(&lock, true);
     assert_false(file_exists(path));
