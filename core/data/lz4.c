@@ -23,11 +23,12 @@ static bool continue_length(const uint8_t **in, const uint8_t *end, size_t *leng
 // What is copied may be what the copy itself writes: then it repeats.
 static void copy_back(uint8_t *to, size_t distance, size_t n)
 {
+    const uint8_t *from = to - distance;
     if (distance >= n)
-        memcpy(to, to - distance, n);
+        memcpy(to, from, n);
     else
         for (size_t i = 0; i < n; i++)
-            to[i] = to[i - distance];
+            to[i] = from[i];
 }
 
 bool lz4_unpack(uint8_t *out, size_t n_out, const uint8_t *in, size_t n)
