@@ -11,7 +11,7 @@
 #include "core/data/thrift.h"
 
 enum {
-    MOST_FOOTER = 64 << 20,
+    MOST_FOOTER = 32 << 20,
     MOST_COLUMNS = 10000,
     MOST_PATH = 4096,
     MOST_NESTING = PARQUET_NESTING,
@@ -258,7 +258,7 @@ static struct error *read_footer(struct parquet *p)
     }
     size_t length = (size_t)data[n - 8] | (size_t)data[n - 7] << 8 | (size_t)data[n - 6] << 16 | (size_t)data[n - 5] << 24;
     if (length > n - 12 || length > MOST_FOOTER)
-        return file_error(p, "its footer is longer than the file, or than 64 MiB");
+        return file_error(p, "its footer is longer than the file, or than 32 MiB");
     struct thrift t = {.at = data + n - 8 - length, .end = data + n - 8};
     int last = 0, id, type;
     int64_t n_rows = -1;

@@ -26,7 +26,7 @@
 //            DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY and BYTE_STREAM_SPLIT, booleans PLAIN or RLE, levels RLE; codecs none,
 //            snappy, gzip, zstd, lz4_raw; page checksums, if any
 // Refuses    by name: encryption, other types, encodings and codecs
-// Limits     a footer of 64 MiB, which may come to six times that in memory; a page or a dictionary of 256 MiB unpacked, and not
+// Limits     a footer of 32 MiB, which may come to eight times that in memory; a page or a dictionary of 256 MiB unpacked, and not
 //            more than its codec can make of its bytes; a schema nested 32 deep. So a reader holds a footer, a page, a dictionary
 //            with its index and one value: PARQUET_MOST_BYTES at the very most, whatever the file says. A few bytes can still
 //            stand for 2^31 values of one page: who keeps values bounds them

@@ -118,7 +118,9 @@ struct error *parquet_room(uint8_t **buffer, size_t *capacity, size_t n, bool ke
 {
     if (n <= *capacity)
         return NULL;
-    size_t larger = keep && n < *capacity * 2 ? *capacity * 2 : n; // one that is added to doubles
+    size_t larger = n;
+    if (keep && n < *capacity * 2) // one that is added to doubles, but never beyond what a value can need
+        larger = *capacity * 2 < PAGE_MOST_BYTES ? *capacity * 2 : PAGE_MOST_BYTES + 1;
     uint8_t *fresh = block_alloc(larger);
     if (!fresh)
         return error_memory();

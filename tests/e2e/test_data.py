@@ -1,9 +1,11 @@
-"""Data of the user's own: malformed lines, and how many of them may be left out."""
+"""Data that is not as it should be: malformed lines, how many of them may be left out, and a file that is cut short in use."""
 import json
+import os
+import subprocess
 import sys
 import unittest
 
-from harness import Folder, call
+from harness import MICRO, RETORT, Folder, call, live_step, wait_for
 
 RECIPE = """retort: 1
 name: lines
@@ -50,6 +52,21 @@ class Lines(Folder):
         call("run", self.write(", skip_bad: 2"), results=self.results, check=0)
         why = call("why", self.write(", skip_bad: 3"), results=self.results, check=0).stdout
         self.assertRegex(why, r"tokenizer: run\n.*skip_bad 2 -> skip_bad 3")
+
+
+class Cut(Folder):
+    def test_a_token_file_is_cut_short_while_it_is_read(self):
+        """The stage has it mapped: the signal becomes an error that names the file, and the runner tells it."""
+        run = subprocess.Popen([RETORT, "run", MICRO, "-s", "base.steps=1000000", "--results", self.results], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(run.kill)
+        wait_for(lambda: live_step(self.results, "pretrain") > 0 or run.poll() is not None)
+        for file in self.results.glob("store/tokens-*.h5"):
+            os.truncate(file, 1)
+        _, told = run.communicate(timeout=120)
+        self.assertEqual(run.returncode, 1)
+        self.assertRegex(told, r"'\S*/tokens-\w+\.h5' was cut short while it was read, or its disk fails")
+        self.assertNotIn("crashed", told)
 
 
 if __name__ == "__main__":

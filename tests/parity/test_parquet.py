@@ -241,7 +241,7 @@ def shared(program, folder):
 
 
 def speed(program, folder):
-    """Both read the texts of the shards on one core, in turns, the best of five; then of the same texts written with snappy."""
+    """Both read the texts of the shards on one core, in turns, in seconds of the processor, the best of seven; then snappy."""
     shards = sorted(glob.glob(folder + "/pretrain/*.parquet"))[:3]
     if not shards:
         return
@@ -252,15 +252,15 @@ def speed(program, folder):
         pa.set_cpu_count(1)
         for name, files in (("zstd, PLAIN", shards), ("snappy, pyarrow's defaults", [snappy])):
             ours, theirs, n_bytes = [], [], 0
-            for _ in range(5):
+            for _ in range(7):
                 n_bytes, s = subprocess.run([program, "speed", *files, "text"], capture_output=True, check=True).stdout.split()
                 ours.append(float(s))
-                begin = time.perf_counter()
+                begin = time.process_time()
                 for path in files:
                     file = pq.ParquetFile(path, memory_map=True)
                     for g in range(file.num_row_groups):
                         file.read_row_group(g, columns=["text"], use_threads=False)
-                theirs.append(time.perf_counter() - begin)
+                theirs.append(time.process_time() - begin)
             megabytes = int(n_bytes) / 1e6
             print(f"{name}: {megabytes / min(ours):.0f} MB/s, pyarrow {megabytes / min(theirs):.0f} MB/s")
 
