@@ -62,7 +62,7 @@ def shred(value, steps, at, repeat, level, depth, emit):
         shred(value[steps[at][1]], steps, at + 1, repeat, level, depth, emit)
 
 
-def packed(value, kind):
+def packed(value, kind, physical):
     if isinstance(value, str):
         value = value.encode()
     if isinstance(value, bytes):
@@ -70,7 +70,7 @@ def packed(value, kind):
     if isinstance(value, bool):
         return b"b", struct.pack("<q", value)
     if isinstance(value, int):
-        if kind == pa.uint32():
+        if kind == pa.uint32() and physical == "INT32":
             value = struct.unpack("<i", struct.pack("<I", value))[0]  # its bits
         return b"i", struct.pack("<Q", value) if kind == pa.uint64() else struct.pack("<q", value)
     return b"r", struct.pack("<d", value)
@@ -79,6 +79,7 @@ def packed(value, kind):
 def expected(file):
     """What parquet_dump is to write of a file."""
     out = bytearray()
+    leaf = 0
     groups = [file.read_row_group(g) for g in range(file.num_row_groups)]
     for field in file.schema_arrow:
         for path, steps, kind in steps_of(field.type, field.nullable):
@@ -88,9 +89,12 @@ def expected(file):
             list_level = sum(isinstance(s, str) for s in steps[: len(steps) - steps[::-1].index("repeated")]) if lists else 0
             out += struct.pack("<I", len(name)) + name + bytes([lists, top])
 
+            physical = file.schema.column(leaf).physical_type
+            leaf += 1
+
             def emit(repeat, level, value):
                 if level == top:
-                    letter, data = packed(value, kind)
+                    letter, data = packed(value, kind, physical)
                 else:
                     letter, data = (b"e" if level < list_level else b"n"), b""
                 out.extend(letter + bytes([repeat, level]) + data)
@@ -201,6 +205,7 @@ def write(path, rng):
                 encodings[".".join([field.name] + column)] = rng.choice(others + ["PLAIN"])
     options = {
         "compression": rng.choice(["none", "snappy", "gzip", "zstd", "lz4"]),
+        "version": rng.choice(["1.0", "2.4", "2.6"]),
         "data_page_version": rng.choice(["1.0", "2.0"]),
         "use_dictionary": mode == "dictionary",
         "column_encoding": encodings or None,
