@@ -114,7 +114,7 @@ static struct error *parse(struct json_lines *l, const char *line, size_t n)
     if (json_error_code(&problem) == json_error_out_of_memory)
         return error_memory();
     at.column = problem.column;
-    return error_new(ERROR_DATA, at, "mend or delete the line", "no JSON: %s", problem.text);
+    return error_new(ERROR_DATA, at, "mend or delete the line; skip_bad: N leaves out so many", "no JSON: %s", problem.text);
 }
 
 struct error *json_lines_open(struct json_lines **lines, const char *path)
