@@ -243,7 +243,8 @@ static const struct graph_part *data_part(const struct graph_node *node, size_t 
 // What tells two identities of a part apart: the content, or how it is read.
 static void explain_part(struct explainer *x, const char *name, const json_t *old, const json_t *new)
 {
-    static const char *const keys[] = {"sha256", "n", "seed", "first", "column", "form", "held_out", "generator", "records"};
+    static const char *const keys[] = {"sha256", "n",        "seed",      "first",   "column",
+                                       "form",   "held_out", "generator", "records", "skip_bad"};
     struct reason reason = {.kind = REASON_DATA, .name = name};
     for (size_t i = 0; i < countof(keys); i++) {
         const json_t *a = json_object_get(old, keys[i]), *b = json_object_get(new, keys[i]);

@@ -51,6 +51,8 @@ static struct error *part_identity(struct graph_part *part, struct identities *i
         json_key(&j, "form"), json_str(&j, forms[p->form]);
     }
     json_key(&j, "sha256"), json_str(&j, sha256);
+    if (p->skip_bad)
+        json_key(&j, "skip_bad"), json_i64(&j, p->skip_bad);
     json_close(&j, '}');
     return take_text(&j, arena, &part->identity);
 }

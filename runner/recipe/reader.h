@@ -162,6 +162,9 @@ bool files_have_split(const struct node *node);
 // The world of a file, compiled; read once, however many name it. NULL: reported, saying of what it is: "source 'town'".
 struct world *world_read(struct reader *r, const struct node *node, const char *path, const char *of, const char *name);
 
+// skip_bad of a source, 0 where it has none.
+int64_t skip_bad_read(struct reader *r, const struct node *source);
+
 // Reports an error of a stage, saying of which where its place does not.
 void stage_error(struct reader *r, const struct recipe_stage *stage, struct error *e);
 

@@ -56,6 +56,7 @@ struct source {
     const char **files;  // as the program opens them, in order; for a world the world file alone
     int n_files;
     int64_t documents;   // of a world
+    int64_t skip_bad;    // of JSON lines: malformed lines of a file that are left out; 0: none
     struct world *world; // compiled; of a world
     enum { VALIDATE_NONE, VALIDATE_LAST, VALIDATE_FILE, VALIDATE_HELD_OUT, VALIDATE_SOURCE } validate;
     const char *validate_file; // of VALIDATE_FILE

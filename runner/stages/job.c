@@ -117,6 +117,7 @@ static void write_part(struct json *j, const struct job_part *part)
     json_key(j, "form"), json_str(j, forms[part->part.form]);
     json_key(j, "path"), json_str(j, part->part.path);
     json_key(j, "column"), json_str(j, part->part.column);
+    json_key(j, "skip_bad"), json_i64(j, part->part.skip_bad);
     json_key(j, "seed"), json_i64(j, (int64_t)part->part.seed);
     json_key(j, "first"), json_i64(j, part->part.first);
     json_key(j, "n"), json_i64(j, part->part.n);
@@ -344,6 +345,7 @@ static struct error *read_parts(struct job *job, const json_t *from, const char 
         part->part = (struct document_part){.form = (enum document_form)f,
                                             .path = get_text(each, "path", arena),
                                             .column = get_text(each, "column", arena),
+                                            .skip_bad = json_integer_value(json_object_get(each, "skip_bad")),
                                             .seed = (uint64_t)json_integer_value(json_object_get(each, "seed")),
                                             .first = json_integer_value(json_object_get(each, "first")),
                                             .n = json_integer_value(json_object_get(each, "n")),

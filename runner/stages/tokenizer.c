@@ -11,6 +11,7 @@ struct work {
     struct stage *stage;
     const struct tokenizer_options *options;
     struct bpe_trainer *trainer;
+    struct skipped skipped;
 };
 
 static void tell(struct stage *stage, const char *unit, int64_t step, int64_t of)
@@ -31,11 +32,13 @@ static struct error *count_part(struct work *w, struct document_part part)
 {
     struct documents *documents = NULL;
     struct world world;
+    struct skips skips = {.most = part.skip_bad};
     struct error *e = NULL;
     if (part.form == DOCUMENT_WORLD) {
         e = world_file_read(part.path, w->stage->arena, &world);
         part.world = &world;
     }
+    part.skips = &skips;
     if (!e)
         e = documents_open(&documents, &part);
     while (!e && !bpe_trainer_full(w->trainer)) {
@@ -51,6 +54,8 @@ static struct error *count_part(struct work *w, struct document_part part)
         tell(w->stage, "characters", bpe_trainer_totals(w->trainer).chars, w->options->chars);
     }
     documents_close(documents);
+    skipped_tell(&w->skipped, w->stage, &skips);
+    skips_release(&skips);
     return e;
 }
 

@@ -158,7 +158,7 @@ static void begin(void *self, const struct plan_stage *stage, int i, int n)
 // What a running stage has to complain of, once; and that it is over.
 static void tell_warning(struct progress *p, struct progress_stage *s, const char *label, const char *warning)
 {
-    if (!strcmp(s->warning, warning))
+    if (!strncmp(s->warning, warning, sizeof s->warning - 1))
         return;
     const char *yellow = p->colour ? "\033[33m" : "", *plain = p->colour ? "\033[0m" : "";
     erase(p);
@@ -234,6 +234,8 @@ static void end(void *self, const struct plan_stage *stage, const struct outcome
     char label[PROGRESS_TEXT], seconds[FORMAT_TEXT];
     const char *red = p->colour ? "\033[31m" : "", *plain = p->colour ? "\033[0m" : "";
     label_of(p, s ? s : &unknown, label, sizeof label);
+    if (outcome->last.warning && outcome->last.warning[0]) // of a stage that was quicker than a look at it
+        tell_warning(p, s ? s : &unknown, label, outcome->last.warning);
     if (s)
         memmove(s, s + 1, (size_t)(&p->stages[p->n_stages--] - (s + 1)) * sizeof *s);
     format_seconds(seconds, outcome->seconds);
