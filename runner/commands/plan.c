@@ -34,6 +34,23 @@ static void put_mixture(struct json *j, const struct plan_stage *s)
     json_close(j, ']');
 }
 
+static void put_texts(struct json *j, const struct plan_stage *s)
+{
+    json_key(j, "texts");
+    json_open(j, '[');
+    for (int i = 0; i < s->n_texts; i++) {
+        const struct plan_text *text = &s->texts[i];
+        json_open(j, '{');
+        json_key(j, "source"), json_str(j, text->source);
+        put_real(j, "share", text->share);
+        json_key(j, "rows"), json_count(j, text->rows);
+        json_key(j, "tokens"), json_count(j, text->tokens);
+        put_real(j, "epochs", text->epochs);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
 // Of all stages, as far as it is known: what leaves something out is a lower bound. To come: of those that are not cached.
 struct total {
     int64_t tokens, bytes_disk, bytes_checkpoints, bytes_device;
@@ -85,6 +102,8 @@ static void put_stage(struct json *j, const struct plan_stage *s)
         json_key(j, "device_batch_fits"), json_i64(j, s->device_batch_fits);
     if (s->n_shares)
         put_mixture(j, s);
+    if (s->n_texts)
+        put_texts(j, s);
 }
 
 static void put_hardware(struct json *j, const struct plan *plan)
@@ -170,6 +189,26 @@ static bool add_shares(struct grid *grid, const struct plan_stage *s, struct are
     return true;
 }
 
+// The texts of a pretraining, a line each: "town x3.2" is read 3.2 times. One alone that is not read to its end needs no line.
+static bool add_texts(struct grid *grid, const struct plan_stage *s, struct arena *arena)
+{
+    for (int i = 0; i < s->n_texts && (s->n_texts > 1 || s->texts[i].epochs > 1); i++) {
+        const struct plan_text *text = &s->texts[i];
+        char a[FORMAT_TEXT], epochs[FORMAT_TEXT + 4] = "";
+        if (isfinite(text->epochs))
+            snprintf(epochs, sizeof epochs, " x%.*f", text->epochs < 0.995 ? 2 : text->epochs < 99.95, text->epochs);
+        int64_t tokens = text->rows < 0 ? -1 : text->rows * ((const struct pretrain_options *)s->node->options)->seq_len;
+        const char *name = arena_printf(arena, "  %s%s", text->source, epochs);
+        const char *share = arena_printf(arena, "%.*f%%", text->share < 0.0995, 100 * text->share);
+        const char *count = arena_strdup(arena, format_count(a, tokens));
+        if (!name || !share || !count)
+            return false;
+        const char *const cells[PLAN_COLUMNS] = {[0] = name, [2] = share, [4] = count};
+        grid_add(grid, cells);
+    }
+    return true;
+}
+
 // How long: what is known, else "<2h10m", a bound.
 static const char *time_text(const struct plan_stage *s, struct arena *arena)
 {
@@ -206,7 +245,7 @@ static bool add_stage(struct grid *grid, const struct plan_stage *s, struct aren
         if (!cells[k])
             return false;
     grid_add(grid, cells);
-    return add_shares(grid, s, arena);
+    return add_shares(grid, s, arena) && add_texts(grid, s, arena);
 }
 
 // A column in which nothing is known is left out.

@@ -191,6 +191,27 @@ static const json_t *keys_before(const json_t *old, const json_t *new, const str
     return NULL;
 }
 
+// Of a pretraining on a mix: another share of a source that is in it now as before.
+static void explain_shares(struct explainer *x, const json_t *old, const json_t *new)
+{
+    const struct recipe_stage *stage = x->stage->node->stage; // token stages, which have none, have no shares either
+    const struct setting *setting = stage ? stage_setting(stage, "source") : NULL;
+    size_t index = 0;
+    for (int i = 0; i < x->stage->node->n_inputs; i++) {
+        const struct source_share *share = x->stage->node->inputs[i].share;
+        const json_t *was = share ? json_array_get(old, index) : NULL, *is = share ? json_array_get(new, index) : NULL;
+        index += share != NULL;
+        if (!was || !is || equal(was, is) || json_array_size(old) != json_array_size(new))
+            continue;
+        struct reason reason = {.kind = REASON_FIELD, .at = share->at, .by = by_at(setting, share->at)};
+        reason.name = arena_printf(x->arena, "share of %s", share->source->name);
+        reason.old = value_text(was, x->arena);
+        reason.new = value_text(is, x->arena);
+        x->failed = x->failed || !reason.name;
+        explain_add(x, reason);
+    }
+}
+
 static bool has_item(const json_t *list, const json_t *item)
 {
     for (size_t i = 0; i < json_array_size(list); i++)
@@ -210,6 +231,13 @@ static void explain_inputs(struct explainer *x, const json_t *old_root, const js
         index = i > 0 && !strcmp(node->inputs[i - 1].role, input->role) ? index + 1 : 0;
         if (equal(a, b))
             continue;
+        if (input->share) {
+            const json_t *keys = json_array_get(b, index);
+            const json_t *before = json_array_size(a) == json_array_size(b) ? json_array_get(a, index) : NULL;
+            if (!equal(before, keys) && (before || !has_item(a, keys)))
+                explain_input(x, input->node->name, before, keys);
+            continue;
+        }
         if (!is_task_role(input->role)) {
             explain_input(x, input->node->name, a, b);
             continue;
@@ -224,7 +252,8 @@ static void explain_inputs(struct explainer *x, const json_t *old_root, const js
     {
         bool gone = !json_object_get(new, role), fewer = json_array_size(json_object_get(new, role)) != json_array_size(value);
         // Tasks that came or went follow from fields, or else from a task file that has other splits by now.
-        if (is_task_role(role) ? (gone || fewer) && !x->stage->n_reasons : gone)
+        bool many = is_task_role(role) || !strcmp(role, "mix");
+        if (many ? (gone || fewer) && !x->stage->n_reasons : gone)
             explain_add(x, (struct reason){.kind = REASON_INPUT,
                                            .name = arena_strdup(x->arena, role),
                                            .old = short_key(value, NULL, x->arena)});
@@ -382,6 +411,7 @@ void explain_difference(struct explainer *x, const char *old_payload, const char
         const json_t *was = json_object_get(old, "task"), *is = json_object_get(new, "task");
         explain_fields(x, json_object_get(old, "fields"), json_object_get(new, "fields"));
         explain_grading(x, json_object_get(old, "grading"), json_object_get(new, "grading"));
+        explain_shares(x, json_object_get(old, "shares"), json_object_get(new, "shares"));
         explain_inputs(x, old, new);
         if (x->stage->node->task && !equal(was, is))
             explain_task(x, was, is);

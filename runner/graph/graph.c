@@ -44,7 +44,7 @@ static struct error *add_use(struct graph *g, struct graph_node *node, const cha
         arena_grow(g->arena, node->inputs, (size_t)node->n_inputs, (size_t)node->n_inputs + 1, sizeof *inputs);
     if (!inputs)
         return error_memory();
-    inputs[node->n_inputs++] = (struct graph_input){role, input, use};
+    inputs[node->n_inputs++] = (struct graph_input){.role = role, .node = input, .use = use};
     node->inputs = inputs;
     return NULL;
 }
@@ -105,10 +105,44 @@ static struct error *world_parts(struct graph *g, struct graph_node *node, const
     return NULL;
 }
 
+static const char *ending_of(const char *path)
+{
+    const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
+    return dot && (!slash || dot > slash) ? dot : "";
+}
+
+// The file that a mix validates on, which is all that it reads itself.
+static struct error *mix_parts(struct graph *g, struct graph_node *node, const struct source *mix)
+{
+    struct source_share *shares;
+    int n;
+    struct error *e = source_shares(g->recipe, mix, g->arena, &shares, &n);
+    if (e)
+        return e;
+    node->parts = arena_array(g->arena, 1, sizeof *node->parts);
+    if (!node->parts)
+        return error_memory();
+    for (int i = 0; i < n; i++) {
+        const struct source *source = shares[i].source;
+        if (source->form == DOCUMENT_WORLD || !source->n_files ||
+            strcmp(ending_of(source->files[0]), ending_of(mix->validate_file)))
+            continue;
+        struct document_part part = {
+            .form = source->form, .path = mix->validate_file, .column = source->column, .skip_bad = source->skip_bad};
+        node->parts[node->n_parts++] = (struct graph_part){.part = part, .validation = true};
+        return NULL;
+    }
+    return error_new(ERROR_RECIPE, mix->validate_at, "name a file of the same kind as one of its sources, or a source of it",
+                     "'%s' is read as the files of the mix '%s' are, and none of these ends in '%s'", mix->validate_file, mix->name,
+                     ending_of(mix->validate_file));
+}
+
 // Training parts in order, then the validation part.
 static struct error *source_parts(struct graph *g, struct graph_node *node, const struct source *source)
 {
     node->source = source;
+    if (source->n_mix)
+        return mix_parts(g, node, source);
     if (source->form == DOCUMENT_WORLD)
         return world_parts(g, node, source);
     const char *validation = source->validate == VALIDATE_FILE   ? source->validate_file
@@ -234,17 +268,48 @@ static struct error *want(struct graph *g, struct graph_node *reader, struct gra
     return *found ? add_input(g, reader, validation ? "validation" : "tokens", tokens) : NULL;
 }
 
+// Each source of a mix, with its share; a source alone, or a mix of one, under "tokens".
+static struct error *link_texts(struct builder *b, struct graph_node *node, const struct source *source,
+                                struct graph_node *tokenizer)
+{
+    struct source_share *shares;
+    struct graph_node *tokens;
+    int n;
+    bool found;
+    struct error *e = source_shares(b->graph->recipe, source, b->graph->arena, &shares, &n);
+    for (int i = 0; i < n && !e; i++) {
+        if ((e = find_tokens(b, shares[i].source, tokenizer, &tokens)) || (e = want(b->graph, node, tokens, false, &found)))
+            return e;
+        if (n > 1)
+            node->inputs[node->n_inputs - 1] = (struct graph_input){.role = "mix", .node = tokens, .share = &shares[i]};
+    }
+    return e;
+}
+
+// The validation text of a source; found = false where it has none.
+static struct error *link_validation(struct builder *b, struct graph_node *node, const struct source *source,
+                                     struct graph_node *tokenizer, bool *found)
+{
+    struct graph_node *tokens;
+    *found = false;
+    source = source_validation(b->graph->recipe, source);
+    if (!source || source->validate == VALIDATE_NONE)
+        return NULL;
+    struct error *e = find_tokens(b, source, tokenizer, &tokens);
+    return e ? e : want(b->graph, node, tokens, true, found);
+}
+
 static struct error *link_pretrain(struct builder *b, struct graph_node *node)
 {
     const struct pretrain_options *o = node->options;
     const struct source *source;
-    struct graph_node *tokenizer, *tokens;
+    struct graph_node *tokenizer;
     bool found;
     struct error *e = find_source(b->graph, node->stage, o->source, &source);
-    if (e || (e = find_stage(b, node->stage, o->tokenizer, &tokenizer)) || (e = find_tokens(b, source, tokenizer, &tokens)) ||
-        (e = add_input(b->graph, node, "tokenizer", tokenizer)) || (e = want(b->graph, node, tokens, false, &found)))
+    if (e || (e = find_stage(b, node->stage, o->tokenizer, &tokenizer)) ||
+        (e = add_input(b->graph, node, "tokenizer", tokenizer)) || (e = link_texts(b, node, source, tokenizer)))
         return e;
-    return want(b->graph, node, tokens, true, &found);
+    return link_validation(b, node, source, tokenizer, &found);
 }
 
 // The pretraining that a model comes from, whose tokenizer is the only one that fits; NULL: an import.
@@ -311,7 +376,7 @@ static struct error *link_training(struct builder *b, struct graph_node *node, c
 static struct error *link_eval(struct builder *b, struct graph_node *node)
 {
     const struct eval_options *o = node->options;
-    struct graph_node *model, *tokenizer, *tokens;
+    struct graph_node *model, *tokenizer;
     struct error *e = find_stage(b, node->stage, o->model.n == 1 ? o->model.names[0] : NULL, &model);
     if (e || (e = add_input(b->graph, node, "model", model)))
         return e;
@@ -330,7 +395,7 @@ static struct error *link_eval(struct builder *b, struct graph_node *node)
     const struct pretrain_options *trained = base->options;
     const struct source *source;
     if ((e = find_source(b->graph, node->stage, o->source ? o->source : trained->source, &source)) ||
-        (e = find_tokens(b, source, tokenizer, &tokens)) || (e = want(b->graph, node, tokens, true, &found)))
+        (e = link_validation(b, node, source, tokenizer, &found)))
         return e;
     if (!found)
         return error_new(ERROR_RECIPE, node->stage->at, "give the source `validate:`, or name another in `source:`",

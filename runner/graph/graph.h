@@ -12,8 +12,10 @@
 //            training parts; a token stage makes one token file a part, keyed on its own, so that more files reuse what is
 //            there
 // Validation the part that is held back from training: `last` the last file, `file` one more file, `held_out` the world's
-//            held-out documents (a fiftieth of the documents, at least 200), `none` nothing
-// Inputs     by role: "tokenizer"; "tokens", the training parts of a token node; "validation", its validation part; "model"; and, once
+//            held-out documents (a fiftieth of the documents, at least 200), `none` nothing. A mix has that of the source that it names,
+//            or a file, which is read as the first of its sources with such files is
+// Inputs     by role: "tokenizer"; "tokens", the training parts of a token node; of a pretraining on a mix instead "mix", once for each
+//            of its sources; "validation", the validation part of a token node; "model"; and, once
 //            for each entry in the order of the recipe, token nodes of tasks: "mixture", what is trained on; "test", the test split of
 //            each different task of it that has one, in order of first mention; "suite", what an evaluation asks
 // Ownership  everything lives in the arena
@@ -28,7 +30,8 @@ struct graph_node;
 struct graph_input {
     const char *role;
     struct graph_node *node;
-    const struct mixture_use *use; // of "mixture" and "suite"; else NULL
+    const struct mixture_use *use;    // of "mixture" and "suite"; else NULL
+    const struct source_share *share; // of "mix"; else NULL
 };
 
 struct graph_part {

@@ -1,4 +1,4 @@
-// keys.c - payloads are emitted in sorted order by hand: data < fields < grading < inputs < kind < task < version, and fields after
+// keys.c - payloads are emitted in sorted order by hand: data < fields < grading < inputs < kind < shares < task < version, and fields after
 // a sort by name.
 //
 // Nodes come after their inputs, so that one pass gives all keys.
@@ -190,14 +190,26 @@ static void write_part_keys(struct json *j, const struct graph_node *tokens, boo
     json_close(j, ']');
 }
 
-// The roles in sorted order; those of tasks have a list of keys an entry.
+static void write_shares(struct json *j, const struct graph_node *node)
+{
+    if (!graph_input(node, "mix"))
+        return;
+    json_key(j, "shares");
+    json_open(j, '[');
+    for (int i = 0; i < node->n_inputs; i++)
+        if (node->inputs[i].share)
+            json_f64(j, node->inputs[i].share->share);
+    json_close(j, ']');
+}
+
+// The roles in sorted order; those of tasks and of a mix have a list of keys an entry.
 static void write_inputs(struct json *j, const struct graph_node *node)
 {
     static const struct {
         const char *role;
-        bool tasks;
-    } roles[] = {{"mixture", true},    {"model", false},  {"suite", true},      {"test", true},
-                 {"tokenizer", false}, {"tokens", false}, {"validation", false}};
+        bool many;
+    } roles[] = {{"mix", true},  {"mixture", true},    {"model", false},  {"suite", true},
+                 {"test", true}, {"tokenizer", false}, {"tokens", false}, {"validation", false}};
     json_key(j, "inputs");
     json_open(j, '{');
     for (size_t r = 0; r < countof(roles); r++) {
@@ -206,7 +218,7 @@ static void write_inputs(struct json *j, const struct graph_node *node)
         if (!input)
             continue;
         json_key(j, role);
-        if (roles[r].tasks) {
+        if (roles[r].many) {
             json_open(j, '[');
             for (int i = 0; i < node->n_inputs; i++)
                 if (!strcmp(node->inputs[i].role, role))
@@ -243,6 +255,7 @@ static struct error *make_key(const struct graph_node *node, const struct graph_
     write_grading(&j, node);
     write_inputs(&j, node);
     json_key(&j, "kind"), json_str(&j, kind_name(node->kind));
+    write_shares(&j, node);
     if (node->task)
         json_key(&j, "task"), json_raw(&j, node->task->content);
     json_key(&j, "version"), json_i64(&j, kind_version(node->kind));

@@ -12,8 +12,9 @@
 //           an evaluation without tasks are left out
 // grading   of an evaluation on tasks, and of grpo: a list of {"baseline":0.25,"grader":"choice","task":"quiz"}, one an entry; grpo,
 //           whose rewards do not depend on chance, is without baselines
-// inputs    key by role; for "tokens" and "validation" the list of the keys of the parts; for "mixture", "test" and "suite" such a
-//           list an entry
+// inputs    key by role; for "tokens" and "validation" the list of the keys of the parts; for "mix", "mixture", "test" and "suite"
+//           such a list an entry
+// shares    of a pretraining on a mix: a list of its sources' shares, as they came to be in mixes of mixes
 // task      of a token stage of a task: what the task is (task_file.h: content), TASK_VERSION of core/data/task.h among it
 // version   of the kind (kind_version)
 //

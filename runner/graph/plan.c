@@ -20,6 +20,7 @@
 #include "runner/graph/keys.h"
 #include "runner/graph/result.h"
 #include "runner/graph/share.h"
+#include "runner/graph/text_share.h"
 #include "runner/graph/work.h"
 
 static bool was_made(const struct run_stage *before)
@@ -115,8 +116,10 @@ static struct error *decide_tokens(struct plan *plan, struct plan_stage *s, cons
         if (!node->parts[i].wanted)
             continue;
         s->n_wanted++;
-        if (!node->parts[i].key)
+        if (!node->parts[i].key) {
+            s->training_tokens = -1;
             continue;
+        }
         if (!(s->part_out[i] = key_path(arena, plan->results, KIND_TOKENS, node->parts[i].key, ".h5")))
             return error_memory();
         struct error *e = result_look(&r, s->part_out[i], node->parts[i].key, true, arena);
@@ -128,6 +131,8 @@ static struct error *decide_tokens(struct plan *plan, struct plan_stage *s, cons
             *problem = arena_printf(arena, "'%s' is damaged: %s", s->part_out[i], r.problem);
         if (node->parts[i].validation && s->part_done[i])
             s->validation_tokens = r.tokens;
+        if (!node->parts[i].validation)
+            s->training_tokens = s->part_done[i] && s->training_tokens >= 0 ? s->training_tokens + r.tokens : -1;
         seconds += r.seconds;
         tokens += r.tokens;
         bytes += r.bytes;
@@ -192,6 +197,7 @@ static struct error *decide(struct plan *plan, struct plan_stage *s, const char 
     s->step = s->n_steps = -1;
     s->n_wanted = s->n_done = 0;
     s->validation_tokens = -1;
+    s->training_tokens = node->kind == KIND_TOKENS && !node->task ? 0 : -1;
     struct error *e = node->kind == KIND_TOKENS ? decide_tokens(plan, s, problem, arena) : decide_stage(plan, s, problem, arena);
     return error_while(e, node->stage ? node->stage->at : NOWHERE, "planning stage '%s'", node->name);
 }
@@ -306,6 +312,8 @@ static struct error *count(const struct plan *plan, struct plan_stage *s, struct
     s->bytes_disk = estimate.bytes_disk;
     s->flops = estimate.flops;
     bound_by_text(plan, s);
+    if ((e = texts_make(plan, s, arena)))
+        return e;
     facts.flops_per_token = estimate.flops_per_token;
     facts.steps = s->node->kind == KIND_PRETRAIN && estimate.tokens >= 0
                       ? estimate.tokens / ((const struct pretrain_options *)s->node->options)->batch_tokens

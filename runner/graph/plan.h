@@ -58,6 +58,15 @@ struct plan_share {
     double share;         // of the mixture's tokens, or of its rows where those alone are known; NaN: unknown
 };
 
+// A text that a pretraining reads (text_share.h): a source, alone or of a mix.
+struct plan_text {
+    const char *source;
+    double share;   // of the tokens
+    int64_t rows;   // of the training; -1: unknown
+    int64_t tokens; // of the text; -1: unknown, its token files are not there
+    double epochs;  // how often its rows are read; NaN: unknown
+};
+
 struct plan_stage {
     const struct graph_node *node;
     enum plan_state state;
@@ -72,6 +81,9 @@ struct plan_stage {
     int64_t step, n_steps;     // PLAN_RESUME: where the checkpoint stands; -1: unknown
     struct plan_share *shares; // in the order of the mixture
     int n_shares;
+    struct plan_text *texts;   // of a pretraining
+    int n_texts;
+    int64_t training_tokens;   // of a token stage whose training parts are all there; else -1
 
     int64_t params, tokens;      // -1: unknown
     int64_t bytes_disk;          // of the result; -1: unknown

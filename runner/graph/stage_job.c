@@ -24,6 +24,15 @@ static struct error *fill_input(struct job_input *to, const struct plan *plan, c
     return NULL;
 }
 
+static struct error *fill_mixed(struct job_mixed *to, const struct plan *plan, const struct graph_input *from, struct arena *arena)
+{
+    struct job_input input;
+    struct error *e = fill_input(&input, plan, from, arena);
+    if (!e)
+        *to = (struct job_mixed){.share = from->share->share, .paths = input.paths, .n_paths = input.n_paths};
+    return e;
+}
+
 static bool is_task(const struct graph_input *input)
 {
     return input->use || !strcmp(input->role, "test");
@@ -84,16 +93,18 @@ struct error *stage_job(struct job *job, const struct plan *plan, const struct p
                         .inputs = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->inputs),
                         .parts = arena_array(arena, (size_t)node->n_parts + 1, sizeof *job->parts),
                         .tasks = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->tasks),
+                        .mix = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->mix),
                         .usd_per_hour = plan->graph->recipe->usd_per_hour,
                         .runner = getpid()};
-    if (!job->inputs || !job->parts || !job->tasks || !job->lock)
+    if (!job->inputs || !job->parts || !job->tasks || !job->mix || !job->lock)
         return error_memory();
     struct error *no_places = fill_places(job, node->stage, arena);
     if (no_places)
         return no_places;
     for (int i = 0; i < node->n_inputs; i++) {
         const struct graph_input *input = &node->inputs[i];
-        struct error *e = is_task(input) ? fill_task(&job->tasks[job->n_tasks++], plan, input, arena)
+        struct error *e = is_task(input)   ? fill_task(&job->tasks[job->n_tasks++], plan, input, arena)
+                          : input->share ? fill_mixed(&job->mix[job->n_mix++], plan, input, arena)
                                          : fill_input(&job->inputs[job->n_inputs++], plan, input, arena);
         if (e)
             return e;

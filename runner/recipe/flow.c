@@ -103,7 +103,8 @@ static void check_validation_of_eval(struct reader *r, int user)
         if (imported)
             reader_error(r, error_new(ERROR_RECIPE, at, "write source: NAME",
                                       "'%s' is imported: bpb needs a source to validate on", o->model.names[i]));
-        else if (source && source->validate == VALIDATE_NONE && source->validate_at.file)
+        source = source ? source_validation(r->recipe, source) : NULL;
+        if (!imported && source && source->validate == VALIDATE_NONE && source->validate_at.file)
             reader_error(r, error_while(error_new(ERROR_RECIPE, at, "give the source a validation text, or name another source",
                                                   "source '%s' has no validation text for bpb", source->name),
                                         source->validate_at, "looking at source '%s'", source->name));
@@ -115,7 +116,8 @@ static void check_validation_of_pretraining(struct reader *r, int user)
 {
     const struct recipe_stage *stage = &r->recipe->stages[user];
     struct pretrain_options *o = stage->options;
-    const struct source *source = o->source ? recipe_source(r->recipe, o->source) : NULL;
+    const struct source *named = o->source ? recipe_source(r->recipe, o->source) : NULL;
+    const struct source *source = named ? source_validation(r->recipe, named) : NULL;
     const struct setting *every = stage_setting(stage, "eval_every");
     if (!source || source->validate != VALIDATE_NONE || !source->validate_at.file || !every || o->eval_every <= 0)
         return;

@@ -1,6 +1,7 @@
 // mix.c - `{mix: [{source: web, share: 0.95}, ...], validate: web}`: a source made of shares of others, by tokens.
 //
-// Nothing reads a mix in this version; what a recipe says of one is checked all the same.
+// Mixes of mixes are a graph without circles, in which one source may be reached by very many ways: shares are handed down in an order in
+// which each mix comes after all that name it, once a part.
 #include "runner/recipe/reader.h"
 
 #include <math.h>
@@ -59,6 +60,8 @@ static void read_validate(struct reader *r, struct source *source, const struct 
         report(r, node->at, fix, "validate of a mix is '%s'", text);
     } else if (strpbrk(text, "./")) {
         const char *name = file_name(r, node, "validate");
+        if (name && strpbrk(name, "{}"))
+            report(r, node->at, "name one file", "validate of mix '%s' is a pattern", source->name);
         source->validate = VALIDATE_FILE;
         source->validate_file = name ? node_file(r, node, name) : NULL;
     } else if (strcmp(text, "none")) {
@@ -106,6 +109,17 @@ static struct error *unknown_source(struct reader *r, const char *name, struct p
     return unknown_word(at, "source", name, names, r->recipe->n_sources);
 }
 
+// Whether a source of the mix trains on the file that the mix validates on.
+static bool trains_on(const struct source *source, const char *file)
+{
+    int n = source->validate == VALIDATE_LAST ? source->n_files - 1 : source->n_files;
+    bool held_back = source->validate == VALIDATE_FILE && source->validate_file && !strcmp(source->validate_file, file);
+    for (int i = 0; i < n && !held_back; i++)
+        if (source->files[i] && !strcmp(source->files[i], file))
+            return true;
+    return false;
+}
+
 static void check_parts(struct reader *r, const struct source *mix)
 {
     bool validated = mix->validate != VALIDATE_SOURCE;
@@ -119,6 +133,10 @@ static void check_parts(struct reader *r, const struct source *mix)
         else if (source->pattern && strstr(source->pattern, SPLIT_SLOT))
             reader_error(r, error_while(error_new(ERROR_RECIPE, part->at, "name a source of text",
                                                   "'%s' is a source of tasks: its files have {split}", part->source),
+                                        source->at, "looking at source '%s'", part->source));
+        if (source && mix->validate == VALIDATE_FILE && mix->validate_file && trains_on(source, mix->validate_file))
+            reader_error(r, error_while(error_new(ERROR_RECIPE, mix->validate_at, "leave it out of one of them",
+                                                  "the validation file is also read for training, as part of '%s'", part->source),
                                         source->at, "looking at source '%s'", part->source));
         if (validated || strcmp(mix->mix_validate, part->source))
             continue;
@@ -177,4 +195,66 @@ void mixes_check(struct reader *r)
         }
     if (any && !r->no_memory)
         check_circles(r);
+}
+
+struct walk {
+    const struct recipe *recipe;
+    struct source_share *shares; // [n_sources]: found so far, parts after the mix that names them first
+    int *number;                 // [n_sources] of a source among these, -1: not found
+    int *after;                  // found sources, each after all that it names
+    int n, n_after;
+};
+
+// Circles were told when the recipe was read; a source that is being walked through is not walked again.
+static void find_parts(struct walk *w, const struct source *source, struct place at)
+{
+    int *number = &w->number[source - w->recipe->sources];
+    if (*number >= 0)
+        return;
+    *number = w->n;
+    w->shares[w->n++] = (struct source_share){.source = source, .at = at};
+    for (int i = 0; i < source->n_mix; i++) {
+        const struct source *part = source->mix[i].source ? recipe_source(w->recipe, source->mix[i].source) : NULL;
+        if (part)
+            find_parts(w, part, source->mix[i].at);
+    }
+    w->after[w->n_after++] = (int)(source - w->recipe->sources);
+}
+
+struct error *source_shares(const struct recipe *recipe, const struct source *source, struct arena *arena,
+                            struct source_share **shares, int *n)
+{
+    size_t most = (size_t)recipe->n_sources + 1;
+    struct walk w = {.recipe = recipe,
+                     .shares = arena_array(arena, most, sizeof *w.shares),
+                     .number = arena_array(arena, most, sizeof *w.number),
+                     .after = arena_array(arena, most, sizeof *w.after)};
+    if (!w.shares || !w.number || !w.after)
+        return error_memory();
+    for (int i = 0; i < recipe->n_sources; i++)
+        w.number[i] = -1;
+    find_parts(&w, source, source->at);
+    w.shares[0].share = 1;
+    for (int i = w.n_after - 1; i >= 0; i--) {
+        const struct source *mix = &recipe->sources[w.after[i]];
+        double share = w.shares[w.number[w.after[i]]].share;
+        for (int k = 0; k < mix->n_mix; k++) {
+            const struct source *part = mix->mix[k].source ? recipe_source(recipe, mix->mix[k].source) : NULL;
+            if (part)
+                w.shares[w.number[part - recipe->sources]].share += share * mix->mix[k].share;
+        }
+    }
+    *n = 0;
+    for (int i = 0; i < w.n; i++)
+        if (!w.shares[i].source->n_mix)
+            w.shares[(*n)++] = w.shares[i];
+    *shares = w.shares;
+    return NULL;
+}
+
+const struct source *source_validation(const struct recipe *recipe, const struct source *source)
+{
+    for (int left = recipe->n_sources; source && source->validate == VALIDATE_SOURCE && left > 0; left--)
+        source = source->mix_validate ? recipe_source(recipe, source->mix_validate) : NULL;
+    return source;
 }

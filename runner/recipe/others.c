@@ -173,8 +173,18 @@ static void source_here(struct reader *r, const struct other *other, const char 
     const char *here = name_here(r, other, name);
     if (!source || !here || recipe_source(recipe, here))
         return;
-    recipe->sources[recipe->n_sources] = *source;
-    recipe->sources[recipe->n_sources++].name = here;
+    struct source *copy = &recipe->sources[recipe->n_sources++];
+    *copy = *source;
+    copy->name = here;
+    if (!source->n_mix)
+        return;
+    copy->mix_validate = source->mix_validate ? name_here(r, other, source->mix_validate) : NULL;
+    copy->mix = reader_have(r, arena_array(r->arena, (size_t)source->n_mix, sizeof *copy->mix));
+    for (int i = 0; i < source->n_mix && copy->mix && !r->no_memory; i++) {
+        copy->mix[i] = source->mix[i];
+        source_here(r, other, source->mix[i].source);
+        copy->mix[i].source = name_here(r, other, source->mix[i].source);
+    }
 }
 
 // The stage's options with every name as it is here.

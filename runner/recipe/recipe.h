@@ -109,6 +109,20 @@ struct error *CHECKED recipe_parse(struct recipe *recipe, const char *path, cons
                                    const char *const *settings, int n_settings, struct arena *arena);
 
 const struct source *recipe_source(const struct recipe *recipe, const char *name);
+
+// What a source is made of in the end: itself, or, of a mix, each source of text that it and the mixes in it name, in the order of
+// first mention, with its share of the whole. In the arena.
+struct source_share {
+    const struct source *source;
+    double share;
+    struct place at; // where it is named
+};
+struct error *CHECKED source_shares(const struct recipe *recipe, const struct source *source, struct arena *arena,
+                                    struct source_share **shares, int *n);
+
+// The source that the validation text of a source stands in: itself, or, of a mix that names one, that one. A mix with a file is its own.
+const struct source *source_validation(const struct recipe *recipe, const struct source *source);
+
 const struct recipe_stage *recipe_stage(const struct recipe *recipe, const char *name);
 const struct setting *stage_setting(const struct recipe_stage *stage, const char *field);
 

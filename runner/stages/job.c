@@ -111,6 +111,18 @@ static void write_use(struct json *j, const struct job_task *task)
     json_close(j, '}');
 }
 
+static void write_mixed(struct json *j, const struct job_mixed *mixed)
+{
+    json_open(j, '{');
+    json_key(j, "share"), json_f64(j, mixed->share);
+    json_key(j, "paths");
+    json_open(j, '[');
+    for (int i = 0; i < mixed->n_paths; i++)
+        json_str(j, mixed->paths[i]);
+    json_close(j, ']');
+    json_close(j, '}');
+}
+
 static void write_part(struct json *j, const struct job_part *part)
 {
     json_open(j, '{');
@@ -317,6 +329,24 @@ static struct error *read_uses(struct job *job, const json_t *from, const char *
     return e;
 }
 
+static struct error *read_mix(struct job *job, const json_t *from, const char *path, struct arena *arena)
+{
+    job->mix = arena_array(arena, json_array_size(from) + 1, sizeof *job->mix);
+    if (!job->mix)
+        return error_memory();
+    for (size_t i = 0; i < json_array_size(from); i++) {
+        const json_t *each = json_array_get(from, i);
+        struct job_mixed *to = &job->mix[job->n_mix++];
+        to->share = json_number_value(json_object_get(each, "share"));
+        if (!(to->share > 0 && to->share <= 1))
+            return malformed(path, "a text of a mix without a share");
+        struct error *e = read_texts(json_object_get(each, "paths"), arena, &to->paths, &to->n_paths);
+        if (e || !to->n_paths)
+            return e ? e : malformed(path, "a text of a mix without files");
+    }
+    return NULL;
+}
+
 static struct error *read_part_task(struct job_part *part, const json_t *from, const char *path, struct arena *arena)
 {
     if (!from)
@@ -394,6 +424,8 @@ static struct error *read_job(struct job *job, json_t *root, const char *path, s
         e = read_inputs(job, json_object_get(root, "inputs"), arena);
     if (!e)
         e = read_uses(job, json_object_get(root, "tasks"), path, arena);
+    if (!e)
+        e = read_mix(job, json_object_get(root, "mix"), path, arena);
     return e ? e : read_parts(job, json_object_get(root, "parts"), path, arena);
 }
 
@@ -435,6 +467,11 @@ struct error *job_write(const struct job *job, const char *path)
     json_open(&j, '[');
     for (int i = 0; i < job->n_tasks; i++)
         write_use(&j, &job->tasks[i]);
+    json_close(&j, ']');
+    json_key(&j, "mix");
+    json_open(&j, '[');
+    for (int i = 0; i < job->n_mix; i++)
+        write_mixed(&j, &job->mix[i]);
     json_close(&j, ']');
     json_key(&j, "parts");
     json_open(&j, '[');

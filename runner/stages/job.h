@@ -5,7 +5,8 @@
 //   {"retort":1,"name":"base","kind":"pretrain","key":"3f9a…","payload":"…","options":{"seq_len":"256",…},
 //    "places":[{"field":"seq_len","file":"tiny.yaml","line":20,"column":31}],
 //    "tasks":[{"role":"mixture","name":"gsm8k","split":"train","epochs":2,"rows":null,"grader":"number","baseline":0,"paths":["…h5"]}],
-//    "out":"…/pretrain-3f9a.h5","lock":"…","inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},"parts":[{…}],
+//    "out":"…/pretrain-3f9a.h5","lock":"…","inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},
+//    "mix":[{"share":0.7,"paths":["…h5"]}],"parts":[{…}],
 //    "usd_per_hour":24,"runner":1234}
 //
 // options are all set fields as recipe text (lists as lists of texts), read through the table of fields; payload is the canonical
@@ -49,6 +50,13 @@ struct job_task {
     int n_paths;
 };
 
+// A text of the mix that a pretraining reads, as token files.
+struct job_mixed {
+    double share;
+    const char *const *paths;
+    int n_paths;
+};
+
 // Where the recipe says something of a field; of the field "" where the stage stands.
 struct job_place {
     const char *field;
@@ -70,6 +78,8 @@ struct job {
     int n_parts;
     struct job_task *tasks; // in the order of the recipe
     int n_tasks;
+    struct job_mixed *mix; // instead of the input "tokens"; in the order of the recipe
+    int n_mix;
     double usd_per_hour; // NaN: unknown
     int64_t runner;      // process id of the runner, for the text of the lock
 };

@@ -1,4 +1,4 @@
-// pretrain.c - pretraining from token files: rows of the flat stream, bits per byte of the validation text, samples.
+// pretrain.c - pretraining from token files: rows of the flat stream or of a mix of such, bits per byte of the validation text, samples.
 //
 // Result  checkpoint.h's layout without /optim, with /tokenizer beside the model
 #include "core/data/rows.h"
@@ -70,7 +70,7 @@ static struct error *open_trainer(struct pretraining *p, const struct shape *sha
     if (!e)
         e = writer_open(&p->writer, &p->trainer.model);
     struct loop *loop = &p->trainer.loop;
-    loop->rows = text_rows(&p->text.training);
+    loop->rows = text_training(&p->text);
     loop->self = p;
     loop->evaluate = evaluate;
     loop->sample = sample;

@@ -19,6 +19,37 @@ static struct error *load_tokenizer(struct text_inputs *in, const struct job *jo
     return e;
 }
 
+static struct error *open_list(struct token_list *list, const char *const *paths, int n_paths, int64_t n_vocab,
+                               struct arena *arena)
+{
+    struct error *e = token_list_open(list, paths, n_paths, arena);
+    if (!e && list->n_vocab != n_vocab)
+        e = error_plain(ERROR_DATA, "the token files have a vocabulary of %lld, the tokenizer one of %lld", (long long)list->n_vocab,
+                        (long long)n_vocab);
+    return e;
+}
+
+static struct error *open_mix(struct text_inputs *in, const struct job *job, int64_t seq_len, uint64_t seed, struct arena *arena)
+{
+    if (!job->n_mix)
+        return NULL;
+    struct rows *rows = arena_array(arena, (size_t)job->n_mix, sizeof *rows);
+    double *shares = arena_array(arena, (size_t)job->n_mix, sizeof *shares);
+    in->mixed = arena_array(arena, (size_t)job->n_mix, sizeof *in->mixed);
+    if (!rows || !shares || !in->mixed)
+        return error_memory();
+    for (int i = 0; i < job->n_mix; i++) {
+        struct token_list *list = &in->mixed[in->n_mixed++];
+        shares[i] = job->mix[i].share;
+        struct error *e = open_list(list, job->mix[i].paths, job->mix[i].n_paths, in->tokenizer->n_vocab, arena);
+        if (!e)
+            e = rows_open(&rows[i], list, seq_len, seed);
+        if (e)
+            return error_while(e, NOWHERE, "opening text %d of the mix", i + 1);
+    }
+    return row_mix_open(&in->mix, rows, shares, job->n_mix, arena);
+}
+
 static struct error *open_rows(struct text_rows *r, const struct job *job, const char *role, int64_t seq_len, uint64_t seed,
                                int64_t n_vocab, struct arena *arena)
 {
@@ -28,10 +59,7 @@ static struct error *open_rows(struct text_rows *r, const struct job *job, const
             input = &job->inputs[i];
     if (!input)
         return NULL;
-    struct error *e = token_list_open(&r->list, input->paths, input->n_paths, arena);
-    if (!e && r->list.n_vocab != n_vocab)
-        e = error_plain(ERROR_DATA, "the token files have a vocabulary of %lld, the tokenizer one of %lld",
-                        (long long)r->list.n_vocab, (long long)n_vocab);
+    struct error *e = open_list(&r->list, input->paths, input->n_paths, n_vocab, arena);
     if (!e)
         e = rows_open(&r->rows, &r->list, seq_len, seed);
     if (!e)
@@ -47,6 +75,8 @@ struct error *text_inputs_open(struct text_inputs *in, const struct job *job, co
     if (!e)
         e = open_rows(&in->training, job, "tokens", seq_len, seed, in->tokenizer->n_vocab, arena);
     if (!e)
+        e = open_mix(in, job, seq_len, seed, arena);
+    if (!e)
         e = open_rows(&in->validation, job, "validation", seq_len, seed, in->tokenizer->n_vocab, arena);
     return e;
 }
@@ -55,6 +85,8 @@ void text_inputs_close(struct text_inputs *in)
 {
     token_list_close(&in->training.list);
     token_list_close(&in->validation.list);
+    for (int i = 0; i < in->n_mixed; i++)
+        token_list_close(&in->mixed[i]);
 }
 
 static struct error *read_rows(void *self, int64_t first, int n, int T, int32_t *inputs, int32_t *targets)
@@ -66,4 +98,15 @@ static struct error *read_rows(void *self, int64_t first, int n, int T, int32_t 
 struct row_source text_rows(struct text_rows *rows)
 {
     return (struct row_source){.self = rows, .read = read_rows};
+}
+
+static struct error *read_mix(void *self, int64_t first, int n, int T, int32_t *inputs, int32_t *targets)
+{
+    (void)T; // all rows are whole
+    return row_mix_read(self, first, n, inputs, targets);
+}
+
+struct row_source text_training(struct text_inputs *in)
+{
+    return in->n_mixed ? (struct row_source){.self = &in->mix, .read = read_mix} : text_rows(&in->training);
 }

@@ -5,7 +5,7 @@
 #ifndef RUNNER_STAGES_TEXT_INPUTS_H
 #define RUNNER_STAGES_TEXT_INPUTS_H
 
-#include "core/data/rows.h"
+#include "core/data/row_mix.h"
 #include "core/text/tokenizer.h"
 #include "core/train/gradient.h"
 #include "runner/stages/job.h"
@@ -19,6 +19,9 @@ struct text_rows {
 struct text_inputs {
     struct tokenizer *tokenizer;
     struct text_rows training, validation; // roles "tokens" and "validation"; each may be absent
+    struct token_list *mixed;              // [n_mixed] of a mix, which is there instead of "tokens"
+    int n_mixed;
+    struct row_mix mix;
 };
 
 // Loads the tokenizer from the first path of `role` ("tokenizer" or "model"), and opens what else the job names.
@@ -27,5 +30,8 @@ struct error *CHECKED text_inputs_open(struct text_inputs *inputs, const struct 
 void text_inputs_close(struct text_inputs *inputs);
 
 struct row_source text_rows(struct text_rows *rows);
+
+// What is trained on: the mix, or else the text.
+struct row_source text_training(struct text_inputs *inputs);
 
 #endif

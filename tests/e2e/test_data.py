@@ -5,7 +5,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import MICRO, RETORT, Folder, call, live_step, wait_for
+from harness import MICRO, RETORT, SOURCE, Folder, call, live_step, wait_for
 
 RECIPE = """retort: 1
 name: lines
@@ -52,6 +52,46 @@ class Lines(Folder):
         call("run", self.write(", skip_bad: 2"), results=self.results, check=0)
         why = call("why", self.write(", skip_bad: 3"), results=self.results, check=0).stdout
         self.assertRegex(why, r"tokenizer: run\n.*skip_bad 2 -> skip_bad 3")
+
+
+class Mix(Folder):
+    def write(self, first=0.7):
+        (self.folder / "notes.txt").write_text(" ".join(f"the {k * k % 97} notes say {k}" for k in range(3000)))
+        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes")).replace("steps: 60", "steps: 40")
+        text = text.replace("    source: town", "    source: both").replace("stages:", f"""  notes: {{text: notes.txt, validate: none}}
+  both: {{mix: [{{source: town, share: {first}}}, {{source: notes, share: {round(1 - first, 6)}}}], validate: town}}
+
+stages:""")
+        recipe = self.folder / "micro.yaml"
+        recipe.write_text(text)
+        return recipe
+
+    def test_a_mix_is_the_same_however_it_is_cut(self):
+        recipe, other = self.write(), self.folder / "other"
+        call("run", recipe, results=self.results, check=0)
+        call("run", recipe, "-s", "base.device_batch=1", results=other, check=0, env={"OMP_NUM_THREADS": "1"})
+        self.assertSame(self.result("pretrain"), self.result("pretrain", other))
+        texts = {t["source"]: t for t in self.plan(recipe)["base"]["texts"]}
+        self.assertEqual(texts["town"]["rows"] + texts["notes"]["rows"], 40 * 16)
+        self.assertAlmostEqual(texts["town"]["rows"], 0.7 * 40 * 16, delta=1)
+        for text in texts.values():
+            self.assertAlmostEqual(text["epochs"], text["rows"] / ((text["tokens"] - 1) // 64))
+
+    def test_killed_and_gone_on(self):
+        recipe, other = self.write(), self.folder / "other"
+        call("run", recipe, results=self.results, check=0)
+        run = subprocess.Popen([RETORT, "run", recipe, "--results", other], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               start_new_session=True, env={**os.environ, "RETORT_CHECKPOINT_SECONDS": "0.01"})
+        wait_for(lambda: live_step(other, "pretrain") > 5)
+        os.killpg(run.pid, 9)
+        run.wait()
+        call("run", recipe, results=other, check=0)
+        self.assertSame(self.result("pretrain"), self.result("pretrain", other))
+
+    def test_shares_are_why(self):
+        call("run", self.write(), results=self.results, check=0)
+        why = call("why", self.write(0.6), results=self.results, check=0).stdout
+        self.assertRegex(why, r"base: run\n +share of town: 0\.7 -> 0\.6 .*\n +share of notes: 0\.3 -> 0\.4")
 
 
 class Cut(Folder):
