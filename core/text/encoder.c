@@ -1,7 +1,7 @@
 // encoder.c - pieces to ids, by the rank of joined bytes.
 //
 // Three ways, from the most to the least frequent piece:
-//   cache   a piece of up to 16 bytes and 3 ids that was seen before: one look at half a cache line
+//   cache   a piece of up to 16 bytes and 3 ids that was seen before: one look at a cache line, which holds two such pieces
 //   short   up to 64 bytes: a bit and a rank a byte, the lowest rank found by looking at all of them
 //   long    parts are a linked list over the bytes of the piece, ranks wait in a heap
 // Pieces are cut a batch ahead, and the lines that they need are asked for: by the time they are looked at they are there.
@@ -18,24 +18,29 @@
 #include "core/text/split.h"
 #include "core/text/token_index.h"
 
-enum { SHORT = 64, CACHED_IDS = 3, CACHE_SLOTS = 1 << 16, BATCH = 32, POLL_BYTES = 1 << 20 };
+enum { SHORT = 64, CACHED_IDS = 3, CACHE_LINES = 1 << 16, BATCH = 32, POLL_BYTES = 1 << 20 };
 static const int32_t NONE = INT32_MAX;
 static const uint32_t NO_RANK = UINT32_MAX;
 
-struct cache_slot { // 32 bytes, half a cache line
+struct cache_slot { // 32 bytes
     uint64_t a, b;
     uint8_t n, n_ids; // n = 0: free
     int32_t id[CACHED_IDS];
 };
 
+// A new piece takes the second place, and one that is seen again the first: what is frequent stays.
+struct cache_line {
+    struct cache_slot slots[2];
+};
+
 struct encoder_cache {
-    struct cache_slot slots[CACHE_SLOTS];
+    struct cache_line lines[CACHE_LINES];
 };
 
 struct piece {
     size_t at, n;
     struct piece_key key;    // where n <= SHORT_PIECE
-    struct cache_slot *slot; // NULL: too long for the cache
+    struct cache_line *line; // NULL: too long for the cache
 };
 
 struct error *encoder_init(struct encoder *enc, const struct tokenizer *t)
@@ -206,10 +211,10 @@ static struct error *encode_piece(struct encoder *enc, const struct piece *piece
     if (piece->n <= SHORT) {
         int32_t id[SHORT];
         size_t n_ids = encode_short(index, p, piece->n, id);
-        if (piece->slot && n_ids <= CACHED_IDS) {
-            *piece->slot =
-                (struct cache_slot){.a = piece->key.a, .b = piece->key.b, .n = (uint8_t)piece->n, .n_ids = (uint8_t)n_ids};
-            memcpy(piece->slot->id, id, n_ids * sizeof *id);
+        if (piece->line && n_ids <= CACHED_IDS) {
+            struct cache_slot slot = {.a = piece->key.a, .b = piece->key.b, .n = (uint8_t)piece->n, .n_ids = (uint8_t)n_ids};
+            memcpy(slot.id, id, n_ids * sizeof *id);
+            piece->line->slots[1] = slot;
         }
         return ids_append(out, id, n_ids);
     }
@@ -231,12 +236,33 @@ static size_t cut_pieces(struct encoder *enc, const uint8_t *text, size_t n, siz
         *piece = (struct piece){.at = *at, .n = end - *at};
         if (piece->n <= SHORT_PIECE) {
             piece->key = piece_key(text + *at, piece->n, n - *at);
-            piece->slot = &enc->cache->slots[piece_key_hash(piece->key) % CACHE_SLOTS];
-            __builtin_prefetch(piece->slot);
+            piece->line = &enc->cache->lines[piece_key_hash(piece->key) % CACHE_LINES];
+            __builtin_prefetch(piece->line);
         }
         *at = end;
     }
     return n_pieces;
+}
+
+static inline bool is_piece(const struct cache_slot *slot, const struct piece *piece)
+{
+    return slot->a == piece->key.a && slot->b == piece->key.b && slot->n == piece->n;
+}
+
+// Where the cache has the piece, or NULL.
+static inline const struct cache_slot *cached(const struct piece *piece)
+{
+    if (!piece->line)
+        return NULL;
+    struct cache_slot *slots = piece->line->slots;
+    if (is_piece(&slots[0], piece))
+        return slots;
+    if (!is_piece(&slots[1], piece))
+        return NULL;
+    struct cache_slot again = slots[1];
+    slots[1] = slots[0];
+    slots[0] = again;
+    return slots;
 }
 
 static struct error *encode_batch(struct encoder *enc, const uint8_t *text, size_t n, const struct piece *pieces, size_t n_pieces,
@@ -244,13 +270,12 @@ static struct error *encode_batch(struct encoder *enc, const uint8_t *text, size
 {
     struct error *e = ids_reserve(out, BATCH * CACHED_IDS);
     for (size_t i = 0; !e && i < n_pieces; i++) {
-        const struct piece *piece = &pieces[i];
-        const struct cache_slot *slot = piece->slot;
-        if (slot && slot->a == piece->key.a && slot->b == piece->key.b && slot->n == piece->n) {
+        const struct cache_slot *slot = cached(&pieces[i]);
+        if (slot) {
             memcpy(out->id + out->n, slot->id, sizeof slot->id); // all three, for a copy of one fixed length
             out->n += slot->n_ids;
         } else {
-            e = encode_piece(enc, piece, text + piece->at, n - piece->at, out);
+            e = encode_piece(enc, &pieces[i], text + pieces[i].at, n - pieces[i].at, out);
             if (!e)
                 e = ids_reserve(out, BATCH * CACHED_IDS);
         }
