@@ -158,3 +158,13 @@ size_t split_next(const uint8_t *text, size_t n, size_t at)
     }
     return piece_end(text, n, at);
 }
+
+// No branch goes on from a letter to a space, and what a branch takes before a letter does not depend on what is behind the letter, but
+// for letters.
+size_t split_border(const uint8_t *text, size_t n, size_t from)
+{
+    for (size_t at = from; at < n; at++)
+        if (text[at] == ' ' && text[at - 1] < 0x80 && ascii_class[text[at - 1]] == L)
+            return at;
+    return n;
+}

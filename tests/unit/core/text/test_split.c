@@ -132,6 +132,37 @@ static void like_the_slow_matcher(void **state)
     }
 }
 
+// The pieces of a text are those of its two parts.
+static void borders(void **state)
+{
+    (void)state;
+    static const char alphabet[] = "  \n'slVe1!\t\xC3\xA9\xFF";
+    struct philox random = philox_for(12, PHILOX_SAMPLE);
+    int n_cut = 0;
+    for (uint64_t round = 0; round < 50000; round++) {
+        uint8_t text[32];
+        uint32_t words[4];
+        philox_words(random, round, 0, words);
+        size_t n = 2 + words[0] % 31, from = 1 + words[1] % (n - 1);
+        for (size_t i = 0; i < n; i++) {
+            philox_words(random, round, 1 + i, words);
+            text[i] = (uint8_t)alphabet[words[0] % (sizeof alphabet - 1)];
+        }
+        size_t border = split_border(text, n, from);
+        assert_true(border >= from && border <= n);
+        n_cut += border < n;
+        for (size_t at = 0; at < n;) {
+            size_t first = at < border ? 0 : border, behind = at < border ? border : n, end = split_next(text, n, at);
+            assert_int_equal(end, first + split_next(text + first, behind - first, at - first));
+            at = end;
+        }
+    }
+    assert_true(n_cut > 10000);
+    assert_int_equal(split_border((const uint8_t *)"ab cd", 5, 1), 2);
+    assert_int_equal(split_border((const uint8_t *)"ab cd", 5, 3), 5);
+    assert_int_equal(split_border((const uint8_t *)"a1 \xC3\xA9 b c", 9, 1), 7);
+}
+
 // A quadratic matcher would need hours for these.
 static void long_runs_are_linear(void **state)
 {
@@ -156,10 +187,8 @@ static void long_runs_are_linear(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vectors),
-        cmocka_unit_test(more_borders),
-        cmocka_unit_test(like_the_slow_matcher),
-        cmocka_unit_test(long_runs_are_linear),
+        cmocka_unit_test(vectors), cmocka_unit_test(more_borders),         cmocka_unit_test(like_the_slow_matcher),
+        cmocka_unit_test(borders), cmocka_unit_test(long_runs_are_linear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
