@@ -3,22 +3,22 @@
 // Three ways, from the most to the least frequent piece:
 //   cache   a piece of up to 16 bytes and 3 ids that was seen before: one look at a cache line, which holds two such pieces
 //   short   up to 64 bytes: a bit and a rank a byte, the lowest rank found by looking at all of them
-//   long    parts are a linked list over the bytes of the piece, ranks wait in a heap
+//   long    parts are a linked list over the bytes of the piece, ranks are the leaves of a tree of minima
 // Pieces are cut a batch ahead, and the lines that they need are asked for: by the time they are looked at they are there.
 //
 // The short way: bit i of starts says that a part starts at byte i; rank[i] is the id that this part and its successor make
 // together, over i itself, so that the lowest of all is the leftmost of the lowest.
 // The long way: part i starts at byte i; next[i] and prev[i] are the neighbours' starts; rank[i] is the id that part i and its
-// successor make together, NONE where they make none or i starts no part. The heap holds (rank, i); an entry is valid while
-// rank[i] still is that rank: a part only ever grows, so a rank that it lost cannot come back. Among equal ranks the lower i
-// comes first. A merge takes one entry out and puts at most two in, so 2 n entries are enough.
+// successor make together, NONE where they make none or i starts no part. Sixteen ranks, a cache line, have their lowest in the
+// level above, and so on; a merge changes three ranks and goes up as far as a minimum changes, and the next one is found from the
+// top, to the left among equals. Merges of one rank go from left to right, so what is near in the piece is near in memory.
 #include "core/text/tokenizer.h"
 
 #include "core/base/stop.h"
 #include "core/text/split.h"
 #include "core/text/token_index.h"
 
-enum { SHORT = 64, CACHED_IDS = 3, CACHE_LINES = 1 << 16, BATCH = 32, POLL_BYTES = 1 << 20 };
+enum { SHORT = 64, CACHED_IDS = 3, CACHE_LINES = 1 << 16, BATCH = 32, LINE = 16, MINIMA_LEVELS = 8, POLL_BYTES = 1 << 20 };
 static const int32_t NONE = INT32_MAX;
 static const uint32_t NO_RANK = UINT32_MAX;
 
@@ -112,83 +112,130 @@ static size_t merge_short(const struct token_index *index, const uint8_t *p, siz
     return n_ids;
 }
 
-static void sift_down(uint64_t *heap, size_t n, size_t i)
+struct minima {
+    int32_t *level[MINIMA_LEVELS]; // level[0] are the ranks; each is filled up with NONE to whole lines
+    int n_levels;                  // the last has one line
+};
+
+static int32_t lowest_of(const int32_t *line)
 {
-    uint64_t moved = heap[i];
-    for (size_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && heap[child + 1] < heap[child])
-            child++;
-        if (heap[child] >= moved)
-            break;
-        heap[i] = heap[child];
-    }
-    heap[i] = moved;
+    int32_t lowest = line[0];
+    for (int i = 1; i < LINE; i++)
+        lowest = line[i] < lowest ? line[i] : lowest;
+    return lowest;
 }
 
-static void heap_push(uint64_t *heap, size_t *n, int32_t rank, uint32_t at)
+// The space of n ranks with their minima.
+static size_t minima_bytes(size_t n)
 {
-    uint64_t entry = (uint64_t)rank << 32 | at;
-    size_t i = (*n)++;
-    for (; i > 0 && heap[(i - 1) / 2] > entry; i = (i - 1) / 2)
-        heap[i] = heap[(i - 1) / 2];
-    heap[i] = entry;
+    size_t lines = 0;
+    do {
+        n = (n + LINE - 1) / LINE;
+        lines += n;
+    } while (n > 1);
+    return lines * LINE * sizeof(int32_t);
+}
+
+// Lays the levels out at `space`; ranks are then written to level[0], and minima_build makes the others.
+static void minima_init(struct minima *m, int32_t *space, size_t n)
+{
+    m->n_levels = 0;
+    do {
+        size_t lines = (n + LINE - 1) / LINE;
+        m->level[m->n_levels++] = space;
+        for (size_t i = n; i < lines * LINE; i++)
+            space[i] = NONE;
+        space += lines * LINE;
+        n = lines;
+    } while (n > 1);
+}
+
+static void minima_build(struct minima *m, size_t n)
+{
+    for (int k = 0; k + 1 < m->n_levels; k++) {
+        n = (n + LINE - 1) / LINE;
+        for (size_t i = 0; i < n; i++)
+            m->level[k + 1][i] = lowest_of(m->level[k] + i * LINE);
+    }
+}
+
+// After a change in a line of the ranks.
+static void minima_refresh(struct minima *m, size_t line)
+{
+    for (int k = 0; k + 1 < m->n_levels; k++, line /= LINE) {
+        int32_t lowest = lowest_of(m->level[k] + line * LINE);
+        if (m->level[k + 1][line] == lowest)
+            return;
+        m->level[k + 1][line] = lowest;
+    }
+}
+
+// The first place of the lowest rank.
+static size_t minima_find(const struct minima *m, int32_t *lowest)
+{
+    size_t i = 0;
+    *lowest = lowest_of(m->level[m->n_levels - 1]);
+    for (int k = m->n_levels - 1; k >= 0; k--) {
+        i *= LINE;
+        while (m->level[k][i] != *lowest)
+            i++;
+    }
+    return i;
+}
+
+static struct error *reserve_scratch(struct encoder *enc, size_t bytes)
+{
+    if (bytes <= enc->scratch_bytes)
+        return NULL;
+    void *grown = block_alloc(bytes + bytes / 4);
+    if (!grown)
+        return error_memory();
+    block_free(enc->scratch);
+    enc->scratch = grown;
+    enc->scratch_bytes = bytes + bytes / 4;
+    return NULL;
 }
 
 static struct error *merge_long(struct encoder *enc, const uint8_t *p, uint32_t n, size_t readable, struct ids *out)
 {
     const struct token_index *index = enc->tokenizer->index;
-    size_t wanted = (size_t)n * (2 * sizeof(uint64_t) + 4 * sizeof(uint32_t));
-    if (wanted > enc->scratch_bytes) {
-        void *grown = block_alloc(wanted + wanted / 4);
-        if (!grown)
-            return error_memory();
-        block_free(enc->scratch);
-        enc->scratch = grown;
-        enc->scratch_bytes = wanted + wanted / 4;
-    }
-    uint64_t *heap = enc->scratch;
-    uint32_t *next = (uint32_t *)(heap + 2 * (size_t)n), *prev = next + n;
-    int32_t *rank = (int32_t *)(prev + n), *id = rank + n;
-    size_t waiting = 0;
+    size_t ranks_bytes = minima_bytes(n);
+    struct error *e = reserve_scratch(enc, ranks_bytes + (size_t)n * 3 * sizeof(uint32_t));
+    if (e)
+        return e;
+    struct minima minima;
+    minima_init(&minima, enc->scratch, n);
+    int32_t *rank = minima.level[0], *id = rank + ranks_bytes / sizeof *rank, lowest;
+    uint32_t *next = (uint32_t *)id + n, *prev = next + n;
     for (uint32_t i = 0; i < n; i++) {
         next[i] = i + 1;
         prev[i] = i - 1;
         id[i] = p[i];
         rank[i] = i + 1 < n ? joined(index, p + i, 2, readable - i) : NONE;
-        if (rank[i] != NONE)
-            heap[waiting++] = (uint64_t)rank[i] << 32 | i;
     }
-    for (size_t i = waiting / 2; i-- > 0;)
-        sift_down(heap, waiting, i);
-    for (size_t turn = 1; waiting > 0; turn++) {
+    minima_build(&minima, n);
+    for (size_t turn = 1;; turn++) {
         if (turn % POLL_BYTES == 0 && stop_requested())
             return error_stopped();
-        uint32_t i = (uint32_t)heap[0];
-        int32_t lowest = (int32_t)(heap[0] >> 32);
-        heap[0] = heap[--waiting];
-        if (waiting > 1)
-            sift_down(heap, waiting, 0);
-        if (rank[i] != lowest)
-            continue;
-        uint32_t gone = next[i], after = next[gone];
+        uint32_t i = (uint32_t)minima_find(&minima, &lowest);
+        if (lowest == NONE)
+            break;
+        uint32_t gone = next[i], after = next[gone], before = i > 0 ? prev[i] : i;
         id[i] = lowest;
-        rank[gone] = NONE;
         next[i] = after;
-        rank[i] = NONE;
+        rank[gone] = rank[i] = NONE;
         if (after < n) {
             prev[after] = i;
             rank[i] = joined(index, p + i, next[after] - i, readable - i);
-            if (rank[i] != NONE)
-                heap_push(heap, &waiting, rank[i], i);
         }
-        if (i > 0) {
-            uint32_t before = prev[i];
+        if (i > 0)
             rank[before] = joined(index, p + before, after - before, readable - before);
-            if (rank[before] != NONE)
-                heap_push(heap, &waiting, rank[before], before);
-        }
+        minima_refresh(&minima, i / LINE);
+        if (gone / LINE != i / LINE)
+            minima_refresh(&minima, gone / LINE);
+        if (before / LINE != i / LINE)
+            minima_refresh(&minima, before / LINE);
     }
-    struct error *e = NULL;
     for (uint32_t i = 0; !e && i < n; i = next[i])
         e = ids_push(out, id[i]);
     return e;
