@@ -1,7 +1,8 @@
 // token_index.h - finds the id of a byte string among the tokens that merges may make (private to core/text).
 //
-// Tokens of two bytes have a table of their own, by these bytes. The others: open addressing at half load or less; a slot holds the key (piece_key.h), so that only tokens of more than 16 bytes need a look
-// at the table itself. Special tokens are not in it: their names in a text are text.
+// Tokens of two bytes have a table of their own, by these bytes. The others: open addressing at half load or less; a slot holds the
+// key (piece_key.h), so that only tokens of more than 16 bytes need a look at the table itself. Special tokens are not in it: their
+// names in a text are text.
 #ifndef CORE_TEXT_TOKEN_INDEX_H
 #define CORE_TEXT_TOKEN_INDEX_H
 
