@@ -9,12 +9,14 @@
 //     encoder_release(&enc);
 //
 // Encoding   split.h cuts the text into pieces. A piece that is a token is that token. Else it starts as single bytes, and the
-// two
-//            neighbours whose bytes together are the token of the lowest id are joined, the leftmost first among equals,
+//            two neighbours whose bytes together are the token of the lowest id are joined, the leftmost first among equals,
 //            until no two neighbours make a token. (The order of merges is the order of ids; how a token was made while
 //            training plays no part.) The name of a special token inside a text is text: specials come in by id only
 // Decoding   the bytes of the ids, one after the other; special ids give their names. decode(encode(x)) is x for any bytes
-// Cost       a piece of n bytes takes O(n log n), so a megabyte of one letter is no trouble; short pieces are remembered
+// Cost       a piece of n bytes takes O(n log n), so a megabyte of one letter is no trouble; short pieces are remembered, in 4 MiB
+//            an encoder. Some 105 MB/s a thread on English text with a vocabulary of 32,768 (a core of an EPYC 9004, 2026-11): a
+//            fifth of the time cuts, a third looks for tokens of the one piece in twenty-five that is new or forgotten, the rest goes
+//            through the cache and joins. A piece of 10 MB of one letter takes 0.5 s, 1 MB 0.05 s
 // Ownership  a tokenizer lives in the arena given and shares nothing with the table it was made from; an encoder owns its scratch
 // Errors     ERROR_DATA: tokenizer_new names what is wrong with the table, decoding an id that is not there; encoding fails
 //            only for memory (the ids are then as they were), by stop_requested(), or at a piece of 2 GiB
