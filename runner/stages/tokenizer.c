@@ -1,30 +1,58 @@
 // tokenizer.c - trains a byte-pair tokenizer on the documents of its source, in order, up to a number of characters.
 //
 // Result  /tokenizer (core/text/tokenizer_file.h)
+// Files   OUT.part.h5 (resume.h): the counts (core/text/bpe_file.h), once all documents are counted. Merging begins anew from there;
+//         counting that was cut off begins anew from the first document
+#include "core/base/clock.h"
 #include "core/base/stop.h"
-#include "core/text/bpe_train.h"
+#include "core/text/bpe_file.h"
 #include "core/text/tokenizer_file.h"
 #include "runner/recipe/world_file.h"
-#include "runner/stages/stage.h"
+#include "runner/stages/resume.h"
 
 struct work {
     struct stage *stage;
     const struct tokenizer_options *options;
+    struct resume resume;
     struct bpe_trainer *trainer;
+    double began, last; // clock_seconds(): of counting or merging; of the merge told last
+    int64_t last_step;
+    double merge_s; // of a merge, lately
 };
 
-static void tell(struct stage *stage, const char *unit, int64_t step, int64_t of)
+static int64_t n_merges(const struct work *w)
+{
+    return w->options->vocab - 256 - TOKEN_SPECIALS;
+}
+
+static void tell(const struct work *w, const char *unit, int64_t step, int64_t of, double eta_s)
 {
     struct live_line line = live_line("step");
     line.unit = unit;
     line.step = step;
     line.of = of;
-    live_write(stage->live, line);
+    line.eta_s = eta_s;
+    line.redo_s = clock_seconds() - w->resume.saved_at;
+    live_write(w->stage->live, line);
 }
 
+static void tell_characters(const struct work *w)
+{
+    double done = (double)bpe_trainer_totals(w->trainer).chars, of = (double)w->options->chars;
+    double eta_s = (of > done ? of - done : 0) * (clock_seconds() - w->began) / (done + 1);
+    tell(w, "characters", (int64_t)(done < of ? done : of), w->options->chars, eta_s);
+}
+
+// Merges get faster all the time: the last few say more about those to come than the mean does.
 static void tell_merges(void *self, int64_t done, int64_t total)
 {
-    tell(((struct work *)self)->stage, "merges", done, total);
+    struct work *w = self;
+    double now = clock_seconds();
+    double lately = (now - w->last) / (double)(done - w->last_step);
+    w->merge_s = w->last_step ? 0.5 * (w->merge_s + lately) : lately;
+    w->last = now;
+    w->last_step = done;
+    tell(w, "merges", done, total, (double)(total - done) * w->merge_s);
 }
 
 static struct error *count_part(struct work *w, struct document_part part)
@@ -48,36 +76,92 @@ static struct error *count_part(struct work *w, struct document_part part)
         if (e || !text)
             break;
         e = bpe_trainer_add(w->trainer, (const uint8_t *)text, n, NULL);
-        tell(w->stage, "characters", bpe_trainer_totals(w->trainer).chars, w->options->chars);
+        tell_characters(w);
     }
     documents_close(documents);
     return e;
 }
 
-static struct error *train(struct work *w)
+// The counts are kept where making them took as long as losing them may cost.
+static struct error *save_counts(struct work *w)
 {
-    struct arena *arena = w->stage->arena;
-    const struct job *job = w->stage->job;
-    struct token_table table;
-    struct tokenizer *tokenizer;
+    struct arena arena = {0};
+    struct store_attribute attributes[STAGE_ATTRIBUTES];
     const struct store_set *sets;
     int n_sets;
-    struct error *e = bpe_trainer_new(&w->trainer, w->options->doc_cap, w->options->chars);
+    struct bpe_totals totals = bpe_trainer_totals(w->trainer);
+    if (!totals.distinct || !resume_due(&w->resume))
+        return NULL;
+    struct error *e = bpe_counts_sets(w->trainer, &arena, &sets, &n_sets);
+    int n = stage_attributes(w->stage, stop_requested() ? "stopped" : "running", 0, n_merges(w), w->options->seed, 0, NULL,
+                             w->resume.seconds, attributes);
+    if (!e)
+        e = resume_save(&w->resume, attributes, n, sets, n_sets);
+    arena_release(&arena);
+    if (e)
+        return resume_unsaved(&w->resume, e);
+    live_write(w->stage->live, live_line("saved"));
+    return NULL;
+}
+
+static struct error *count(struct work *w)
+{
+    const struct job *job = w->stage->job;
+    struct error *e = NULL;
+    w->began = clock_seconds();
     for (int i = 0; i < job->n_parts && !e && !bpe_trainer_full(w->trainer); i++)
         e = count_part(w, job->parts[i].part);
     if (!e)
-        e = bpe_trainer_merge(w->trainer, (int)w->options->vocab - 256 - TOKEN_SPECIALS, tell_merges, w, arena, &table);
+        e = bpe_trainer_count(w->trainer);
+    return e ? e : save_counts(w);
+}
+
+static struct error *go_on(struct work *w)
+{
+    struct live_line line = live_line("resumed");
+    line.step = 0;
+    line.of = n_merges(w);
+    line.unit = "merges";
+    line.text = w->resume.note;
+    live_write(w->stage->live, line);
+    return error_while(bpe_counts_load(w->trainer, w->resume.file), NOWHERE, "reading '%s'", w->resume.part);
+}
+
+static struct error *save_result(struct work *w, struct token_table *table)
+{
+    struct arena *arena = w->stage->arena;
+    struct tokenizer *tokenizer;
+    const struct store_set *sets;
+    int n_sets;
+    struct error *e = token_table_add_specials(table, arena, token_specials, TOKEN_SPECIALS);
     if (!e)
-        e = token_table_add_specials(&table, arena, token_specials, TOKEN_SPECIALS);
-    if (!e)
-        e = tokenizer_new(&tokenizer, arena, &table);
+        e = tokenizer_new(&tokenizer, arena, table);
     if (!e)
         e = tokenizer_sets(tokenizer, arena, &sets, &n_sets);
     if (e)
         return e;
     struct store_attribute attributes[STAGE_ATTRIBUTES];
-    int n = stage_attributes(w->stage, "finished", 1, 1, w->options->seed, 0, NULL, 0, attributes);
-    return store_save(job->out, attributes, n, sets, n_sets);
+    int n = stage_attributes(w->stage, "finished", 1, 1, w->options->seed, 0, NULL, w->resume.seconds, attributes);
+    return store_save(w->stage->job->out, attributes, n, sets, n_sets);
+}
+
+static struct error *train(struct work *w)
+{
+    struct token_table table;
+    struct error *e = bpe_trainer_new(&w->trainer, w->options->doc_cap, w->options->chars);
+    if (!e)
+        e = resume_find(&w->resume, w->stage);
+    if (!e)
+        e = w->resume.file ? go_on(w) : count(w);
+    resume_close(&w->resume);
+    w->last = clock_seconds();
+    if (!e)
+        e = bpe_trainer_merge(w->trainer, (int)n_merges(w), tell_merges, w, w->stage->arena, &table);
+    if (!e)
+        e = save_result(w, &table);
+    if (!e)
+        resume_forget(&w->resume);
+    return e;
 }
 
 struct error *stage_tokenizer(struct stage *stage)
