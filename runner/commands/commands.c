@@ -104,13 +104,23 @@ const struct command commands[] = {
     {"export", "X", "results in other formats", "", NULL, 0, 0, -1},
     {"import", "X", "results of other programs", "", NULL, 0, 0, -1},
     {"data", "RECIPE", "what a recipe reads, fetched and verified", "", NULL, TAKES_SETTINGS, 0, -1},
-    {"bench", "[WHAT]", "this machine's figures, as shares of its peak",
+    {"bench", "[WHAT ...]", "this machine's figures, as shares of its peak",
      "`retort bench machine` measures what this machine does at the most and what it\n"
      "reaches in products, attention and real training steps of two small models. It\n"
      "takes some seconds, and nothing else should run meanwhile. The figures are kept\n"
      "in machine.h5 under the results folder: `plan` tells time by them. Another\n"
-     "machine or another build has its own.",
-     command_bench, 0, 0, 1},
+     "machine or another build has its own.\n\n"
+     "`retort bench tokenizer` splits, counts, merges and encodes 80 MB of text at a\n"
+     "vocabulary of 32,768, and shows each as a share of what bounds it: reading\n"
+     "memory, splitting, or waiting for memory. The text is of made-up words with the\n"
+     "frequencies of a language, or the first 80 MB of your own: .parquet (its column\n"
+     "`text`), .jsonl (its field `text`) or plain text. Documents above 10,000\n"
+     "characters are cut into several. How long memory makes one wait is reckoned\n"
+     "with one read for each place that merges change.\n\n"
+     "  retort bench\n"
+     "  retort bench tokenizer\n"
+     "  retort bench tokenizer shards/*.parquet",
+     command_bench, 0, 0, -1},
     {"new", "NAME [FILE ...]", "write a recipe to begin with",
      "Writes NAME.yaml in this folder: a small commented recipe that runs in about a\n"
      "minute. It learns from the shipped town, or from your own FILES: text, .jsonl\n"
