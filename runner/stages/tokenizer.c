@@ -3,6 +3,8 @@
 // Result  /tokenizer (core/text/tokenizer_file.h)
 // Files   OUT.part.h5 (resume.h): the counts (core/text/bpe_file.h), once all documents are counted. Merging begins anew from there;
 //         counting that was cut off begins anew from the first document
+#include <math.h>
+
 #include "core/base/clock.h"
 #include "core/base/stop.h"
 #include "core/text/bpe_file.h"
@@ -17,8 +19,9 @@ struct work {
     struct bpe_trainer *trainer;
     double began, last; // clock_seconds(): of counting or merging; of the merge told last
     int64_t last_step;
-    double merge_s; // of a merge, lately
 };
+
+static const double FIRST_S = 0.5; // nothing is known of the time left before that
 
 static int64_t n_merges(const struct work *w)
 {
@@ -38,21 +41,22 @@ static void tell(const struct work *w, const char *unit, int64_t step, int64_t o
 
 static void tell_characters(const struct work *w)
 {
-    double done = (double)bpe_trainer_totals(w->trainer).chars, of = (double)w->options->chars;
-    double eta_s = (of > done ? of - done : 0) * (clock_seconds() - w->began) / (done + 1);
-    tell(w, "characters", (int64_t)(done < of ? done : of), w->options->chars, eta_s);
+    double done = (double)bpe_trainer_totals(w->trainer).chars, of = (double)w->options->chars, took = clock_seconds() - w->began;
+    double eta_s = took < FIRST_S ? NAN : fmax(of - done, 0) * took / done;
+    tell(w, "characters", (int64_t)fmin(done, of), w->options->chars, eta_s);
 }
 
-// Merges get faster all the time: the last few say more about those to come than the mean does.
+// Merges get faster all the time. By the pace of the last ones the rest would take too long, and by a time in inverse proportion to
+// how many there were before, too short: the truth is in the middle.
 static void tell_merges(void *self, int64_t done, int64_t total)
 {
     struct work *w = self;
-    double now = clock_seconds();
-    double lately = (now - w->last) / (double)(done - w->last_step);
-    w->merge_s = w->last_step ? 0.5 * (w->merge_s + lately) : lately;
+    double now = clock_seconds(), left = (double)(total - done);
+    double most = left * (now - w->last) / (double)(done - w->last_step);
+    double least = (now - w->began) * log((double)total / (double)done) / log(1 + (double)done);
     w->last = now;
     w->last_step = done;
-    tell(w, "merges", done, total, (double)(total - done) * w->merge_s);
+    tell(w, "merges", done, total, sqrt(most * least));
 }
 
 static struct error *count_part(struct work *w, struct document_part part)
@@ -154,7 +158,7 @@ static struct error *train(struct work *w)
     if (!e)
         e = w->resume.file ? go_on(w) : count(w);
     resume_close(&w->resume);
-    w->last = clock_seconds();
+    w->began = w->last = clock_seconds();
     if (!e)
         e = bpe_trainer_merge(w->trainer, (int)n_merges(w), tell_merges, w, w->stage->arena, &table);
     if (!e)
