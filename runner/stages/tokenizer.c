@@ -160,7 +160,8 @@ static struct error *train(struct work *w)
     resume_close(&w->resume);
     w->began = w->last = clock_seconds();
     if (!e)
-        e = bpe_trainer_merge(w->trainer, (int)n_merges(w), tell_merges, w, w->stage->arena, &table);
+        e = job_error(w->stage->job, "vocab",
+                      bpe_trainer_merge(w->trainer, (int)n_merges(w), tell_merges, w, w->stage->arena, &table));
     if (!e)
         e = save_result(w, &table);
     if (!e)
