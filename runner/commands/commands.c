@@ -61,8 +61,8 @@ const struct command commands[] = {
      "token in a text is text.\n"
      "  --file FILE     the text, or the ids; -: standard input\n"
      "  --ids           the ids alone\n"
-     "  --decode        the other way: the text of ids, which stand behind MODEL or are\n"
-     "                  read like a text; in a pipe the very bytes, nothing added\n\n"
+     "  --decode        the other way: the text of ids, which stand behind MODEL or\n"
+     "                  are read like a text; in a pipe the very bytes, nothing added\n\n"
      "  retort encode tiny:tokenizer \"Ada has 3 kites\"\n"
      "  retort encode tiny:base --decode 264 115 270\n"
      "  retort encode tiny:tokenizer --file big.txt | wc -w",
@@ -75,7 +75,8 @@ const struct command commands[] = {
      "                  tiktoken.Encoding\n"
      "  --tokenizer     of a model the tokenizer alone: writing its weights for hf is\n"
      "                  not built in this version\n\n"
-     "Loaded there they give the same ids as here.\n\n"
+     "Loaded there they give the same ids as here. A stage of kind import reads both\n"
+     "back (`retort help import`).\n\n"
      "  retort export tiny:tokenizer --to hf tiny-tokenizer",
      command_export, TAKES_SETTINGS | TAKES_EXPORT, 2, 2},
     {"report", "RUN", "the report card of a run, in Markdown",
@@ -125,7 +126,6 @@ const struct command commands[] = {
     {"reproduce", "RUN", "run it again and hold every number against it", "", NULL, 0, 0, -1},
     {"serve", "MODEL ...", "web page and API", "", NULL, 0, 0, -1},
     {"logits", "MODEL", "logits of ids", "", NULL, 0, 0, -1},
-    {"import", "X", "results of other programs", "", NULL, 0, 0, -1},
     {"data", "RECIPE", "what a recipe reads, fetched and verified", "", NULL, TAKES_SETTINGS, 0, -1},
     {"bench", "[WHAT]", "this machine's figures, as shares of its peak",
      "`retort bench machine` measures what this machine does at the most and what it\n"

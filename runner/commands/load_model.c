@@ -10,8 +10,8 @@ enum wanted { MODEL, TOKENIZER };
 
 static bool fits(enum stage_kind_id kind, enum wanted wanted)
 {
-    return kind == KIND_PRETRAIN || kind == KIND_FINETUNE || kind == KIND_GRPO || kind == KIND_IMPORT ||
-           (kind == KIND_TOKENIZER && wanted == TOKENIZER);
+    return kind == KIND_PRETRAIN || kind == KIND_FINETUNE || kind == KIND_GRPO ||
+           ((kind == KIND_TOKENIZER || kind == KIND_IMPORT) && wanted == TOKENIZER);
 }
 
 static struct error *misfit(const char *stage, const char *kind, enum wanted wanted)

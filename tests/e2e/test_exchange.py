@@ -17,7 +17,7 @@ import sys
 import tempfile
 import unittest
 
-from harness import MICRO, RETORT, Folder, call
+from harness import MICRO, RETORT, SOURCE, Folder, call
 
 MODEL = "micro:tokenizer"
 
@@ -191,6 +191,67 @@ class Export(WithTokenizer):
         self.call("export", "micro:base", "--to", "csv", "x", cwd=self.folder, check=4)
         self.assertIn("hf or tiktoken", self.call("export", "micro:base", "--to", "xml", "x", cwd=self.folder, check=2).stderr)
         self.assertIn("--to", self.call("export", "micro:base", "x", cwd=self.folder, check=2).stderr)
+
+
+class Import(WithTokenizer):
+    def setUp(self):
+        super().setUp()
+        self.call("export", MODEL, "--to", "hf", "hf", cwd=self.folder, check=0)
+        self.call("export", MODEL, "--to", "tiktoken", "tt", cwd=self.folder, check=0)
+
+    def write(self, file, name="r.yaml", more=""):
+        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        text = text.replace("kind: tokenizer, source: town, vocab: 400, chars: 200k", f"kind: import, file: {file}{more}")
+        (self.folder / name).write_text(text)
+        return self.folder / name
+
+    def test_a_training_goes_on_with_it(self):
+        base = None
+        for file, more in (("hf/tokenizer.json", ""), ("hf/tokenizer.json", ", format: hf"), ("tt/ranks.tiktoken", "")):
+            recipe, results = self.write(file, more=more), self.folder / "results"
+            fast = ["-s", "base.steps=3", "-s", "base.eval_every=0"]
+            self.assertEqual(self.plan(recipe)["tokenizer"]["state"], "run")
+            call("run", recipe, *fast, results=results, check=0)
+            made = self.result("import", results)
+            self.assertEqual(call("encode", made, "Ada has 3 kites", results=results).stdout,
+                             self.call("encode", MODEL, "Ada has 3 kites").stdout)
+            model = self.result("pretrain", results)
+            if base:
+                self.assertSame(base, model)
+            shutil.copy(model, self.folder / "base.h5")
+            base = self.folder / "base.h5"
+            # The key is of the contents: another name or folder changes nothing.
+            (self.folder / "moved.json").write_bytes((self.folder / file).read_bytes())
+            self.assertEqual(call("run", self.write("./moved.json", more=more), *fast, results=results, check=0).returncode, 0)
+            self.result("import", results)
+            shutil.rmtree(results)
+
+    def test_what_cannot_be_had(self):
+        results = self.folder / "results"
+
+        def run(file, check, more=""):
+            return call("run", self.write(file, more=more), results=results, check=check).stderr
+
+        self.assertEqual(json.loads(call("plan", self.write("none.json"), "--json", results=results).stdout)["stages"][0]["state"],
+                         "unknown")
+        self.assertIn("none.json", run("none.json", 3))
+        self.assertIn("importing models", run("model.safetensors", 4))
+        self.assertIn("importing models", run("./hf", 4))
+        self.assertIn("retort", run("hf/tokenizer.json", 4, ", format: retort"))
+        hf = json.loads((self.folder / "hf/tokenizer.json").read_text())
+        hf["normalizer"] = {"type": "NFC"}
+        (self.folder / "bad.json").write_text(json.dumps(hf))
+        self.assertIn("it has a normalizer", run("bad.json", 1))
+        self.assertIn("no JSON", run("tt/ranks.tiktoken", 1, ", format: hf"))
+        self.assertIn("line 1 ", run("hf/tokenizer.json", 1, ", format: tiktoken"))
+        ranks = (self.folder / "tt/ranks.tiktoken").read_text().replace(" 300\n", " 301\n")
+        (self.folder / "bad.tiktoken").write_text(ranks)
+        self.assertIn("line 301 has rank '301', not 300", run("bad.tiktoken", 1))
+        recipe = self.write("hf/tokenizer.json")
+        recipe.write_text(recipe.read_text().replace("model: base,", "model: tokenizer, source: town,"))
+        done = call("run", recipe, results=results, check=4)
+        self.assertIn("importing models", done.stderr)
+        call("chat", str(self.write("hf/tokenizer.json")) + ":tokenizer", "-p", "x", results=results, check=2)
 
 
 if __name__ == "__main__":
