@@ -1,16 +1,22 @@
 // tokenizer.c - trains a byte-pair tokenizer on the documents of its source, in order, up to a number of characters.
 //
-// Result  /tokenizer (core/text/tokenizer_file.h)
+// Result  /tokenizer (core/text/tokenizer_file.h); /metrics/text, how it compresses texts (compression.h): those that every tokenizer is
+//         shown, and the beginning of its own
 #include "core/base/stop.h"
 #include "core/text/bpe_train.h"
 #include "core/text/tokenizer_file.h"
+#include "core/text/utf8.h"
 #include "runner/recipe/world_file.h"
+#include "runner/stages/compression.h"
 #include "runner/stages/stage.h"
+
+enum { OWN_BYTES = 1 << 20 }; // of the training text, to measure on
 
 struct work {
     struct stage *stage;
     const struct tokenizer_options *options;
     struct bpe_trainer *trainer;
+    struct bytes own; // the beginning of the text, as much of each document as was learned from
 };
 
 static void tell(struct stage *stage, const char *unit, int64_t step, int64_t of)
@@ -48,10 +54,27 @@ static struct error *count_part(struct work *w, struct document_part part)
         if (e || !text)
             break;
         e = bpe_trainer_add(w->trainer, (const uint8_t *)text, n, NULL);
+        if (!e && w->own.n < OWN_BYTES)
+            e = bytes_append(&w->own, text, utf8_first((const uint8_t *)text, n, (size_t)w->options->doc_cap, NULL));
         tell(w->stage, "characters", bpe_trainer_totals(w->trainer).chars, w->options->chars);
     }
     documents_close(documents);
     return e;
+}
+
+static struct error *save(struct work *w, const struct tokenizer *tokenizer, const struct table *texts)
+{
+    const struct job *job = w->stage->job;
+    const struct store_set *sets;
+    struct store_set all[COMPRESSION_SETS];
+    struct store_attribute attributes[STAGE_ATTRIBUTES];
+    int n_sets;
+    struct error *e = tokenizer_sets(tokenizer, w->stage->arena, &sets, &n_sets);
+    if (e)
+        return e;
+    n_sets = compression_sets(all, sets, n_sets, texts);
+    int n = stage_attributes(w->stage, "finished", 1, 1, w->options->seed, 0, NULL, 0, attributes);
+    return store_save(job->out, attributes, n, all, n_sets);
 }
 
 static struct error *train(struct work *w)
@@ -60,8 +83,7 @@ static struct error *train(struct work *w)
     const struct job *job = w->stage->job;
     struct token_table table;
     struct tokenizer *tokenizer;
-    const struct store_set *sets;
-    int n_sets;
+    struct table texts = compression_table();
     struct error *e = bpe_trainer_new(&w->trainer, w->options->doc_cap, w->options->chars);
     for (int i = 0; i < job->n_parts && !e && !bpe_trainer_full(w->trainer); i++)
         e = count_part(w, job->parts[i].part);
@@ -72,12 +94,11 @@ static struct error *train(struct work *w)
     if (!e)
         e = tokenizer_new(&tokenizer, arena, &table);
     if (!e)
-        e = tokenizer_sets(tokenizer, arena, &sets, &n_sets);
-    if (e)
-        return e;
-    struct store_attribute attributes[STAGE_ATTRIBUTES];
-    int n = stage_attributes(w->stage, "finished", 1, 1, w->options->seed, 0, NULL, 0, attributes);
-    return store_save(job->out, attributes, n, sets, n_sets);
+        e = compression_measure(&texts, tokenizer, w->own.byte, w->own.n);
+    if (!e)
+        e = save(w, tokenizer, &texts);
+    table_release(&texts);
+    return e;
 }
 
 struct error *stage_tokenizer(struct stage *stage)
@@ -85,5 +106,6 @@ struct error *stage_tokenizer(struct stage *stage)
     struct work w = {.stage = stage, .options = stage->job->options};
     struct error *e = train(&w);
     bpe_trainer_free(w.trainer);
+    bytes_release(&w.own);
     return e;
 }

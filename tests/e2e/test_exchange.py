@@ -193,6 +193,38 @@ class Export(WithTokenizer):
         self.assertIn("--to", self.call("export", "micro:base", "x", cwd=self.folder, check=2).stderr)
 
 
+class Report(WithTokenizer):
+    def texts(self, results):
+        return json.loads(call("report", "micro", "--json", results=results, check=0).stdout)["texts"]
+
+    def test_how_texts_are_compressed(self):
+        few = ["-s", "base.steps=2", "-s", "base.eval_every=1", "-s", "base.eval_tokens=1024", "--until", "base"]
+        results = self.folder / "results"
+        call("run", MICRO, *few, results=results, check=0)
+        texts = {row["text"]: row for row in self.texts(results)}
+        self.assertEqual(set(texts), {"news", "code", "maths", "science", "korean", "training text"})
+        self.assertTrue(all(row["tokens"] <= row["bytes"] for row in texts.values()))
+        self.assertLess(texts["training text"]["tokens"], 0.7 * texts["training text"]["bytes"])
+        self.assertGreater(texts["korean"]["tokens"], 0.9 * texts["korean"]["bytes"])  # the town knows none
+        self.assertIsNone(texts["training text"]["gpt2_tokens"])
+        report = call("report", "micro", results=results, check=0).stdout
+        news = texts["news"]
+        fewer = 100 * (news["gpt2_tokens"] - news["tokens"]) / news["gpt2_tokens"]
+        self.assertIn("## Tokenizer: tokenizer", report)
+        self.assertIn(f"| news | {news['bytes']} | {news['tokens']} | {news['bytes'] / news['tokens']:.2f} | "
+                      f"{news['gpt2_tokens']} | {news['bytes'] / news['gpt2_tokens']:.2f} | {fewer:+.1f} % |", report)
+        self.assertRegex(report, r"\| validation of base \| \d+ \| 1024 \| 1\.\d\d \|")
+
+        # An import of the same vocabulary makes the same tokens of the same texts.
+        self.call("export", MODEL, "--to", "hf", "hf", cwd=self.folder, check=0)
+        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        text = text.replace("kind: tokenizer, source: town, vocab: 400, chars: 200k", "kind: import, file: hf/tokenizer.json")
+        (self.folder / "r.yaml").write_text(text)
+        other = self.folder / "other"
+        call("run", self.folder / "r.yaml", "--until", "tokenizer", results=other, check=0)
+        self.assertEqual({row["text"]: row for row in self.texts(other)}, {k: v for k, v in texts.items() if k != "training text"})
+
+
 class Import(WithTokenizer):
     def setUp(self):
         super().setUp()

@@ -5,12 +5,15 @@
 #include "core/text/bpe_train.h"
 #include "core/text/encode_stream.h"
 #include "core/text/split.h"
+#include "core/text/tokenizer_file.h"
 #include "core/text/tokenizer_tiktoken.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -282,6 +285,40 @@ static void expect_stream(struct encoder *enc, const uint8_t *text, size_t n, ui
     ids_release(&parts);
 }
 
+// A file counts bytes by the rule that it was made with.
+static void counts_of_a_file(void **state)
+{
+    (void)state;
+    char path[] = "test_exchange.XXXXXX.h5";
+    int fd = mkstemps(path, 3);
+    assert_true(fd >= 0);
+    close(fd);
+    struct arena arena = {0};
+    struct tokenizer *t = train(&arena, 75), *read;
+    struct tokenizer as = *t;
+    int32_t *counts = arena_array(&arena, (size_t)t->n_vocab, sizeof *counts);
+    const struct store_set *sets;
+    struct store_file *file;
+    int n_sets;
+    for (int rule = 0; rule < 3; rule++) {
+        token_bytes_count(&t->table, rule == 1 ? TOKEN_BYTES_2026 : TOKEN_BYTES_2025, counts);
+        counts[0] += rule == 2;
+        as.token_bytes = counts;
+        assert_null(tokenizer_sets(&as, &arena, &sets, &n_sets));
+        assert_null(store_save(path, NULL, 0, sets, n_sets));
+        assert_null(store_open(&file, path));
+        struct error *e = tokenizer_load(file, &arena, &read);
+        if (rule == 2)
+            expect_error(e, "by no rule that this version knows");
+        else
+            expect_same(&as, read);
+        store_close(file);
+    }
+    assert_int_equal(t->token_bytes[255], 3);
+    unlink(path);
+    arena_release(&arena);
+}
+
 // Texts full of what borders depend on, cut anywhere.
 static void parts_of_a_text(void **state)
 {
@@ -329,7 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back),   cmocka_unit_test(lies_of_hf),
         cmocka_unit_test(lies_of_tiktoken), cmocka_unit_test(special_in_the_vocabulary),
-        cmocka_unit_test(parts_of_a_text),
+        cmocka_unit_test(counts_of_a_file), cmocka_unit_test(parts_of_a_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
