@@ -321,8 +321,11 @@ static void markdown_texts(FILE *to, const struct run *run, const struct run_tab
     int64_t n = tables[i_stage].texts.n;
     if (!n)
         return;
-    fprintf(to, "\n## Tokenizer: %s\n\n| text | bytes | tokens | bytes a token | GPT-2 | bytes a token | fewer | GPT-4 | bytes a token | fewer |\n"
-                "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n", stage->name);
+    fprintf(to,
+            "\n## Tokenizer: %s\n\n| text | bytes | tokens | bytes a token | GPT-2 | bytes a token | fewer | GPT-4 | bytes a "
+            "token | fewer |\n"
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+            stage->name);
     for (int64_t i = 0; i < n; i++)
         if (rows[i].tokens > 0)
             markdown_text(to, &rows[i]);
@@ -337,8 +340,10 @@ static void markdown_texts(FILE *to, const struct run *run, const struct run_tab
         if (row.tokens > 0)
             markdown_text(to, &row);
     }
-    fprintf(to, "\nfewer: tokens less than that vocabulary makes (50,257 and 100,277 tokens large) of the same text. Training text: its\n"
-                "beginning. Validation: bytes as bits per byte count them.\n");
+    fprintf(
+        to,
+        "\nfewer: tokens less than that vocabulary makes (50,257 and 100,277 tokens large) of the same text. Training text: its\n"
+        "beginning. Validation: bytes as bits per byte count them.\n");
 }
 
 static void markdown_pass(FILE *to, const struct run_stage *stage, const struct run_tables *tables)
