@@ -102,8 +102,9 @@ class Encode(WithTokenizer):
         with open(self.folder / "large", "wb") as large:
             for _ in range(24):  # 25 MB
                 large.write(block)
-        command = ["/bin/sh", "-c", 'ulimit -v 200000; exec "$0" "$@"', RETORT, "encode", MODEL, "--file", self.folder / "large",
-                   "--results", self.results]
+        sanitized = b"__asan_init" in RETORT.read_bytes()  # which takes terabytes of addresses
+        limit = f'ulimit -v {"unlimited" if sanitized else 200000}; exec "$0" "$@"'
+        command = ["/bin/sh", "-c", limit, RETORT, "encode", MODEL, "--file", self.folder / "large", "--results", self.results]
         limited = subprocess.run(command, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
         self.assertEqual(limited.returncode, 0, limited.stderr)
         once = self.pipe("encode", MODEL, data=block)

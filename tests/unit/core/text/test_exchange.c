@@ -248,6 +248,53 @@ static void lies_of_tiktoken(void **state)
     arena_release(&arena);
 }
 
+// Bytes changed, cut out and doubled anywhere: an error or a sound tokenizer, never a crash.
+static void spoilt_files(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct tokenizer *t = tiny(&arena), *out;
+    struct json hf = {0}, settings = {0};
+    struct bytes ranks = {0};
+    assert_null(tokenizer_to_hf(t, &hf));
+    assert_null(tokenizer_to_tiktoken(t, &ranks, &settings));
+    int n_refused = 0;
+    for (uint64_t turn = 0; turn < 3000; turn++) {
+        bool is_hf = turn % 2;
+        size_t n = is_hf ? hf.n : ranks.n, most = n + 64;
+        char *text = arena_alloc(&arena, most);
+        memcpy(text, is_hf ? hf.text : (const char *)ranks.byte, n);
+        for (uint64_t i = 0; i < 1 + turn % 3; i++) {
+            static const char signs[] = "\"{}[],:0 ab\\\xE4=\n9";
+            size_t at = random_word(turn, 3 * i) % n, length = 1 + random_word(turn, 3 * i + 1) % 16;
+            uint32_t how = random_word(turn, 3 * i + 2);
+            length = length > n - at ? n - at : length;
+            if (how % 3 == 0) {
+                text[at] = signs[how / 3 % (sizeof signs - 1)];
+            } else if (how % 3 == 1 && length < n) {
+                memmove(text + at, text + at + length, n - at - length);
+                n -= length;
+            } else if (n + length <= most) {
+                memmove(text + at + length, text + at, n - at);
+                n += length;
+            }
+        }
+        struct arena own = {0};
+        struct error *e = is_hf ? tokenizer_from_hf(&out, text, n, &own)
+                                : tokenizer_from_tiktoken(&out, text, n, settings.text, settings.n, &own);
+        if (!e)
+            assert_null(token_table_check(&out->table));
+        n_refused += e != NULL;
+        error_free(e);
+        arena_release(&own);
+    }
+    assert_true(n_refused > 2000);
+    json_release(&hf);
+    json_release(&settings);
+    bytes_release(&ranks);
+    arena_release(&arena);
+}
+
 // In a tokenizer.json a special token and a token that reads like it would be one.
 static void special_in_the_vocabulary(void **state)
 {
@@ -364,9 +411,13 @@ static void parts_of_a_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_and_back),   cmocka_unit_test(lies_of_hf),
-        cmocka_unit_test(lies_of_tiktoken), cmocka_unit_test(special_in_the_vocabulary),
-        cmocka_unit_test(counts_of_a_file), cmocka_unit_test(parts_of_a_text),
+        cmocka_unit_test(there_and_back),
+        cmocka_unit_test(lies_of_hf),
+        cmocka_unit_test(lies_of_tiktoken),
+        cmocka_unit_test(spoilt_files),
+        cmocka_unit_test(special_in_the_vocabulary),
+        cmocka_unit_test(counts_of_a_file),
+        cmocka_unit_test(parts_of_a_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
