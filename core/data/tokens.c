@@ -130,6 +130,7 @@ static struct error *open_file(struct token_list *list, const char *path)
     list->n_files++; // from here token_list_close closes it
     t->path = path;
     t->first = list->n;
+    t->first_document = list->n_documents;
     if ((e = map_file(t)))
         return e;
     if (t != list->files && t->n_vocab != list->files[0].n_vocab)

@@ -45,7 +45,7 @@ struct token_file {
     const uint32_t *ids_u32;
     const int64_t *documents; // [n_documents + 1]
     int64_t n, n_documents, n_vocab;
-    int64_t first; // of this file in the stream
+    int64_t first, first_document; // of this file in the stream
 };
 
 struct token_list {

@@ -8,6 +8,7 @@
 #include "core/text/token_index.h"
 #include "core/text/utf8.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { POLL_BYTES = 1 << 22 };
@@ -128,8 +129,10 @@ struct error *bpe_trainer_merge(struct bpe_trainer *t, int n_merges, bpe_progres
     if (!merges)
         return error_memory();
     struct error *e = bpe_merge(&t->pieces, n_merges, progress, context, merges, &done);
+    char too_large[80];
+    snprintf(too_large, sizeof too_large, "set vocab to %d or less, or take more text", 256 + done + TOKEN_SPECIALS);
     if (!e && done < n_merges)
-        e = error_new(ERROR_RECIPE, NOWHERE, "lower the vocabulary, or take more text",
+        e = error_new(ERROR_RECIPE, NOWHERE, too_large,
                       "the text of %lld characters has %d merges, fewer than the %d asked for: with %d special tokens the "
                       "largest vocabulary is %d",
                       (long long)t->totals.chars, done, n_merges, TOKEN_SPECIALS, 256 + done + TOKEN_SPECIALS);

@@ -231,7 +231,8 @@ struct error *options_read(struct call *call, int argc, char **argv)
     if (call->help || !call->command->run)
         return NULL;
     if (call->n_args < call->command->least)
-        return usage(call, "it wants %s", call->command->args);
+        return error_new(ERROR_USAGE, NOWHERE, arena_printf(call->arena, "see `retort %s --help`", call->command->name),
+                         "'%s' wants %s", call->command->name, call->command->args);
     if (call->command->most >= 0 && call->n_args > call->command->most)
         return usage(call, "'%s' is one argument too many", call->args[call->command->most]);
     return NULL;

@@ -70,6 +70,8 @@ static struct error *run_job(struct job *job, struct arena *arena)
     live_write(stage.live, live_line("started"));
     e = run ? run(&stage)
             : error_plain(ERROR_NOT_BUILT, "stages of kind '%s' are not built in this version", kind_name(job->kind));
+    if (e && e->kind == ERROR_RECIPE)
+        e = job_error(job, "", e);
     tell_end(&stage, e);
     live_close(stage.live);
     return e;
@@ -84,7 +86,7 @@ static struct error *take_lock_and_run(struct job *job, struct arena *arena)
     if (e)
         return e;
     if (!lock.taken)
-        return lock_error("the result that this stage makes", &holder);
+        return lock_error("the result that this stage makes", &holder, NULL);
     e = run_job(job, arena);
     lock_release(&lock, true);
     return e;

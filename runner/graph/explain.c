@@ -36,14 +36,6 @@ static const char *value_text(const json_t *value, struct arena *arena)
     return text;
 }
 
-static const char *by_text(enum value_by by)
-{
-    static const char *const names[BY_COUNT] = {
-        [BY_DEFAULT] = "default", [BY_PRESET] = "preset", [BY_INCLUDE] = "include", [BY_RECIPE] = "recipe",
-        [BY_LET] = "let",         [BY_MATRIX] = "matrix", [BY_SETTING] = "-s"};
-    return names[by];
-}
-
 // What is there in neither is equal.
 static bool equal(const json_t *a, const json_t *b)
 {
@@ -63,7 +55,7 @@ static void explain_field(struct explainer *x, const char *name, const json_t *o
     reason.new = value_text(new, x->arena);
     if (setting) {
         reason.at = setting->at;
-        reason.by = by_text(setting->by);
+        reason.by = value_by_name(setting->by);
     }
     x->failed = x->failed || !reason.name;
     explain_add(x, reason);
@@ -72,7 +64,7 @@ static void explain_field(struct explainer *x, const char *name, const json_t *o
 // Who set it: a place without a line is the text of a -s.
 static const char *by_at(const struct setting *setting, struct place at)
 {
-    return at.file && at.line == 0 ? by_text(BY_SETTING) : setting ? by_text(setting->by) : NULL;
+    return at.file && at.line == 0 ? value_by_name(BY_SETTING) : setting ? value_by_name(setting->by) : NULL;
 }
 
 static bool same_member(const json_t *a, const json_t *b, const char *key)

@@ -88,7 +88,8 @@ static struct error *train(struct work *w)
     for (int i = 0; i < job->n_parts && !e && !bpe_trainer_full(w->trainer); i++)
         e = count_part(w, job->parts[i].part);
     if (!e)
-        e = bpe_trainer_merge(w->trainer, (int)w->options->vocab - 256 - TOKEN_SPECIALS, tell_merges, w, arena, &table);
+        e = job_error(job, "vocab",
+                      bpe_trainer_merge(w->trainer, (int)w->options->vocab - 256 - TOKEN_SPECIALS, tell_merges, w, arena, &table));
     if (!e)
         e = token_table_add_specials(&table, arena, token_specials, TOKEN_SPECIALS);
     if (!e)

@@ -38,8 +38,8 @@ static void stage_to_json(struct json *j, const struct run_stage *s, const struc
     json_key(j, "seconds"), json_f64(j, s->seconds);
     json_key(j, "usd"), json_f64(j, s->usd);
     json_key(j, "params"), json_count(j, s->params);
-    json_key(j, "tokens"), json_count(j, s->tokens);
-    json_key(j, "flops"), json_f64(j, s->flops);
+    json_key(j, "tokens"), json_count(j, card_tokens(s));
+    json_key(j, "flops"), json_f64(j, card_flops(s));
     json_key(j, "loss"), json_f64(j, card_loss(t));
     json_key(j, "bpb"), json_f64(j, card_text_bpb(s, t));
     json_key(j, "val"), json_f64(j, card_val(s, t));

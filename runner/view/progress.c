@@ -182,7 +182,7 @@ static void progress(void *self, const struct plan_stage *stage, const struct li
         pad(p, label, sizeof label);
         progress_line(s->text, sizeof s->text, progress_width(p->to) - 1, label, line);
     } else if (line->step >= 0 && share < 1 && (now - s->last_t >= PLAIN_SECONDS || share - s->last_share >= PLAIN_SHARE)) {
-        progress_line(s->text, sizeof s->text, 200, label, line);
+        progress_line(s->text, sizeof s->text, WIDTH, label, line);
         fprintf(p->to, "%s\n", s->text);
         s->last_t = now;
         s->last_share = share;
@@ -266,9 +266,9 @@ static void stopping(void *self)
     erase(p);
     fputs("stopping: what runs is saved first", p->to);
     if (p->terminal && redo_s >= 1)
-        fprintf(p->to, " (Ctrl-C again ends it at once, and loses %s)", format_seconds(seconds, redo_s));
+        fprintf(p->to, " (Ctrl-C again ends it now, losing %s)", format_seconds(seconds, redo_s));
     else if (p->terminal)
-        fputs(" (Ctrl-C again ends it at once)", p->to);
+        fputs(" (Ctrl-C again ends it now)", p->to);
     fputc('\n', p->to);
     draw(p);
 }

@@ -125,7 +125,7 @@ class Encode(WithTokenizer):
         self.assertIn("has no stage", self.call("encode", "micro:nobody", "x", check=2).stderr)
         self.assertIn("has no tokenizer", self.call("encode", str(MICRO) + ":base_eval", "x", check=2).stderr)
         self.assertIn("has not been made", self.call("encode", str(MICRO) + ":base", "x", check=2).stderr)
-        self.call("encode", MICRO, "x", check=1)  # no result file
+        self.assertIn("say which of its stages", self.call("encode", MICRO, "x", check=2).stderr)
         self.call("encode", MODEL, "--to", "hf", check=2)
 
     def test_on_a_terminal(self):
