@@ -5,11 +5,51 @@
 #include <string.h>
 
 #include "core/text/sample_texts.h"
+#include "core/text/utf8.h"
+#include "runner/recipe/world_file.h"
+
+enum { OWN_BYTES = 1 << 20 };
 
 struct table compression_table(void)
 {
     return (struct table){
         .members = metric_text_members, .n_members = METRIC_TEXT_MEMBERS, .row_bytes = sizeof(struct metric_text)};
+}
+
+static struct error *own_part(struct bytes *own, int64_t *chars, struct document_part part,
+                              const struct tokenizer_options *options, struct arena *arena)
+{
+    struct documents *documents = NULL;
+    struct world world;
+    struct error *e = NULL;
+    if (part.form == DOCUMENT_WORLD) {
+        e = world_file_read(part.path, arena, &world);
+        part.world = &world;
+    }
+    if (!e)
+        e = documents_open(&documents, &part);
+    while (!e && own->n < OWN_BYTES && *chars <= options->chars) {
+        const char *text;
+        size_t n, taken;
+        e = documents_next(documents, &text, &n);
+        if (e || !text)
+            break;
+        n = utf8_first((const uint8_t *)text, n, (size_t)options->doc_cap, &taken);
+        *chars += (int64_t)taken;
+        e = bytes_append(own, text, n);
+    }
+    documents_close(documents);
+    return e;
+}
+
+struct error *compression_own(struct bytes *own, const struct stage *stage, const struct tokenizer_options *options)
+{
+    const struct job *job = stage->job;
+    int64_t chars = 0;
+    struct error *e = NULL;
+    for (int i = 0; i < job->n_parts && !e && own->n < OWN_BYTES && chars <= options->chars; i++)
+        e = own_part(own, &chars, job->parts[i].part, options, stage->arena);
+    return e;
 }
 
 static struct error *measure(struct table *texts, struct encoder *enc, struct sample_text about, const uint8_t *text, size_t n)

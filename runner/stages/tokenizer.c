@@ -5,18 +5,14 @@
 #include "core/base/stop.h"
 #include "core/text/bpe_train.h"
 #include "core/text/tokenizer_file.h"
-#include "core/text/utf8.h"
 #include "runner/recipe/world_file.h"
 #include "runner/stages/compression.h"
 #include "runner/stages/stage.h"
-
-enum { OWN_BYTES = 1 << 20 }; // of the training text, to measure on
 
 struct work {
     struct stage *stage;
     const struct tokenizer_options *options;
     struct bpe_trainer *trainer;
-    struct bytes own; // the beginning of the text, as much of each document as was learned from
 };
 
 static void tell(struct stage *stage, const char *unit, int64_t step, int64_t of)
@@ -54,8 +50,6 @@ static struct error *count_part(struct work *w, struct document_part part)
         if (e || !text)
             break;
         e = bpe_trainer_add(w->trainer, (const uint8_t *)text, n, NULL);
-        if (!e && w->own.n < OWN_BYTES)
-            e = bytes_append(&w->own, text, utf8_first((const uint8_t *)text, n, (size_t)w->options->doc_cap, NULL));
         tell(w->stage, "characters", bpe_trainer_totals(w->trainer).chars, w->options->chars);
     }
     documents_close(documents);
@@ -84,6 +78,7 @@ static struct error *train(struct work *w)
     struct token_table table;
     struct tokenizer *tokenizer;
     struct table texts = compression_table();
+    struct bytes own = {0};
     struct error *e = bpe_trainer_new(&w->trainer, w->options->doc_cap, w->options->chars);
     for (int i = 0; i < job->n_parts && !e && !bpe_trainer_full(w->trainer); i++)
         e = count_part(w, job->parts[i].part);
@@ -95,10 +90,13 @@ static struct error *train(struct work *w)
     if (!e)
         e = tokenizer_new(&tokenizer, arena, &table);
     if (!e)
-        e = compression_measure(&texts, tokenizer, w->own.byte, w->own.n);
+        e = compression_own(&own, w->stage, w->options);
+    if (!e)
+        e = compression_measure(&texts, tokenizer, own.byte, own.n);
     if (!e)
         e = save(w, tokenizer, &texts);
     table_release(&texts);
+    bytes_release(&own);
     return e;
 }
 
@@ -107,6 +105,5 @@ struct error *stage_tokenizer(struct stage *stage)
     struct work w = {.stage = stage, .options = stage->job->options};
     struct error *e = train(&w);
     bpe_trainer_free(w.trainer);
-    bytes_release(&w.own);
     return e;
 }
