@@ -23,6 +23,7 @@ struct error *CHECKED stage_pretrain(struct stage *stage);  // pretrain.c
 struct error *CHECKED stage_finetune(struct stage *stage);  // finetune.c
 struct error *CHECKED stage_grpo(struct stage *stage);      // grpo.c
 struct error *CHECKED stage_eval(struct stage *stage);      // eval.c
+struct error *CHECKED stage_import(struct stage *stage);    // import.c
 
 // By kind, or NULL where this version has none.
 struct error *(*stage_run(enum stage_kind_id kind))(struct stage *);

@@ -1,6 +1,7 @@
 // tokenizer.c - trains a byte-pair tokenizer on the documents of its source, in order, up to a number of characters.
 //
-// Result  /tokenizer (core/text/tokenizer_file.h)
+// Result  /tokenizer (core/text/tokenizer_file.h); /metrics/text, how it compresses texts (compression.h): those that every tokenizer is
+//         shown, and the beginning of its own
 // Files   OUT.part.h5 (resume.h): the counts (core/text/bpe_file.h), once all documents are counted. Merging begins anew from there;
 //         counting that was cut off begins anew from the first document
 #include <math.h>
@@ -10,6 +11,7 @@
 #include "core/text/bpe_file.h"
 #include "core/text/tokenizer_file.h"
 #include "runner/recipe/world_file.h"
+#include "runner/stages/compression.h"
 #include "runner/stages/resume.h"
 
 struct work {
@@ -131,22 +133,39 @@ static struct error *go_on(struct work *w)
     return error_while(bpe_counts_load(w->trainer, w->resume.file), NOWHERE, "reading '%s'", w->resume.part);
 }
 
-static struct error *save_result(struct work *w, struct token_table *table)
+static struct error *save_result(struct work *w, const struct tokenizer *tokenizer, const struct table *texts)
+{
+    const struct store_set *sets;
+    struct store_set all[COMPRESSION_SETS];
+    struct store_attribute attributes[STAGE_ATTRIBUTES];
+    int n_sets;
+    struct error *e = tokenizer_sets(tokenizer, w->stage->arena, &sets, &n_sets);
+    if (e)
+        return e;
+    n_sets = compression_sets(all, sets, n_sets, texts);
+    int n = stage_attributes(w->stage, "finished", 1, 1, w->options->seed, 0, NULL, w->resume.seconds, attributes);
+    return store_save(w->stage->job->out, attributes, n, all, n_sets);
+}
+
+// The table as a tokenizer, measured and saved.
+static struct error *finish(struct work *w, struct token_table *table)
 {
     struct arena *arena = w->stage->arena;
     struct tokenizer *tokenizer;
-    const struct store_set *sets;
-    int n_sets;
+    struct table texts = compression_table();
+    struct bytes own = {0};
     struct error *e = token_table_add_specials(table, arena, token_specials, TOKEN_SPECIALS);
     if (!e)
         e = tokenizer_new(&tokenizer, arena, table);
     if (!e)
-        e = tokenizer_sets(tokenizer, arena, &sets, &n_sets);
-    if (e)
-        return e;
-    struct store_attribute attributes[STAGE_ATTRIBUTES];
-    int n = stage_attributes(w->stage, "finished", 1, 1, w->options->seed, 0, NULL, w->resume.seconds, attributes);
-    return store_save(w->stage->job->out, attributes, n, sets, n_sets);
+        e = compression_own(&own, w->stage, w->options);
+    if (!e)
+        e = compression_measure(&texts, tokenizer, own.byte, own.n);
+    if (!e)
+        e = save_result(w, tokenizer, &texts);
+    table_release(&texts);
+    bytes_release(&own);
+    return e;
 }
 
 static struct error *train(struct work *w)
@@ -163,7 +182,7 @@ static struct error *train(struct work *w)
         e = job_error(w->stage->job, "vocab",
                       bpe_trainer_merge(w->trainer, (int)n_merges(w), tell_merges, w, w->stage->arena, &table));
     if (!e)
-        e = save_result(w, &table);
+        e = finish(w, &table);
     if (!e)
         resume_forget(&w->resume);
     return e;
