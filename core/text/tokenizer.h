@@ -21,7 +21,8 @@
 // Errors     ERROR_DATA: tokenizer_new names what is wrong with the table, decoding an id that is not there; encoding fails
 //            only for memory (the ids are then as they were), by stop_requested(), or at a piece of 2 GiB
 // Threads    a tokenizer is immutable; an encoder belongs to one thread
-// Source     the rule by rank of bytes is tiktoken's; tests/parity/test_text.py compares ids with it
+// Source     the rule by rank of bytes is tiktoken's; tests/parity/test_text.py compares ids with it. The rules for bytes are those of
+//            nanochat, 2025-10-13 and 2026-07-03
 #ifndef CORE_TEXT_TOKENIZER_H
 #define CORE_TEXT_TOKENIZER_H
 
@@ -31,13 +32,18 @@
 struct token_index;
 struct encoder_cache;
 
+// What a token counts for in bits per byte; values by different rules are not to be compared.
+enum token_bytes_rule {
+    TOKEN_BYTES_2025, // the UTF-8 length of the token decoded alone, where each ill-formed part counts as U+FFFD (3 bytes); 0 for
+                      // special tokens and for a token that reads like one
+    TOKEN_BYTES_2026, // its bytes; 0 for special tokens
+};
+
 struct tokenizer {
     struct token_table table; // what a file stores of it
     int32_t n_vocab;          // = table.n: 1 + the largest id
 
-    // i32 [n_vocab], for bits per byte: the UTF-8 length of the token decoded alone, where each ill-formed part counts as U+FFFD
-    // (3 bytes); 0 for special tokens and for a token that reads like one
-    const int32_t *token_bytes;
+    const int32_t *token_bytes; // i32 [n_vocab], for bits per byte: TOKEN_BYTES_2025, or what a file says (tokenizer_file.h)
 
     const struct token_index *index;
 };
@@ -50,6 +56,9 @@ struct encoder {
 };
 
 struct error *CHECKED tokenizer_new(struct tokenizer **out, struct arena *arena, const struct token_table *table);
+
+// Fills token_bytes [n] of a table that is one of a tokenizer's.
+void token_bytes_count(const struct token_table *table, enum token_bytes_rule rule, int32_t *token_bytes);
 
 // The id of a special token by its name, or -1.
 int32_t tokenizer_special(const struct tokenizer *t, const char *name);

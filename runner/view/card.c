@@ -335,6 +335,53 @@ static struct error *markdown_scores(const struct run *run, const struct run_tab
     return NULL;
 }
 
+static void markdown_text(FILE *to, const struct metric_text *row)
+{
+    const int64_t peers[] = {row->gpt2, row->gpt4};
+    fprintf(to, "| %s | %lld | %lld | %.2f |", row->text, (long long)row->bytes, (long long)row->tokens,
+            (double)row->bytes / (double)row->tokens);
+    for (size_t i = 0; i < countof(peers); i++)
+        if (peers[i] > 0)
+            fprintf(to, " %lld | %.2f | %+.1f %% |", (long long)peers[i], (double)row->bytes / (double)peers[i],
+                    100 * (double)(peers[i] - row->tokens) / (double)peers[i]);
+        else
+            fprintf(to, " - | - | - |");
+    fputc('\n', to);
+}
+
+// How a vocabulary compresses; what validation tells of it comes from the pretrainings that were made with it.
+static void markdown_texts(FILE *to, const struct run *run, const struct run_tables *tables, int i_stage)
+{
+    const struct run_stage *stage = &run->stages[i_stage];
+    const struct metric_text *rows = tables[i_stage].texts.rows;
+    int64_t n = tables[i_stage].texts.n;
+    if (!n)
+        return;
+    fprintf(to,
+            "\n## Tokenizer: %s\n\n| text | bytes | tokens | bytes a token | GPT-2 | bytes a token | fewer | GPT-4 | bytes a "
+            "token | fewer |\n"
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+            stage->name);
+    for (int64_t i = 0; i < n; i++)
+        if (rows[i].tokens > 0)
+            markdown_text(to, &rows[i]);
+    for (int i = 0; i < run->n_stages; i++) {
+        const struct run_stage *user = &run->stages[i];
+        const struct table *val = &tables[i].val;
+        if (strcmp(user->kind, "pretrain") || !val->n || !user->payload || !stage->key[0] || !strstr(user->payload, stage->key))
+            continue;
+        const struct metric_val *last = (const struct metric_val *)val->rows + val->n - 1;
+        struct metric_text row = {.bytes = last->bytes, .tokens = last->tokens, .gpt2 = -1, .gpt4 = -1};
+        snprintf(row.text, sizeof row.text, "validation of %.24s", user->name);
+        if (row.tokens > 0)
+            markdown_text(to, &row);
+    }
+    fprintf(
+        to,
+        "\nfewer: tokens less than that vocabulary makes (50,257 and 100,277 tokens large) of the same text. Training text: its\n"
+        "beginning. Validation: bytes as bits per byte count them.\n");
+}
+
 static void markdown_pass(FILE *to, const struct run_stage *stage, const struct run_tables *tables)
 {
     const struct metric_pass *pass = tables->pass.rows;
@@ -442,6 +489,8 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
             fprintf(to, "\n%s %s: %s\n", run->stages[i].name, run->stages[i].state, run->stages[i].error);
     if (!e) {
         print_notes(to, run, tables, EVENT_TEXT);
+        for (int i = 0; i < run->n_stages; i++)
+            markdown_texts(to, run, tables, i);
         e = markdown_scores(run, tables, to, arena);
     }
     for (int i = 0; i < run->n_stages && !e; i++) {

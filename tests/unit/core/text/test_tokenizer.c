@@ -145,6 +145,15 @@ static void lengths_of_tokens(void **state)
     assert_memory_equal(t->token_bytes + 256, expected, sizeof expected);
     for (int i = 0; i < 256; i++)
         assert_int_equal(t->token_bytes[i], i < 128 ? 1 : 3);
+    int32_t counts[256 + 5 + 9];
+    token_bytes_count(&t->table, TOKEN_BYTES_2025, counts);
+    assert_memory_equal(counts, t->token_bytes, sizeof counts);
+    token_bytes_count(&t->table, TOKEN_BYTES_2026, counts);
+    static const int32_t raw[] = {2, 2, 3, 4, 7};
+    assert_memory_equal(counts + 256, raw, sizeof raw);
+    for (int i = 0; i < 256 + 5 + 9; i++)
+        if (i < 256 || i >= 256 + 5)
+            assert_int_equal(counts[i], i < 256);
     // As text, a character cut by a token border is whole again, and what stays broken is replaced.
     struct bytes text = {0};
     assert_null(tokenizer_text(t, (int32_t[]){256, 0xA0, 256, '!', 257}, 5, &text));
