@@ -60,6 +60,7 @@ static const struct {
     {"metrics/rollouts", metric_rollouts_members, METRIC_ROLLOUTS_MEMBERS, sizeof(struct metric_rollouts),
      offsetof(struct run_tables, rewards)},
     {"metrics/pass", metric_pass_members, METRIC_PASS_MEMBERS, sizeof(struct metric_pass), offsetof(struct run_tables, pass)},
+    {"metrics/text", metric_text_members, METRIC_TEXT_MEMBERS, sizeof(struct metric_text), offsetof(struct run_tables, texts)},
     {"timing/train", timing_train_members, TIMING_TRAIN_MEMBERS, sizeof(struct timing_train),
      offsetof(struct run_tables, timing)},
     {"samples", sample_members, SAMPLE_MEMBERS, sizeof(struct sample), offsetof(struct run_tables, samples)},

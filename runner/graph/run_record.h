@@ -11,7 +11,7 @@
 //         /stage/NAME/payload, .../reasons     canonical payload of the key; why it ran (JSON, as plan --json has it)
 //         /stage/NAME/error                    of a failed stage: what it said
 //         /stage/NAME/metrics/train, .../metrics/val, .../metrics/rollouts, .../metrics/pass, .../timing/train, .../samples,
-//         .../rollouts, .../scores/bpb, .../scores/tasks, .../examples, .../events
+//         .../metrics/text, .../rollouts, .../scores/bpb, .../scores/tasks, .../examples, .../events
 //                                              copies of the result's small tables (core/store/metrics.h); of the events all
 //                                              but each "saved"
 // Errors  ERROR_DATA for a record that is damaged; run_newest passes over those
@@ -60,10 +60,11 @@ struct run_tables {
     struct table train, val, timing, samples, scores; // scores: of bpb
     struct table tasks, examples;                     // of an evaluation on tasks
     struct table rewards, pass, rollouts;             // of GRPO
+    struct table texts;                               // of a tokenizer
     struct table events;
 };
 
-enum { RUN_TABLES = 11 };
+enum { RUN_TABLES = 12 };
 
 // Takes the next free number of results/runs/NAME and its file; fills in path and number of *run, whose name is set.
 struct error *CHECKED run_create(struct run *run, const char *results, struct arena *arena);

@@ -23,6 +23,7 @@ struct error *CHECKED stage_pretrain(struct stage *stage);  // pretrain.c
 struct error *CHECKED stage_finetune(struct stage *stage);  // finetune.c
 struct error *CHECKED stage_grpo(struct stage *stage);      // grpo.c
 struct error *CHECKED stage_eval(struct stage *stage);      // eval.c
+struct error *CHECKED stage_import(struct stage *stage);    // import.c
 
 // Bad rows that a stage left out (skip_bad), of all its files so far: counted, and told by a warning. skipped.c
 struct skipped {

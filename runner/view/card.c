@@ -335,15 +335,75 @@ static struct error *markdown_scores(const struct run *run, const struct run_tab
     return NULL;
 }
 
+static void markdown_text(FILE *to, const struct metric_text *row)
+{
+    const int64_t peers[] = {row->gpt2, row->gpt4};
+    fprintf(to, "| %s | %lld | %lld | %.2f |", row->text, (long long)row->bytes, (long long)row->tokens,
+            (double)row->bytes / (double)row->tokens);
+    for (size_t i = 0; i < countof(peers); i++)
+        if (peers[i] > 0)
+            fprintf(to, " %lld | %.2f | %+.1f %% |", (long long)peers[i], (double)row->bytes / (double)peers[i],
+                    100 * (double)(peers[i] - row->tokens) / (double)peers[i]);
+        else
+            fprintf(to, " - | - | - |");
+    fputc('\n', to);
+}
+
+// How a vocabulary compresses; what validation tells of it comes from the pretrainings that were made with it.
+static void markdown_texts(FILE *to, const struct run *run, const struct run_tables *tables, int i_stage)
+{
+    const struct run_stage *stage = &run->stages[i_stage];
+    const struct metric_text *rows = tables[i_stage].texts.rows;
+    int64_t n = tables[i_stage].texts.n;
+    if (!n)
+        return;
+    fprintf(to,
+            "\n## Tokenizer: %s\n\n| text | bytes | tokens | bytes a token | GPT-2 | bytes a token | fewer | GPT-4 | bytes a "
+            "token | fewer |\n"
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+            stage->name);
+    for (int64_t i = 0; i < n; i++)
+        if (rows[i].tokens > 0)
+            markdown_text(to, &rows[i]);
+    for (int i = 0; i < run->n_stages; i++) {
+        const struct run_stage *user = &run->stages[i];
+        const struct table *val = &tables[i].val;
+        if (strcmp(user->kind, "pretrain") || !val->n || !user->payload || !stage->key[0] || !strstr(user->payload, stage->key))
+            continue;
+        const struct metric_val *last = (const struct metric_val *)val->rows + val->n - 1;
+        struct metric_text row = {.bytes = last->bytes, .tokens = last->tokens, .gpt2 = -1, .gpt4 = -1};
+        snprintf(row.text, sizeof row.text, "validation of %.24s", user->name);
+        if (row.tokens > 0)
+            markdown_text(to, &row);
+    }
+    fprintf(
+        to,
+        "\nfewer: tokens less than that vocabulary makes (50,257 and 100,277 tokens large) of the same text. Training text: its\n"
+        "beginning. Validation: bytes as bits per byte count them.\n");
+}
+
+// An update's own mean is of few answers: a fifth of all updates tells more.
+static double mean_reward(const struct metric_rollouts *reward, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += reward[i].reward;
+    return sum / (double)n;
+}
+
 static void markdown_pass(FILE *to, const struct run_stage *stage, const struct run_tables *tables)
 {
     const struct metric_pass *pass = tables->pass.rows;
     const struct metric_rollouts *reward = tables->rewards.rows;
     int64_t n = tables->pass.n, n_rewards = tables->rewards.n;
-    if (n_rewards)
-        fprintf(to, "\n## How %s learned\n\nMean reward of the answers of an update: %.3f at step %lld, %.3f at step %lld.\n",
-                stage->name, reward[0].reward, (long long)reward[0].step, reward[n_rewards - 1].reward,
-                (long long)reward[n_rewards - 1].step);
+    if (n_rewards) {
+        int64_t few = (n_rewards + 4) / 5;
+        fprintf(
+            to,
+            "\n## How %s learned\n\nMean reward of the answers to what it practised on: %.3f over the first %lld updates, %.3f "
+            "over the last %lld.\n",
+            stage->name, mean_reward(reward, few), (long long)few, mean_reward(reward + n_rewards - few, few), (long long)few);
+    }
     if (!n)
         return;
     fprintf(to, "\nShare of %lld held-out questions of which one of the first k sampled answers is right:\n\n| step |",
@@ -442,6 +502,8 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
             fprintf(to, "\n%s %s: %s\n", run->stages[i].name, run->stages[i].state, run->stages[i].error);
     if (!e) {
         print_notes(to, run, tables, EVENT_TEXT);
+        for (int i = 0; i < run->n_stages; i++)
+            markdown_texts(to, run, tables, i);
         e = markdown_scores(run, tables, to, arena);
     }
     for (int i = 0; i < run->n_stages && !e; i++) {

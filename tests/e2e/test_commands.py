@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -60,6 +61,31 @@ class New(Folder):
         for name in ("../x", "a/b", ".x", "-", "", "x y"):
             call("new", name, cwd=self.folder, check=2)
         self.assertEqual({p.name for p in self.folder.glob("*.yaml")}, {"own.yaml", "one.yaml", "lines.yaml"})
+
+
+class Bench(Folder):
+    def test_tokenizer_of_a_file(self):
+        chance = random.Random(1)
+        words = ("".join(chance.choices("etaoinshrdlu", k=chance.randint(3, 9))) for _ in range(120_000))
+        (self.folder / "words.txt").write_text(" ".join(words) + " \u00e9" * 20_000)
+        answer = json.loads(call("bench", "tokenizer", "words.txt", "--json", cwd=self.folder, check=0).stdout)
+        self.assertTrue(answer["ok"])
+        self.assertEqual(answer["bytes"], (self.folder / "words.txt").stat().st_size)
+        self.assertGreater(answer["documents"], 60)  # a long text is cut into several, none of it is lost
+        self.assertGreater(answer["tokens"], answer["distinct"] / 2)
+        for name in ("split", "count", "merge", "encode", "encode_threads"):
+            self.assertGreater(answer[name + "_seconds"], 0)
+        lines = call("bench", "tokenizer", "words.txt", cwd=self.folder, check=0).stdout.splitlines()
+        self.assertTrue(any(line.startswith("training") for line in lines))
+        self.assertLessEqual(max(map(len, lines)), 80)
+
+    def test_wrong(self):
+        (self.folder / "few.txt").write_text("a few words")
+        self.assertIn("largest vocabulary is", call("bench", "tokenizer", "few.txt", cwd=self.folder, check=2).stderr)
+        (self.folder / "empty.txt").write_text("")
+        self.assertIn("no text", call("bench", "tokenizer", "empty.txt", cwd=self.folder, check=1).stderr)
+        self.assertIn("absent.txt", call("bench", "tokenizer", "absent.txt", cwd=self.folder, check=1).stderr)
+        call("bench", "machine", "more", check=2)
 
 
 def columns(text):
