@@ -21,7 +21,9 @@ static struct error *own_part(struct bytes *own, int64_t *chars, struct document
 {
     struct documents *documents = NULL;
     struct world world;
+    struct skips skips = {.most = part.skip_bad}; // told when the merges were learned
     struct error *e = NULL;
+    part.skips = &skips;
     if (part.form == DOCUMENT_WORLD) {
         e = world_file_read(part.path, arena, &world);
         part.world = &world;
@@ -39,6 +41,7 @@ static struct error *own_part(struct bytes *own, int64_t *chars, struct document
         e = bytes_append(own, text, n);
     }
     documents_close(documents);
+    skips_release(&skips);
     return e;
 }
 
