@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -266,6 +267,20 @@ static struct error *no_room(const char *path, double needed, double available)
                      "no room for '%s': it takes %.1f MB, and %.1f MB are free", path, needed / 1e6, available / 1e6);
 }
 
+double store_available(const char *path)
+{
+    struct arena arena = {0};
+    struct statvfs fs;
+    const char *slash = strrchr(path, '/');
+    char *folder = arena_strndup(&arena, path, slash ? (size_t)(slash - path) + 1 : 0);
+    errno = ENOMEM;
+    double available = !folder || statvfs(folder[0] ? folder : ".", &fs) ? NAN : (double)fs.f_bavail * (double)fs.f_frsize;
+    int err = errno;
+    arena_release(&arena);
+    errno = err;
+    return available;
+}
+
 static struct error *look_for_room(const struct plan *p)
 {
     double needed = ROOM_FOR_TABLES;
@@ -276,14 +291,9 @@ static struct error *look_for_room(const struct plan *p)
     }
     for (int i = 0; i < p->n_attributes; i++)
         needed += p->attributes[i].type == STORE_TEXT ? (double)strlen(p->attributes[i].text) : 0;
-    const char *slash = strrchr(p->tmp, '/');
-    char *folder = arena_strndup((struct arena *)&p->arena, p->tmp, slash ? (size_t)(slash - p->tmp) + 1 : 0);
-    if (!folder)
-        return error_memory();
-    struct statvfs fs;
-    if (statvfs(folder[0] ? folder : ".", &fs))
+    double available = store_available(p->tmp);
+    if (isnan(available))
         return error_system(ERROR_MACHINE, errno, "cannot write '%s'", p->path);
-    double available = (double)fs.f_bavail * (double)fs.f_frsize;
     return available < needed ? no_room(p->path, needed, available) : NULL;
 }
 

@@ -80,6 +80,9 @@ struct store_attribute store_f64(const char *object, const char *name, double va
 
 // path ends in ".h5"; an existing file of that name is replaced by the rename. Runs to the end even when a stop was asked for: saving
 // is what one does then.
+// Bytes that a file of that name could take more; NaN, and errno: its folder does not tell.
+double store_available(const char *path);
+
 struct error *CHECKED store_save(const char *path, const struct store_attribute *attributes, int n_attributes,
                                  const struct store_set *sets, int n_sets);
 

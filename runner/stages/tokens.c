@@ -1,8 +1,12 @@
 // tokens.c - the token stage that nobody writes: one token file a part of the source, each under a key of its own.
 //
-// The job lists the parts whose files are not there (or damaged), so a stage that was cut off goes on with the next file.
+// The job lists the parts whose files are not there (or damaged), so a stage that was cut off goes on with the next file. They are made
+// one after the other, each on all cores: 1,000 files of 40 kB take some 14 ms each, which is three fsyncs and HDF5, one at a time in a
+// process, so that several files at once gain nothing.
 // Documents become one stream (tokenize.h); the rows of a task are rendered as conversations and stay rows (task_rows.h).
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/base/clock.h"
 #include "core/data/task_rows.h"
@@ -21,6 +25,8 @@ struct progress {
     struct store_attribute *seconds, *usd, *n_skipped; // of the file of rows that is being made
     struct skips *skips;                               // of the part
     struct skipped skipped;
+    double start_s, told_s;        // of the part: writing the file before it counts; when its time was taken
+    int64_t n_documents, n_tokens; // of the files made so far, other than of tasks
 };
 
 static void tell(void *self, int64_t n)
@@ -36,22 +42,24 @@ static void tell(void *self, int64_t n)
 // Rows are made and saved in one call: what that took is noted on the way.
 static void tell_rows(void *self, int64_t n)
 {
-    const struct progress *p = self;
-    p->seconds->f64 = clock_seconds() - p->stage->start_seconds;
+    struct progress *p = self;
+    p->told_s = clock_seconds();
+    p->seconds->f64 = p->told_s - p->start_s;
     p->usd->f64 = p->stage->job->usd_per_hour * p->seconds->f64 / 3600;
     if (p->n_skipped)
         p->n_skipped->i64 = p->skips->n;
     tell(self, n);
 }
 
-// The file is a result of its own: it carries the part's key, not that of the whole stage.
-static int part_attributes(struct stage *stage, const struct job_part *part, struct store_attribute *attributes)
+// The file is a result of its own: it carries the part's key and time, not those of the whole stage.
+static int part_attributes(struct stage *stage, const struct job_part *part, double start_s, struct store_attribute *attributes)
 {
     struct job as_part = *stage->job;
     as_part.key = part->key;
     as_part.payload = part->payload;
     struct stage as_stage = *stage;
     as_stage.job = &as_part;
+    as_stage.start_seconds = start_s;
     int n = stage_attributes(&as_stage, "finished", 1, 1, (int64_t)part->part.seed, 0, NULL, 0, attributes);
     attributes[n++] = store_text("/", "identity", part->identity);
     attributes[n++] = store_text("/", "form", forms[part->part.form]);
@@ -65,11 +73,14 @@ static struct error *make_documents(struct stage *stage, const struct job_part *
     struct error *e = tokenize_documents(part, tokenizer, 0, tell, progress, &writer);
     if (!e) {
         struct store_attribute attributes[STAGE_ATTRIBUTES + 4];
-        int n = part_attributes(stage, job_part, attributes);
+        int n = part_attributes(stage, job_part, progress->start_s, attributes);
+        progress->told_s = clock_seconds();
         attributes[n++] = store_text("/", "column", part->column ? part->column : "");
         if (part->skip_bad)
             attributes[n++] = store_i64("/", "skipped", progress->skips->n);
         e = token_writer_save(&writer, job_part->out, attributes, n);
+        progress->n_documents += writer.n_documents;
+        progress->n_tokens += writer.n;
     }
     token_writer_release(&writer);
     return e;
@@ -79,7 +90,7 @@ static struct error *make_rows(struct stage *stage, const struct job_part *job_p
                                const struct tokenizer *tokenizer, struct progress *progress)
 {
     struct store_attribute attributes[STAGE_ATTRIBUTES + 5];
-    int n = part_attributes(stage, job_part, attributes);
+    int n = part_attributes(stage, job_part, progress->start_s, attributes);
     attributes[n++] = store_text("/", "task", job_part->task->name);
     attributes[n++] = store_text("/", "split", job_part->split);
     if (part->skip_bad)
@@ -111,6 +122,7 @@ static struct error *make_part(struct stage *stage, const struct job_part *job_p
                            : make_documents(stage, job_part, &part, tokenizer, progress);
     skipped_tell(&progress->skipped, stage, &skips);
     skips_release(&skips);
+    progress->start_s = progress->told_s;
     return error_while(e, NOWHERE, "tokenizing '%s'", part.path);
 }
 
@@ -121,13 +133,56 @@ static struct error *part_count(const struct job_part *part, int64_t *n)
     return part->task && *n < 0 ? records_count(&part->part, n) : NULL;
 }
 
+// How much there is to read of a part, in a measure that all parts of a stage share; 0: unknown.
+static double part_size(const struct job_part *part)
+{
+    struct stat s;
+    if (part->part.form == DOCUMENT_WORLD)
+        return (double)part->part.n;
+    return stat(part->part.path, &s) ? 0 : (double)s.st_size;
+}
+
+// Whether there is room for the files that are left, by what the first ones came to; each is looked at exactly before it is written.
+// What is not quite enough is tried.
+static struct error *check_room(const struct job *job, int n_made)
+{
+    static const double SURELY = 0.9;
+    double read = 0, written = 0, left = 0;
+    for (int i = 0; i < job->n_parts; i++) {
+        struct stat s;
+        double size = part_size(&job->parts[i]);
+        if (i >= n_made)
+            left += size;
+        else if (!stat(job->parts[i].out, &s))
+            read += size, written += (double)s.st_size;
+    }
+    double needed = read > 0 ? left / read * written : 0, available = store_available(job->parts[0].out);
+    if (!(needed * SURELY > available))
+        return NULL;
+    return error_new(ERROR_MACHINE, NOWHERE, "free space on the disk, or keep results on another one",
+                     "no room for %d more token file%s: by what is made so far they take %.1f MB, and %.1f MB are free",
+                     job->n_parts - n_made, job->n_parts - n_made == 1 ? "" : "s", needed / 1e6, available / 1e6);
+}
+
+static void tell_end(const struct progress *p)
+{
+    char text[96];
+    struct live_line line = live_line("step");
+    snprintf(text, sizeof text, "%lld document%s, %lld tokens", (long long)p->n_documents, p->n_documents == 1 ? "" : "s",
+             (long long)p->n_tokens);
+    line.step = line.of = p->of;
+    line.unit = p->unit;
+    line.text = p->n_documents ? text : NULL;
+    live_write(p->stage->live, line);
+}
+
 struct error *stage_tokens(struct stage *stage)
 {
     const struct job *job = stage->job;
     struct text_inputs inputs;
     struct error *e = text_inputs_open(&inputs, job, "tokenizer", 1, 0, stage->arena);
     int64_t *counts = arena_array(stage->arena, (size_t)job->n_parts + 1, sizeof *counts);
-    struct progress progress = {.stage = stage, .unit = job->n_parts && job->parts[0].task ? "rows" : "documents"};
+    struct progress progress = {.stage = stage, .start_s = stage->start_seconds, .unit = job->n_parts && job->parts[0].task ? "rows" : "documents"};
     if (!e && !counts)
         e = error_memory();
     for (int i = 0; i < job->n_parts && !e; i++) {
@@ -142,7 +197,11 @@ struct error *stage_tokens(struct stage *stage)
     for (int i = 0; i < job->n_parts && !e; i++) {
         e = make_part(stage, &job->parts[i], inputs.tokenizer, &progress);
         progress.done += by_files ? 1 : counts[i];
+        if (!e && i + 1 < job->n_parts)
+            e = check_room(job, i + 1);
     }
+    if (!e)
+        tell_end(&progress);
     text_inputs_close(&inputs);
     return e;
 }

@@ -210,8 +210,8 @@ static void found(void *self, const struct plan_stage *stage)
 
 static void print_done(const struct progress *p, const struct plan_stage *stage, const struct outcome *outcome)
 {
-    bool rewards = stage->node->kind == KIND_GRPO;
-    if (rewards && outcome->last.text && outcome->last.text[0])
+    bool rewards = stage->node->kind == KIND_GRPO, says = rewards || stage->node->kind == KIND_TOKENS;
+    if (says && outcome->last.text && outcome->last.text[0])
         fprintf(p->to, ", %s", outcome->last.text);
     if (isfinite(outcome->last.loss) && !rewards)
         fprintf(p->to, ", loss %.3f", outcome->last.loss);

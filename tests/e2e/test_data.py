@@ -5,7 +5,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Folder, call, live_step, wait_for
+from harness import MICRO, RETORT, SOURCE, Folder, call, children, live_step, wait_for
 
 RECIPE = """retort: 1
 name: lines
@@ -17,6 +17,18 @@ stages:
   base: {kind: pretrain, tokenizer: tokenizer, source: web, n_layer: 1, n_embd: 16, n_head: 1, n_kv_head: 1, head_dim: 16, n_mlp: 16,
          seq_len: 32, batch_tokens: 64, device_batch: 2, steps: 2, eval_every: 2, eval_tokens: 64, sample_every: 0}
 """
+
+
+def start(recipe, results, **env):
+    return subprocess.Popen([RETORT, "run", recipe, "--results", results], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                            env={**os.environ, **env})
+
+
+def kill(run):
+    """The stage first, which would save where its runner is gone."""
+    for pid in [*children(run.pid), run.pid]:
+        os.kill(pid, 9)
+    run.wait()
 
 
 class Lines(Folder):
@@ -80,11 +92,9 @@ stages:""")
     def test_killed_and_gone_on(self):
         recipe, other = self.write(), self.folder / "other"
         call("run", recipe, results=self.results, check=0)
-        run = subprocess.Popen([RETORT, "run", recipe, "--results", other], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               start_new_session=True, env={**os.environ, "RETORT_CHECKPOINT_SECONDS": "0.01"})
+        run = start(recipe, other, RETORT_CHECKPOINT_SECONDS="0.01")
         wait_for(lambda: live_step(other, "pretrain") > 5)
-        os.killpg(run.pid, 9)
-        run.wait()
+        kill(run)
         call("run", recipe, results=other, check=0)
         self.assertSame(self.result("pretrain"), self.result("pretrain", other))
 
@@ -92,6 +102,51 @@ stages:""")
         call("run", self.write(), results=self.results, check=0)
         why = call("why", self.write(0.6), results=self.results, check=0).stdout
         self.assertRegex(why, r"base: run\n +share of town: 0\.7 -> 0\.6 .*\n +share of notes: 0\.3 -> 0\.4")
+
+
+class TokenFiles(Folder):
+    def write(self, files, words):
+        for i in range(files):
+            (self.folder / f"{i:03}.txt").write_text(" ".join(f"{k * i % 89} words of file {i}" for k in range(words)))
+        recipe = self.folder / "files.yaml"
+        recipe.write_text(RECIPE.replace('{jsonl: "{0..2}.jsonl", field: text,', f'{{text: "{{000..{files - 1:03}}}.txt",') % "")
+        return recipe
+
+    def test_a_killed_stage_goes_on_with_the_next_file(self):
+        recipe, files, other = self.write(150, 200), 150, self.folder / "other"
+        run = start(recipe, self.results)
+        wait_for(lambda: len(list(self.results.glob("store/tokens-*[0-9a-f].h5"))) >= 3 or run.poll() is not None)
+        self.assertIsNone(run.poll(), "all files were made before the stage could be killed")
+        kill(run)
+        made = {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in self.results.glob("store/tokens-*[0-9a-f].h5")}
+        self.assertLess(len(made), files)
+        told = call("run", recipe, results=self.results, check=0).stdout
+        self.assertRegex(told, rf"web\.tokens: {len(made)} of {files} files done\n")
+        self.assertRegex(told, rf"web\.tokens: done in [^,]*, {files - len(made)} documents, \d+ tokens\n")
+        for path, before in made.items():
+            self.assertEqual((path.stat().st_ino, path.stat().st_mtime_ns), before)
+        self.assertEqual(list(self.results.glob("store/*.tmp*")), [])
+        call("run", recipe, results=other, check=0)
+        whole = sorted(other.glob("store/tokens-*[0-9a-f].h5"))
+        self.assertEqual(len(whole), files)
+        for path in whole:
+            self.assertSame(path, self.results / "store" / path.name)
+        self.assertSame(self.result("pretrain"), self.result("pretrain", other))
+        # Each file's own time: together they are the stage's, not a multiple.
+        self.assertLess(self.plan(recipe)["web.tokens"]["seconds"], 150)
+
+    def test_room_is_looked_for_before_the_files_are_made(self):
+        recipe, disk = self.write(40, 12000), self.folder / "disk"
+        disk.mkdir()
+        if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], capture_output=True).returncode:
+            self.skipTest("only root can mount a small disk")
+        try:
+            done = call("run", recipe, results=disk / "results", check=3)
+            self.assertRegex(done.stderr, r"error: no room for 39 more token files: .* they take \d+\.\d MB, and \d\.\d MB are free")
+            self.assertIn("fix: free space", done.stderr)
+            self.assertEqual(len(list(disk.glob("results/store/tokens-*[0-9a-f].h5"))), 1)
+        finally:
+            subprocess.run(["umount", "-l", disk], check=True)
 
 
 class Cut(Folder):
