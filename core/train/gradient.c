@@ -16,11 +16,15 @@ struct error *gradient_open(struct gradient *g, struct model *model, int64_t R, 
     size_t n = (size_t)device_batch * (size_t)T;
     if (!device_computes(model->dev))
         return NULL;
-    g->inputs = arena_array(model->arena, n, sizeof *g->inputs);
-    g->targets = arena_array(model->arena, n, sizeof *g->targets);
+    for (int i = 0; i < 2; i++) {
+        g->inputs[i] = arena_array(model->arena, n, sizeof *g->inputs[i]);
+        g->targets[i] = arena_array(model->arena, n, sizeof *g->targets[i]);
+        if (!g->inputs[i] || !g->targets[i])
+            return error_memory();
+    }
     g->weights = arena_array(model->arena, n, sizeof *g->weights);
     g->losses = arena_array(model->arena, n + (size_t)R, sizeof *g->losses);
-    return g->inputs && g->targets && g->weights && g->losses ? NULL : error_memory();
+    return g->weights && g->losses ? NULL : error_memory();
 }
 
 static struct error *take_set(struct gradient *g, bool used[GRADIENT_SETS], int *set)
@@ -60,6 +64,38 @@ static void next_rows(const struct gradient *g, struct row_source rows, int64_t 
         *T = width > *T ? width : *T;
 }
 
+// Asks for the micro-batch that comes after the rows up to `row` of the batch that begins at `first`: of that batch, or of the next.
+static void read_ahead(const struct gradient *g, struct row_source rows, int64_t first, int64_t row)
+{
+    for (int update = 0; update < 2; update++, first += g->R, row = 0)
+        for (int group = 0; group < ROW_GROUPS; group++) {
+            int64_t begin, end;
+            int B, T;
+            group_bounds(g->R, group, &begin, &end);
+            begin = begin > row ? begin : row;
+            next_rows(g, rows, first, &begin, end, &B, &T);
+            if (B > 0) {
+                prefetch_ask(g->ahead, first + begin, B, T, g->inputs[g->i_buffer], g->targets[g->i_buffer]);
+                return;
+            }
+        }
+}
+
+// Into the buffers in turn; *inputs and *targets are this micro-batch's until the next but one is read.
+static struct error *read_rows(struct gradient *g, struct row_source rows, int64_t first, int64_t row, int B, int T, int32_t **inputs,
+                               int32_t **targets)
+{
+    *inputs = g->inputs[g->i_buffer];
+    *targets = g->targets[g->i_buffer];
+    if (!g->ahead)
+        return rows.read(rows.self, first + row, B, T, *inputs, *targets);
+    struct error *e = prefetch_take(g->ahead, first + row, B, T, *inputs, *targets);
+    g->i_buffer ^= 1;
+    if (!e)
+        read_ahead(g, rows, first, row + B);
+    return e;
+}
+
 static struct error *add_rows(struct gradient *g, struct row_source rows, int64_t first, int64_t begin, int64_t end,
                               const struct tensor *sum)
 {
@@ -75,7 +111,8 @@ static struct error *add_rows(struct gradient *g, struct row_source rows, int64_
             model_loss(g->model, (struct batch){.B = B, .T = T}, sum);
             continue;
         }
-        struct error *e = rows.read(rows.self, first + row, B, T, g->inputs, g->targets);
+        int32_t *inputs, *targets;
+        struct error *e = read_rows(g, rows, first, row, B, T, &inputs, &targets);
         if (e)
             return e;
         for (int b = 0; b < B; b++) {
@@ -83,7 +120,7 @@ static struct error *add_rows(struct gradient *g, struct row_source rows, int64_
             for (int t = 0; t < T; t++)
                 g->weights[b * T + t] = (float)weight;
         }
-        struct batch batch = {B, T, g->inputs, g->targets, g->weights};
+        struct batch batch = {B, T, inputs, targets, g->weights};
         model_loss(g->model, batch, sum);
         model_losses(g->model, batch, g->losses);
         for (int b = 0; b < B; b++) {

@@ -7,6 +7,8 @@
 // Rows may be shorter than T (width) and of different weight; the loss is the weighted sum over all targets of the batch divided by
 // their number, wherever they stand: a long row counts for more than a short one.
 //
+// With `ahead` the next micro-batch is read while this one is computed, also the first of the update that follows.
+//
 // On a device that does not compute no row is read: a source {0} of rows of T will do, and the loss is 0.
 //
 // Errors  those of the rows' reader; ERROR_STOPPED between micro-batches
@@ -14,27 +16,18 @@
 #define CORE_TRAIN_GRADIENT_H
 
 #include "core/model/model.h"
+#include "core/train/prefetch.h"
 
 enum { GRADIENT_SETS = 5 }; // of gradients that live at a time
-
-// Where rows come from: rows first .. first+n-1 of the run, numbered from 0 without end.
-struct row_source {
-    void *self;
-    // inputs and targets [n,T], T at least the rows' widths; a target of -1 is not counted. Without `width` T is the whole length.
-    struct error *(*read)(void *self, int64_t first, int n, int T, int32_t *inputs, int32_t *targets);
-
-    // The three below are NULL where each row has T inputs, T targets and weight 1.
-    int (*width)(void *self, int64_t row);     // inputs of the row; 0: its gradient is zero, and it is not computed
-    int (*n_targets)(void *self, int64_t row); // that are counted, also where the width is 0
-    double (*weight)(void *self, int64_t row); // of its losses: the advantage
-};
 
 struct gradient {
     struct model *model;
     int64_t R;
     int T, device_batch;
     int64_t n_targets; // of the batch at hand
-    int32_t *inputs, *targets;
+    int32_t *inputs[2], *targets[2]; // one micro-batch that is computed, one that is read meanwhile
+    int i_buffer;                    // of the next
+    struct prefetch *ahead;          // of the caller, on the rows that it gives; NULL: rows are read when they are needed
     float *weights;
     double *losses; // [device_batch,T] and then [R]: the sum of each row
     struct tensor *sets[GRADIENT_SETS];

@@ -167,6 +167,7 @@ static struct error *open_trainer(struct finetuning *f, const char *model, const
         e = trainer_note(&f->trainer, f->no_validation);
     struct loop *loop = &f->trainer.loop;
     loop->rows = rows_of(&f->training);
+    f->trainer.reads_ahead = true;
     loop->self = f;
     loop->evaluate = f->n_eval_rows ? evaluate : NULL;
     return e;

@@ -71,6 +71,7 @@ static struct error *open_trainer(struct pretraining *p, const struct shape *sha
         e = writer_open(&p->writer, &p->trainer.model);
     struct loop *loop = &p->trainer.loop;
     loop->rows = text_training(&p->text);
+    p->trainer.reads_ahead = true;
     loop->self = p;
     loop->evaluate = evaluate;
     loop->sample = sample;

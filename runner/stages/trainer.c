@@ -217,6 +217,8 @@ struct error *trainer_run(struct trainer *t)
     struct error *e = t->resume.file ? go_on(t) : begin(t);
     resume_close(&t->resume);
     t->resume.saved_at = clock_seconds();
+    if (t->reads_ahead) // where no thread can be had rows are read when they are needed
+        error_free(prefetch_open(&t->gradient.ahead, t->loop.rows));
     if (!e)
         e = loop_run(&t->loop);
     if (!e)
@@ -229,6 +231,7 @@ struct error *trainer_run(struct trainer *t)
 void trainer_close(struct trainer *t)
 {
     resume_close(&t->resume);
+    prefetch_close(t->gradient.ahead);
     training_release(&t->training);
     if (t->dev)
         device_close(t->dev);

@@ -43,6 +43,7 @@ struct trainer {
     struct loop loop;
     struct resume resume; // its file: until trainer_run
     const char *from;
+    bool reads_ahead; // set by the caller: its rows are there before their update is prepared, and any thread may read them
     void (*resumed)(void *self); // of the caller, with loop.self: the tables are those of the checkpoint by now; may be NULL
     int64_t seed, tokens;        // tokens: targets trained on so far
     int device_batch;
