@@ -80,8 +80,10 @@ struct error *command_bench(struct call *call)
     const char *what = call->n_args ? call->args[0] : "machine";
     if (!strcmp(what, "tokenizer"))
         return bench_tokenizer(call);
+    if (!strcmp(what, "data"))
+        return bench_data(call);
     if (strcmp(what, "machine"))
-        return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort bench machine` and `retort bench tokenizer` are there",
+        return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort bench machine`, `tokenizer` and `data` are there",
                          "bench '%s' is not built in this version", what);
     if (call->n_args > 1)
         return error_new(ERROR_USAGE, NOWHERE, "see `retort bench --help`", "'%s' is one argument too many", call->args[1]);

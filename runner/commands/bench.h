@@ -5,6 +5,7 @@
 #include "runner/commands/command.h"
 
 struct error *CHECKED bench_tokenizer(struct call *call);
+struct error *CHECKED bench_data(struct call *call);
 
 // "name       1.23 GB/s": three digits of a value, with the prefix of its size.
 void bench_print(const char *name, double value, const char *unit);

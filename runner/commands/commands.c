@@ -140,7 +140,12 @@ const struct command commands[] = {
      "`text`), .jsonl (its field `text`) or plain text. Documents above 10,000\n"
      "characters are cut into several. How long memory makes one wait is reckoned\n"
      "with one read for each place that merges change.\n\n"
+     "`retort bench data` reads parquet, JSON lines, plain text and token files, and\n"
+     "writes the documents of a world, beside what bounds each: reading the file's\n"
+     "bytes alone, copying rows, or the processor. Without files it takes the shipped\n"
+     "town and what it writes.\n\n"
      "  retort bench\n"
+     "  retort bench data shards/*.parquet\n"
      "  retort bench tokenizer\n"
      "  retort bench tokenizer shards/*.parquet",
      command_bench, 0, 0, -1},

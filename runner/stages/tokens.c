@@ -182,7 +182,8 @@ struct error *stage_tokens(struct stage *stage)
     struct text_inputs inputs;
     struct error *e = text_inputs_open(&inputs, job, "tokenizer", 1, 0, stage->arena);
     int64_t *counts = arena_array(stage->arena, (size_t)job->n_parts + 1, sizeof *counts);
-    struct progress progress = {.stage = stage, .start_s = stage->start_seconds, .unit = job->n_parts && job->parts[0].task ? "rows" : "documents"};
+    struct progress progress = {
+        .stage = stage, .start_s = stage->start_seconds, .unit = job->n_parts && job->parts[0].task ? "rows" : "documents"};
     if (!e && !counts)
         e = error_memory();
     for (int i = 0; i < job->n_parts && !e; i++) {

@@ -79,6 +79,23 @@ class Bench(Folder):
         self.assertTrue(any(line.startswith("training") for line in lines))
         self.assertLessEqual(max(map(len, lines)), 80)
 
+    def test_data(self):
+        for i in range(3):
+            (self.folder / f"{i}.jsonl").write_text("".join(json.dumps({"text": f"line {k} " * 9}) + "\n" for k in range(3000)))
+        files = ["0.jsonl", "1.jsonl", SOURCE / "tests/fixtures/parquet/delta.parquet", SOURCE / "recipes/worlds/town.yaml"]
+        answer = json.loads(call("bench", "data", *files, "--json", cwd=self.folder, check=0).stdout)
+        self.assertEqual([f["form"] for f in answer["files"]], ["JSON lines", "JSON lines", "parquet", "world"])
+        for file, path in zip(answer["files"], files):
+            self.assertGreater(file["seconds"], 0)
+            self.assertEqual(file["file_bytes"], (self.folder / path).stat().st_size)
+        lines = answer["files"][0]
+        self.assertEqual((lines["documents"], lines["bytes"]), (3000, sum(len(f"line {k} ") * 9 for k in range(3000))))
+        self.assertIsNone(lines["threads_seconds"])
+        self.assertGreater(answer["files"][3]["threads_seconds"], 0)
+        lines = call("bench", "data", *files, cwd=self.folder, check=0).stdout.splitlines()
+        self.assertLessEqual(max(map(len, lines)), 80)
+        self.assertIn("absent.jsonl", call("bench", "data", "absent.jsonl", cwd=self.folder, check=1).stderr)
+
     def test_wrong(self):
         (self.folder / "few.txt").write_text("a few words")
         self.assertIn("largest vocabulary is", call("bench", "tokenizer", "few.txt", cwd=self.folder, check=2).stderr)

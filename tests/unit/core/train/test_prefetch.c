@@ -12,8 +12,8 @@
 enum { T = 4, WIDTH = 12, BAD_ROW = 1000 };
 
 struct source {
-    pthread_t by;     // who read last
-    int64_t n_reads;  // so far
+    pthread_t by;    // who read last
+    int64_t n_reads; // so far
     bool is_slow;
 };
 
@@ -167,7 +167,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(what_was_asked_for_is_read_by_the_thread),
                                        cmocka_unit_test(what_is_not_taken_is_dropped),
-                                       cmocka_unit_test(errors_come_with_their_rows),
-                                       cmocka_unit_test(gradients_are_the_same)};
+                                       cmocka_unit_test(errors_come_with_their_rows), cmocka_unit_test(gradients_are_the_same)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,9 +65,10 @@ static void keys(void **state)
 static void mixes_of_mixes(void **state)
 {
     struct place_of_test *p = *state;
-    make_graph(p, with(&p->arena, MIX, "  both: {mix: [{source: web, share: 0.75}, {source: notes, share: 0.25}], validate: web}\n",
-                       "  both: {mix: [{source: half, share: 0.5}, {source: web, share: 0.5}], validate: half}\n"
-                       "  half: {mix: [{source: notes, share: 0.5}, {source: web, share: 0.5}], validate: web}\n"));
+    make_graph(p,
+               with(&p->arena, MIX, "  both: {mix: [{source: web, share: 0.75}, {source: notes, share: 0.25}], validate: web}\n",
+                    "  both: {mix: [{source: half, share: 0.5}, {source: web, share: 0.5}], validate: half}\n"
+                    "  half: {mix: [{source: notes, share: 0.5}, {source: web, share: 0.5}], validate: web}\n"));
     const struct graph_node *base = node(p, "base");
     assert_string_equal(base->inputs[1].node->name, "notes.tokens");
     assert_true(base->inputs[1].share->share == 0.25);
@@ -76,8 +77,9 @@ static void mixes_of_mixes(void **state)
     // Very many ways to one source.
     const char *text = "validate: none}\n";
     for (int i = 0; i < 60; i++)
-        text = arena_printf(&p->arena, "%s  m%d: {mix: [{source: %s, share: 0.5}, {source: %s, share: 0.5}], validate: none}\n", text, i,
-                            i ? arena_printf(&p->arena, "m%d", i - 1) : "both", i > 1 ? arena_printf(&p->arena, "m%d", i - 2) : "both2");
+        text = arena_printf(&p->arena, "%s  m%d: {mix: [{source: %s, share: 0.5}, {source: %s, share: 0.5}], validate: none}\n",
+                            text, i, i ? arena_printf(&p->arena, "m%d", i - 1) : "both",
+                            i > 1 ? arena_printf(&p->arena, "m%d", i - 2) : "both2");
     text = arena_printf(&p->arena, "validate: web}\n  both2: {mix: [{source: notes, share: 1}], %s", text);
     text = with(&p->arena, with(&p->arena, MIX, "validate: web}\n", text), "source: both\n", "source: m59\n");
     make_graph(p, with(&p->arena, text, "suites: [bpb]", "suites: [bpb], source: web"));
