@@ -60,8 +60,9 @@ struct task_file {
     const char *records; // its list
     struct task_split *splits;
     int n_splits;
-    struct place at;     // of `source`, in the task file or in the recipe
-    const char *content; // canonical JSON of what of `task` makes its tokens: it goes into their keys
+    struct place at;             // of `source`, in the task file or in the recipe
+    struct place unbuilt_grader; // where it asks for a grader that is not built; nowhere: it does not
+    const char *content;         // canonical JSON of what of `task` makes its tokens: it goes into their keys
 };
 
 // data: the recipe's base address, or NULL. Files are named, not looked for.

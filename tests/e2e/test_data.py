@@ -1,6 +1,7 @@
 """Data that is not as it should be: malformed lines, how many of them may be left out, and a file that is cut short in use."""
 import json
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -102,6 +103,33 @@ stages:""")
         call("run", self.write(), results=self.results, check=0)
         why = call("why", self.write(0.6), results=self.results, check=0).stdout
         self.assertRegex(why, r"base: run\n +share of town: 0\.7 -> 0\.6 .*\n +share of notes: 0\.3 -> 0\.4")
+
+
+class Worlds(Folder):
+    def test_the_world_of_the_readme_runs(self):
+        text = (SOURCE / "recipes/worlds/README.md").read_text().split("## A world of your own")[1]
+        world, task, recipe = re.findall(r"```yaml\n(.*?)```", text, re.S)
+        (self.folder / "tasks").mkdir()
+        (self.folder / "zoo.yaml").write_text(world)
+        (self.folder / "tasks/zoo_quiz.yaml").write_text(task)
+        (self.folder / "zoo_run.yaml").write_text(recipe)
+        done = call("run", self.folder / "zoo_run.yaml", "-s", "base.steps=4", "-s", "base.depth=1", "-s", "sft.steps=2",
+                    "-s", "sources.zoo.documents=600", results=self.results, check=0)
+        self.assertRegex(done.stdout, r"answers: done")
+
+    def test_python_is_learned_from_and_not_scored(self):
+        recipe = self.folder / "python.yaml"
+        recipe.write_text(MICRO.read_text().replace("../../recipes/worlds/town.yaml", str(SOURCE / "recipes/worlds/python.yaml"))
+                          .replace("steps: 60", "steps: 4").replace("seq_len: 64", "seq_len: 128") + """
+  sft: {kind: finetune, preset: sft, model: base, rows: 8, steps: 2, eval_every: 0,
+        mixture: [{task: python_functions, rows: 40}, {task: python_talk, rows: 40}, {task: python_runs, rows: 40}]}
+""")
+        call("run", recipe, results=self.results, check=0)
+        with recipe.open("a") as f:
+            f.write("  scores: {kind: eval, model: sft, suites: [python_runs, python_functions]}\n")
+        told = call("check", recipe, check=4).stderr
+        self.assertIn("task 'python_functions' is graded by tests in Python, which are not run in this version", told)
+        self.assertEqual(told.count("error:"), 1)
 
 
 class TokenFiles(Folder):
