@@ -23,6 +23,7 @@ enum {                       // options of a command
     TAKES_CHAT = 1 << 7,     // -p, -t, -k, -m, --seed
     TAKES_TABLES = 1 << 8,   // --md, --csv
     TAKES_YES = 1 << 9,      // --yes
+    TAKES_FETCH = 1 << 12,   // --only, --jobs, --list, --offline
 };
 
 struct call {
@@ -32,6 +33,7 @@ struct call {
     const char **settings; // of -s
     int n_settings;
     bool json, help, resolved, watch, detach, yes, md, csv;
+    bool list, offline; // of data
     const char *until, *only, *fresh, *jobs;
     const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written
     const char **args;
@@ -78,6 +80,7 @@ struct error *command_rm(struct call *call);
 struct error *command_gc(struct call *call);
 struct error *command_new(struct call *call);
 struct error *command_schema(struct call *call);
+struct error *command_data(struct call *call);
 struct error *command_help(struct call *call);
 struct error *command_version(struct call *call);
 

@@ -140,8 +140,10 @@ static void a_missing_file_makes_keys_unknown(void **state)
     assert_null(key_of(p, "web.tokens"));
     assert_null(key_of(p, "base"));
     assert_null(key_of(p, "base_eval"));
-    assert_string_equal(graph_find(&p->graph, "web.tokens")->missing, path);
-    assert_non_null(graph_find(&p->graph, "web.tokens")->parts[0].key);
+    const struct graph_node *tokens = graph_find(&p->graph, "web.tokens");
+    assert_string_equal(tokens->parts[2].part.path, path);
+    assert_true(tokens->parts[2].is_missing && !tokens->parts[0].is_missing);
+    assert_non_null(tokens->parts[0].key);
 }
 
 static void worlds_have_two_parts(void **state)
