@@ -75,7 +75,7 @@ static void take_size(struct fetching *g, const CURLMsg *message)
     long status = 0;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    if (message->data.result == CURLE_OK && status == 200 && length >= 0)
+    if (message->data.result == CURLE_OK && status == 200 && length > 0 && length <= FETCH_MOST_BYTES)
         t->file->bytes = length;
     g->n_failed += message->data.result != CURLE_OK;
     curl_multi_remove_handle(g->multi, t->easy);

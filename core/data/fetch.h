@@ -24,6 +24,9 @@
 
 #include <stdbool.h>
 
+// Longer files are refused: so sums of sizes, which servers tell, stay sums.
+#define FETCH_MOST_BYTES ((int64_t)1 << 50)
+
 enum fetch_state {
     FETCH_WAITS, // not begun, or to be tried again
     FETCH_RUNS,

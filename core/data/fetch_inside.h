@@ -24,10 +24,10 @@ struct transfer {
     char etag[256], modified[64]; // of the content that the part is of; "": not known
     int64_t best;                 // most bytes that the part ever had at the beginning of a try
     struct response answer;
-    bool vetted, wanted; // the answer was looked at; its body is the file
-    bool mixed;          // the part began in an earlier answer
-    int64_t swallowed;   // bytes of a body that is not the file
-    struct error *error; // no use trying again
+    bool vetted, wanted;       // the answer was looked at; its body is the file
+    bool mixed;                // the part began in an earlier answer
+    int64_t n_head, swallowed; // bytes of the heads of answers; of a body that is not the file
+    struct error *error;       // no use trying again
     int tries;
     double again_at;
     char problem[CURL_ERROR_SIZE];

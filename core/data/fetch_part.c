@@ -52,7 +52,7 @@ static int64_t read_note(struct transfer *t)
     char *end;
     errno = 0;
     long long whole = strtoll(bytes, &end, 10);
-    return *bytes && !*end && !errno && whole >= 0 ? whole : -1;
+    return *bytes && !*end && !errno && whole >= 0 && whole <= FETCH_MOST_BYTES ? whole : -1;
 }
 
 static struct error *write_note(const struct transfer *t)
@@ -92,7 +92,7 @@ struct error *part_open(struct transfer *t, bool *held)
     t->fd = fd;
     t->at = st.st_size;
     int64_t whole = read_note(t);
-    if (!t->file->pinned_bytes && t->file->bytes < 0)
+    if (!t->file->pinned_bytes && t->at > 0) // what the part is of, not what the address may hold by now
         t->file->bytes = whole;
     // Nothing can be told of a part without a note, unless its hash is known.
     bool known = t->etag[0] || t->modified[0] || t->file->sha256;

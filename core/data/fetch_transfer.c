@@ -15,7 +15,14 @@
 #include "core/base/stop.h"
 #include "core/store/atomic.h"
 
-enum { MOST_SWALLOWED = 256 << 10, MOST_REDIRECTS = 10, BUFFER_BYTES = 256 << 10, LEAST_SPEED = 1000, CONNECT_S = 20 };
+enum {
+    MOST_HEAD = 1 << 20,
+    MOST_SWALLOWED = 1 << 20,
+    MOST_REDIRECTS = 10,
+    BUFFER_BYTES = 256 << 10,
+    LEAST_SPEED = 1000,
+    CONNECT_S = 20
+};
 
 static const double MOST_WAIT_S = 300;
 
@@ -47,6 +54,7 @@ static struct error *add_token(struct transfer *t)
 
 static size_t on_head(char *data, size_t size, size_t n, void *self);
 static size_t on_body(char *data, size_t size, size_t n, void *self);
+static int on_progress(void *self, curl_off_t all, curl_off_t now, curl_off_t all_up, curl_off_t now_up);
 
 struct error *transfer_ask(struct transfer *t, bool head)
 {
@@ -89,6 +97,9 @@ struct error *transfer_ask(struct transfer *t, bool head)
     bad |= curl_easy_setopt(c, CURLOPT_HEADERDATA, (void *)t);
     bad |= curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
     bad |= curl_easy_setopt(c, CURLOPT_WRITEDATA, (void *)t);
+    bad |= curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+    bad |= curl_easy_setopt(c, CURLOPT_XFERINFODATA, (void *)t);
+    bad |= curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
     if (head)
         bad |= curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
     return e ? e : bad ? error_plain(ERROR_MACHINE, "this libcurl cannot fetch over https") : NULL;
@@ -119,6 +130,8 @@ static size_t on_head(char *data, size_t size, size_t n, void *self)
     struct transfer *t = self;
     struct response *a = &t->answer;
     n *= size;
+    if ((t->n_head += (int64_t)n) > MOST_HEAD)
+        return 0;
     if (n > 5 && !strncmp(data, "HTTP/", 5)) // of each answer, redirects and all
         *a = (struct response){0};
     take_header(data, n, "ETag", a->etag, sizeof a->etag);
@@ -212,6 +225,9 @@ static struct error *vet(struct transfer *t)
         e = part_restart(t);
         return e;
     }
+    if (whole > FETCH_MOST_BYTES)
+        return error_new(ERROR_DATA, NOWHERE, "look at the address", "'%s' is said to have %lld bytes", t->file->url,
+                         (long long)whole);
     if ((e = check_length(t, whole)))
         return e;
     if (a->status == 200 && (e = part_restart(t)))
@@ -248,6 +264,14 @@ static size_t on_body(char *data, size_t size, size_t n, void *self)
     return t->error ? 0 : n;
 }
 
+// Bodies that nobody looks at, of redirects, have an end, too.
+static int on_progress(void *self, curl_off_t all, curl_off_t now, curl_off_t all_up, curl_off_t now_up)
+{
+    const struct transfer *t = self;
+    (void)all, (void)all_up, (void)now_up;
+    return !t->vetted && now > MOST_SWALLOWED;
+}
+
 // ---- beginning and end
 
 struct error *transfer_begin(struct transfer *t)
@@ -275,7 +299,7 @@ struct error *transfer_begin(struct transfer *t)
     t->best = t->at > t->best ? t->at : t->best;
     t->answer = (struct response){0};
     t->vetted = t->wanted = false;
-    t->swallowed = 0;
+    t->swallowed = t->n_head = 0;
     t->problem[0] = '\0';
     return transfer_ask(t, false);
 }
@@ -325,6 +349,9 @@ static struct error *failed(const struct transfer *t, CURLcode code)
     case CURLE_UNSUPPORTED_PROTOCOL:
         return error_new(ERROR_DATA, NOWHERE, "write the address that it should lead to",
                          "'%s' leads to '%s', and only https is followed", url, location);
+    case CURLE_ABORTED_BY_CALLBACK: // on_progress, on_head
+    case CURLE_WRITE_ERROR:
+        return error_new(ERROR_DATA, NOWHERE, "look at the address", "'%s' answers with more than a MiB that is not the file", url);
     case CURLE_TOO_MANY_REDIRECTS:
         return error_new(ERROR_DATA, NOWHERE, "write the address that it should lead to", "'%s' leads from address to address",
                          url);

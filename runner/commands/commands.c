@@ -111,7 +111,7 @@ const struct command commands[] = {
      "fetches by it later gets the same data, or an error. Cut off, it goes on where\n"
      "it was.\n"
      "  --list          only list: no network, nothing is written\n"
-     "  --offline       no network: verify what is there; status 3 if a file is missing\n"
+     "  --offline       no network: verify what is there; status 3 if not all is\n"
      "  --only SOURCE   the files of one source or task\n"
      "  --jobs N        so many files at once, 8\n\n"
      "In the environment:\n"

@@ -16,6 +16,8 @@
 
 enum { MOST_ETAG = 1000 };
 
+static const int64_t MOST_BYTES = (int64_t)1 << 50;
+
 static const char entry_fix[] = "write {url: ADDRESS, bytes: N, sha256: HEX}, or delete the entry: `retort data` writes it anew";
 
 // Where url stands, or would have to.
@@ -104,7 +106,8 @@ static struct error *read_value(struct pin *pin, const struct node *node)
     }
     if (!strcmp(key, "bytes")) {
         struct error *e = number_int(text, false, node->at, "bytes", &pin->bytes);
-        return e || pin->bytes >= 0 ? e : bad(node->at, "bytes is below 0");
+        bool size = pin->bytes >= 0 && pin->bytes <= MOST_BYTES;
+        return e || size ? e : bad(node->at, "bytes is not the size of a file");
     }
     if (!strcmp(key, "etag")) {
         pin->etag = text;

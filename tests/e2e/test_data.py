@@ -114,6 +114,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.give(args[0], chunked=True)
         elif what == "stall":
             self.stall(body, args[0])
+        elif what == "endless":
+            self.give(b"x" * (8 << 20), 302, args, chunked=True)
         elif what == "range":
             self.give(args[1], 206, [("Content-Range", args[0])])
         else:
@@ -416,6 +418,7 @@ class Trouble(Data):
         self.assertIn("its last bytes are missing", self.data(check=1).stderr)
         self.server.todo = {"/a.parquet": [("length", 5000)] * 50}  # more than there is
         self.assertIn("8 times", self.data(check=3).stderr)
+        self.server.todo = {}
         self.data()
         self.assertWhole("/a.parquet")
         self.file("/a.parquet").unlink()
@@ -447,7 +450,7 @@ class Trouble(Data):
         self.assertEqual([p for p in self.results.rglob("data/**/*") if p.is_file()], [])
 
     def test_too_large_for_the_disk(self):
-        self.pins.write_text(f'retort: 1\nfiles: [{{url: "{self.url("/data/00.txt")}", bytes: 4000000000000000, sha256: "{"0" * 64}"}}]\n')
+        self.pins.write_text(f'retort: 1\nfiles: [{{url: "{self.url("/data/00.txt")}", bytes: 400000000000000, sha256: "{"0" * 64}"}}]\n')
         done = self.data(check=3)
         self.assertIn("and '", done.stderr)
         self.assertIn("has room for", done.stderr)
@@ -488,8 +491,10 @@ class Trust(Data):
     def test_https_alone(self):
         self.server.todo = {"/data/00.txt": [("status", 302, ("Location", "http://localhost:1/x"))],
                             "/data/01.txt": [("status", 301, ("Location", "file:///etc/passwd"))],
-                            "/data/02.txt": [("status", 302, ("Location", "/data/02.txt"))] * 50}
+                            "/data/02.txt": [("status", 302, ("Location", "/data/02.txt"))] * 50,
+                            "/data/03.txt": [("endless", ("Location", "/data/04.txt"))]}
         done = self.data(check=1)
+        self.assertIn("with more than a MiB that is not the file", done.stderr)
         self.assertIn("leads to 'http://localhost:1/x', and only https is followed", done.stderr)
         self.assertIn("leads to 'file:///etc/passwd'", done.stderr)
         self.assertIn("leads from address to address", done.stderr)
@@ -555,7 +560,7 @@ class Pinned(Data):
                                  (f"retort: 1\nfiles:\n  - {{sha256: \"{sha}\"}}\n", 3, "without url"),
                                  (f"retort: 1\nfiles:\n  - {{url: \"http://x/y\", sha256: \"{sha}\"}}\n", 3, "no https address"),
                                  (f"retort: 1\nfiles:\n  - {{url: \"https://x/../y\", sha256: \"{sha}\"}}\n", 3, "names no file"),
-                                 (f"retort: 1\nfiles:\n  - {entry[:-1]}, bytes: -1}}\n", 3, "below 0"),
+                                 (f"retort: 1\nfiles:\n  - {entry[:-1]}, bytes: -1}}\n", 3, "not the size of a file"),
                                  (f"retort: 1\nfiles:\n  - {entry[:-1]}, bytes: many}}\n", 3, "many"),
                                  (f"retort: 1\nfiles:\n  - {entry[:-1]}, etag: \"a\\x01\"}}\n", 3, "etag"),
                                  (f"retort: 1\nfiles:\n  - {entry[:-1]}, size: 1}}\n", 3, "unknown key 'size'"),
