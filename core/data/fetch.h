@@ -1,7 +1,7 @@
 // fetch.h - files over https: several at once, resumed, tried again, verified; nothing half of one ever has a file's name.
 //
 //     struct fetch_file files[] = {{.url = "https://host/x.parquet", .path = "results/data/host/x.parquet", .bytes = -1}};
-//     e = fetch_sizes(&setting, files, 1);                       // asks for those that are not known
+//     e = fetch_sizes(&setting, files, 1);                       // asks for those that are not known, to show them
 //     e = fetch_run(&setting, &hooks, files, 1);                 // PATH.part grows; whole and right, it is FETCH_WHOLE
 //
 // Settling   hooks.settle deals with files that are FETCH_WHOLE (renames PATH.part to PATH, and notes what it was) or FETCH_THERE, and

@@ -13,7 +13,7 @@
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 
-enum { DATA_WIDTH = 80, MOST_TOLD = 10 };
+enum { DATA_WIDTH = 80, MOST_TOLD = 5 };
 
 // The files of one name.
 struct group {
