@@ -227,7 +227,7 @@ static struct error *fetch_all(struct data_call *d)
     if (!e && !d->call->json)
         e = print_groups(d);
     if (!e && d->n)
-        e = data_check_room(d);
+        e = data_check_disk(d);
     if (!e && !d->call->json && d->n)
         putchar('\n'), fflush(stdout);
     if (!e && d->n)

@@ -27,8 +27,8 @@ struct error *CHECKED data_setting(const struct data_call *d, struct fetch_setti
 // Picks the missing files that have an address.
 struct error *CHECKED data_choose(struct data_call *d);
 
-// Whether they fit on the disk, as far as their sizes are known.
-struct error *CHECKED data_check_room(const struct data_call *d);
+// Whether they fit on the disk, as far as their sizes are known, and what they are can be written down.
+struct error *CHECKED data_check_disk(const struct data_call *d);
 
 // Fetches; what becomes of each is in files. Errors: what ended it before its time.
 struct error *CHECKED data_fetch(struct data_call *d, const struct fetch_setting *setting);

@@ -3,6 +3,7 @@
 #include "runner/commands/data.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,14 +108,30 @@ struct error *data_choose(struct data_call *d)
     return NULL;
 }
 
-struct error *data_check_room(const struct data_call *d)
+// Said before anything is fetched, not after.
+static struct error *check_pins(const struct data_call *d)
+{
+    struct arena scratch = {0};
+    const char *path = d->pins.path, *slash = strrchr(path, '/');
+    const char *folder = slash == path ? "/" : slash ? arena_strndup(&scratch, path, (size_t)(slash - path)) : ".";
+    struct error *e = !folder                ? error_memory()
+                      : access(folder, W_OK) ? error_while(error_system(ERROR_MACHINE, errno, "cannot write '%s'", path), NOWHERE,
+                                                           "looking where to write down what is fetched")
+                                             : NULL;
+    arena_release(&scratch);
+    return e;
+}
+
+struct error *data_check_disk(const struct data_call *d)
 {
     struct statvfs disk;
     struct stat st;
     struct arena scratch = {0};
     char a[FORMAT_TEXT], b[FORMAT_TEXT];
     int64_t need = 0;
-    struct error *e = folder_make(d->folder);
+    struct error *e = check_pins(d);
+    if (!e)
+        e = folder_make(d->folder);
     for (int i = 0; i < d->n && !e; i++) {
         const struct fetch_file *f = &d->files[i];
         const char *part = arena_printf(&scratch, "%s.part", f->path);

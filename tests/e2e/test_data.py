@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import pty
+import resource
 import shutil
 import signal
 import socket
@@ -454,6 +455,27 @@ class Trouble(Data):
         done = self.data(check=3)
         self.assertIn("and '", done.stderr)
         self.assertIn("has room for", done.stderr)
+        self.assertEqual(self.gets(), [])
+
+
+    def test_a_file_that_may_not_grow_so_large(self):
+        done = subprocess.run([RETORT, "data", self.recipe, "--results", self.results], env={**os.environ, **self.env},
+                              capture_output=True, text=True,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10000, resource.RLIM_INFINITY)))
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("ulimit -f", done.stderr)
+        self.assertEqual(sorted(p.stat().st_size for p in self.results.rglob("*.part")), [10000] * 4)
+        self.data()
+        self.assertWhole()
+        self.assertEqual([s[1].get("Range") for s in self.gets("/data/00.txt")], [None, "bytes=10000-"])
+
+    @unittest.skipIf(os.geteuid() == 0, "root may write everywhere")
+    def test_a_folder_that_cannot_be_written(self):
+        self.results.mkdir()
+        self.folder.chmod(0o555)
+        done = self.data(check=3)
+        self.folder.chmod(0o755)
+        self.assertIn(f"cannot write '{self.pins}'", done.stderr)
         self.assertEqual(self.gets(), [])
 
 

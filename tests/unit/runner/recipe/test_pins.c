@@ -119,6 +119,43 @@ static void many(void **state)
     assert_non_null(pins_find(&again, "https://host/folder/shard_09999.parquet"));
 }
 
+// Whatever bytes stand there: a list, or an error with its place.
+static void changed_at_random(void **state)
+{
+    (void)state;
+    struct pins pins;
+    char *text;
+    size_t n;
+    assert_good(pins_read(&pins, "web.yaml", &arena));
+    assert_good(file_read("web.data.yaml", 10000, &arena, &text, &n));
+    uint32_t r = 12345;
+    int good = 0;
+    for (int round = 0; round < 2000; round++) {
+        char changed[2048];
+        assert_true(n < sizeof changed);
+        memcpy(changed, text, n);
+        for (int k = 0; k < 1 + round % 3; k++) {
+            r = r * 1664525 + 1013904223;
+            changed[(r >> 8) % n] = (char)("{}[]:,\"'-\n #&*\\\t\x80z0"[(r >> 4) % 20]);
+        }
+        struct arena scratch = {0};
+        FILE *f = fopen("random.data.yaml", "w");
+        assert_non_null(f);
+        fwrite(changed, 1, n, f);
+        fclose(f);
+        struct error *e = pins_read(&pins, "random.yaml", &scratch);
+        good += !e;
+        for (struct error *each = e; each; each = each->next) {
+            assert_true(each->kind == ERROR_RECIPE || each->kind == ERROR_NOT_BUILT);
+            assert_string_equal(each->at.file, "random.data.yaml");
+        }
+        error_free(e);
+        arena_release(&scratch);
+    }
+    printf("2000 changed lists, %d still good\n", good);
+    assert_true(good > 100 && good < 1900);
+}
+
 static int leave(void **state)
 {
     arena_release(&arena);
@@ -127,8 +164,8 @@ static int leave(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(addresses), cmocka_unit_test(written_and_read),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(addresses),   cmocka_unit_test(written_and_read),
                                        cmocka_unit_test(two_writers), cmocka_unit_test(a_damaged_list_is_not_written_over),
-                                       cmocka_unit_test(many)};
+                                       cmocka_unit_test(many),        cmocka_unit_test(changed_at_random)};
     return cmocka_run_group_tests(tests, folder_enter, leave);
 }
