@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SHAPE_SEQ_LEN_MAX = 1 << 20 };
+enum { SHAPE_SEQ_LEN_MAX = 1 << 20, SHAPE_DEPTH_MAX = 1000, SHAPE_WIDTH_MAX = 1 << 22 };
+#define SHAPE_PARAMS_MAX 1000000000000000 // 10^15: bytes of whatever is kept of them fit into 64 bits many times
 
 struct shape {
     int n_layer, n_embd, n_head, n_kv_head, head_dim, n_mlp;
@@ -32,10 +33,11 @@ struct shape {
 // An error for depths whose width the heads do not divide.
 struct error *CHECKED shape_from_depth(struct shape *shape, int depth, int n_vocab, int seq_len);
 
-// Checks bounds and divisions, and that no switch is on that is not built.
+// Checks bounds and divisions, that there are no more than SHAPE_PARAMS_MAX parameters, and that no switch is on that is not built.
 struct error *CHECKED shape_check(const struct shape *shape);
 
-// All parameters, embeddings included: 2 V C + per layer (H D + 2 Hkv D) C + C H D + 2 C M.
+// All parameters, embeddings included: 2 V C + per layer (H D + 2 Hkv D) C + C H D + 2 C M. INT64_MAX where that is more, which no
+// checked shape has.
 int64_t shape_params(const struct shape *shape);
 
 // The reference's estimate of training FLOPs a token: 6 (params - V C) + 12 L H D T.

@@ -60,6 +60,7 @@ struct graph_node {
 
     // by keys_make
     const char *payload, *key; // NULL: unknown, a file is missing here or before
+    const char *missing;       // of an import: its file, if it is not there; else NULL
 };
 
 struct graph {

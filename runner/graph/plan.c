@@ -14,6 +14,7 @@
 
 #include "core/base/json.h"
 #include "core/store/atomic.h"
+#include "kernels/memory.h"
 #include "runner/graph/estimate.h"
 #include "runner/graph/explain.h"
 #include "runner/graph/keys.h"
@@ -77,6 +78,8 @@ static struct error *explain(struct plan *plan, struct plan_stage *s, const char
         explain_add(&x, (struct reason){.kind = REASON_FRESH, .name = plan->last.name});
     int n_lacking;
     const struct graph_part *lacking = s->state == PLAN_CACHED ? NULL : plan_lacks(s, &n_lacking);
+    if (node->missing)
+        explain_add(&x, (struct reason){.kind = REASON_DATA, .name = node->missing, .new = "missing"});
     if (lacking)
         explain_add(&x, (struct reason){.kind = REASON_DATA,
                                         .name = lacking->url ? lacking->url : lacking->part.path,
@@ -104,7 +107,7 @@ static struct error *set_up_work(struct plan *plan, struct arena *arena)
         work->n_devices = recipe->device_count;
         return NULL;
     }
-    work->memory_bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    work->memory_bytes = (double)memory_most("");
     if ((e = machine_here(&here, arena)))
         return e;
     e = machine_read(measured, plan->results, &here, &found, arena);

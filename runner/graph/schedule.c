@@ -74,11 +74,20 @@ static bool is_told(const struct plan *plan, const bool *selected, int i_stage, 
     return false;
 }
 
+// Where the recipe, or a task, says what a node reads.
+static struct place place_of_data(const struct graph_node *node)
+{
+    return node->source ? node->source->at : node->task ? node->task->at : node->stage->at;
+}
+
 static struct error *check_files(const struct plan *plan, const bool *selected, int i_stage)
 {
     int n;
     const struct plan_stage *s = &plan->stages[i_stage];
     const struct graph_part *part = plan_lacks(s, &n);
+    if (s->node->missing)
+        return error_new(ERROR_MACHINE, place_of_data(s->node), "fetch the file, or name another",
+                         "'%s', which stage '%s' reads, is not there", s->node->missing, s->node->name);
     if (!part || is_told(plan, selected, i_stage, part->part.path))
         return NULL;
     const struct graph_node *node = s->node;
@@ -91,8 +100,7 @@ static struct error *check_files(const struct plan *plan, const bool *selected, 
     const char *more =
         n > 1 ? arena_printf(&scratch, "%d files that stage '%s' reads are not %s: '%s' and more", n, node->name, verb, name)
               : arena_printf(&scratch, "'%s', which stage '%s' reads, is not %s", name, node->name, verb);
-    struct error *e = more && fix ? error_new(ERROR_MACHINE, node->source ? node->source->at : node->task->at, fix, "%s", more)
-                                  : error_memory();
+    struct error *e = more && fix ? error_new(ERROR_MACHINE, place_of_data(node), fix, "%s", more) : error_memory();
     arena_release(&scratch);
     return e;
 }

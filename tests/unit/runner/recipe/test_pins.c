@@ -1,4 +1,4 @@
-// test_pins.c - addresses, and the list of what was fetched from them: what it refuses stands in tests/e2e/test_data.py.
+// test_pins.c - addresses, and the list of what was fetched from them: what it refuses stands in tests/e2e/test_fetch.py.
 #include "runner/recipe/pins.h"
 
 #include "core/store/atomic.h"
