@@ -133,7 +133,7 @@ const struct command commands[] = {
      "NAME.data.yaml: bytes, SHA-256, etag. Keep that file with the recipe. Whoever\n"
      "fetches by it later gets the same data, or an error. Cut off, it goes on where\n"
      "it was.\n"
-     "  --list          only list: no network, nothing is written\n"
+     "  --list          only list: no network\n"
      "  --offline       no network: verify what is there; status 3 if not all is\n"
      "  --only SOURCE   the files of one source or task\n"
      "  --jobs N        so many files at once, 8\n\n"

@@ -177,7 +177,8 @@ static struct error *errors_of(struct data_call *d, bool fetched)
     for (int i = 0; i < d->list.n; i++) {
         struct download *file = &d->list.all[i];
         report(&errors, &n, &file->error);
-        struct error *e = file->state == FILE_MISSING && (!file->url || !fetched) ? not_there(file) : NULL;
+        bool lacks = file->state == FILE_MISSING && !d->call->list && (!file->url || !fetched);
+        struct error *e = lacks ? not_there(file) : NULL;
         report(&errors, &n, &e);
         error_free(e);
     }
@@ -221,8 +222,15 @@ static struct error *fetch_all(struct data_call *d)
     struct fetch_setting setting;
     double begin = clock_seconds();
     struct error *e = data_setting(d, &setting);
+    fetching_init(&d->view, d->call->json ? NULL : stdout, d->files, d->n);
+    if (!e && d->view.terminal && d->n) {
+        printf("asking for sizes");
+        fflush(stdout);
+        d->view.drawn = true;
+    }
     if (!e && d->n)
         e = fetch_sizes(&setting, d->files, d->n);
+    fetching_end(&d->view);
     take_in(d);
     if (!e && !d->call->json)
         e = print_groups(d);
@@ -241,11 +249,9 @@ static struct error *fetch_all(struct data_call *d)
 static struct error *carry_out(struct data_call *d)
 {
     struct call *call = d->call;
-    if (call->list)
-        return call->json ? print_json(d, NULL) : print_groups(d);
     bool fetched = false;
-    struct error *e = pin_those_there(d), *errors;
-    if (!e && call->offline)
+    struct error *e = call->list ? NULL : pin_those_there(d), *errors;
+    if (!e && (call->list || call->offline))
         e = call->json ? NULL : print_groups(d);
     else if (!e && !(e = data_choose(d))) {
         fetched = true;

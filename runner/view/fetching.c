@@ -123,5 +123,5 @@ void fetching_tell(struct fetching_view *v, const struct fetch_file *file, const
 void fetching_end(struct fetching_view *v)
 {
     if (v->to)
-        erase(v);
+        erase(v), fflush(v->to);
 }

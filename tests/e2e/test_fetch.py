@@ -548,7 +548,10 @@ class Pinned(Data):
             done = self.command(command, check=1)
             self.assertIn("is not what was fetched", done.stderr)
             self.assertIn("remove '", done.stderr)
-        self.assertEqual(self.told(check=1)["files"][0]["state"], "changed")
+        for how in ((), ("--list",), ("--offline",)):
+            told = self.told(*how, check=1)
+            self.assertEqual((told["files"][0]["state"], told["errors"][0]["line"]), ("changed", 5))
+        self.assertIn("is not what was fetched", self.data("--list", check=1).stderr)
         self.file("/data/00.txt").unlink()
         self.data()
         self.assertWhole()
