@@ -615,7 +615,8 @@ class Interrupted(Data):
         self.server.todo = {"/data/00.txt": [("stall", 5000)]}
         self.env["RETORT_DATA_STALL"] = "60"
         process = self.start()
-        wait_for(lambda: self.part().exists() and self.part().stat().st_size == 5000 and self.file("/data/03.txt").exists())
+        wait_for(lambda: self.part().exists() and self.part().stat().st_size == 5000 and
+                 all(self.file(f"/data/{i:02}.txt").exists() for i in (1, 2, 3)))
         process.send_signal(how)
         process.wait(30)
         self.assertEqual(self.part().stat().st_size, 5000)
