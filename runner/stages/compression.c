@@ -20,8 +20,10 @@ static struct error *own_part(struct bytes *own, int64_t *chars, struct document
                               const struct tokenizer_options *options, struct arena *arena)
 {
     struct documents *documents = NULL;
+    struct skips skips = {.most = part.skip_bad}; // told where the text was counted
     struct world world;
     struct error *e = NULL;
+    part.skips = &skips;
     if (part.form == DOCUMENT_WORLD) {
         e = world_file_read(part.path, arena, &world);
         part.world = &world;
@@ -39,6 +41,7 @@ static struct error *own_part(struct bytes *own, int64_t *chars, struct document
         e = bytes_append(own, text, n);
     }
     documents_close(documents);
+    skips_release(&skips);
     return e;
 }
 
