@@ -50,7 +50,7 @@ void optimizer_step(struct optimizer *o, const struct tensor *gradients)
             if (m->params[j].group == PARAM_MATRIX && m->params[j].rows == rows && m->params[j].cols == cols)
                 o->matrices[n++] = (struct muon_matrix){m->params[j].w.master, o->first[j], gradients[j]};
         if (n)
-            op_muon(m->dev, o->matrices, n, o->rates.matrix_lr);
+            op_muon(m->dev, o->matrices, n, (struct muon){.lr = o->rates.matrix_lr, .iteration = &newton_schulz_2025});
     }
     model_prepare(m);
 }
