@@ -76,7 +76,7 @@ static void update_on(struct device *dev, const struct cost_setup *s, struct row
     no_error(optimizer_open(&optimizer, &model, &(struct rates){.matrix_lr = 1, .grad_clip = 1}));
     no_error(gradient_open(&gradient, &model, s->rows, (int)s->width, (int)s->batch));
     no_error(gradient_of_rows(&gradient, rows, 0, &loss, &sum));
-    optimizer_measure(&optimizer, sum, 0, 1, 0.95);
+    optimizer_measure(&optimizer, sum, 0, 1, 0.95, 1);
     optimizer_step(&optimizer, sum);
     no_error(error_from_fault(device_fault(dev)));
 }
