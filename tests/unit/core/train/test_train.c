@@ -219,8 +219,9 @@ static struct error *report(void *self, const struct step_report *r)
     return NULL;
 }
 
-// Trains a tiny model for some steps and returns all its parameters, in a block; *loss is the last one.
-static float *train(struct row_source rows, int threads, int device_batch, double *loss, size_t *n_values)
+// Trains a tiny model, of 2025 or with all that 2026 adds, for some steps and returns all its parameters, in a block; *loss is the
+// last one.
+static float *train(struct row_source rows, bool is_2026, int threads, int device_batch, double *loss, size_t *n_values)
 {
     struct fault fault;
     struct arena arena = {0};
@@ -242,17 +243,26 @@ static float *train(struct row_source rows, int threads, int device_batch, doubl
     struct optimizer o;
     struct gradient g;
     struct rates rates = {.matrix_lr = 0.02, .embedding_lr = 0.2, .unembedding_lr = 0.004, .grad_clip = 1};
+    if (is_2026) {
+        assert_null(shape_from_depth_2026(&shape, 3, 16, 16, V, T));
+        shape.window_short = 7;
+        rates.weight_decay = 0.28;
+    }
+    struct optimizer_laws laws = is_2026 ? optimizer_laws_2026(&shape, &rates, 1, 1) : optimizer_laws_2025(&shape, &rates);
     assert_null(model_open(&m, dev, &shape, &arena));
-    model_init_weights(&m, 5);
+    if (is_2026)
+        model_init_weights_2026(&m, 5);
+    else
+        model_init_weights(&m, 5);
     assert_null(model_reserve(&m, device_batch, T, true));
-    assert_null(optimizer_open(&o, &m, &rates));
+    assert_null(optimizer_open_with(&o, &m, &laws));
     assert_null(gradient_open(&g, &m, R, T, device_batch));
     struct trainer t = {.stop_at = 3};
     t.loop = (struct loop){.model = &m,
                            .optimizer = &o,
                            .gradient = &g,
                            .rows = rows,
-                           .schedule = {.n_steps = 7, .warmdown = 0.2},
+                           .schedule = is_2026 ? schedule_2026(7) : (struct schedule){.n_steps = 7, .warmdown = 0.2},
                            .eval_every = 2,
                            .sample_every = -1,
                            .self = &t,
@@ -279,15 +289,15 @@ static float *train(struct row_source rows, int threads, int device_batch, doubl
     return values;
 }
 
-static void check_cuts(struct row_source rows, double most_loss)
+static void check_cuts(struct row_source rows, bool is_2026, double most_loss)
 {
     double loss, other_loss;
     size_t n, other_n;
-    float *whole = train(rows, 1, R, &loss, &n);
+    float *whole = train(rows, is_2026, 1, R, &loss, &n);
     assert_true(isfinite(loss) && loss < most_loss);
     static const int cuts[][2] = {{1, 1}, {2, 2}, {3, 5}, {2, R}};
     for (size_t i = 0; i < countof(cuts); i++) {
-        float *other = train(rows, cuts[i][0], cuts[i][1], &other_loss, &other_n);
+        float *other = train(rows, is_2026, cuts[i][0], cuts[i][1], &other_loss, &other_n);
         assert_true(n == other_n);
         assert_true(loss == other_loss);
         assert_memory_equal(whole, other, n * sizeof *whole);
@@ -299,14 +309,16 @@ static void check_cuts(struct row_source rows, double most_loss)
 static void cuts_and_threads_leave_the_bits(void **state)
 {
     (void)state;
-    check_cuts((struct row_source){.read = read_rows}, log(V));
+    check_cuts((struct row_source){.read = read_rows}, false, log(V));
+    check_cuts((struct row_source){.read = read_rows}, true, log(V));
 }
 
 // The width of a micro-batch is that of its longest row, so the cut decides how far the others are padded.
 static void padding_leaves_the_bits(void **state)
 {
     (void)state;
-    check_cuts(ragged, 2 * log(V));
+    check_cuts(ragged, false, 2 * log(V));
+    check_cuts(ragged, true, 2 * log(V));
 }
 
 // The loss of a batch of ragged rows is the sum of weight * loss over its targets by their number, those of left-out rows included.
