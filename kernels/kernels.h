@@ -185,7 +185,7 @@ void op_smear(struct device *dev, struct tensor x, struct tensor s, struct tenso
               struct tensor lambda, int T);
 
 // de =;  dgate, dlambda +=, sequence by sequence.   de [N,C], apart from dx and e
-// Bound against ref (f32): de 2e-6 of its row's largest value (at least 1), dgate and dlambda 1e-5 of their largest (at least 1)
+// Bound against ref (f32): de 2e-6 * sqrt(C) * (1 + |de|), dgate and dlambda 1e-5 of their largest value (at least 0.1)
 void op_smear_back(struct device *dev, struct tensor de, struct tensor dgate, struct tensor dlambda, struct tensor dx,
                    struct tensor e, struct tensor s, const struct weight *gate, struct tensor lambda, int T);
 
@@ -196,7 +196,7 @@ void op_value_embed(struct device *dev, struct tensor v, struct tensor s, struct
                     struct tensor ids, const struct weight *gate, float gain);
 
 // dx[n,:K] +=;  dtable[ids[n],:] += in order of n;  dgate += sequence by sequence.   dv is left as it is
-// Bound against ref (f32): dx and dtable 2e-6 * |dv| of the row, dgate 1e-5 of its largest value (at least 1)
+// Bound against ref (f32): dx 2e-6 * H * sqrt(D) * (1 + |dx|), dtable 2e-6 * sqrt(1 + N) and dgate 1e-5 of their largest value
 void op_value_embed_back(struct device *dev, struct tensor dx, struct tensor dtable, struct tensor dgate, struct tensor dv,
                          struct tensor s, struct tensor x, const struct weight *table, struct tensor ids,
                          const struct weight *gate, float gain, int T);

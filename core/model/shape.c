@@ -31,10 +31,10 @@ static int64_t up(int64_t n, int64_t to)
 struct error *shape_from_depth_2026(struct shape *shape, int depth, int aspect, int head_dim, int n_vocab, int seq_len)
 {
     enum { PAD = 64, WINDOW_STEP = 128, SSSL = 0x17 };
-    if (depth < 1 || aspect < 1 || head_dim < 2 || head_dim > 1 << 16 || depth > (1 << 20) / aspect || n_vocab < 1 || n_vocab > 1 << 24 || seq_len < 1 ||
-        seq_len > SHAPE_SEQ_LEN_MAX)
-        return error_plain(ERROR_RECIPE, "depth %d with aspect %d, heads of %d, vocabulary %d and %d tokens is no model", depth, aspect,
-                           head_dim, n_vocab, seq_len);
+    if (depth < 1 || aspect < 1 || depth > (1 << 20) / aspect || head_dim < 2 || head_dim > 1 << 16 || n_vocab < 1 ||
+        n_vocab > 1 << 24 || seq_len < 1 || seq_len > SHAPE_SEQ_LEN_MAX)
+        return error_plain(ERROR_RECIPE, "depth %d, aspect %d, heads of %d, vocabulary %d and %d tokens make no model", depth,
+                           aspect, head_dim, n_vocab, seq_len);
     int n_embd = (int)up((int64_t)depth * aspect, head_dim);
     *shape = (struct shape){.n_layer = depth,
                             .n_embd = n_embd,

@@ -20,14 +20,14 @@ struct shape {
     double norm_eps, rope_base, softcap; // softcap 0: none
 
     // 2026
-    double qk_scale;      // of queries and keys after their norm; 0 or 1: plain
-    int window_short;     // a query of a short layer sees so many keys before its own, of a long one seq_len; 0: all see all
-    int window_pattern;   // bit i: layers whose number mod period is i are short; the highest bit stands at the period and ends
-                          // it. The last layer is long. SSSL: 0b10111
-    int value_embeds;     // gain of the gates: in every second layer, the last among them, v += gain * gate * a table's row; 0: none
+    double qk_scale;         // of queries and keys after their norm; 0 or 1: plain
+    int window_short;        // a query of a short layer sees so many keys before its own, of a long one seq_len; 0: all see all
+    int window_pattern;      // bit i: layer l is short where l mod period is i, unless it is the last; the highest bit stands at
+                             // the period and ends it. SSSL: 0b10111
+    int value_embeds;        // in every second layer, the last among them, v += this gain * gate * a table's row; 0: in none
     int value_gate_channels; // that a gate looks at
-    int residual_lambdas;    // 1: before layer i x = resid_lambdas[i] x + x0_lambdas[i] x0, x0 being what enters the first
-    int smear_channels;      // the smear's gate looks at so many; an embedding gets a share of the one before it
+    int residual_lambdas;    // 1: before layer l x = resid_lambdas[l] x + x0_lambdas[l] x0, x0 being what enters the first
+    int smear_channels;      // that the smear's gate looks at; an embedding gets a share of the one before it
     int backout;             // the stream as it is after so many layers is taken off the last, times backout_lambda
 };
 
