@@ -41,7 +41,7 @@ struct error *training_event(struct training *t, const char *kind, const char *t
 // Path of moment `second` of parameter i; NULL where there is none, or memory ran out (*e).
 static const char *moment_path(const struct training *t, int i, bool second, struct arena *arena, struct error **e)
 {
-    const char *const names[2][2] = {{"m", "v"}, {"momentum", "variance"}};
+    const char *const names[2][2] = {{"m", "v"}, {"momentum", "v2"}};
     if (second && !t->optimizer->second[i].rows)
         return NULL;
     const char *name = names[t->model->params[i].group == PARAM_MATRIX][second];

@@ -20,6 +20,7 @@ struct optimizer_laws {
     double grad_clip;
 };
 
+// What 2025 does not have goes with the unembedding.
 struct optimizer_laws optimizer_laws_2025(const struct shape *shape, const struct rates *rates);
 
 // lr_scale multiplies all rates but those of smear and backout, decay_scale Muon's weight decay (scaling_law in schedule.h). Value
