@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/memory.h"
+
 enum { ALIGN = 64 };
 
 // Blocks double up to the largest; a tensor that needs more has a block to itself. No tensor is above half a terabyte.
@@ -245,23 +247,6 @@ double device_peak_flops(struct device *dev, double seconds)
 
 // --- tensors ----------------------------------------------------------------------------------------------------------------
 
-// What the machine has left, swap included; SIZE_MAX where it does not say.
-static size_t memory_left(void)
-{
-    FILE *f = fopen("/proc/meminfo", "r");
-    char line[128];
-    unsigned long long kib, available = 0, swap = 0;
-    while (f && fgets(line, sizeof line, f)) {
-        if (sscanf(line, "MemAvailable: %llu", &kib) == 1)
-            available = kib;
-        else if (sscanf(line, "SwapFree: %llu", &kib) == 1)
-            swap = kib;
-    }
-    if (f)
-        fclose(f);
-    return available ? (size_t)(available + swap) * 1024 : SIZE_MAX;
-}
-
 // Room for `bytes`, a multiple of 64, at the end of the chain; false sets the fault.
 static bool chain_room(struct device *dev, size_t bytes, const char *op)
 {
@@ -283,9 +268,9 @@ static bool chain_room(struct device *dev, size_t bytes, const char *op)
     if (capacity < bytes)
         capacity = bytes;
     // Tensors are zeroed: the kernel would give what there is not, and then end the process.
-    size_t left = capacity >= largest_block ? memory_left() : SIZE_MAX;
+    size_t left = capacity >= largest_block ? memory_left("") : SIZE_MAX;
     if (capacity > left) {
-        device_set_fault(dev, FAULT_MEMORY, op, "no memory for a tensor of %zu bytes: the machine has %zu left", bytes,
+        device_set_fault(dev, FAULT_MEMORY, op, "no memory for a tensor of %zu bytes: %zu are left to this process", bytes,
                          left);
         return false;
     }

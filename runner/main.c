@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/lost.h"
 #include "runner/commands/command.h"
 #include "runner/recipe/reader.h"
 #include "runner/view/errors.h"
@@ -62,6 +63,12 @@ static void report(const struct call *call, const struct error *e)
     error_free(again);
 }
 
+static void report_lost(void *self, struct error *e)
+{
+    report(self, e);
+    fflush(NULL);
+}
+
 // Who starts us may have closed them; what we open must not get their numbers.
 static void open_standard_files(void)
 {
@@ -78,6 +85,7 @@ int main(int argc, char **argv)
         return stage_process(argc, argv);
     struct arena arena = {0};
     struct call call = {.arena = &arena};
+    lost_on_signal(report_lost, &call);
     struct error *e = dispatch(&call, argc, argv);
     int status = e ? error_exit_status(e) : call.status;
     if (e)

@@ -125,6 +125,32 @@ struct error *error_while(struct error *e, struct place at, const char *format, 
     return e;
 }
 
+// At the same place of a file, in the same words.
+static bool is_told(const struct error *list, const struct error *e)
+{
+    for (; list; list = list->next)
+        if (e->at.line && list->at.line == e->at.line && list->at.column == e->at.column && !strcmp(list->what, e->what) &&
+            list->at.file && e->at.file && !strcmp(list->at.file, e->at.file))
+            return true;
+    return false;
+}
+
+// What of `more` the list does not tell yet.
+static struct error *drop_told(const struct error *list, struct error *more)
+{
+    for (struct error **at = &more; *at;) {
+        struct error *e = *at;
+        if (!is_told(list, e)) {
+            at = &e->next;
+            continue;
+        }
+        *at = e->next;
+        e->next = NULL;
+        error_free(e);
+    }
+    return more;
+}
+
 struct error *error_append(struct error *list, struct error *more)
 {
     if (!list || list == &no_memory || !more || more == &no_memory) {
@@ -139,7 +165,7 @@ struct error *error_append(struct error *list, struct error *more)
     struct error *last = list;
     while (last->next)
         last = last->next;
-    last->next = more;
+    last->next = drop_told(list, more);
     return list;
 }
 

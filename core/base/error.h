@@ -58,7 +58,8 @@ struct error *error_stopped(void);
 // Adds outer context to every error of the list e (NULL stays NULL); consumes and returns e.
 struct error *error_while(struct error *e, struct place at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-// Puts more behind list; either may be NULL. Consumes both, returns the list.
+// Puts more behind list, but for what the list tells already of the same place of a file in the same words; either may be NULL.
+// Consumes both, returns the list.
 struct error *error_append(struct error *list, struct error *more);
 
 // The first of two outcomes; the other is freed. For closing calls: e = error_first(e, close(f)).

@@ -84,12 +84,17 @@ static struct error *take_field(struct documents *d, const json_t *value, const 
 
 static struct error *next_line(struct documents *d, const char **text, size_t *n_bytes)
 {
-    const json_t *value;
-    struct error *e;
-    do
-        e = json_lines_next(d->lines, &value);
-    while (!e && value && !(e = take_field(d, value, text, n_bytes)) && !*text);
-    return e;
+    for (;;) {
+        const json_t *value;
+        struct error *e = json_lines_next(d->lines, &value);
+        bool end = !e && !value;
+        if (!e && value)
+            e = take_field(d, value, text, n_bytes);
+        if (e && json_lines_can_go_on(d->lines))
+            e = skips_take(d->part.skips, e);
+        if (e || end || *text)
+            return e;
+    }
 }
 
 static struct error *next_world(struct documents *d, const char **text, size_t *n_bytes)

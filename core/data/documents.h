@@ -16,6 +16,7 @@
 #define CORE_DATA_DOCUMENTS_H
 
 #include "core/base/error.h"
+#include "core/data/skips.h"
 #include "core/data/world.h"
 
 #include <stdint.h>
@@ -24,14 +25,16 @@ enum document_form { DOCUMENT_PARQUET, DOCUMENT_JSONL, DOCUMENT_TEXT, DOCUMENT_W
 
 struct document_part {
     enum document_form form;
-    const char *path;   // of the file; for a world the world file, for messages
-    const char *column; // parquet column, or JSON field (dots descend)
+    const char *path;    // of the file; for a world the world file, for messages
+    const char *column;  // parquet column, or JSON field (dots descend)
+    int64_t skip_bad;    // malformed rows of the file that may be left out
+    struct skips *skips; // where they are counted, of whoever reads; NULL: the first is an error
 
     // of a world
     const struct world *world;
     uint64_t seed;
     int64_t first, n;
-    bool held_out; // generate from held-out facts only
+    bool held_out;       // generate from held-out facts only
     const char *records; // record.h reads this list of the world's; NULL: documents
 };
 

@@ -21,7 +21,7 @@ struct json_lines {
     int fd;
     char *buffer;
     size_t capacity, at, n; // buffer[at..n) is not yet used
-    bool ended;
+    bool ended, broken;
     int64_t line;
     uint64_t n_polled;
     json_t *value; // given last
@@ -37,8 +37,9 @@ struct place json_lines_place(const struct json_lines *l)
     return (struct place){.file = l->path, .line = l->line < INT32_MAX ? (int)l->line : 0};
 }
 
-static struct error *too_long(const struct json_lines *l)
+static struct error *too_long(struct json_lines *l)
 {
+    l->broken = true;
     return error_new(ERROR_DATA, json_lines_place(l), "one object a line", "a line of more than %d bytes", LINE_MOST);
 }
 
@@ -77,7 +78,8 @@ static struct error *read_line(struct json_lines *l, char **line, size_t *n_line
             l->capacity *= 2;
         }
         ssize_t got = read(l->fd, l->buffer + l->n, l->capacity - l->n);
-        if (got < 0 && errno != EINTR)
+        l->broken = got < 0 && errno != EINTR;
+        if (l->broken)
             return error_system(ERROR_DATA, errno, "cannot read '%s'", l->path);
         l->ended = got == 0;
         l->n += got > 0 ? (size_t)got : 0;
@@ -112,7 +114,7 @@ static struct error *parse(struct json_lines *l, const char *line, size_t n)
     if (json_error_code(&problem) == json_error_out_of_memory)
         return error_memory();
     at.column = problem.column;
-    return error_new(ERROR_DATA, at, "mend or delete the line", "no JSON: %s", problem.text);
+    return error_new(ERROR_DATA, at, "mend or delete the line; skip_bad: N leaves out so many", "no JSON: %s", problem.text);
 }
 
 struct error *json_lines_open(struct json_lines **lines, const char *path)
@@ -160,6 +162,11 @@ struct error *json_lines_next(struct json_lines *l, const struct json_t **value)
         *value = l->value;
         return e;
     }
+}
+
+bool json_lines_can_go_on(const struct json_lines *l)
+{
+    return !l->broken;
 }
 
 void json_lines_close(struct json_lines *l)

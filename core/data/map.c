@@ -1,4 +1,4 @@
-// map.c - open, fstat, mmap; the descriptor is closed at once, the mapping keeps the file.
+// map.c - open, fstat, mmap.
 #include "core/data/map.h"
 
 #include <errno.h>
@@ -24,15 +24,31 @@ struct error *map_open(struct map *map, const char *path)
         if (data == MAP_FAILED)
             e = error_system(ERROR_DATA, errno, "cannot map '%s'", path);
         else
-            *map = (struct map){data, (size_t)status.st_size};
+            *map = (struct map){data, (size_t)status.st_size, fd};
     }
-    close(fd);
+    if (!map->data)
+        close(fd);
     return e;
+}
+
+struct error *map_check(const struct map *map, const char *path)
+{
+    struct stat status;
+    if (!map->data)
+        return NULL;
+    if (fstat(map->fd, &status) < 0)
+        return error_system(ERROR_DATA, errno, "cannot look at '%s'", path);
+    if ((uint64_t)status.st_size >= map->n_bytes)
+        return NULL;
+    return error_new(ERROR_DATA, NOWHERE, "leave input files alone while they are read; fetch it again",
+                     "'%s' was cut short while it was read: to %lld bytes of %zu", path, (long long)status.st_size, map->n_bytes);
 }
 
 void map_close(struct map *map)
 {
-    if (map->data)
+    if (map->data) {
         munmap((void *)map->data, map->n_bytes);
+        close(map->fd);
+    }
     *map = (struct map){0};
 }

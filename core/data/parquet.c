@@ -10,11 +10,18 @@
 #include "core/data/parquet_inside.h"
 #include "core/data/thrift.h"
 
-enum { MOST_FOOTER = 64 << 20, MOST_COLUMNS = 10000, MOST_PATH = 4096, MOST_NESTING = 32, REQUIRED = 0, OPTIONAL = 1 };
+enum {
+    MOST_FOOTER = 32 << 20,
+    MOST_COLUMNS = 10000,
+    MOST_PATH = 4096,
+    MOST_NESTING = PARQUET_NESTING,
+    REQUIRED = 0,
+    OPTIONAL = 1
+};
 
 struct element { // of the schema
     int type, repetition;
-    int64_t n_children;
+    int64_t n_children, length;
     const char *name;
     size_t n_name;
 };
@@ -22,7 +29,8 @@ struct element { // of the schema
 struct level { // of the schema's tree
     int64_t n_left;
     size_t n_path;
-    int max_level, n_repeated, list_level;
+    int max_level, n_repeated;
+    uint8_t list_levels[PARQUET_NESTING + 1];
 };
 
 struct error *parquet_error(const struct parquet *p, const char *fix, const char *format, ...)
@@ -32,8 +40,11 @@ struct error *parquet_error(const struct parquet *p, const char *fix, const char
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    return error_new(ERROR_DATA, NOWHERE, fix, "'%s', row group %d, column '%s': %s", p->path, p->group,
-                     p->leaves[p->column].path, what);
+    const char *column = p->leaves[p->column].path;
+    if (p->i_page < 0)
+        return error_new(ERROR_DATA, NOWHERE, fix, "'%s', row group %d, column '%s': %s", p->path, p->group, column, what);
+    return error_new(ERROR_DATA, NOWHERE, fix, "'%s', row group %d, column '%s', page %d: %s", p->path, p->group, column,
+                     p->i_page, what);
 }
 
 static struct error *file_error(const struct parquet *p, const char *what)
@@ -48,6 +59,8 @@ static struct element read_element(struct thrift *t)
     while (thrift_field(t, &last, &id, &type)) {
         if (id == 1 && type == THRIFT_I32)
             x.type = (int)thrift_int(t);
+        else if (id == 2 && type == THRIFT_I32)
+            x.length = thrift_int(t);
         else if (id == 3 && type == THRIFT_I32)
             x.repetition = (int)thrift_int(t);
         else if (id == 4 && type == THRIFT_TEXT)
@@ -58,6 +71,16 @@ static struct element read_element(struct thrift *t)
             thrift_skip(t, type);
     }
     return x;
+}
+
+// Bytes of a value of fixed length; 0 for others.
+static size_t width_of(const struct element *x)
+{
+    if (x->type == PARQUET_FIXED)
+        return x->length > 0 && x->length <= FIXED_MOST_BYTES ? (size_t)x->length : 0;
+    return x->type == PARQUET_INT32 || x->type == PARQUET_FLOAT    ? 4
+           : x->type == PARQUET_INT64 || x->type == PARQUET_DOUBLE ? 8
+                                                                   : 0;
 }
 
 // The schema is its tree written depth first; leaves become columns with the path of names above them.
@@ -79,16 +102,11 @@ static struct error *read_schema(struct parquet *p, struct thrift *t)
         if (t->failed || x.n_children < 0 || x.n_name == 0 || levels[depth].n_left <= 0)
             return file_error(p, "its schema is damaged");
         levels[depth].n_left--;
-        struct level level = {.n_left = x.n_children,
-                              .n_path = levels[depth].n_path,
-                              .max_level = levels[depth].max_level,
-                              .n_repeated = levels[depth].n_repeated,
-                              .list_level = levels[depth].list_level};
+        struct level level = levels[depth];
+        level.n_left = x.n_children;
         level.max_level += x.repetition != REQUIRED;
-        if (x.repetition > OPTIONAL) {
-            level.n_repeated++;
-            level.list_level = level.max_level;
-        }
+        if (x.repetition > OPTIONAL)
+            level.list_levels[++level.n_repeated] = (uint8_t)level.max_level;
         if (x.n_name + 1 > MOST_PATH - level.n_path || depth + 1 == MOST_NESTING || p->n_leaves == MOST_COLUMNS)
             return file_error(p, "its schema has names too long, too many columns, or is nested too deep");
         if (level.n_path)
@@ -106,11 +124,10 @@ static struct error *read_schema(struct parquet *p, struct thrift *t)
         char *name = arena_strndup(&p->arena, path, level.n_path);
         if (!p->leaves || !name)
             return error_memory();
-        p->leaves[p->n_leaves++] = (struct parquet_leaf){.path = name,
-                                                         .type = x.type,
-                                                         .max_level = level.max_level,
-                                                         .n_repeated = level.n_repeated,
-                                                         .list_level = level.list_level};
+        struct parquet_leaf *leaf = &p->leaves[p->n_leaves++];
+        *leaf = (struct parquet_leaf){
+            .path = name, .type = x.type, .width = width_of(&x), .max_level = level.max_level, .n_repeated = level.n_repeated};
+        memcpy(leaf->list_levels, level.list_levels, sizeof leaf->list_levels);
     }
     return p->n_leaves ? NULL : file_error(p, "it has no columns");
 }
@@ -241,7 +258,7 @@ static struct error *read_footer(struct parquet *p)
     }
     size_t length = (size_t)data[n - 8] | (size_t)data[n - 7] << 8 | (size_t)data[n - 6] << 16 | (size_t)data[n - 5] << 24;
     if (length > n - 12 || length > MOST_FOOTER)
-        return file_error(p, "its footer is longer than the file, or than 64 MiB");
+        return file_error(p, "its footer is longer than the file, or than 32 MiB");
     struct thrift t = {.at = data + n - 8 - length, .end = data + n - 8};
     int last = 0, id, type;
     int64_t n_rows = -1;
@@ -289,6 +306,7 @@ void parquet_close(struct parquet *p)
     block_free(p->page.unpacked);
     block_free(p->dictionary);
     block_free(p->offsets);
+    block_free(p->pieced);
     arena_release(&p->arena);
     block_free(p);
 }
@@ -332,7 +350,12 @@ const char *parquet_column_path(const struct parquet *p, int column)
     return p->leaves[column].path;
 }
 
-bool parquet_is_list(const struct parquet *p, int column)
+int parquet_n_lists(const struct parquet *p, int column)
 {
-    return p->leaves[column].n_repeated > 0;
+    return p->leaves[column].n_repeated;
+}
+
+int parquet_value_level(const struct parquet *p, int column)
+{
+    return p->leaves[column].max_level;
 }

@@ -19,14 +19,19 @@
 //     while (!(e = parquet_next_value(p, &v)) && v.row >= 0)
 //         if (v.begins_row) ...                                        // the first message of row v.row; PARQUET_IS_EMPTY: none
 //
-// Reads      BYTE_ARRAY, BOOLEAN, INT32, INT64, FLOAT and DOUBLE columns, required or optional (also within groups), with at
-//            most one repeated node on their path; data pages v1 and v2; encodings PLAIN, PLAIN_DICTIONARY and RLE_DICTIONARY,
-//            levels RLE, booleans PLAIN or RLE; codecs none, snappy, gzip, zstd; page checksums, if any
-// Refuses    by name: encryption, lists of lists, other types, encodings and codecs
-// Limits     a footer of 64 MiB; a page of 256 MiB unpacked, and not more than its codec can make of its bytes. A few bytes can
-//            still stand for 2^31 values of one page: who keeps values bounds them
+// Lists of lists have the levels of the format in each value: which list it goes on with, and how much of its path is there.
+//
+// Reads      BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY, BOOLEAN, INT32, INT64, FLOAT and DOUBLE columns, required, optional or repeated, at
+//            any depth; data pages v1 and v2; encodings PLAIN, PLAIN_DICTIONARY, RLE_DICTIONARY, DELTA_BINARY_PACKED,
+//            DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY and BYTE_STREAM_SPLIT, booleans PLAIN or RLE, levels RLE; codecs none,
+//            snappy, gzip, zstd, lz4_raw; page checksums, if any
+// Refuses    by name: encryption, other types, encodings and codecs
+// Limits     a footer of 32 MiB, which may come to eight times that in memory; a page or a dictionary of 256 MiB unpacked, and not
+//            more than its codec can make of its bytes; a schema nested 32 deep. So a reader holds a footer, a page, a dictionary
+//            with its index and one value: PARQUET_MOST_BYTES at the very most, whatever the file says. A few bytes can still
+//            stand for 2^31 values of one page: who keeps values bounds them
 // Ownership  a text is borrowed until the next value or the next begin
-// Errors     ERROR_DATA with the file, row group and column. Damage never reads outside of the file's bytes
+// Errors     ERROR_DATA with the file, row group, column and page (each from 0). Damage never reads outside of the file's bytes
 // Threads    one reader, one thread
 // Source     github.com/apache/parquet-format: parquet.thrift, Encodings.md
 #ifndef CORE_DATA_PARQUET_H
@@ -39,6 +44,8 @@
 
 struct parquet;
 
+#define PARQUET_MOST_BYTES (INT64_C(1536) << 20)
+
 struct parquet_text {
     const char *text; // NULL: a null
     size_t n_bytes;
@@ -47,7 +54,7 @@ struct parquet_text {
 
 enum parquet_kind {
     PARQUET_IS_NULL,
-    PARQUET_IS_EMPTY, // the row's list has no elements, or is null itself
+    PARQUET_IS_EMPTY, // the innermost list has no elements, or is null itself
     PARQUET_IS_TEXT,
     PARQUET_IS_BOOLEAN, // integer is 0 or 1
     PARQUET_IS_INTEGER, // also of unsigned columns, whose bits these are
@@ -57,8 +64,9 @@ enum parquet_kind {
 struct parquet_value {
     enum parquet_kind kind;
     bool begins_row;
-    int64_t row;      // of the row group, from 0; -1 behind the last
-    const char *text; // NULL for all but texts
+    int64_t row;       // of the row group, from 0; -1 behind the last
+    int repeat, level; // the format's repetition and definition level
+    const char *text;  // NULL for all but texts
     size_t n_bytes;
     int64_t integer;
     double real;
@@ -74,10 +82,12 @@ int64_t parquet_group_rows(const struct parquet *p, int group);
 // Finds a column by the names on its path, joined by dots; ERROR_DATA lists the columns where there is none such.
 struct error *CHECKED parquet_column(const struct parquet *p, const char *path, int *column);
 
-// All columns, by number: their paths, and whether a row has a list of values.
+// All columns, by number: their paths; how many lists lie within each other (0: a row has one value), and the definition level of
+// a value that is there.
 int parquet_n_columns(const struct parquet *p);
 const char *parquet_column_path(const struct parquet *p, int column);
-bool parquet_is_list(const struct parquet *p, int column);
+int parquet_n_lists(const struct parquet *p, int column);
+int parquet_value_level(const struct parquet *p, int column);
 
 // Columns of a text a row.
 struct error *CHECKED parquet_begin(struct parquet *p, int group, int column);

@@ -53,13 +53,9 @@ bool parquet_runs_next(struct parquet_runs *r, uint32_t *value)
         *value = r->value;
         return true;
     }
-    size_t first = r->bit >> 3, last = (r->bit + (size_t)r->bits + 7) >> 3, n = (size_t)(r->group_end - r->group);
-    if (last > n)
+    if ((r->bit + (size_t)r->bits + 7) >> 3 > (size_t)(r->group_end - r->group))
         return false;
-    uint64_t word = 0;
-    for (size_t i = first; i < last; i++) // at most five bytes
-        word |= (uint64_t)r->group[i] << 8 * (i - first);
-    *value = (uint32_t)(word >> (r->bit & 7) & ((UINT64_C(1) << r->bits) - 1));
+    *value = (uint32_t)parquet_bits(r->group, r->group_end, r->bit, (size_t)r->bits);
     r->bit += (size_t)r->bits;
     return true;
 }

@@ -1,5 +1,5 @@
-// parquet_page.c - page headers, checksums, unpacking, dictionaries; every length in a header is held against the bytes there
-// are.
+// parquet_page.c - page headers, checksums, unpacking, dictionaries, levels; every length in a header is held against the bytes
+// there are.
 #include "core/data/parquet_inside.h"
 
 #include <snappy-c.h>
@@ -8,6 +8,7 @@
 #include <zstd.h>
 
 #include "core/base/stop.h"
+#include "core/data/lz4.h"
 #include "core/data/thrift.h"
 
 enum page_type { PAGE_DATA, PAGE_INDEX, PAGE_DICTIONARY, PAGE_DATA_V2 };
@@ -15,25 +16,16 @@ enum codec { CODEC_NONE, CODEC_SNAPPY, CODEC_GZIP, CODEC_LZO, CODEC_BROTLI, CODE
 
 static const struct {
     const char *name;
-    int64_t most; // unpacked bytes of a packed one; 0: not read. Three bytes can be 64 (snappy), one 1032 (gzip), four a block
-                  // of 128 KiB (zstd)
+    int64_t most; // unpacked bytes of a packed one; 0: not read. Three bytes can be 64 (snappy), one 1032 (gzip) or 255 (lz4),
+                  // four a block of 128 KiB (zstd)
 } codecs[CODEC_COUNT] = {{"none", 1},   {"snappy", 32}, {"gzip", 1100},  {"lzo", 0},
-                         {"brotli", 0}, {"lz4", 0},     {"zstd", 40000}, {"lz4_raw", 0}};
-
-static const char *const encodings[] = {"PLAIN",          "GROUP_VAR_INT",       "PLAIN_DICTIONARY",        "RLE",
-                                        "BIT_PACKED",     "DELTA_BINARY_PACKED", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY",
-                                        "RLE_DICTIONARY", "BYTE_STREAM_SPLIT"};
+                         {"brotli", 0}, {"lz4", 0},     {"zstd", 40000}, {"lz4_raw", 256}};
 
 struct header {
     int64_t type, unpacked, packed, crc;
     bool has_crc, has_inner, compressed;
     int64_t n_values, encoding, level_encoding, repeat_encoding, repetition_bytes, definition_bytes;
 };
-
-static const char *encoding_name(int64_t encoding)
-{
-    return encoding >= 0 && encoding < (int64_t)countof(encodings) ? encodings[encoding] : "an unknown one";
-}
 
 // The header of a data page (v1, v2) or dictionary page: the same fields under other numbers.
 static void read_inner(struct thrift *t, struct header *h, int page)
@@ -122,6 +114,24 @@ static struct error *gunzip(uint8_t *out, size_t n_out, const uint8_t *in, size_
     return NULL;
 }
 
+struct error *parquet_room(uint8_t **buffer, size_t *capacity, size_t n, bool keep)
+{
+    if (n <= *capacity)
+        return NULL;
+    size_t larger = n;
+    if (keep && n < *capacity * 2) // one that is added to doubles, but never beyond what a value can need
+        larger = *capacity * 2 < PAGE_MOST_BYTES ? *capacity * 2 : PAGE_MOST_BYTES + 1;
+    uint8_t *fresh = block_alloc(larger);
+    if (!fresh)
+        return error_memory();
+    if (keep && *capacity)
+        memcpy(fresh, *buffer, *capacity);
+    block_free(*buffer);
+    *buffer = fresh;
+    *capacity = larger;
+    return NULL;
+}
+
 // n bytes of `packed` become *out, which is the file's own memory where nothing is packed.
 static struct error *unpack(const struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool compressed,
                             uint8_t **buffer, size_t *capacity, const uint8_t **out)
@@ -131,25 +141,19 @@ static struct error *unpack(const struct parquet *p, const uint8_t *packed, size
         *out = packed;
         return n == n_out ? NULL : parquet_error(p, NULL, "a page that is not packed has %zu bytes and says %zu", n, n_out);
     }
-    if (n_out > *capacity) {
-        uint8_t *larger = block_alloc(n_out);
-        if (!larger)
-            return error_memory();
-        block_free(*buffer);
-        *buffer = larger;
-        *capacity = n_out;
-    }
+    struct error *e = parquet_room(buffer, capacity, n_out + 1, false); // + 1: an empty dictionary is one, too
     *out = *buffer;
-    if (n_out == 0)
-        return NULL;
+    if (e || n_out == 0)
+        return e;
     bool ok = false;
-    struct error *e = NULL;
     size_t length = 0;
     if (codec == CODEC_SNAPPY)
         ok = snappy_uncompressed_length((const char *)packed, n, &length) == SNAPPY_OK && length == n_out &&
              snappy_uncompress((const char *)packed, n, (char *)*buffer, &length) == SNAPPY_OK && length == n_out;
     else if (codec == CODEC_GZIP)
         e = gunzip(*buffer, n_out, packed, n, &ok);
+    else if (codec == CODEC_LZ4_RAW)
+        ok = lz4_unpack(*buffer, n_out, packed, n);
     else
         ok = ZSTD_decompress(*buffer, n_out, packed, n) == n_out;
     return ok || e ? e
@@ -162,13 +166,13 @@ static struct error *open_dictionary(struct parquet *p, const struct header *h, 
         return parquet_error(p, NULL, "a second dictionary");
     if (h->encoding != ENCODING_PLAIN && h->encoding != ENCODING_PLAIN_DICTIONARY)
         return parquet_error(p, "write the file with PLAIN or dictionary encoding", "a dictionary of encoding %s",
-                             encoding_name(h->encoding));
+                             parquet_encoding_name(h->encoding));
     struct error *e =
         unpack(p, body, (size_t)h->packed, (size_t)h->unpacked, true, &p->dictionary, &p->dictionary_capacity, &p->dictionary_at);
     if (e)
         return e;
     p->n_dictionary_bytes = (size_t)h->unpacked;
-    size_t n = (size_t)h->n_values, at = 0, width = parquet_width(p->leaves[p->column].type);
+    size_t n = (size_t)h->n_values, at = 0, width = p->leaves[p->column].width;
     if (n > p->n_dictionary_bytes / (width ? width : 4))
         return parquet_error(p, NULL, "a dictionary of %zu values in %zu bytes", n, p->n_dictionary_bytes);
     if (width) {
@@ -213,25 +217,6 @@ static bool take_counted(const uint8_t **at, const uint8_t *end, const uint8_t *
     return true;
 }
 
-// Bits, lowest first (PLAIN), which is what a group of packed numbers of one bit is; or runs behind their length (RLE).
-static struct error *open_booleans(struct parquet *p, int64_t encoding)
-{
-    struct parquet_page *page = &p->page;
-    const uint8_t *first = page->at, *last = page->end;
-    if (encoding == ENCODING_PLAIN) {
-        page->numbers = (struct parquet_runs){
-            .bits = 1, .packed = true, .n_left = (int64_t)(last - first) * 8, .group = first, .group_end = last};
-        return NULL;
-    }
-    if (encoding != ENCODING_RLE)
-        return parquet_error(p, "write the column with PLAIN or RLE encoding", "booleans of encoding %s",
-                             encoding_name(encoding));
-    if (first < last && !take_counted(&page->at, page->end, &first, &last)) // a page of nulls may have no values at all
-        return parquet_error(p, NULL, "a page whose values are longer than itself");
-    parquet_runs_begin(&page->numbers, first, last, 1);
-    return NULL;
-}
-
 static struct error *open_data(struct parquet *p, const struct header *h, const uint8_t *body)
 {
     struct parquet_page *page = &p->page;
@@ -240,9 +225,9 @@ static struct error *open_data(struct parquet *p, const struct header *h, const 
     if (h->n_values > p->n_left)
         return parquet_error(p, NULL, "a page of %lld values where %lld are left", (long long)h->n_values, (long long)p->n_left);
     if (!v2 && leaf->max_level > 0 && h->level_encoding != ENCODING_RLE)
-        return parquet_error(p, "write the file anew", "levels of encoding %s", encoding_name(h->level_encoding));
+        return parquet_error(p, "write the file anew", "levels of encoding %s", parquet_encoding_name(h->level_encoding));
     if (!v2 && leaf->n_repeated > 0 && h->repeat_encoding != ENCODING_RLE)
-        return parquet_error(p, "write the file anew", "levels of encoding %s", encoding_name(h->repeat_encoding));
+        return parquet_error(p, "write the file anew", "levels of encoding %s", parquet_encoding_name(h->repeat_encoding));
     const uint8_t *repeats = NULL, *repeats_end = NULL, *levels = NULL, *levels_end = NULL, *at;
     size_t n = (size_t)h->unpacked;
     if (v2) { // levels stand before the packed values
@@ -272,22 +257,8 @@ static struct error *open_data(struct parquet *p, const struct header *h, const 
     parquet_runs_begin(&page->levels, levels, levels_end, bits_of(leaf->max_level));
     page->at = at;
     page->end = at + n;
-    page->dictionary_values = h->encoding == ENCODING_RLE_DICTIONARY || h->encoding == ENCODING_PLAIN_DICTIONARY;
     page->n_left = h->n_values;
-    if (leaf->type == PARQUET_BOOLEAN)
-        return open_booleans(p, h->encoding);
-    if (h->encoding == ENCODING_PLAIN)
-        return NULL;
-    if (!page->dictionary_values)
-        return parquet_error(p, "write the column with PLAIN or dictionary encoding", "values of encoding %s",
-                             encoding_name(h->encoding));
-    if (!p->dictionary_at)
-        return parquet_error(p, NULL, "values from a dictionary that is not there");
-    int bits = n > 0 ? page->at[0] : 0; // a page of nulls may have no values at all
-    if (bits > 32)
-        return parquet_error(p, NULL, "numbers of %d bits", bits);
-    parquet_runs_begin(&page->numbers, page->at + (n > 0), page->end, bits);
-    return NULL;
+    return parquet_begin_decoding(p, h->encoding);
 }
 
 struct error *parquet_open_page(struct parquet *p)
@@ -295,15 +266,19 @@ struct error *parquet_open_page(struct parquet *p)
     while (p->page.n_left == 0) {
         if (stop_requested())
             return error_stopped();
+        struct error *e = map_check(&p->map, p->path);
+        if (e)
+            return error_while(e, NOWHERE, "reading row group %d, column '%s', page %d", p->group, p->leaves[p->column].path,
+                               p->i_page + 1);
         if (p->at == p->end)
             return parquet_error(p, NULL, "its pages end %lld values too early", (long long)p->n_left);
         struct thrift t = {.at = p->at, .end = p->end};
         struct header h;
+        p->i_page++;
         read_header(&t, &h);
         if (t.failed)
             return parquet_error(p, "fetch the file again", "a page header is damaged");
-        struct error *e = check_header(p, &h, (size_t)(p->end - t.at));
-        if (e)
+        if ((e = check_header(p, &h, (size_t)(p->end - t.at))))
             return e;
         p->at = t.at + h.packed;
         if (h.has_crc && (uint32_t)h.crc != (uint32_t)crc32_z(0, t.at, (size_t)h.packed))

@@ -231,11 +231,16 @@ struct error *records_next(struct records *r, const struct record **record)
     *record = NULL;
     if (r->n_polled++ % POLL == 0 && stop_requested())
         return error_stopped();
-    r->n_values = r->n_bytes = 0;
-    r->n_fields = 0;
-    struct error *e = r->part.form == DOCUMENT_PARQUET ? record_next_parquet(r, &more)
-                      : r->part.form == DOCUMENT_JSONL ? record_next_json(r, &more)
-                                                       : record_next_world(r, &more);
+    struct error *e;
+    bool again;
+    do {
+        r->n_values = r->n_bytes = 0;
+        r->n_fields = 0;
+        e = r->part.form == DOCUMENT_PARQUET ? record_next_parquet(r, &more)
+            : r->part.form == DOCUMENT_JSONL ? record_next_json(r, &more)
+                                             : record_next_world(r, &more);
+        again = e && r->lines && json_lines_can_go_on(r->lines) && !(e = skips_take(r->part.skips, e));
+    } while (again);
     if (e || !more)
         return e;
     finish_row(r);

@@ -61,7 +61,7 @@ static struct error *find_column(struct records *r, const struct record_path *pa
         for (int i = 0; i < parquet_n_columns(c->parquet); i++) {
             const char *name = parquet_column_path(c->parquet, i);
             bool same = strcmp(name, a->text) == 0;
-            if (!same && !(parquet_is_list(c->parquet, i) && matches(name, a)))
+            if (!same && !(parquet_n_lists(c->parquet, i) && matches(name, a)))
                 continue;
             c->number = i;
             n_found++;
@@ -74,7 +74,7 @@ static struct error *find_column(struct records *r, const struct record_path *pa
             return error_new(ERROR_DATA, NOWHERE, "name all nodes on the column's path", "'%s': '%s' may be any of %d columns",
                              r->part.path, a->text, n_found);
         if (n_found == 1) {
-            c->is_list = parquet_is_list(c->parquet, c->number);
+            c->is_list = parquet_n_lists(c->parquet, c->number) > 0;
             return NULL;
         }
     }
@@ -92,6 +92,9 @@ struct error *record_open_parquet(struct records *r)
         struct error *e = parquet_open(&c->parquet, r->part.path);
         if (!e)
             e = find_column(r, &r->paths[f], c);
+        if (!e && parquet_n_lists(c->parquet, c->number) > 1)
+            e = error_new(ERROR_DATA, NOWHERE, "name a column of lists of plain values", "'%s': '%s' is a list of lists",
+                          r->part.path, parquet_column_path(c->parquet, c->number));
         if (e)
             return e;
         bool same = parquet_n_row_groups(c->parquet) == parquet_n_row_groups(first->parquet);

@@ -15,6 +15,7 @@ struct batch {
     struct arena arena; // of the examples
     struct example examples[BATCH_ROWS];
     int64_t rows[BATCH_ROWS]; // of the part
+    struct skips *skips;      // of the part
     int n;
 
     // what they become
@@ -23,6 +24,7 @@ struct batch {
     int64_t n_prompts[BATCH_ROWS];
     int32_t letters[BATCH_ROWS][TASK_LETTERS];
     struct error *errors[BATCH_ROWS];
+    bool bad[BATCH_ROWS]; // skipped
 };
 
 // A copy that borrows from nothing but the arena.
@@ -65,9 +67,11 @@ static struct error *fill(struct batch *b, struct records *records, const struct
             return e;
         struct example *x = &b->examples[b->n];
         b->rows[b->n] = record->row;
-        if ((e = task_example(task, record, &b->arena, x)) || (e = copy_example(x, &b->arena)))
+        e = task_example(task, record, &b->arena, x);
+        bool bad = e != NULL;
+        if ((e = skips_take(b->skips, e)) || (!bad && (e = copy_example(x, &b->arena))))
             return e;
-        b->n++;
+        b->n += !bad;
     }
     return NULL;
 }
@@ -123,8 +127,10 @@ static struct error *render(struct batch *b, const struct task *task, struct enc
     for (int i = 0; i < b->n; i++)
         b->errors[i] = render_row(b, i, task, &encoders[omp_get_thread_num()], assistant_start);
     struct error *first = NULL;
-    for (int i = 0; i < b->n; i++)
-        first = error_first(first, b->errors[i]);
+    for (int i = 0; i < b->n; i++) {
+        b->bad[i] = b->errors[i] != NULL;
+        first = error_first(first, first ? b->errors[i] : skips_take(b->skips, b->errors[i]));
+    }
     return first;
 }
 
@@ -133,6 +139,8 @@ static struct error *append(struct task_row_writer *w, struct batch *b)
     struct error *e = NULL;
     for (int i = 0; i < b->n && !e; i++) {
         const struct example *x = &b->examples[i];
+        if (b->bad[i])
+            continue;
         e = task_row_writer_add(w, &(struct task_row){.ids = b->ids[i].id,
                                                       .mask = b->masks[i].byte,
                                                       .n = (int64_t)b->ids[i].n,
@@ -187,6 +195,8 @@ struct error *task_rows_write(const struct task *task, const struct document_par
                                 .assistant_start = tokenizer_special(tokenizer, "<|assistant_start|>")};
     struct batch *b = arena_alloc(&arena, sizeof *b);
     struct encoder *encoders = arena_array(&arena, (size_t)threads, sizeof *encoders);
+    if (b)
+        b->skips = part->skips;
     struct error *e = b && encoders ? task_paths(task, &arena, paths, &n_paths) : error_memory();
     if (!e && w.assistant_start < 0)
         e = error_plain(ERROR_DATA, "the tokenizer has no special token '<|assistant_start|>', which chats need");

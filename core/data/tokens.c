@@ -30,15 +30,12 @@ static bool reserve(void **block, int64_t used, int64_t *capacity, int64_t n, si
     return true;
 }
 
-struct error *token_writer_add(struct token_writer *w, const int32_t *ids, int64_t n)
+struct error *token_writer_extend(struct token_writer *w, const int32_t *ids, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= w->n_vocab)
             return error_plain(ERROR_FAILED, "token %d is outside the vocabulary of %lld", ids[i], (long long)w->n_vocab);
-    void *documents = w->documents;
-    bool good = reserve(&documents, w->n_documents, &w->document_capacity, 2, sizeof *w->documents); // one more for the end
-    w->documents = documents;
-    if (!good || !reserve(&w->ids, w->n, &w->capacity, n, is_narrow(w->n_vocab) ? sizeof(uint16_t) : sizeof(uint32_t)))
+    if (!reserve(&w->ids, w->n, &w->capacity, n, is_narrow(w->n_vocab) ? sizeof(uint16_t) : sizeof(uint32_t)))
         return error_memory();
     if (is_narrow(w->n_vocab)) {
         uint16_t *to = (uint16_t *)w->ids + w->n;
@@ -49,9 +46,22 @@ struct error *token_writer_add(struct token_writer *w, const int32_t *ids, int64
         for (int64_t i = 0; i < n; i++)
             to[i] = (uint32_t)ids[i];
     }
-    w->documents[w->n_documents++] = w->n;
     w->n += n;
     return NULL;
+}
+
+struct error *token_writer_add(struct token_writer *w, const int32_t *ids, int64_t n)
+{
+    void *documents = w->documents;
+    bool good = reserve(&documents, w->n_documents, &w->document_capacity, 2, sizeof *w->documents); // one more for the end
+    w->documents = documents;
+    if (!good)
+        return error_memory();
+    int64_t first = w->n;
+    struct error *e = token_writer_extend(w, ids, n);
+    if (!e)
+        w->documents[w->n_documents++] = first;
+    return e;
 }
 
 struct error *token_writer_save(struct token_writer *w, const char *path, const struct store_attribute *attributes,
@@ -130,6 +140,7 @@ static struct error *open_file(struct token_list *list, const char *path)
     list->n_files++; // from here token_list_close closes it
     t->path = path;
     t->first = list->n;
+    t->first_document = list->n_documents;
     if ((e = map_file(t)))
         return e;
     if (t != list->files && t->n_vocab != list->files[0].n_vocab)

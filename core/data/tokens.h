@@ -3,6 +3,7 @@
 // Writing:
 //     struct token_writer w = {.n_vocab = 65536};
 //     e = token_writer_add(&w, ids, n);                          // one document, its BOS first; any number of times
+//     e = token_writer_extend(&w, ids, n);                       // more tokens of the same document
 //     e = token_writer_save(&w, "results/store/tokens-3f9a.h5", attributes, n_attributes);
 //     token_writer_release(&w);
 // Reading:
@@ -34,6 +35,7 @@ struct token_writer {
 };
 
 struct error *CHECKED token_writer_add(struct token_writer *w, const int32_t *ids, int64_t n);
+struct error *CHECKED token_writer_extend(struct token_writer *w, const int32_t *ids, int64_t n);
 struct error *CHECKED token_writer_save(struct token_writer *w, const char *path, const struct store_attribute *attributes,
                                         int n_attributes);
 void token_writer_release(struct token_writer *w);
@@ -45,7 +47,7 @@ struct token_file {
     const uint32_t *ids_u32;
     const int64_t *documents; // [n_documents + 1]
     int64_t n, n_documents, n_vocab;
-    int64_t first; // of this file in the stream
+    int64_t first, first_document; // of this file in the stream
 };
 
 struct token_list {

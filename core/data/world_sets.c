@@ -110,7 +110,7 @@ static struct error *add_set(struct world_compiled *c, struct arena *arena, cons
     if (c->n_sets == WORLD_NAMES)
         return error_new(ERROR_RECIPE, at, NULL, "more than %d sets", WORLD_NAMES);
     if (n <= 0 || n > WORLD_ITEMS)
-        return error_new(ERROR_RECIPE, at, NULL, "set '%s' has %d items; 1 to %d are allowed", name, n, WORLD_ITEMS);
+        return error_new(ERROR_RECIPE, at, "list some", "set '%s' has %d items; 1 to %d are allowed", name, n, WORLD_ITEMS);
     struct program_set set = {.name = name, .at = at, .n = n};
     set.items = arena_array(arena, (size_t)n, sizeof *set.items);
     set.sorted = arena_array(arena, (size_t)n, sizeof *set.sorted);

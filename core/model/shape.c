@@ -1,11 +1,16 @@
 // shape.c - arithmetic on shapes.
 #include "core/model/shape.h"
 
+#include <math.h>
+
 struct error *shape_from_depth(struct shape *shape, int depth, int n_vocab, int seq_len)
 {
+    if (depth < 1 || depth > SHAPE_DEPTH_MAX)
+        return error_new(ERROR_RECIPE, NOWHERE, "take an even depth, or 1, 3, 7, 15, 31, 63", "depth %d is outside 1 to %d",
+                         depth, SHAPE_DEPTH_MAX);
     int n_embd = 64 * depth;
     int n_head = n_embd > 128 ? (n_embd + 127) / 128 : 1;
-    if (depth < 1 || n_embd % n_head)
+    if (n_embd % n_head)
         return error_new(ERROR_RECIPE, NOWHERE, "take an even depth, or 1, 3, 7, 15, 31, 63",
                          "depth %d gives width %d, which %d heads do not divide", depth, n_embd, n_head);
     *shape = (struct shape){.n_layer = depth,
@@ -80,15 +85,44 @@ static struct error *check_switches(const struct shape *s)
     return NULL;
 }
 
+bool shape_has_values(const struct shape *s, int l)
+{
+    return s->value_embeds && l % 2 == (s->n_layer - 1) % 2;
+}
+
+// What the scaling laws count, and all. True: it does not fit.
+static bool count_params(const struct shape *s, int64_t *scaling, int64_t *all)
+{
+    int64_t C = s->n_embd, V = s->n_vocab_padded, n_values = s->value_embeds ? (s->n_layer + 1) / 2 : 0;
+    int64_t heads, kv, rows, layer, blocks, gates, tables, numbers = 0;
+    if (s->residual_lambdas)
+        numbers += 2 * (int64_t)s->n_layer;
+    if (s->smear_channels)
+        numbers += (int64_t)s->smear_channels + 1;
+    numbers += s->backout > 0;
+    return __builtin_mul_overflow((int64_t)s->n_head, s->head_dim, &heads) ||
+           __builtin_mul_overflow((int64_t)s->n_kv_head, s->head_dim, &kv) || __builtin_add_overflow(heads, kv, &rows) ||
+           __builtin_add_overflow(rows, s->n_mlp, &rows) || __builtin_mul_overflow(rows, 2, &rows) ||
+           __builtin_mul_overflow(rows, C, &layer) || __builtin_mul_overflow(layer, s->n_layer, &blocks) ||
+           __builtin_mul_overflow((int64_t)s->n_kv_head * s->value_gate_channels, n_values, &gates) ||
+           __builtin_add_overflow(blocks, gates, scaling) || __builtin_add_overflow(*scaling, V * C, scaling) ||
+           __builtin_mul_overflow(n_values * V, kv, &tables) || __builtin_add_overflow(*scaling, tables, all) ||
+           __builtin_add_overflow(*all, V * C, all) || __builtin_add_overflow(*all, numbers, all);
+}
+
 struct error *shape_check(const struct shape *s)
 {
     const struct {
         const char *name;
         int value, low, high;
-    } bounds[] = {{"n_layer", s->n_layer, 1, 1000},      {"n_embd", s->n_embd, 1, 1 << 20},
-                  {"n_head", s->n_head, 1, 1 << 16},     {"n_kv_head", s->n_kv_head, 1, s->n_head},
-                  {"head_dim", s->head_dim, 2, 1 << 16}, {"n_mlp", s->n_mlp, 1, 1 << 22},
-                  {"n_vocab", s->n_vocab, 1, 1 << 24},   {"n_vocab_padded", s->n_vocab_padded, s->n_vocab, 1 << 25},
+    } bounds[] = {{"n_layer", s->n_layer, 1, SHAPE_DEPTH_MAX},
+                  {"n_embd", s->n_embd, 1, 1 << 20},
+                  {"n_head", s->n_head, 1, 1 << 16},
+                  {"n_kv_head", s->n_kv_head, 1, s->n_head},
+                  {"head_dim", s->head_dim, 2, 1 << 16},
+                  {"n_mlp", s->n_mlp, 1, SHAPE_WIDTH_MAX},
+                  {"n_vocab", s->n_vocab, 1, 1 << 24},
+                  {"n_vocab_padded", s->n_vocab_padded, s->n_vocab, 1 << 25},
                   {"seq_len", s->seq_len, 1, SHAPE_SEQ_LEN_MAX}};
     for (size_t i = 0; i < countof(bounds); i++)
         if (bounds[i].value < bounds[i].low || bounds[i].value > bounds[i].high)
@@ -97,6 +131,14 @@ struct error *shape_check(const struct shape *s)
     if (s->n_head % s->n_kv_head || s->head_dim % 2)
         return error_plain(ERROR_DATA, "a model of %d heads, %d key-value heads, head size %d cannot be", s->n_head, s->n_kv_head,
                            s->head_dim);
+    int64_t width = (int64_t)s->n_head * s->head_dim, scaling, n_params;
+    if (width > SHAPE_WIDTH_MAX)
+        return error_new(ERROR_DATA, NOWHERE, "lower n_head or head_dim", "%d heads of %d are %lld wide, more than %d", s->n_head,
+                         s->head_dim, (long long)width, SHAPE_WIDTH_MAX);
+    if (count_params(s, &scaling, &n_params) || n_params > SHAPE_PARAMS_MAX)
+        return error_new(ERROR_DATA, NOWHERE, "lower n_layer, n_embd or n_mlp",
+                         "a model of %d layers, width %d, MLP %d and a vocabulary of %d has more than 10^15 parameters",
+                         s->n_layer, s->n_embd, s->n_mlp, s->n_vocab_padded);
     if (!(s->norm_eps > 0 && s->norm_eps < 1) || !(s->rope_base > 1) || !(s->softcap >= 0))
         return error_plain(ERROR_DATA, "norm_eps, rope_base or softcap of the model is out of range");
     return check_switches(s);
@@ -122,37 +164,23 @@ float shape_qk_scale(const struct shape *s)
     return s->qk_scale > 0 ? (float)s->qk_scale : 1;
 }
 
-bool shape_has_values(const struct shape *s, int l)
-{
-    return s->value_embeds && l % 2 == (s->n_layer - 1) % 2;
-}
-
-static int64_t n_value_layers(const struct shape *s)
-{
-    return s->value_embeds ? (s->n_layer + 1) / 2 : 0;
-}
-
 int64_t shape_scaling_params(const struct shape *s)
 {
-    int64_t C = s->n_embd, heads = (int64_t)s->n_head * s->head_dim, kv = (int64_t)s->n_kv_head * s->head_dim;
-    int64_t layer = (heads + 2 * kv) * C + C * heads + 2 * C * s->n_mlp;
-    return s->n_vocab_padded * C + s->n_layer * layer + n_value_layers(s) * s->n_kv_head * s->value_gate_channels;
+    int64_t scaling, all;
+    return count_params(s, &scaling, &all) ? INT64_MAX : scaling;
 }
 
 int64_t shape_params(const struct shape *s)
 {
-    int64_t kv = (int64_t)s->n_kv_head * s->head_dim, V = s->n_vocab_padded;
-    int64_t lambdas = (s->residual_lambdas ? 2 * (int64_t)s->n_layer : 0) + (s->backout > 0);
-    int64_t smear = s->smear_channels ? s->smear_channels + 1 : 0;
-    return shape_scaling_params(s) + V * s->n_embd + n_value_layers(s) * V * kv + lambdas + smear;
+    int64_t scaling, all;
+    return count_params(s, &scaling, &all) ? INT64_MAX : all;
 }
 
 double shape_flops_per_token(const struct shape *s)
 {
-    double matrices = (double)(shape_scaling_params(s) + s->smear_channels), keys = 0;
-    for (int l = 0; l < s->n_layer; l++) {
-        int window = shape_window(s, l);
-        keys += window && window < s->seq_len ? window : s->seq_len;
-    }
-    return 6 * matrices + 12.0 * s->n_head * s->head_dim * keys;
+    double multiplied = (double)shape_scaling_params(s) + s->smear_channels; // exact below 2^53
+    double keys = (double)s->n_layer * s->seq_len;
+    for (int l = 0; l < s->n_layer && s->window_short; l++)
+        keys -= s->seq_len - fmin(shape_window(s, l), s->seq_len);
+    return 6 * multiplied + 12.0 * s->n_head * s->head_dim * keys;
 }

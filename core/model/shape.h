@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SHAPE_SEQ_LEN_MAX = 1 << 20 };
+enum { SHAPE_SEQ_LEN_MAX = 1 << 20, SHAPE_DEPTH_MAX = 1000, SHAPE_WIDTH_MAX = 1 << 22 };
+#define SHAPE_PARAMS_MAX 1000000000000000 // 10^15: bytes of whatever is kept of them fit into 64 bits many times
 
 struct shape {
     int n_layer, n_embd, n_head, n_kv_head, head_dim, n_mlp;
@@ -40,7 +41,7 @@ struct error *CHECKED shape_from_depth(struct shape *shape, int depth, int n_voc
 enum { SHAPE_ASPECT_2026 = 64, SHAPE_HEAD_DIM_2026 = 128 };
 struct error *CHECKED shape_from_depth_2026(struct shape *shape, int depth, int aspect, int head_dim, int n_vocab, int seq_len);
 
-// Checks bounds and divisions.
+// Checks bounds and divisions, and that there are no more than SHAPE_PARAMS_MAX parameters.
 struct error *CHECKED shape_check(const struct shape *shape);
 
 // The widest distance of keys that layer l sees, as in struct attention; 0: all.
@@ -50,7 +51,7 @@ float shape_qk_scale(const struct shape *shape); // as op_rotary_norm wants it
 
 bool shape_has_values(const struct shape *shape, int l); // whether layer l has value embeddings
 
-// What all parameters hold, embeddings included.
+// All parameters, embeddings included. INT64_MAX where that is more, which no checked shape has; the next too.
 int64_t shape_params(const struct shape *shape);
 
 // Of them, those that scaling laws count (2026): matrices of the blocks, gates of values among them, and lm_head.

@@ -39,6 +39,8 @@ bool store_sizes(const struct store_set *set, int64_t *n_items, int64_t *n_bytes
 struct error *CHECKED write_all(int fd, const char *path, const void *from, int64_t bytes, int64_t offset);
 struct error *CHECKED read_all(int fd, const char *path, void *to, int64_t bytes, int64_t offset);
 
+enum { STORE_PATH = 1024 }; // longest name of an object in a file, with its folders
+
 struct store_file {
     hid_t id; // of HDF5; -1 once detached
     int fd;   // for plain reading; -1 once detached
@@ -46,6 +48,13 @@ struct store_file {
     char *path;
     void *map; // of the whole file, or NULL
     struct arena arena;
+    // What was found last: a file that is read does not change, and asking HDF5 again costs more than reading does.
+    char there[STORE_PATH]; // a path that is there, with all folders on its way
+    struct {
+        char path[STORE_PATH]; // "": none
+        struct store_set set;
+        int64_t offset, bytes;
+    } described;
 };
 
 extern const char *const store_damaged_fix;

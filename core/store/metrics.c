@@ -45,6 +45,10 @@ const struct store_member example_score_members[EXAMPLE_SCORE_MEMBERS] = {
     MEMBER(example_score, right, STORE_I64), TEXT_MEMBER(example_score, expected, EXAMPLE_EXPECTED),
     TEXT_MEMBER(example_score, answer, EXAMPLE_ANSWER)};
 
+const struct store_member metric_text_members[METRIC_TEXT_MEMBERS] = {
+    TEXT_MEMBER(metric_text, text, SCORE_NAME), MEMBER(metric_text, bytes, STORE_I64), MEMBER(metric_text, tokens, STORE_I64),
+    MEMBER(metric_text, gpt2, STORE_I64), MEMBER(metric_text, gpt4, STORE_I64)};
+
 const struct store_member metric_rollouts_members[METRIC_ROLLOUTS_MEMBERS] = {
     MEMBER(metric_rollouts, step, STORE_I64),   MEMBER(metric_rollouts, rollouts, STORE_I64),
     MEMBER(metric_rollouts, tokens, STORE_I64), MEMBER(metric_rollouts, reward, STORE_F64),

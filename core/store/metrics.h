@@ -73,6 +73,15 @@ struct rollout { // /rollouts: some of them, to read
     char prompt[ROLLOUT_PROMPT], text[ROLLOUT_TEXT];
 };
 
+struct metric_text { // /metrics/text: what a tokenizer makes of a text; gpt2, gpt4: tokens of their vocabularies, -1: not known
+    char text[SCORE_NAME];
+    int64_t bytes, tokens, gpt2, gpt4;
+};
+
+enum { METRIC_TEXT_MEMBERS = 5 };
+
+extern const struct store_member metric_text_members[METRIC_TEXT_MEMBERS];
+
 enum { TASK_SCORE_MEMBERS = 8, EXAMPLE_SCORE_MEMBERS = 5, METRIC_ROLLOUTS_MEMBERS = 6, METRIC_PASS_MEMBERS = 4, ROLLOUT_MEMBERS = 7 };
 
 extern const struct store_member task_score_members[TASK_SCORE_MEMBERS], example_score_members[EXAMPLE_SCORE_MEMBERS],

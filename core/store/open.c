@@ -16,7 +16,7 @@
 
 // Superblock of versions 2 and 3: signature 8, version 1, offset size 1, length size 1, flags 1, base 8, extension 8, end 8, root 8,
 // checksum 4. Source: HDF5 File Format Specification 3.0, section II.A
-enum { SUPERBLOCK = 48, END_AT = 28, PATH_LIMIT = 1024 };
+enum { SUPERBLOCK = 48, END_AT = 28 };
 
 static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1A, '\n'};
 
@@ -117,6 +117,7 @@ void store_detach(struct store_file *f)
         close(f->fd);
     H5Eclear2(H5E_DEFAULT);
     f->id = f->fd = -1;
+    f->there[0] = f->described.path[0] = '\0';
 }
 
 void store_close(struct store_file *f)
@@ -133,12 +134,15 @@ void store_close(struct store_file *f)
 // Whether path leads to an object of this file by hard links alone: soft and external ones could lead into circles or elsewhere.
 static bool is_there(struct store_file *f, const char *path)
 {
-    char part[PATH_LIMIT];
-    size_t n = strlen(path);
+    char part[STORE_PATH];
+    size_t n = strlen(path), same = 0;
     if (path[0] != '/' || n >= sizeof part)
         return false;
+    while (same < n && path[same] == f->there[same])
+        same++;
     for (size_t i = 2; i <= n; i++) {
-        if (path[i] != '/' && path[i] != '\0')
+        bool known = i <= same && (f->there[i] == '/' || f->there[i] == '\0');
+        if ((path[i] != '/' && path[i] != '\0') || known)
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
@@ -148,6 +152,7 @@ static bool is_there(struct store_file *f, const char *path)
             H5Eclear2(H5E_DEFAULT);
             return false;
         }
+        memcpy(f->there, part, i + 1);
     }
     return true;
 }
@@ -321,23 +326,38 @@ struct error *hdf5_open_dataset(struct store_file *f, const char *path, hid_t *d
 {
     if (!is_there(f, path))
         return missing(f, path);
-    H5O_info_t info;
-    if (H5Oget_info_by_name(f->id, path, &info, H5P_DEFAULT) < 0 || info.type != H5O_TYPE_DATASET)
-        return hdf5_error(ERROR_DATA, NULL, "'%s' of '%s' is not a dataset", path, f->path);
     *data = H5Dopen2(f->id, path, H5P_DEFAULT);
-    return *data < 0 ? hdf5_error(ERROR_DATA, store_damaged_fix, "cannot open '%s' of '%s'", path, f->path) : NULL;
+    if (*data >= 0)
+        return NULL;
+    H5O_info_t info; // dear, and so asked for only where something is wrong
+    struct error *e = hdf5_error(ERROR_DATA, store_damaged_fix, "cannot open '%s' of '%s'", path, f->path);
+    if (H5Oget_info_by_name(f->id, path, &info, H5P_DEFAULT) < 0 || info.type == H5O_TYPE_DATASET) {
+        H5Eclear2(H5E_DEFAULT);
+        return e;
+    }
+    error_free(e);
+    return error_plain(ERROR_DATA, "'%s' of '%s' is not a dataset", path, f->path);
 }
 
 struct error *store_describe(struct store_file *f, const char *path, struct store_set *set, int64_t *offset, int64_t *bytes)
 {
     hid_t data;
     hdf5_quiet();
-    struct error *e = hdf5_open_dataset(f, path, &data);
-    if (e)
-        return e;
-    e = hdf5_describe(f, data, path, set, offset, bytes);
-    H5Dclose(data);
-    return e;
+    if (!f->described.path[0] || strcmp(f->described.path, path)) {
+        f->described.path[0] = '\0';
+        struct error *e = hdf5_open_dataset(f, path, &data);
+        if (e)
+            return e;
+        e = hdf5_describe(f, data, path, &f->described.set, &f->described.offset, &f->described.bytes);
+        H5Dclose(data);
+        if (e)
+            return e;
+        strcpy(f->described.path, path); // it is there, and so no longer than that
+    }
+    *set = f->described.set;
+    *offset = f->described.offset;
+    *bytes = f->described.bytes;
+    return NULL;
 }
 
 struct names {

@@ -15,12 +15,15 @@
 //
 // Invariants
 //  1. after each merge the count of every pair is its number of neighbouring places, overlaps included
-//  2. a pair gains only in the merge that makes its younger id: gains all hold n. So a pair enters the heap once, with its
-//     highest count; an entry on top that is out of date goes back with the count of now, and the top that is up to date is
-//     the maximum
+//  2. a pair gains only in the merge that makes its younger id: gains all hold n. A merge makes new pairs and takes from old ones,
+//     and what an old pair loses is what a new one gains: (x,a) loses what (x,n) gets, (b,y) what (n,y) gets. So losses are taken at
+//     the end of a merge, once a new pair, however many places it has; (n,n) alone takes from another new pair, (n,a)
 //  3. the pairs that a merge makes are found by two arrays over ids (x -> (x,n), y -> (n,y)); the hash table holds those of
 //     earlier merges, which only lose
 //  4. the places of a pair ascend: a merge that makes it goes upwards. So (a,a) in aaa is replaced from left to right
+//  5. the heap holds every pair that counts `hot` or more. An entry on top that is out of date goes back with the count of now, or out
+//     when that is below `hot`; the top that is up to date is the maximum. When none is left, `hot` sinks and the pairs above it are
+//     gathered anew: nearly all pairs never come that far, and cost the heap nothing
 //
 // The lists of one merge are made together at its end, each in one piece: the events (pair, place) wait in a buffer until the
 // lengths are known. All lists together have at most three entries a byte of distinct pieces: the pairs at the start, and two for
@@ -32,7 +35,7 @@
 
 #include <assert.h>
 
-enum { CHUNK = 1 << 12, AHEAD = 16, BYTE_PAIRS = 256 * 256 };
+enum { CHUNK = 1 << 12, AHEAD = 16, TOGETHER = 32, BYTE_PAIRS = 256 * 256, TELL_PLACES = 1 << 18 };
 static const int32_t COVERED = INT32_MIN; // inside a token: no id, and no complement of one
 
 struct cell {
@@ -41,7 +44,6 @@ struct cell {
 };
 
 struct pair {
-    int64_t count;
     int32_t left, right;
     uint32_t *places; // cells where left begins, in the arena of lists
     uint32_t n_places;
@@ -50,6 +52,7 @@ struct pair {
 struct heap_entry {
     int64_t count;
     uint64_t key; // left and right in one number: smaller is first among equals
+    uint32_t pair;
 };
 
 struct pair_slot {
@@ -63,24 +66,27 @@ struct event {
 
 struct merger {
     struct cell *cells;
-    int64_t *counts; // by word
+    int64_t *words; // their counts
     size_t n_words, n_cells;
     uint32_t *length; // bytes of a token, by id
 
     struct pair *pairs;
-    size_t n_pairs, pairs_capacity;
+    int64_t *counts; // of the pairs
+    size_t n_pairs, pairs_capacity, counts_capacity;
 
     struct pair_slot *slots;
     size_t n_used, n_slots; // n_slots is a power of two
 
     struct heap_entry *heap;
     size_t n_heap, heap_capacity;
+    int64_t hot;
 
     uint32_t *as_left, *as_right; // 1 + the pair (id,new) or (new,id) of this merge, by id; 0 for none
     struct event *events;
     size_t n_events, events_capacity;
 
     struct arena lists;
+    int64_t n_replaced;
 };
 
 static uint64_t key_of(int32_t left, int32_t right)
@@ -104,9 +110,11 @@ static bool reserve(void **block, size_t n_now, size_t *capacity, size_t n, size
 
 static bool reserve_pairs(struct merger *m, size_t n)
 {
-    void *block = m->pairs;
-    bool ok = reserve(&block, m->n_pairs, &m->pairs_capacity, n, sizeof *m->pairs);
-    m->pairs = block;
+    void *pairs = m->pairs, *counts = m->counts;
+    bool ok = reserve(&pairs, m->n_pairs, &m->pairs_capacity, n, sizeof *m->pairs) &&
+              reserve(&counts, m->n_pairs, &m->counts_capacity, n, sizeof *m->counts);
+    m->pairs = pairs;
+    m->counts = counts;
     return ok;
 }
 
@@ -161,13 +169,12 @@ static bool reserve_slots(struct merger *m, size_t n)
 }
 
 // The pair must be there: it has, or had, an occurrence.
-static struct pair *find_pair(const struct merger *m, uint64_t key)
+static uint32_t find_pair(const struct merger *m, uint64_t key)
 {
-    key = slot_key(key);
     for (size_t i = hash_word(key) & (m->n_slots - 1);; i = (i + 1) & (m->n_slots - 1)) {
         assert(m->slots[i].key);
         if (m->slots[i].key == key)
-            return &m->pairs[m->slots[i].pair];
+            return m->slots[i].pair;
     }
 }
 
@@ -207,86 +214,172 @@ static void heap_drop_top(struct merger *m)
         heap_down(m, 0);
 }
 
-// The most frequent pair of now, taken off the heap, or NULL.
-static struct pair *take_best(struct merger *m)
+// Every pair from `first` on that counts enough.
+static struct error *gather(struct merger *m, size_t first)
 {
-    while (m->n_heap) {
-        struct pair *p = find_pair(m, m->heap[0].key);
-        if (p->count == m->heap[0].count) {
-            heap_drop_top(m);
-            return p;
-        }
-        if (p->count > 0) {
-            m->heap[0].count = p->count;
-            heap_down(m, 0);
-        } else {
-            heap_drop_top(m);
-        }
-    }
-    return NULL;
-}
-
-// The pieces of two bytes and more; the table is gone afterwards.
-static struct error *load_words(struct merger *m, struct piece_counts *pieces)
-{
-    if (pieces->n_bytes >= UINT32_MAX)
-        return error_new(ERROR_DATA, NOWHERE, "lower max_chars or doc_cap",
-                         "the distinct pieces of the text have %zu bytes, more than 4 GiB", pieces->n_bytes);
-    m->counts = block_alloc(pieces->n * sizeof *m->counts);
-    m->cells = block_alloc(pieces->n_bytes * sizeof *m->cells);
-    if (!m->counts || !m->cells)
-        return error_memory();
-    const uint8_t *p;
-    int64_t count;
-    for (size_t i = 0, n; (p = piece_counts_next(pieces, &i, &n, &count));) {
-        if (n < 2)
+    for (size_t i = first; i < m->n_pairs; i++) {
+        if (m->counts[i] < m->hot)
             continue;
-        for (size_t j = 0; j < n; j++)
-            m->cells[m->n_cells++] = (struct cell){p[j], (uint32_t)m->n_words};
-        m->counts[m->n_words++] = count;
+        if (!reserve_heap(m, 1))
+            return error_memory();
+        heap_push(m, (struct heap_entry){m->counts[i], key_of(m->pairs[i].left, m->pairs[i].right), (uint32_t)i});
     }
-    piece_counts_release(pieces);
     return NULL;
 }
 
-// Gives the pairs from `first` on, those of this merge, their lists, their slots and their places in the heap.
-static struct error *settle_pairs(struct merger *m, size_t first)
+// The most frequent pair of now, taken off the heap; false where no two tokens are neighbours any more.
+static struct error *take_best(struct merger *m, size_t *best, bool *found)
 {
-    size_t n_new = m->n_pairs - first;
-    uint32_t *lists = arena_array(&m->lists, m->n_events, sizeof *lists);
-    if (!lists || !reserve_slots(m, n_new) || !reserve_heap(m, n_new))
+    for (;;) {
+        while (m->n_heap) {
+            struct heap_entry *top = &m->heap[0];
+            int64_t count = m->counts[top->pair];
+            *best = top->pair;
+            *found = count == top->count;
+            if (count < m->hot || *found) {
+                heap_drop_top(m);
+            } else {
+                top->count = count;
+                heap_down(m, 0);
+            }
+            if (*found)
+                return NULL;
+        }
+        int64_t most = 0;
+        for (size_t i = 0; i < m->n_pairs; i++)
+            most = m->counts[i] > most ? m->counts[i] : most;
+        if (!most)
+            return NULL;
+        m->hot = most / 2 > 1 ? most / 2 : 1;
+        struct error *e = gather(m, 0);
+        if (e)
+            return e;
+    }
+}
+
+// The pieces of two bytes and more; the tables are gone afterwards.
+static struct error *load_words(struct merger *m, struct piece_counts *parts, int n_parts)
+{
+    size_t n_words = 0, n_bytes = 0;
+    for (int i = 0; i < n_parts; i++) {
+        n_words += parts[i].n;
+        n_bytes += parts[i].n_bytes;
+    }
+    if (n_bytes >= UINT32_MAX)
+        return error_new(ERROR_DATA, NOWHERE, "lower max_chars or doc_cap",
+                         "the distinct pieces of the text have %zu bytes, more than 4 GiB", n_bytes);
+    m->words = block_alloc(n_words * sizeof *m->words);
+    m->cells = block_alloc(n_bytes * sizeof *m->cells);
+    if (!m->words || !m->cells)
+        return error_memory();
+    for (int i = 0; i < n_parts; i++) {
+        const uint8_t *p;
+        int64_t count;
+        for (size_t at = 0, n; (p = piece_counts_next(&parts[i], &at, &n, &count));) {
+            if (n < 2)
+                continue;
+            for (size_t j = 0; j < n; j++)
+                m->cells[m->n_cells++] = (struct cell){p[j], (uint32_t)m->n_words};
+            m->words[m->n_words++] = count;
+        }
+        piece_counts_release(&parts[i]);
+    }
+    return NULL;
+}
+
+// The pair that loses what pair i gains in the merge of a and b.
+static uint64_t loser_of(const struct pair *p, int32_t a, int32_t b, int32_t made)
+{
+    return slot_key(p->right == made ? key_of(p->left, a) : key_of(b, p->right));
+}
+
+// Takes from the old pairs what the new ones, from `first` on, have gained; gives those their slots. Memory is asked for some pairs
+// ahead, since every one of them stands somewhere else.
+static void settle_counts(struct merger *m, size_t first, int32_t a, int32_t b, int32_t made)
+{
+    size_t mask = m->n_slots - 1, end;
+    int64_t twice = 0;
+    for (size_t i = first; i < m->n_pairs; i = end) {
+        uint64_t loser[TOGETHER];
+        uint32_t old[TOGETHER];
+        end = i + TOGETHER < m->n_pairs ? i + TOGETHER : m->n_pairs;
+        for (size_t j = i; j < end; j++) {
+            loser[j - i] = loser_of(&m->pairs[j], a, b, made);
+            __builtin_prefetch(&m->slots[hash_word(loser[j - i]) & mask]);
+            __builtin_prefetch(&m->slots[hash_word(key_of(m->pairs[j].left, m->pairs[j].right)) & mask], 1);
+        }
+        for (size_t j = i; j < end; j++) {
+            if (m->pairs[j].left == made && m->pairs[j].right == made)
+                continue;
+            old[j - i] = find_pair(m, loser[j - i]);
+            __builtin_prefetch(&m->counts[old[j - i]], 1);
+        }
+        for (size_t j = i; j < end; j++) {
+            put_slot(m->slots, m->n_slots, key_of(m->pairs[j].left, m->pairs[j].right), (uint32_t)j);
+            if (m->pairs[j].left == made && m->pairs[j].right == made)
+                twice = m->counts[j];
+            else
+                m->counts[old[j - i]] -= m->counts[j];
+        }
+    }
+    m->n_used += m->n_pairs - first;
+    if (twice)
+        m->counts[m->as_right[a] - 1] -= twice;
+}
+
+// Gives the pairs from `first` on their lists, with room for all places.
+static struct error *settle_lists(struct merger *m, size_t first, size_t n_places)
+{
+    uint32_t *lists = arena_array(&m->lists, n_places, sizeof *lists);
+    if (!lists)
         return error_memory();
     for (size_t i = first; i < m->n_pairs; i++) {
-        struct pair *p = &m->pairs[i];
-        p->places = lists;
-        lists += p->n_places;
-        p->n_places = 0;
-        if (p->count > 0) {
-            uint64_t key = key_of(p->left, p->right);
-            put_slot(m->slots, m->n_slots, slot_key(key), (uint32_t)i);
-            m->n_used++;
-            heap_push(m, (struct heap_entry){p->count, key});
-        }
+        m->pairs[i].places = lists;
+        lists += m->pairs[i].n_places;
+        m->pairs[i].n_places = 0;
     }
+    return NULL;
+}
+
+// Ends a merge: counts, slots, lists and heap are as they should be again.
+static struct error *settle(struct merger *m, size_t first, int32_t a, int32_t b, int32_t made)
+{
+    if (!reserve_slots(m, m->n_pairs - first))
+        return error_memory();
+    settle_counts(m, first, a, b, made);
+    for (size_t i = first; i < m->n_pairs; i++) {
+        if (m->pairs[i].right == made)
+            m->as_left[m->pairs[i].left] = 0;
+        else
+            m->as_right[m->pairs[i].right] = 0;
+    }
+    struct error *e = settle_lists(m, first, m->n_events);
+    if (e)
+        return e;
     for (size_t i = 0; i < m->n_events; i++) {
         struct pair *p = &m->pairs[m->events[i].pair];
         p->places[p->n_places++] = m->events[i].place;
     }
     m->n_events = 0;
-    return NULL;
+    return gather(m, first);
 }
 
-// `count` more, at `place`, of pair number *slot - 1, which is made where there is none yet. The room was reserved.
-static void gain(struct merger *m, uint32_t *slot, int32_t left, int32_t right, int64_t count, uint32_t place)
+// `count` more of pair number *slot - 1, which is made where there is none yet. The room was reserved.
+static void gain(struct merger *m, uint32_t *slot, int32_t left, int32_t right, int64_t count)
 {
     if (!*slot) {
-        m->pairs[m->n_pairs++] = (struct pair){.left = left, .right = right};
+        m->pairs[m->n_pairs] = (struct pair){.left = left, .right = right};
+        m->counts[m->n_pairs++] = 0;
         *slot = (uint32_t)m->n_pairs;
     }
-    struct pair *p = &m->pairs[*slot - 1];
-    p->count += count;
-    p->n_places++;
-    m->events[m->n_events++] = (struct event){*slot - 1, place};
+    m->counts[*slot - 1] += count;
+    m->pairs[*slot - 1].n_places++;
+}
+
+static void gain_at(struct merger *m, uint32_t *slot, int32_t left, int32_t right, int64_t count, size_t place)
+{
+    gain(m, slot, left, right, count);
+    m->events[m->n_events++] = (struct event){*slot - 1, (uint32_t)place};
 }
 
 // Room for what one chunk of places can bring: two gains each.
@@ -299,85 +392,106 @@ static struct error *reserve_chunk(struct merger *m)
     return reserve_pairs(m, 2 * CHUNK) && reserve_events(m, 2 * CHUNK) ? NULL : error_memory();
 }
 
-static struct error *count_bytes(struct merger *m)
+// The pairs of bytes, in two walks: how many there are of each, then where.
+static struct error *count_bytes(struct merger *m, uint32_t *slots)
+{
+    if (!reserve_pairs(m, BYTE_PAIRS))
+        return error_memory();
+    size_t n = 0;
+    for (size_t i = 0; i + 1 < m->n_cells; i++) {
+        const struct cell *c = &m->cells[i];
+        if (c[0].word == c[1].word) {
+            gain(m, &slots[c[0].id * 256 + c[1].id], c[0].id, c[1].id, m->words[c[0].word]);
+            n++;
+        }
+        if (i % (CHUNK * CHUNK) == 0 && stop_requested())
+            return error_stopped();
+    }
+    struct error *e = settle_lists(m, 0, n);
+    if (e)
+        return e;
+    for (size_t i = 0; i + 1 < m->n_cells; i++) {
+        const struct cell *c = &m->cells[i];
+        if (c[0].word == c[1].word) {
+            struct pair *p = &m->pairs[slots[c[0].id * 256 + c[1].id] - 1];
+            p->places[p->n_places++] = (uint32_t)i;
+        }
+    }
+    if (!reserve_slots(m, m->n_pairs))
+        return error_memory();
+    for (size_t i = 0; i < m->n_pairs; i++)
+        put_slot(m->slots, m->n_slots, slot_key(key_of(m->pairs[i].left, m->pairs[i].right)), (uint32_t)i);
+    m->n_used = m->n_pairs;
+    return NULL;
+}
+
+static struct error *count_pairs(struct merger *m)
 {
     uint32_t *slots = block_alloc(BYTE_PAIRS * sizeof *slots);
     if (!slots)
         return error_memory();
     memset(slots, 0, BYTE_PAIRS * sizeof *slots);
-    struct error *e = NULL;
-    for (size_t i = 0; !e && i + 1 < m->n_cells; i++) {
-        const struct cell *c = &m->cells[i];
-        if (i % CHUNK == 0)
-            e = reserve_chunk(m);
-        if (!e && c[0].word == c[1].word)
-            gain(m, &slots[c[0].id * 256 + c[1].id], c[0].id, c[1].id, m->counts[c[0].word], (uint32_t)i);
-    }
+    struct error *e = count_bytes(m, slots);
     block_free(slots);
-    return e ? e : settle_pairs(m, 0);
+    m->hot = INT64_MAX;
+    return e;
 }
 
+struct merge {
+    int32_t a, b, made;
+    uint32_t n_a, n_b; // bytes
+};
+
 // Replaces (a,b) at cell p, if it still stands there.
-static void replace(struct merger *m, size_t p, int32_t a, int32_t b, int32_t made)
+static void replace(struct merger *m, const struct merge *g, size_t p)
 {
     struct cell *c = m->cells;
-    size_t q = p + m->length[a];
-    if (c[p].id != a || q >= m->n_cells || c[q].id != b || c[q].word != c[p].word)
+    size_t q = p + g->n_a;
+    if (c[p].id != g->a || q >= m->n_cells || c[q].id != g->b || c[q].word != c[p].word)
         return;
     uint32_t word = c[p].word;
-    int64_t count = m->counts[word];
-    size_t after = q + m->length[b];
+    int64_t count = m->words[word];
+    size_t after = q + g->n_b;
     if (p > 0 && c[p - 1].word == word) {
         int32_t last = c[p - 1].id, x = last < 0 ? ~last : last;
-        if (x == made)
-            m->pairs[m->as_right[a] - 1].count -= count;
-        else
-            find_pair(m, key_of(x, a))->count -= count;
-        gain(m, &m->as_left[x], x, made, count, (uint32_t)(p - m->length[x]));
+        gain_at(m, &m->as_left[x], x, g->made, count, p - m->length[x]);
     }
     if (after < m->n_cells && c[after].word == word) {
         int32_t y = c[after].id;
-        find_pair(m, key_of(b, y))->count -= count;
-        gain(m, &m->as_right[y], made, y, count, (uint32_t)p);
+        gain_at(m, &m->as_right[y], g->made, y, count, p);
     }
-    c[p].id = made;
+    c[p].id = g->made;
     c[q].id = COVERED;
-    c[after - 1].id = ~made;
+    c[after - 1].id = ~g->made;
+    m->n_replaced++;
 }
 
-static struct error *merge_pair(struct merger *m, struct pair *best, int32_t made)
+static struct error *merge_pair(struct merger *m, size_t best, int32_t made)
 {
-    // The pairs move when they grow: nothing of *best is read later.
-    int32_t a = best->left, b = best->right;
-    const uint32_t *places = best->places;
-    uint32_t n_places = best->n_places;
-    size_t self = (size_t)(best - m->pairs), first = m->n_pairs;
-    m->length[made] = m->length[a] + m->length[b];
-    for (uint32_t i = 0; i < n_places; i++) {
-        if (i + AHEAD < n_places)
-            __builtin_prefetch(&m->cells[places[i + AHEAD]]);
-        if (i + AHEAD / 2 < n_places)
-            __builtin_prefetch(&m->counts[m->cells[places[i + AHEAD / 2]].word]);
+    // The pairs move when they grow, and their lists do not.
+    const struct pair chosen = m->pairs[best];
+    const struct merge g = {chosen.left, chosen.right, made, m->length[chosen.left], m->length[chosen.right]};
+    size_t first = m->n_pairs;
+    m->length[made] = g.n_a + g.n_b;
+    for (uint32_t i = 0; i < chosen.n_places; i++) {
+        if (i + AHEAD < chosen.n_places)
+            __builtin_prefetch(&m->cells[chosen.places[i + AHEAD]], 1);
+        if (i + AHEAD / 2 < chosen.n_places)
+            __builtin_prefetch(&m->words[m->cells[chosen.places[i + AHEAD / 2]].word]);
         struct error *e = i % CHUNK == 0 ? reserve_chunk(m) : NULL;
         if (e)
             return e;
-        replace(m, places[i], a, b, made);
+        replace(m, &g, chosen.places[i]);
     }
-    m->pairs[self].count = 0;
-    for (size_t i = first; i < m->n_pairs; i++) {
-        struct pair *p = &m->pairs[i];
-        if (p->right == made)
-            m->as_left[p->left] = 0;
-        else
-            m->as_right[p->right] = 0;
-    }
-    return settle_pairs(m, first);
+    struct error *e = settle(m, first, g.a, g.b, made);
+    m->counts[best] = 0;
+    return e;
 }
 
 static struct error *merge_all(struct merger *m, int n_merges, bpe_progress *progress, void *context, struct bpe_pair *merges,
                                int *done)
 {
-    size_t n_ids = (size_t)n_merges + 256;
+    size_t n_ids = (size_t)n_merges + 256, best, n_places = 0;
     m->as_left = block_alloc(n_ids * sizeof *m->as_left);
     m->as_right = block_alloc(n_ids * sizeof *m->as_right);
     m->length = block_alloc(n_ids * sizeof *m->length);
@@ -389,33 +503,49 @@ static struct error *merge_all(struct merger *m, int n_merges, bpe_progress *pro
     memset(m->as_right, 0, n_ids * sizeof *m->as_right);
     int step = n_merges / 100 > 0 ? n_merges / 100 : 1;
     for (*done = 0; *done < n_merges;) {
-        struct pair *best = take_best(m);
-        if (!best)
-            break;
-        merges[*done] = (struct bpe_pair){best->left, best->right};
-        struct error *e = merge_pair(m, best, 256 + *done);
-        if (e)
+        bool found = false;
+        struct error *e = take_best(m, &best, &found);
+        if (e || !found)
+            return e;
+        merges[*done] = (struct bpe_pair){m->pairs[best].left, m->pairs[best].right};
+        n_places += m->pairs[best].n_places;
+        if ((e = merge_pair(m, best, 256 + *done)))
             return e;
         ++*done;
-        if (progress && (*done % step == 0 || *done == n_merges))
+        if (progress && (*done % step == 0 || *done == n_merges || n_places >= TELL_PLACES)) {
             progress(context, *done, n_merges);
+            n_places = 0;
+        }
     }
     return NULL;
 }
 
-struct error *bpe_merge(struct piece_counts *pieces, int n_merges, bpe_progress *progress, void *context, struct bpe_pair *merges,
-                        int *done)
+struct error *bpe_memory_check(size_t n_pieces, size_t n_bytes, int64_t memory_bytes)
+{
+    double needed = (double)BPE_BYTES_A_BYTE * (double)n_bytes;
+    if (needed <= (double)memory_bytes)
+        return NULL;
+    return error_new(ERROR_MACHINE, NOWHERE, "lower chars or doc_cap, or take a machine with more memory",
+                     "the text has too many different pieces: to learn from the first %zu takes %.1f GB of memory, and there are "
+                     "%.1f GB",
+                     n_pieces, needed / 1e9, (double)memory_bytes / 1e9);
+}
+
+struct error *bpe_merge(struct piece_counts *parts, int n_parts, int n_merges, bpe_progress *progress, void *context,
+                        struct bpe_pair *merges, int *done, int64_t *replaced)
 {
     struct merger m = {0};
-    struct error *e = load_words(&m, pieces);
+    struct error *e = load_words(&m, parts, n_parts);
     if (!e)
-        e = count_bytes(&m);
+        e = count_pairs(&m);
     if (!e)
         e = merge_all(&m, n_merges, progress, context, merges, done);
+    *replaced = m.n_replaced;
     block_free(m.cells);
-    block_free(m.counts);
+    block_free(m.words);
     block_free(m.length);
     block_free(m.pairs);
+    block_free(m.counts);
     block_free(m.slots);
     block_free(m.heap);
     block_free(m.as_left);

@@ -1,22 +1,14 @@
 // bpe_train.c - counting documents, and the frame around the merges (bpe_merge.c).
 #include "core/text/bpe_train.h"
 
-#include "core/base/stop.h"
+#include "core/text/bpe_inside.h"
 #include "core/text/bpe_merge.h"
-#include "core/text/piece_counts.h"
-#include "core/text/split.h"
 #include "core/text/token_index.h"
 #include "core/text/utf8.h"
 
+#include <stdio.h>
 #include <string.h>
-
-enum { POLL_BYTES = 1 << 22 };
-
-struct bpe_trainer {
-    int64_t doc_cap, max_chars;
-    struct bpe_totals totals;
-    struct piece_counts pieces;
-};
+#include <unistd.h>
 
 struct error *bpe_trainer_new(struct bpe_trainer **out, int64_t doc_cap, int64_t max_chars)
 {
@@ -28,40 +20,63 @@ struct error *bpe_trainer_new(struct bpe_trainer **out, int64_t doc_cap, int64_t
     if (!t)
         return error_memory();
     *t = (struct bpe_trainer){.doc_cap = doc_cap, .max_chars = max_chars};
-    *out = t;
-    return NULL;
+    struct error *e = bpe_trainer_use(t, 0, 0);
+    if (e)
+        bpe_trainer_free(t);
+    else
+        *out = t;
+    return e;
 }
 
 void bpe_trainer_free(struct bpe_trainer *t)
 {
     if (t)
-        piece_counts_release(&t->pieces);
+        bpe_counter_free(t->counter);
     block_free(t);
+}
+
+struct error *bpe_trainer_use(struct bpe_trainer *t, int threads, int64_t memory_bytes)
+{
+    struct bpe_counter *counter;
+    if (memory_bytes <= 0)
+        memory_bytes = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    struct error *e = bpe_counter_new(&counter, threads, memory_bytes);
+    if (e)
+        return e;
+    bpe_counter_free(t->counter);
+    t->counter = counter;
+    return NULL;
 }
 
 struct error *bpe_trainer_add(struct bpe_trainer *t, const uint8_t *text, size_t n, int64_t *n_chars)
 {
     size_t taken;
     n = utf8_first(text, n, (uint64_t)t->doc_cap < SIZE_MAX ? (size_t)t->doc_cap : SIZE_MAX, &taken);
-    for (size_t at = 0, end, polled = 0; at < n; at = end) {
-        end = split_next(text, n, at);
-        if (end - at > UINT32_MAX)
-            return error_plain(ERROR_DATA, "a run of %zu bytes without a break is too long to learn from", end - at);
-        struct error *e = piece_counts_add(&t->pieces, text + at, end - at, n - at, 1);
-        if (e)
-            return e;
-        t->totals.pieces++;
-        if (end - polled >= POLL_BYTES) {
-            polled = end;
-            if (stop_requested())
-                return error_stopped();
-        }
-    }
+    struct error *e = bpe_counter_add(t->counter, text, n);
+    if (e)
+        return e;
     t->totals.documents++;
     t->totals.chars += (int64_t)taken;
     t->totals.bytes += (int64_t)n;
     if (n_chars)
         *n_chars = (int64_t)taken;
+    return NULL;
+}
+
+struct error *bpe_trainer_count(struct bpe_trainer *t)
+{
+    if (t->counted)
+        return NULL;
+    struct error *e = bpe_counter_end(t->counter);
+    if (e)
+        return e;
+    const struct piece_counts *parts = bpe_counter_parts(t->counter);
+    t->counted = true;
+    t->totals.pieces = bpe_counter_pieces(t->counter);
+    for (int i = 0; i < BPE_PARTS; i++) {
+        t->totals.distinct += (int64_t)parts[i].n;
+        t->totals.distinct_bytes += (int64_t)parts[i].n_bytes;
+    }
     return NULL;
 }
 
@@ -72,9 +87,7 @@ bool bpe_trainer_full(const struct bpe_trainer *t)
 
 struct bpe_totals bpe_trainer_totals(const struct bpe_trainer *t)
 {
-    struct bpe_totals totals = t->totals;
-    totals.distinct = (int64_t)t->pieces.n;
-    return totals;
+    return t->totals;
 }
 
 // The bytes of all tokens from the pairs they were made of.
@@ -127,9 +140,13 @@ struct error *bpe_trainer_merge(struct bpe_trainer *t, int n_merges, bpe_progres
     int done = 0;
     if (!merges)
         return error_memory();
-    struct error *e = bpe_merge(&t->pieces, n_merges, progress, context, merges, &done);
+    struct error *e = bpe_trainer_count(t);
+    if (!e)
+        e = bpe_merge(bpe_counter_parts(t->counter), BPE_PARTS, n_merges, progress, context, merges, &done, &t->totals.replaced);
+    char too_large[80];
+    snprintf(too_large, sizeof too_large, "set vocab to %d or less, or take more text", 256 + done + TOKEN_SPECIALS);
     if (!e && done < n_merges)
-        e = error_new(ERROR_RECIPE, NOWHERE, "lower the vocabulary, or take more text",
+        e = error_new(ERROR_RECIPE, NOWHERE, too_large,
                       "the text of %lld characters has %d merges, fewer than the %d asked for: with %d special tokens the "
                       "largest vocabulary is %d",
                       (long long)t->totals.chars, done, n_merges, TOKEN_SPECIALS, 256 + done + TOKEN_SPECIALS);

@@ -31,4 +31,8 @@ extern const char SPLIT_PATTERN[];
 // The end of the piece that starts at byte at < n; at is 0 or what an earlier call on the same text returned.
 size_t split_next(const uint8_t *text, size_t n, size_t at);
 
+// The first place in from .. n-1 (0 < from) where a piece ends whatever stands before and behind, or n: the text cut there has the
+// same pieces. It is the next space behind an ASCII letter.
+size_t split_border(const uint8_t *text, size_t n, size_t from);
+
 #endif

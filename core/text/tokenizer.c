@@ -14,12 +14,24 @@ int32_t tokenizer_special(const struct tokenizer *t, const char *name)
     return -1;
 }
 
-static bool reads_like_special(const struct tokenizer *t, const uint8_t *bytes, size_t n)
+static bool reads_like_special(const struct token_table *t, const uint8_t *bytes, size_t n)
 {
-    for (int i = 0; i < t->table.n_special; i++)
-        if (strlen(t->table.special[i]) == n && memcmp(t->table.special[i], bytes, n) == 0)
+    for (int i = 0; i < t->n_special; i++)
+        if (strlen(t->special[i]) == n && memcmp(t->special[i], bytes, n) == 0)
             return true;
     return false;
+}
+
+void token_bytes_count(const struct token_table *t, enum token_bytes_rule rule, int32_t *token_bytes)
+{
+    for (int32_t id = 0; id < t->n; id++) {
+        size_t n;
+        const uint8_t *bytes = token_table_bytes(t, id, &n);
+        if (id >= t->n - t->n_special || (rule == TOKEN_BYTES_2025 && reads_like_special(t, bytes, n)))
+            token_bytes[id] = 0;
+        else
+            token_bytes[id] = (int32_t)(rule == TOKEN_BYTES_2025 ? utf8_repaired_bytes(bytes, n) : n);
+    }
 }
 
 // A name with an ill-formed part would read otherwise than it is stored.
@@ -48,11 +60,7 @@ struct error *tokenizer_new(struct tokenizer **out, struct arena *arena, const s
     t->n_vocab = table->n;
     t->index = index;
     t->token_bytes = token_bytes;
-    for (int32_t id = 0; id < table->n - table->n_special; id++) {
-        size_t n;
-        const uint8_t *bytes = token_table_bytes(&t->table, id, &n);
-        token_bytes[id] = reads_like_special(t, bytes, n) ? 0 : (int32_t)utf8_repaired_bytes(bytes, n);
-    }
+    token_bytes_count(&t->table, TOKEN_BYTES_2025, token_bytes);
     *out = t;
     return NULL;
 }

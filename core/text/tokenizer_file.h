@@ -2,7 +2,8 @@
 //
 // Layout  /tokenizer/tokens u8, /tokenizer/offsets i64 [n+1] by id, /tokenizer/special text [n_special], /tokenizer/pattern text [1],
 //         /tokenizer/token_bytes i32 [n]
-// Errors  ERROR_DATA for a damaged table (token_table.h) or another split pattern than this version has
+// Counts  token_bytes say by which rule (tokenizer.h) bits per byte are counted: a tokenizer that was read counts as its file does
+// Errors  ERROR_DATA for a damaged table (token_table.h), another split pattern than this version has, or counts by no known rule
 #ifndef CORE_TEXT_TOKENIZER_FILE_H
 #define CORE_TEXT_TOKENIZER_FILE_H
 

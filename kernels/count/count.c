@@ -246,7 +246,7 @@ static void count_attention(struct device *dev, struct tensor o, struct tensor l
     double pairs = visible_pairs(a) * a.B * a.n_head;
     spend_on(dev, COUNT_ATTENTION, pairs * (4.0 * a.head_dim + 4) + size(o), size(o) + size(lse) + size(q) + size(k) + size(v));
 
-    int64_t D = a.head_dim, D_rows = up(D, TILE_ROWS), tiles = a.n_head * ((a.T + QUERIES - 1) / QUERIES);
+    int64_t D = a.head_dim, D_rows = up(D, TILE_ROWS), tiles = (int64_t)a.n_head * up(a.T, QUERIES) / QUERIES;
     int64_t packed = a.n_kv_head * (up(up(a.T, TILE_ROWS) * D, 16) + up(D_rows * a.T, 16));
     int64_t batch = least(a.B, (16 * dev->n_threads + tiles - 1) / tiles);
     work(dev, batch * packed + dev->n_threads * QUERIES * (D + D_rows + KEYS), "attention");

@@ -1,22 +1,26 @@
-// bench.c - `retort bench machine`: what this machine does, as a share of its own measured peak; kept for `plan`.
+// bench.c - `retort bench`: what this machine does, as a share of its own measured peak; kept for `plan`.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "runner/commands/command.h"
+#include "runner/commands/bench.h"
 #include "runner/graph/probe.h"
 
-static void print_figure(void *self, const struct probe_figure *f)
+void bench_print(const char *name, double value, const char *unit)
 {
     static const char *const prefixes[] = {"n", "u", "m", "", "k", "M", "G", "T", "P"};
-    double value = f->value;
     int p = 3;
-    (void)self;
     for (; value >= 999.5 && p < 8; p++)
         value /= 1000;
     for (; value < 0.9995 && p > 0; p--)
         value *= 1000;
-    printf("%-32s %6.3g %s%-8s", f->name, value, prefixes[p], f->unit);
+    printf("%-32s %6.3g %s%-8s", name, value, prefixes[p], unit);
+}
+
+static void print_figure(void *self, const struct probe_figure *f)
+{
+    (void)self;
+    bench_print(f->name, f->value, f->unit);
     if (isfinite(f->share))
         printf("  %3.0f%% of the peak", 100 * f->share);
     putchar('\n');
@@ -50,12 +54,9 @@ static struct error *print_json(const struct call *call, const struct machine *m
     return answer_print(&j);
 }
 
-struct error *command_bench(struct call *call)
+static struct error *bench_machine(struct call *call)
 {
     struct machine here, measured;
-    if (call->n_args && strcmp(call->args[0], "machine"))
-        return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort bench machine` is there", "bench '%s' is not built in this version",
-                         call->args[0]);
     struct error *e = machine_here(&here, call->arena);
     if (e)
         return e;
@@ -69,8 +70,20 @@ struct error *command_bench(struct call *call)
     if (call->json)
         return print_json(call, &measured);
     if (measured.had < 0.9)
-        printf("\nothers used this machine meanwhile (%.0f%% of it was left): measure again when it is idle\n",
-               100 * measured.had);
+        printf("\nothers used this machine (%.0f%% of it was left): measure again when it is idle\n", 100 * measured.had);
     printf("\nkept in %s/machine.h5: `retort plan` tells time by it\n", call->results);
     return NULL;
+}
+
+struct error *command_bench(struct call *call)
+{
+    const char *what = call->n_args ? call->args[0] : "machine";
+    if (!strcmp(what, "tokenizer"))
+        return bench_tokenizer(call);
+    if (strcmp(what, "machine"))
+        return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort bench machine` and `retort bench tokenizer` are there",
+                         "bench '%s' is not built in this version", what);
+    if (call->n_args > 1)
+        return error_new(ERROR_USAGE, NOWHERE, "see `retort bench --help`", "'%s' is one argument too many", call->args[1]);
+    return bench_machine(call);
 }

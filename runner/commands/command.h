@@ -23,6 +23,8 @@ enum {                       // options of a command
     TAKES_CHAT = 1 << 7,     // -p, -t, -k, -m, --seed
     TAKES_TABLES = 1 << 8,   // --md, --csv
     TAKES_YES = 1 << 9,      // --yes
+    TAKES_ENCODE = 1 << 10,  // --file, --ids, --decode
+    TAKES_EXPORT = 1 << 11,  // --to, --tokenizer
 };
 
 struct call {
@@ -31,9 +33,10 @@ struct call {
     const char *results;
     const char **settings; // of -s
     int n_settings;
-    bool json, help, resolved, watch, detach, yes, md, csv;
+    bool json, help, resolved, watch, detach, yes, md, csv, ids, decode, tokenizer;
     const char *until, *only, *fresh, *jobs;
     const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written
+    const char *file, *to;                                        // of encode, of export
     const char **args;
     int n_args;
     int status;
@@ -74,6 +77,8 @@ struct error *command_report(struct call *call);
 struct error *command_ls(struct call *call);
 struct error *command_bench(struct call *call);
 struct error *command_chat(struct call *call);
+struct error *command_encode(struct call *call);
+struct error *command_export(struct call *call);
 struct error *command_rm(struct call *call);
 struct error *command_gc(struct call *call);
 struct error *command_new(struct call *call);

@@ -53,6 +53,32 @@ const struct command commands[] = {
      "  -m NUMBER       longest answer in tokens, 256\n"
      "  --seed NUMBER   42; the same seed and questions give the same answers",
      command_chat, TAKES_SETTINGS | TAKES_CHAT, 1, 1},
+    {"encode", "MODEL [TEXT]", "ids of a text, text of ids",
+     "MODEL is RECIPE.yaml:STAGE, RUN:STAGE or the file of a result: a tokenizer, or a\n"
+     "model with its own. The text is TEXT, or --file FILE, or standard input; its\n"
+     "bytes need not be UTF-8, and files may be larger than memory. On a terminal the\n"
+     "pieces are shown with their ids, in a pipe the ids alone. The name of a special\n"
+     "token in a text is text.\n"
+     "  --file FILE     the text, or the ids; -: standard input\n"
+     "  --ids           the ids alone\n"
+     "  --decode        the other way: the text of ids, which stand behind MODEL or\n"
+     "                  are read like a text; in a pipe the very bytes, nothing added\n\n"
+     "  retort encode tiny:tokenizer \"Ada has 3 kites\"\n"
+     "  retort encode tiny:base --decode 264 115 270\n"
+     "  retort encode tiny:tokenizer --file big.txt | wc -w",
+     command_encode, TAKES_SETTINGS | TAKES_ENCODE, 1, -1},
+    {"export", "MODEL DIR", "a tokenizer in the formats of others",
+     "MODEL as for encode. Makes the folder DIR, which must not be there:\n"
+     "  --to hf         tokenizer.json and tokenizer_config.json, for `tokenizers` and\n"
+     "                  `transformers` of Hugging Face\n"
+     "  --to tiktoken   ranks.tiktoken, and settings.json with the other arguments of\n"
+     "                  tiktoken.Encoding\n"
+     "  --tokenizer     of a model the tokenizer alone: writing its weights for hf is\n"
+     "                  not built in this version\n\n"
+     "Loaded there they give the same ids as here. A stage of kind import reads both\n"
+     "back (`retort help import`).\n\n"
+     "  retort export tiny:tokenizer --to hf tiny-tokenizer",
+     command_export, TAKES_SETTINGS | TAKES_EXPORT, 2, 2},
     {"report", "RUN", "the report card of a run, in Markdown",
      "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file, the\n"
      "file of a run, or a published run (`retort ls`).",
@@ -99,18 +125,25 @@ const struct command commands[] = {
     {"fit", "RECIPE", "the largest model for a sum of money", "", NULL, TAKES_SETTINGS, 0, -1},
     {"reproduce", "RUN", "run it again and hold every number against it", "", NULL, 0, 0, -1},
     {"serve", "MODEL ...", "web page and API", "", NULL, 0, 0, -1},
-    {"encode", "MODEL", "ids of a text", "", NULL, 0, 0, -1},
     {"logits", "MODEL", "logits of ids", "", NULL, 0, 0, -1},
-    {"export", "X", "results in other formats", "", NULL, 0, 0, -1},
-    {"import", "X", "results of other programs", "", NULL, 0, 0, -1},
     {"data", "RECIPE", "what a recipe reads, fetched and verified", "", NULL, TAKES_SETTINGS, 0, -1},
-    {"bench", "[WHAT]", "this machine's figures, as shares of its peak",
+    {"bench", "[WHAT ...]", "this machine's figures, as shares of its peak",
      "`retort bench machine` measures what this machine does at the most and what it\n"
      "reaches in products, attention and real training steps of two small models. It\n"
      "takes some seconds, and nothing else should run meanwhile. The figures are kept\n"
      "in machine.h5 under the results folder: `plan` tells time by them. Another\n"
-     "machine or another build has its own.",
-     command_bench, 0, 0, 1},
+     "machine or another build has its own.\n\n"
+     "`retort bench tokenizer` splits, counts, merges and encodes 80 MB of text at a\n"
+     "vocabulary of 32,768, and shows each as a share of what bounds it: reading\n"
+     "memory, splitting, or waiting for memory. The text is of made-up words with the\n"
+     "frequencies of a language, or the first 80 MB of your own: .parquet (its column\n"
+     "`text`), .jsonl (its field `text`) or plain text. Documents above 10,000\n"
+     "characters are cut into several. How long memory makes one wait is reckoned\n"
+     "with one read for each place that merges change.\n\n"
+     "  retort bench\n"
+     "  retort bench tokenizer\n"
+     "  retort bench tokenizer shards/*.parquet",
+     command_bench, 0, 0, -1},
     {"new", "NAME [FILE ...]", "write a recipe to begin with",
      "Writes NAME.yaml in this folder: a small commented recipe that runs in about a\n"
      "minute. It learns from the shipped town, or from your own FILES: text, .jsonl\n"

@@ -77,6 +77,14 @@ static void sums(const struct garbage *g, double *seconds, double *usd)
     *usd = paid ? *usd : NAN;
 }
 
+// Records and logs beside the results.
+static void print_rests(const struct garbage *g, bool acted)
+{
+    if (g->n_forgotten)
+        printf("%s: %d %s of forgotten runs\n", acted ? "removed with them" : "to go with them", g->n_forgotten,
+               g->n_forgotten == 1 ? "record or log" : "records and logs");
+}
+
 static struct error *print(const struct garbage *g, bool acted, const struct call *call)
 {
     static const struct column columns[] = {{"run", false, false},
@@ -99,9 +107,19 @@ static struct error *print(const struct garbage *g, bool acted, const struct cal
     }
     sums(g, &seconds, &usd);
     format_bytes(kept, g->kept_bytes);
+    if (!g->n_results && !g->n_kept) {
+        printf("nothing to remove: there are no results in '%s'\n", call->results);
+        print_rests(g, acted);
+        return NULL;
+    }
     if (!g->n_results) {
-        printf("nothing to remove in '%s': %d results, %s, are all referred to (%d run%s)\n", call->results, g->n_kept, kept,
-               g->n_runs, g->n_runs == 1 ? "" : "s");
+        const char *text = arena_printf(
+            call->arena, "nothing to remove in '%s': all of its %d results, %s, are referred to (%d run%s%s)", call->results,
+            g->n_kept, kept, g->n_runs, g->n_runs == 1 ? "" : "s", call->n_args ? ", and the recipes given" : "");
+        if (!text)
+            return error_memory();
+        text_wrap(stdout, "", text, WIDTH);
+        print_rests(g, acted);
         return NULL;
     }
     grid_print(&grid, stdout, WIDTH);
@@ -112,6 +130,7 @@ static struct error *print(const struct garbage *g, bool acted, const struct cal
         printf("left alone: %d, in use by another process\n", n_busy);
     printf("kept: %d results, %s, that %d run%s, running stages or the recipes given need\n", g->n_kept, kept, g->n_runs,
            g->n_runs == 1 ? "" : "s");
+    print_rests(g, acted);
     if (!acted)
         printf("nothing was removed: `retort gc --yes` does it\n");
     return NULL;
@@ -153,6 +172,7 @@ static struct error *answer(const struct garbage *g, bool acted, const struct ca
     for (int i = 0; i < g->n_results; i++)
         result_to_json(&j, &g->results[i]);
     json_close(&j, ']');
+    json_key(&j, "forgotten"), json_i64(&j, g->n_forgotten);
     json_key(&j, "kept");
     json_open(&j, '{');
     json_key(&j, "results"), json_i64(&j, g->n_kept);

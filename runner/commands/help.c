@@ -40,10 +40,6 @@ static void all(void)
     for (int k = 0; k < KIND_COUNT; k++)
         if (k != KIND_TOKENS && kind_built((enum stage_kind_id)k))
             printf(" %s", kind_name((enum stage_kind_id)k));
-    printf("; not built:");
-    for (int k = 0; k < KIND_COUNT; k++)
-        if (!kind_built((enum stage_kind_id)k))
-            printf(" %s", kind_name((enum stage_kind_id)k));
     printf("\n`retort help COMMAND`, `retort help KIND` and `retort help FIELD` tell more.\n\n"
            "Exit status: 0 done; 1 a stage failed; 2 the recipe or the command line is\n"
            "wrong; 3 the machine lacks something; 4 not built in this version; 75\n"

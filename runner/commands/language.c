@@ -60,6 +60,8 @@ const struct word source_words[] = {
     {"mix", "[{source: NAME, share: NUMBER}, ...]", NULL, "Several sources; share is of tokens.", false},
     {"column", "a path", NULL, "Of parquet: the column of text.", false},
     {"field", "a path", NULL, "Of jsonl: the field of text.", false},
+    {"skip_bad", "whole number", "0", "Of jsonl: how many malformed lines of a file may be left out; they are counted and told.",
+     false},
     {"documents", "whole number", NULL, "Of a world: how many it writes.", false},
     {"validate", "last, a file, held_out or none", NULL,
      "The text that is kept from training, to measure on: the last file, one more file, what a world holds out (held_out), or "

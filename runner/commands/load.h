@@ -3,6 +3,7 @@
 #define RUNNER_COMMANDS_LOAD_H
 
 #include "core/base/json.h"
+#include "core/text/tokenizer.h"
 #include "runner/commands/command.h"
 #include "runner/graph/plan.h"
 
@@ -16,13 +17,24 @@ struct loaded {
 struct error *CHECKED load_recipe(struct loaded *loaded, const struct call *call, const char *path); // recipe and graph
 struct error *CHECKED load_plan(struct loaded *loaded, const struct call *call, const char *path);
 
-// A stage by the name the user gave; ERROR_USAGE with the nearest name.
+// A stage by the name the user gave; ERROR_USAGE as load_no_stage says it.
 struct error *CHECKED load_stage(const struct loaded *loaded, const char *name, struct plan_stage **stage);
+
+// "the recipe has no stage 'bsae'", with the nearest of its names; of a stage of a matrix its cells. list: what shows all.
+struct error *load_no_stage(const char *where, const char *name, const char *const *names, int n, const char *list,
+                            struct arena *arena);
+
+// "'a', 'b' and 7 more"; in the arena, NULL when memory runs out.
+const char *load_names(const char *const *names, int n, struct arena *arena);
+
+// Whether a word of the command line is a recipe file, by its ending.
+bool load_is_recipe(const char *what);
 
 // The name under which runs are kept, of a recipe file (mistakes in the rest of it do not matter) or as it is given.
 struct error *CHECKED load_name(const struct call *call, const char *what, const char **name);
 
 // The newest run of a recipe file, of a recipe's name, NAME/NUMBER, or the file of a run; else the published run of that name (reference.h).
+// Its state is as run_state says, and that of stages of a run that died; of the file of a run as it stands there.
 // ERROR_USAGE if there is none.
 struct error *CHECKED load_run(struct run *run, const struct call *call, const char *what);
 
@@ -30,10 +42,17 @@ struct error *CHECKED load_run(struct run *run, const struct call *call, const c
 // is no model or has not been made.
 struct error *CHECKED load_model(const struct call *call, const char *what, const char **path);
 
+// The tokenizer of MODEL, which may also be a stage that makes nothing else; in the arena. *of_model: a model came with it.
+struct error *CHECKED load_tokenizer(const struct call *call, const char *what, struct tokenizer **tokenizer, bool *of_model);
+
 // Opens the object of a stage of the plan and writes what every answer says of it: name kind key state reasons.
 struct error *CHECKED stage_to_json(struct json *json, const struct plan_stage *stage, struct arena *arena);
 
 // Every value of the recipe and who set it, a line a field; in the arena.
 struct error *CHECKED resolved_text(const struct recipe *recipe, struct arena *arena, const char **text);
+
+// The same as a table, and as `values` of an open object: {name, value, by, file, line}.
+struct error *CHECKED resolved_print(const struct recipe *recipe, struct arena *arena);
+struct error *CHECKED resolved_json(const struct recipe *recipe, struct json *json, struct arena *arena);
 
 #endif

@@ -1,39 +1,81 @@
-// load_model.c - which file a MODEL of the command line is.
+// load_model.c - which file a MODEL of the command line is, and the tokenizer in it.
 #include <string.h>
 
 #include "core/store/atomic.h"
+#include "core/text/tokenizer_file.h"
 #include "runner/commands/load.h"
 #include "runner/graph/keys.h"
 
-static bool is_model(enum stage_kind_id kind)
+enum wanted { MODEL, TOKENIZER };
+
+static bool fits(enum stage_kind_id kind, enum wanted wanted)
 {
-    return kind == KIND_PRETRAIN || kind == KIND_FINETUNE || kind == KIND_GRPO || kind == KIND_IMPORT;
+    return kind == KIND_PRETRAIN || kind == KIND_FINETUNE || kind == KIND_GRPO ||
+           ((kind == KIND_TOKENIZER || kind == KIND_IMPORT) && wanted == TOKENIZER);
 }
 
-static struct error *no_model(const char *stage, const char *kind)
+static struct error *misfit(const char *stage, const char *kind, enum wanted wanted)
 {
+    if (wanted == TOKENIZER)
+        return error_new(ERROR_USAGE, NOWHERE, "name a tokenizer, or a stage that trains a model",
+                         "stage '%s' is a %s: it has no tokenizer", stage, kind);
     return error_new(ERROR_USAGE, NOWHERE, "name a stage that trains one: pretrain, finetune or grpo",
                      "stage '%s' is a %s: it makes no model", stage, kind);
 }
 
-static struct error *of_recipe(const struct call *call, const char *recipe, const char *name, const char **path)
+static struct error *of_recipe(const struct call *call, const char *recipe, const char *name, enum wanted wanted,
+                               const char **path)
 {
     struct loaded l;
     struct plan_stage *stage;
     struct error *e = load_plan(&l, call, recipe);
     if (e || (e = load_stage(&l, name, &stage)))
         return e;
-    if (!is_model(stage->node->kind))
-        return no_model(name, kind_name(stage->node->kind));
+    if (!fits(stage->node->kind, wanted))
+        return misfit(name, kind_name(stage->node->kind), wanted);
     *path = stage->out;
     if (stage->state == PLAN_CACHED)
         return NULL;
-    const char *fix = arena_printf(call->arena, "`retort run %s --until %s` makes it; `retort why %s %s` says why it is not there",
-                                   recipe, name, recipe, name);
+    const char *fix =
+        arena_printf(call->arena, "`retort run %s --until %s` makes it; `retort why %s %s` says why it is not there", recipe,
+                     name, recipe, name);
     return error_new(ERROR_USAGE, NOWHERE, fix, "stage '%s' of this recipe has not been made", name);
 }
 
-static struct error *of_run(const struct call *call, const char *what, const char *name, const char **path)
+static struct error *no_stage_of_run(const struct run *run, const char *what, const char *name, struct arena *arena)
+{
+    const char **names = arena_array(arena, (size_t)run->n_stages + 1, sizeof *names);
+    const char *where = arena_printf(arena, "run %04d of '%s'", run->number, run->name);
+    const char *list = arena_printf(arena, "`retort report %s` shows its stages", what);
+    if (!names || !where || !list)
+        return error_memory();
+    for (int i = 0; i < run->n_stages; i++)
+        names[i] = run->stages[i].name;
+    return load_no_stage(where, name, names, run->n_stages, list, arena);
+}
+
+// A recipe alone: which of its stages are wanted.
+static struct error *no_stage_named(const struct call *call, const char *recipe, enum wanted wanted)
+{
+    struct loaded l;
+    struct error *e = load_recipe(&l, call, recipe);
+    if (e)
+        return e;
+    const char **names = arena_array(call->arena, (size_t)l.recipe.n_stages + 1, sizeof *names);
+    int n = 0;
+    for (int i = 0; i < l.recipe.n_stages && names; i++)
+        if (fits(l.recipe.stages[i].kind, wanted) && !strchr(l.recipe.stages[i].name, ':')) // of another recipe: say that one
+            if ((names[n] = arena_printf(call->arena, "%s:%s", recipe, l.recipe.stages[i].name)))
+                n++;
+    const char *shown = names ? load_names(names, n, call->arena) : NULL;
+    if (!shown)
+        return error_memory();
+    return error_new(ERROR_USAGE, NOWHERE,
+                     n ? arena_printf(call->arena, "say which of its stages: %s", shown) : "no stage of it makes one",
+                     "'%s' is a recipe, and no %s", recipe, wanted == MODEL ? "model" : "tokenizer");
+}
+
+static struct error *of_run(const struct call *call, const char *what, const char *name, enum wanted wanted, const char **path)
 {
     struct run run;
     struct error *e = load_run(&run, call, what);
@@ -41,21 +83,22 @@ static struct error *of_run(const struct call *call, const char *what, const cha
         return e;
     const struct run_stage *stage = run_stage(&run, name);
     if (!stage)
-        return error_new(ERROR_USAGE, NOWHERE, "`retort report` shows its stages", "run %04d of '%s' has no stage '%s'", run.number,
-                         run.name, name);
+        return no_stage_of_run(&run, what, name, call->arena);
     enum stage_kind_id kind = kind_find(stage->kind);
-    if (kind == KIND_COUNT || !is_model(kind))
-        return no_model(name, stage->kind);
+    if (kind == KIND_COUNT || !fits(kind, wanted))
+        return misfit(name, stage->kind, wanted);
     *path = stage->key[0] ? key_path(call->arena, call->results, kind, stage->key, ".h5") : NULL;
     if (*path && file_exists(*path))
         return NULL;
     return error_new(ERROR_USAGE, NOWHERE, "run the recipe again", "the result of stage '%s' is not there (any more)", name);
 }
 
-struct error *load_model(const struct call *call, const char *what, const char **path)
+static struct error *find(const struct call *call, const char *what, enum wanted wanted, const char **path)
 {
     const char *colon = strrchr(what, ':');
     *path = what;
+    if (load_is_recipe(what))
+        return no_stage_named(call, what, wanted);
     if (!colon || file_exists(what)) {
         if (file_exists(what))
             return NULL;
@@ -68,7 +111,27 @@ struct error *load_model(const struct call *call, const char *what, const char *
         return error_memory();
     if (at && at[1] && !at[1 + strspn(at + 1, "0123456789")])
         return error_new(ERROR_NOT_BUILT, NOWHERE, "leave '@' and the step out", "kept steps are not built in this version");
-    size_t n = strlen(left);
-    bool recipe = (n > 5 && !strcmp(left + n - 5, ".yaml")) || (n > 4 && !strcmp(left + n - 4, ".yml"));
-    return recipe ? of_recipe(call, left, name, path) : of_run(call, left, name, path);
+    return load_is_recipe(left) ? of_recipe(call, left, name, wanted, path) : of_run(call, left, name, wanted, path);
+}
+
+struct error *load_model(const struct call *call, const char *what, const char **path)
+{
+    return find(call, what, MODEL, path);
+}
+
+struct error *load_tokenizer(const struct call *call, const char *what, struct tokenizer **tokenizer, bool *of_model)
+{
+    const char *path;
+    struct store_file *file = NULL;
+    struct error *e = find(call, what, TOKENIZER, &path);
+    if (e)
+        return e;
+    e = store_open(&file, path);
+    if (!e)
+        e = store_verify(file);
+    if (!e)
+        e = tokenizer_load(file, call->arena, tokenizer);
+    *of_model = !e && store_has(file, "/model");
+    store_close(file);
+    return error_while(e, NOWHERE, "loading the tokenizer of '%s'", path);
 }

@@ -57,15 +57,18 @@ static void run_to_json(struct json *j, const struct run *run, const struct summ
     json_key(j, "started"), json_str(j, run->started);
     json_key(j, "seconds"), json_f64(j, run->seconds);
     json_key(j, "usd"), json_f64(j, run->usd);
-    json_key(j, "params");
-    if (sum->params >= 0)
-        json_i64(j, sum->params);
-    else
-        json_nil(j);
+    json_key(j, "params"), json_count(j, sum->params);
     json_key(j, "loss"), json_f64(j, sum->loss);
     json_key(j, "bpb"), json_f64(j, sum->bpb);
     json_key(j, "bytes"), json_i64(j, sum->bytes);
     json_close(j, '}');
+}
+
+// "2026-11-27 07:14" of "2026-11-27T07:14:21Z".
+static const char *started_text(const struct run *run, struct arena *arena)
+{
+    const char *t = strchr(run->started, 'T');
+    return t ? arena_printf(arena, "%.*s %.5s", (int)(t - run->started), run->started, t + 1) : run->started;
 }
 
 static struct error *run_to_grid(struct grid *grid, const struct run *run, const struct summary *sum, struct arena *arena)
@@ -73,7 +76,7 @@ static struct error *run_to_grid(struct grid *grid, const struct run *run, const
     char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT], f[FORMAT_TEXT];
     const char *const cells[] = {arena_printf(arena, "%s/%04d", run->name, run->number),
                                  run->state,
-                                 run->started,
+                                 started_text(run, arena),
                                  arena_strdup(arena, format_seconds(a, run->seconds)),
                                  arena_strdup(arena, format_count(b, sum->params)),
                                  arena_strdup(arena, format_real(c, sum->loss, 3)),
@@ -101,6 +104,8 @@ static struct error *each_run(const struct call *call, struct json *j, struct gr
             e = path ? run_read(&run, path, call->arena) : error_memory();
             if (!e)
                 e = sum_up(&sum, &run, call);
+            if (!e)
+                run.state = run_state(&run, call->results, call->arena);
             if (e && e->kind == ERROR_DATA) {
                 if (grid)
                     printf("%s/%04d is passed over: %s\n", names[i], numbers[k], e->what);
@@ -209,7 +214,7 @@ static struct error *answer(const struct call *call)
 
 struct error *command_ls(struct call *call)
 {
-    static const struct column columns[] = {{"run", false, true},  {"state", false, false}, {"started", false, false},
+    static const struct column columns[] = {{"run", false, false}, {"state", false, false}, {"started (UTC)", false, false},
                                             {"time", true, false}, {"params", true, false}, {"loss", true, false},
                                             {"bpb", true, false},  {"size", true, false}};
     static const struct column published[] = {{"published", false, true}, {"date", false, false},  {"time", true, false},

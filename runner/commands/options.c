@@ -25,7 +25,12 @@ enum option_id {
     OPTION_MD,
     OPTION_CSV,
     OPTION_YES,
-    OPTION_SEED
+    OPTION_SEED,
+    OPTION_FILE,
+    OPTION_IDS,
+    OPTION_DECODE,
+    OPTION_TO,
+    OPTION_TOKENIZER
 };
 
 static const struct option longs[] = {{"results", required_argument, NULL, OPTION_RESULTS},
@@ -49,6 +54,11 @@ static const struct option longs[] = {{"results", required_argument, NULL, OPTIO
                                       {"top-k", required_argument, NULL, 'k'},
                                       {"max-tokens", required_argument, NULL, 'm'},
                                       {"seed", required_argument, NULL, OPTION_SEED},
+                                      {"file", required_argument, NULL, OPTION_FILE},
+                                      {"ids", no_argument, NULL, OPTION_IDS},
+                                      {"decode", no_argument, NULL, OPTION_DECODE},
+                                      {"to", required_argument, NULL, OPTION_TO},
+                                      {"tokenizer", no_argument, NULL, OPTION_TOKENIZER},
                                       {0}};
 
 // What a command must take for an option; 0: every command does.
@@ -84,6 +94,13 @@ static uint32_t needs(int id)
     case 'm':
     case OPTION_SEED:
         return TAKES_CHAT;
+    case OPTION_FILE:
+    case OPTION_IDS:
+    case OPTION_DECODE:
+        return TAKES_ENCODE;
+    case OPTION_TO:
+    case OPTION_TOKENIZER:
+        return TAKES_EXPORT;
     default:
         return 0;
     }
@@ -151,6 +168,21 @@ static struct error *take(struct call *call, int id, const char *value, const ch
     case OPTION_SEED:
         call->seed = value;
         break;
+    case OPTION_FILE:
+        call->file = value;
+        break;
+    case OPTION_IDS:
+        call->ids = true;
+        break;
+    case OPTION_DECODE:
+        call->decode = true;
+        break;
+    case OPTION_TO:
+        call->to = value;
+        break;
+    case OPTION_TOKENIZER:
+        call->tokenizer = true;
+        break;
     case OPTION_YES:
         call->yes = true;
         break;
@@ -199,7 +231,8 @@ struct error *options_read(struct call *call, int argc, char **argv)
     if (call->help || !call->command->run)
         return NULL;
     if (call->n_args < call->command->least)
-        return usage(call, "it wants %s", call->command->args);
+        return error_new(ERROR_USAGE, NOWHERE, arena_printf(call->arena, "see `retort %s --help`", call->command->name),
+                         "'%s' wants %s", call->command->name, call->command->args);
     if (call->command->most >= 0 && call->n_args > call->command->most)
         return usage(call, "'%s' is one argument too many", call->args[call->command->most]);
     return NULL;

@@ -133,17 +133,25 @@ static struct error *print_json(const struct call *call, const struct plan *plan
     return answer_print(&j);
 }
 
-// "train x2, 14.9k rows, 31%": what of a task, and how much of the mixture it is.
-static const char *share_text(const struct plan_share *share, struct arena *arena)
+// "mmlu.auxiliary_train x2", as the values of mixtures are written elsewhere.
+static const char *share_name(const struct plan_share *share, struct arena *arena)
 {
-    char passes[FORMAT_TEXT + 4] = "", rows[FORMAT_TEXT + 8] = "", part[FORMAT_TEXT] = "", a[FORMAT_TEXT];
+    char passes[FORMAT_TEXT + 4] = "";
+    bool train = !strcmp(share->split, "train");
     if (isfinite(share->passes) && share->passes != 1)
         snprintf(passes, sizeof passes, " x%.4g", share->passes);
+    return arena_printf(arena, "  %s%s%s%s", share->task, train ? "" : ".", train ? "" : share->split, passes);
+}
+
+// "14.9k rows, 31%": how much it is, and how much of the mixture.
+static const char *share_text(const struct plan_share *share, struct arena *arena)
+{
+    char rows[FORMAT_TEXT + 8] = "", part[FORMAT_TEXT] = "", a[FORMAT_TEXT];
     if (share->rows >= 0)
-        snprintf(rows, sizeof rows, ", %s row%s", format_count(a, share->rows), share->rows == 1 ? "" : "s");
+        snprintf(rows, sizeof rows, "%s row%s", format_count(a, share->rows), share->rows == 1 ? "" : "s");
     if (isfinite(share->share))
-        snprintf(part, sizeof part, ", %.*f%%", share->share < 0.0995, 100 * share->share);
-    return arena_printf(arena, "%s%s%s%s", share->split, passes, rows, part);
+        snprintf(part, sizeof part, "%s%.*f%%", rows[0] ? ", " : "", share->share < 0.0995, 100 * share->share);
+    return arena_printf(arena, "%s%s", rows, part);
 }
 
 // The mixture of a stage, a line an entry.
@@ -152,7 +160,7 @@ static bool add_shares(struct grid *grid, const struct plan_stage *s, struct are
     for (int i = 0; i < s->n_shares; i++) {
         char a[FORMAT_TEXT];
         const struct plan_share *share = &s->shares[i];
-        const char *name = arena_printf(arena, "  %s", share->task), *text = share_text(share, arena);
+        const char *name = share_name(share, arena), *text = share_text(share, arena);
         const char *tokens = arena_strdup(arena, format_count(a, share->tokens));
         if (!name || !text || !tokens)
             return false;
@@ -289,18 +297,26 @@ static struct error *print_table(const struct call *call, const struct plan *pla
     return NULL;
 }
 
+static struct error *print_resolved(const struct call *call, const struct recipe *recipe)
+{
+    struct json j;
+    if (!call->json)
+        return resolved_print(recipe, call->arena);
+    answer_open(&j, call, NULL);
+    struct error *e = resolved_json(recipe, &j, call->arena);
+    if (!e)
+        return answer_print(&j);
+    json_release(&j);
+    return e;
+}
+
 struct error *command_plan(struct call *call)
 {
     struct loaded l;
-    const char *text;
     struct error *e = load_plan(&l, call, call->args[0]);
     if (e)
         return e;
-    if (call->resolved) {
-        e = resolved_text(&l.recipe, call->arena, &text);
-        if (!e)
-            fputs(text, stdout);
-        return e;
-    }
+    if (call->resolved)
+        return print_resolved(call, &l.recipe);
     return call->json ? print_json(call, &l.plan) : print_table(call, &l.plan);
 }

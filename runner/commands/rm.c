@@ -97,7 +97,7 @@ static struct error *forget(const struct which *w, const struct call *call)
         return e;
     e = run_numbers(call->results, w->name, call->arena, &numbers, &n);
     if (!e && !lock.taken && n && numbers[n - 1] == w->number)
-        e = lock_error(arena_printf(call->arena, "run '%s/%04d'", w->name, w->number), &holder);
+        e = lock_error(arena_printf(call->arena, "run '%s/%04d'", w->name, w->number), &holder, w->name);
     if (!e)
         e = run_forget(call->results, w->name, w->number, call->arena);
     lock_release(&lock, true);
@@ -133,6 +133,9 @@ struct error *command_rm(struct call *call)
     printf("forgotten: run %04d of '%s'; until `retort gc --yes` this brings it back:\n  mv %s %s\n", w.number, w.name,
            run_forgotten_path(call->arena, call->results, w.name, w.number),
            run_path(call->arena, call->results, w.name, w.number));
+    const char *log = run_forgotten_log_path(call->arena, call->results, w.name, w.number);
+    if (log && file_exists(log))
+        printf("  mv %s %s\n", log, run_log_path(call->arena, call->results, w.name, w.number));
     if (unknown)
         printf("what it leaves is not known: %s\n", unknown->what);
     else if (n)

@@ -205,7 +205,7 @@ static struct error *print_detached(const struct call *call, const struct run *r
 static struct error *go_into_background(struct running *r, struct call *call, struct run *record, bool *told)
 {
     struct detached detached;
-    const char *log = arena_printf(call->arena, "%s/%04d.log", r->folder, record->number);
+    const char *log = run_log_path(call->arena, call->results, record->name, record->number);
     struct error *e = log ? detach(&detached, log, &r->lock, r->command) : error_memory();
     if (!e && detached.is_child) {
         call->json = false; // that answer is given by the other
@@ -300,7 +300,7 @@ struct error *command_run(struct call *call)
     if ((e = folder_make(r.folder)) || (e = lock_take(&r.lock, lock_path, r.command, &holder)))
         return error_while(e, NOWHERE, "preparing the results folder '%s'", call->results);
     if (!r.lock.taken)
-        return lock_error(arena_printf(call->arena, "'%s'", r.folder), &holder);
+        return lock_error(arena_printf(call->arena, "'%s'", r.folder), &holder, l.recipe.name);
     unlink(r.stop_file); // of a run that has ended
     if (fresh)
         e = forget(&l.plan, fresh, call);

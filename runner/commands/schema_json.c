@@ -39,6 +39,8 @@ static const char *const definitions[][2] = {
      "{\"anyOf\":[{\"$ref\":\"#/$defs/file\"},{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/$defs/file\"}}]}"},
     {"one_file", "{\"anyOf\":[{\"type\":\"string\",\"pattern\":\"^[^${]+$\"},{\"type\":\"array\",\"maxItems\":1,"
                  "\"items\":{\"type\":\"string\",\"pattern\":\"^[^${]+$\"}}]}"},
+    {"skip_bad", "{\"anyOf\":[{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000000000},{\"$ref\":\"#/$defs/count_text\"},"
+                 "{\"$ref\":\"#/$defs/variable\"}]}"},
     {"split_files", "{\"type\":\"string\",\"pattern\":\"[{]split[}]\"}"},
     {"validate", "{\"anyOf\":[{\"enum\":[\"last\",\"none\"]},{\"type\":\"string\",\"pattern\":\"[./]\"},"
                  "{\"$ref\":\"#/$defs/variable\"}]}"},
@@ -49,14 +51,18 @@ static const char *const definitions[][2] = {
      "{\"$ref\":\"#/$defs/variable\"}]},"
      "\"rows\":{\"anyOf\":[{\"type\":\"integer\",\"minimum\":1},{\"$ref\":\"#/$defs/count_text\"},"
      "{\"$ref\":\"#/$defs/variable\"}]}}}"},
-    {"source_parquet", "{\"anyOf\":[{\"maxProperties\":1,\"properties\":{\"parquet\":{\"$ref\":\"#/$defs/split_files\"}}},"
-                       "{\"required\":[\"column\",\"validate\"],\"additionalProperties\":false,\"properties\":{\"parquet\":"
-                       "{\"$ref\":\"#/$defs/files\"},\"column\":{\"$ref\":\"#/$defs/text\"},"
-                       "\"validate\":{\"$ref\":\"#/$defs/validate\"}},\"not\":{\"properties\":{\"validate\":{\"const\":\"last\"},"
-                       "\"parquet\":{\"$ref\":\"#/$defs/one_file\"}}}}]}"},
-    {"source_jsonl", "{\"anyOf\":[{\"maxProperties\":1,\"properties\":{\"jsonl\":{\"$ref\":\"#/$defs/split_files\"}}},"
+    {"source_parquet",
+     "{\"anyOf\":[{\"additionalProperties\":false,\"properties\":{\"parquet\":{\"$ref\":\"#/$defs/split_files\"},"
+     "\"skip_bad\":{\"$ref\":\"#/$defs/skip_bad\"}}},"
+     "{\"required\":[\"column\",\"validate\"],\"additionalProperties\":false,\"properties\":{\"parquet\":"
+     "{\"$ref\":\"#/$defs/files\"},\"column\":{\"$ref\":\"#/$defs/text\"},"
+     "\"validate\":{\"$ref\":\"#/$defs/validate\"}},\"not\":{\"properties\":{\"validate\":{\"const\":\"last\"},"
+     "\"parquet\":{\"$ref\":\"#/$defs/one_file\"}}}}]}"},
+    {"source_jsonl", "{\"anyOf\":[{\"additionalProperties\":false,\"properties\":{\"jsonl\":{\"$ref\":\"#/$defs/split_files\"},"
+                     "\"skip_bad\":{\"$ref\":\"#/$defs/skip_bad\"}}},"
                      "{\"required\":[\"field\",\"validate\"],\"additionalProperties\":false,\"properties\":{\"jsonl\":"
                      "{\"$ref\":\"#/$defs/files\"},\"field\":{\"$ref\":\"#/$defs/text\"},"
+                     "\"skip_bad\":{\"$ref\":\"#/$defs/skip_bad\"},"
                      "\"validate\":{\"$ref\":\"#/$defs/validate\"}},\"not\":{\"properties\":{\"validate\":{\"const\":\"last\"},"
                      "\"jsonl\":{\"$ref\":\"#/$defs/one_file\"}}}}]}"},
     {"source_text",

@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/lost.h"
 #include "core/base/stop.h"
 #include "runner/commands/command.h"
 #include "runner/graph/launch.h"
@@ -55,6 +57,14 @@ static void tell_end(struct stage *stage, const struct error *e)
     json_release(&j);
 }
 
+// A file that the stage has mapped is gone: what is said of any other failure.
+static void tell_lost(void *self, struct error *e)
+{
+    tell_end(self, e);
+    errors_print(stderr, e, false);
+    fflush(NULL);
+}
+
 static struct error *run_job(struct job *job, struct arena *arena)
 {
     char started[CLOCK_TEXT];
@@ -68,8 +78,12 @@ static struct error *run_job(struct job *job, struct arena *arena)
     if (e)
         return e;
     live_write(stage.live, live_line("started"));
+    lost_on_signal(tell_lost, &stage);
     e = run ? run(&stage)
             : error_plain(ERROR_NOT_BUILT, "stages of kind '%s' are not built in this version", kind_name(job->kind));
+    signal(SIGBUS, SIG_DFL);
+    if (e && e->kind == ERROR_RECIPE)
+        e = job_error(job, "", e);
     tell_end(&stage, e);
     live_close(stage.live);
     return e;
@@ -84,7 +98,7 @@ static struct error *take_lock_and_run(struct job *job, struct arena *arena)
     if (e)
         return e;
     if (!lock.taken)
-        return lock_error("the result that this stage makes", &holder);
+        return lock_error("the result that this stage makes", &holder, NULL);
     e = run_job(job, arena);
     lock_release(&lock, true);
     return e;

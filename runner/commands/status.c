@@ -20,7 +20,7 @@
 #include "runner/view/grid.h"
 #include "runner/view/progress.h"
 
-enum { STATUS_WIDTH = 80, ROWS_MOST = 200 };
+enum { STATUS_WIDTH = 80, ROWS_MOST = 200, NAME_LEAST = 16, NAME_MOST = 28 };
 
 static const double QUIET_S = 120; // a stage that runs is heard of more often than that
 
@@ -53,7 +53,7 @@ static struct error *look_back(struct stage_status *status, const struct run *ru
     struct run_tables tables;
     const char *prefix = arena_printf(arena, "/stage/%s", stage->name);
     struct error *e = !prefix ? error_memory() : *record ? NULL : store_open(record, run->path);
-    if (e || (e = run_tables_read(&tables, *record, prefix)))
+    if (e || (e = run_tables_glance(&tables, *record, prefix)))
         return e;
     status->live.loss = card_loss(&tables);
     status->live.bpb = card_bpb(&tables);
@@ -154,10 +154,21 @@ static void print_line(FILE *to, struct seen *seen, const char *text)
     seen->n_lines++;
 }
 
-static void print_stage(FILE *to, struct seen *seen, const struct run_stage *stage, const struct stage_status *status)
+// The column of names, so wide that what stands behind them is below each other.
+static int name_width(const struct run *run)
+{
+    int width = NAME_LEAST;
+    for (int i = 0; i < run->n_stages; i++) {
+        int w = text_width(run->stages[i].name);
+        width = w > width && w <= NAME_MOST ? w : width;
+    }
+    return width;
+}
+
+static void print_stage(FILE *to, struct seen *seen, const struct run_stage *stage, int width, const struct stage_status *status)
 {
     char label[120], text[512], a[FORMAT_TEXT];
-    snprintf(label, sizeof label, "  %-16s %-8s", stage->name, status->state);
+    snprintf(label, sizeof label, "  %-*s %-8s", width, stage->name, status->state);
     progress_line(text, sizeof text, STATUS_WIDTH, label, &status->live);
     for (size_t n = strlen(text); n && text[n - 1] == ' '; n--)
         text[n - 1] = '\0';
@@ -235,7 +246,7 @@ static struct error *show_run(const struct call *call, const char *name, FILE *t
         if (j)
             status_to_json(j, &run.stages[i], &status);
         else
-            print_stage(to, seen, &run.stages[i], &status);
+            print_stage(to, seen, &run.stages[i], name_width(&run), &status);
     }
     store_close(record);
     if (j) {

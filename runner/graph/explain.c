@@ -36,14 +36,6 @@ static const char *value_text(const json_t *value, struct arena *arena)
     return text;
 }
 
-static const char *by_text(enum value_by by)
-{
-    static const char *const names[BY_COUNT] = {
-        [BY_DEFAULT] = "default", [BY_PRESET] = "preset", [BY_INCLUDE] = "include", [BY_RECIPE] = "recipe",
-        [BY_LET] = "let",         [BY_MATRIX] = "matrix", [BY_SETTING] = "-s"};
-    return names[by];
-}
-
 // What is there in neither is equal.
 static bool equal(const json_t *a, const json_t *b)
 {
@@ -63,7 +55,7 @@ static void explain_field(struct explainer *x, const char *name, const json_t *o
     reason.new = value_text(new, x->arena);
     if (setting) {
         reason.at = setting->at;
-        reason.by = by_text(setting->by);
+        reason.by = value_by_name(setting->by);
     }
     x->failed = x->failed || !reason.name;
     explain_add(x, reason);
@@ -72,7 +64,7 @@ static void explain_field(struct explainer *x, const char *name, const json_t *o
 // Who set it: a place without a line is the text of a -s.
 static const char *by_at(const struct setting *setting, struct place at)
 {
-    return at.file && at.line == 0 ? by_text(BY_SETTING) : setting ? by_text(setting->by) : NULL;
+    return at.file && at.line == 0 ? value_by_name(BY_SETTING) : setting ? value_by_name(setting->by) : NULL;
 }
 
 static bool same_member(const json_t *a, const json_t *b, const char *key)
@@ -251,7 +243,8 @@ static const struct graph_part *data_part(const struct graph_node *node, size_t 
 // What tells two identities of a part apart: the content, or how it is read.
 static void explain_part(struct explainer *x, const char *name, const json_t *old, const json_t *new)
 {
-    static const char *const keys[] = {"sha256", "n", "seed", "first", "column", "form", "held_out", "generator", "records"};
+    static const char *const keys[] = {"sha256", "n",        "seed",      "first",   "column",
+                                       "form",   "held_out", "generator", "records", "skip_bad"};
     struct reason reason = {.kind = REASON_DATA, .name = name};
     for (size_t i = 0; i < countof(keys); i++) {
         const json_t *a = json_object_get(old, keys[i]), *b = json_object_get(new, keys[i]);

@@ -329,37 +329,51 @@ static struct error *tell_whose(struct garbage *g, const char *name, int number,
     return NULL;
 }
 
+static struct error *add_forgotten(struct garbage *g, const char *path, struct arena *arena)
+{
+    if (!(g->n_forgotten & (g->n_forgotten + 1))) { // 0, 1, 3, 7 ...: room for as many again and one
+        g->forgotten = arena_grow(arena, g->forgotten, (size_t)g->n_forgotten, 2 * (size_t)g->n_forgotten + 1, sizeof *g->forgotten);
+        if (!g->forgotten)
+            return error_memory();
+    }
+    g->forgotten[g->n_forgotten++] = path;
+    return NULL;
+}
+
+static struct error *read_forgotten_of(struct garbage *g, const char *results, const char *name, struct arena *arena)
+{
+    int *numbers, n, n_logs;
+    const char **logs;
+    struct error *e = run_forgotten(results, name, arena, &numbers, &n);
+    for (int k = 0; k < n && !e; k++) {
+        struct arena scratch = {0};
+        struct run run;
+        const char *path = run_forgotten_path(arena, results, name, numbers[k]);
+        e = path ? run_read(&run, path, &scratch) : error_memory();
+        if (!e)
+            e = tell_whose(g, name, numbers[k], &run, arena);
+        arena_release(&scratch);
+        if (e && e->kind == ERROR_DATA) { // it tells nothing, then
+            error_free(e);
+            e = NULL;
+        }
+        if (!e && k + 1 < n) // the newest keeps its number from being used again
+            e = add_forgotten(g, path, arena);
+    }
+    if (!e)
+        e = run_logs_left(results, name, arena, &logs, &n_logs);
+    for (int k = 0; !e && k < n_logs; k++)
+        e = add_forgotten(g, logs[k], arena);
+    return e;
+}
+
 static struct error *read_forgotten(struct garbage *g, const char *results, struct arena *arena)
 {
     const char **names;
-    int n_names, *numbers, n;
-    size_t capacity = 0;
+    int n_names;
     struct error *e = run_names(results, arena, &names, &n_names);
-    for (int i = 0; i < n_names && !e; i++) {
-        e = run_forgotten(results, names[i], arena, &numbers, &n);
-        for (int k = 0; k < n && !e; k++) {
-            struct arena scratch = {0};
-            struct run run;
-            const char *path = run_forgotten_path(arena, results, names[i], numbers[k]);
-            e = path ? run_read(&run, path, &scratch) : error_memory();
-            if (!e)
-                e = tell_whose(g, names[i], numbers[k], &run, arena);
-            arena_release(&scratch);
-            if (e && e->kind == ERROR_DATA) { // it tells nothing, then
-                error_free(e);
-                e = NULL;
-            }
-            if (!e && k + 1 < n) { // the newest keeps its number from being used again
-                if ((size_t)g->n_forgotten == capacity) {
-                    capacity = capacity ? 2 * capacity : 16;
-                    g->forgotten = arena_grow(arena, g->forgotten, (size_t)g->n_forgotten, capacity, sizeof *g->forgotten);
-                    if (!g->forgotten)
-                        return error_memory();
-                }
-                g->forgotten[g->n_forgotten++] = path;
-            }
-        }
-    }
+    for (int i = 0; i < n_names && !e; i++)
+        e = read_forgotten_of(g, results, names[i], arena);
     return e;
 }
 
@@ -432,7 +446,7 @@ static struct error *check_running(const char *results, const char *name, const 
     struct error *e = run_newest(&run, results, name, arena);
     if (e || (run.number && !strcmp(run.state, "running")))
         return e;
-    return lock_error(arena_printf(arena, "'%s/runs/%s'", results, name), holder);
+    return lock_error(arena_printf(arena, "'%s/runs/%s'", results, name), holder, name);
 }
 
 struct error *garbage_lock(struct garbage_locks *locks, const char *results, struct arena *arena)

@@ -44,7 +44,7 @@ struct garbage {
     int64_t bytes;      // of them
     int n_kept, n_runs; // results that are needed; records that say so
     int64_t kept_bytes;
-    const char **forgotten; // records that nothing is left of but themselves and what is found here
+    const char **forgotten; // records that nothing is left of but themselves and what is found here; logs of runs without a record
     int n_forgotten;
 };
 
@@ -60,7 +60,8 @@ void garbage_unlock(struct garbage_locks *locks);
 struct error *CHECKED garbage_find(struct garbage *g, const char *results, const struct graph *const *graphs, int n_graphs,
                                    struct arena *arena);
 
-// Removes what was found, and forgotten records but the newest of each recipe (whose number is not to be used again).
+// Removes what was found, forgotten records but the newest of each recipe (whose number is not to be used again), and logs without
+// a record.
 struct error *CHECKED garbage_remove(struct garbage *g);
 
 #endif

@@ -117,7 +117,7 @@ static struct error *source_parts(struct graph *g, struct graph_node *node, cons
     node->parts = arena_array(g->arena, (size_t)source->n_files + 1, sizeof *node->parts);
     if (!node->parts)
         return error_memory();
-    struct document_part part = {.form = source->form, .column = source->column};
+    struct document_part part = {.form = source->form, .column = source->column, .skip_bad = source->skip_bad};
     for (int i = 0; i < source->n_files; i++) {
         part.path = source->files[i];
         if (!validation || strcmp(part.path, validation))
@@ -176,7 +176,7 @@ static struct error *task_parts(struct graph *g, struct graph_node *node)
 {
     const struct task_file *task = node->task;
     const struct task_split *split = node->split;
-    struct document_part part = {.form = task->form};
+    struct document_part part = {.form = task->form, .skip_bad = task->skip_bad};
     node->parts = arena_array(g->arena, (size_t)split->n_files + 1, sizeof *node->parts);
     if (!node->parts)
         return error_memory();

@@ -51,6 +51,8 @@ static struct error *part_identity(struct graph_part *part, struct identities *i
         json_key(&j, "form"), json_str(&j, forms[p->form]);
     }
     json_key(&j, "sha256"), json_str(&j, sha256);
+    if (p->skip_bad)
+        json_key(&j, "skip_bad"), json_i64(&j, p->skip_bad);
     json_close(&j, '}');
     return take_text(&j, arena, &part->identity);
 }
@@ -126,7 +128,7 @@ static struct error *write_field(struct json *j, const void *options, const stru
     case FIELD_MIXTURE:
         write_mixture(j, (const struct mixture_uses *)at);
         break;
-    case FIELD_FILE: // its content, not its name; one that is not there is reported by whoever reads it
+    case FIELD_FILE: // its content, not its name
         if (file_exists(text) && !(e = identities_get(ids, text, sha256)))
             json_str(j, sha256);
         else
@@ -255,10 +257,18 @@ static struct error *make_key(const struct graph_node *node, const struct graph_
     return *key ? NULL : error_memory();
 }
 
+// The file of an import that is not there, or NULL.
+static const char *missing_file(const struct graph_node *node)
+{
+    const struct import_options *o = node->kind == KIND_IMPORT ? node->options : NULL;
+    return o && o->file && !file_exists(o->file) ? o->file : NULL;
+}
+
 // Whether everything is known that the key is made from; parts that nobody wants do not count.
 static bool is_known(struct graph_node *node)
 {
-    bool known = true;
+    node->missing = missing_file(node);
+    bool known = !node->missing;
     for (int i = 0; i < node->n_parts; i++) {
         const struct graph_part *part = &node->parts[i];
         if (part->identity || (node->kind == KIND_TOKENS && !part->wanted))

@@ -198,11 +198,12 @@ bool lock_seen(const char *path, struct lock_holder *holder)
     return holder->pid > 0 && (!lock_on_this_host(holder) || holder_lives(holder));
 }
 
-struct error *lock_error(const char *what, const struct lock_holder *holder)
+struct error *lock_error(const char *what, const struct lock_holder *holder, const char *run)
 {
+    char fix[512];
     if (!holder->pid)
         return error_new(ERROR_MACHINE, NOWHERE, "wait until it is done", "%s is in use by another process", what);
-    return error_new(ERROR_MACHINE, NOWHERE, "wait until it is done, or stop it with `retort stop`",
-                     "%s is in use by process %d on %s since %s: %s", what, holder->pid, holder->host, holder->start,
-                     holder->command);
+    snprintf(fix, sizeof fix, "wait until it is done, or stop it with `retort stop%s%s`", run ? " " : "", run ? run : "");
+    return error_new(ERROR_MACHINE, NOWHERE, fix, "%s is in use by process %d on %s since %s: %s", what, holder->pid,
+                     holder->host, holder->start, holder->command);
 }

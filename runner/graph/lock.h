@@ -43,7 +43,7 @@ bool lock_seen(const char *path, struct lock_holder *holder);
 
 bool lock_on_this_host(const struct lock_holder *holder);
 
-// ERROR_MACHINE naming the holder.
-struct error *lock_error(const char *what, const struct lock_holder *holder);
+// ERROR_MACHINE naming the holder, and how to stop it: run is the name of the run that holds it, or NULL.
+struct error *lock_error(const char *what, const struct lock_holder *holder, const char *run);
 
 #endif

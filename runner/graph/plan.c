@@ -14,6 +14,7 @@
 
 #include "core/base/json.h"
 #include "core/store/atomic.h"
+#include "kernels/memory.h"
 #include "runner/graph/estimate.h"
 #include "runner/graph/explain.h"
 #include "runner/graph/keys.h"
@@ -85,7 +86,7 @@ static struct error *set_up_work(struct plan *plan, struct arena *arena)
         work->n_devices = recipe->device_count;
         return NULL;
     }
-    work->memory_bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    work->memory_bytes = (double)memory_most("");
     if ((e = machine_here(&here, arena)))
         return e;
     e = machine_read(measured, plan->results, &here, &found, arena);

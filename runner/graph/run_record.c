@@ -60,6 +60,7 @@ static const struct {
     {"metrics/rollouts", metric_rollouts_members, METRIC_ROLLOUTS_MEMBERS, sizeof(struct metric_rollouts),
      offsetof(struct run_tables, rewards)},
     {"metrics/pass", metric_pass_members, METRIC_PASS_MEMBERS, sizeof(struct metric_pass), offsetof(struct run_tables, pass)},
+    {"metrics/text", metric_text_members, METRIC_TEXT_MEMBERS, sizeof(struct metric_text), offsetof(struct run_tables, texts)},
     {"timing/train", timing_train_members, TIMING_TRAIN_MEMBERS, sizeof(struct timing_train),
      offsetof(struct run_tables, timing)},
     {"samples", sample_members, SAMPLE_MEMBERS, sizeof(struct sample), offsetof(struct run_tables, samples)},
@@ -94,14 +95,15 @@ static bool begins_in(const char *path, const char *const *names, int n_names)
 }
 
 // One look at what there is spares a search for each table that is not.
-static struct error *tables_load(struct run_tables *t, struct store_file *file, const char *prefix)
+static struct error *tables_load(struct run_tables *t, struct store_file *file, const char *prefix, bool all)
 {
     struct arena arena = {0};
     const char *const *names = NULL;
     int n_names = 0;
     struct error *e = !*prefix || store_has(file, prefix) ? store_list(file, *prefix ? prefix : "/", &arena, &names, &n_names) : NULL;
     for (int i = 0; i < RUN_TABLES && !e; i++) {
-        if (!begins_in(kept[i].name, names, n_names))
+        const struct table *table = table_of(t, i);
+        if (!begins_in(kept[i].name, names, n_names) || !(all || table == &t->train || table == &t->val || table == &t->scores))
             continue;
         const char *path = arena_printf(&arena, "%s/%s", prefix, kept[i].name);
         e = path ? table_load(table_of(t, i), file, path) : error_memory();
@@ -143,7 +145,7 @@ static struct error *add_stage(struct saving *s, const struct run_stage *stage, 
     struct store_file *file = NULL;
     struct error *e = stage->file ? store_open(&file, stage->file) : NULL;
     if (!e && file)
-        e = tables_load(tables, file, "");
+        e = tables_load(tables, file, "", true);
     store_close(file);
     forget_saves(&tables->events);
     for (int i = 0; i < RUN_TABLES && !e; i++) {
@@ -365,10 +367,48 @@ char *run_forgotten_path(struct arena *arena, const char *results, const char *n
     return arena_printf(arena, "%s/runs/%s/%04d.gone.h5", results, name, number);
 }
 
+char *run_log_path(struct arena *arena, const char *results, const char *name, int number)
+{
+    return arena_printf(arena, "%s/runs/%s/%04d.log", results, name, number);
+}
+
+char *run_forgotten_log_path(struct arena *arena, const char *results, const char *name, int number)
+{
+    return arena_printf(arena, "%s/runs/%s/%04d.gone.log", results, name, number);
+}
+
 struct error *run_forget(const char *results, const char *name, int number, struct arena *arena)
 {
     const char *from = run_path(arena, results, name, number), *to = run_forgotten_path(arena, results, name, number);
-    return from && to ? atomic_publish(from, to) : error_memory();
+    const char *log = run_log_path(arena, results, name, number), *gone = run_forgotten_log_path(arena, results, name, number);
+    if (!from || !to || !log || !gone)
+        return error_memory();
+    struct error *e = atomic_publish(from, to);
+    if (!e && rename(log, gone) && errno != ENOENT)
+        e = error_system(ERROR_MACHINE, errno, "cannot rename '%s'", log);
+    return e;
+}
+
+struct error *run_logs_left(const char *results, const char *name, struct arena *arena, const char ***paths, int *n_paths)
+{
+    int *logs, *gone, *runs, n_logs, n_gone, n_runs;
+    *paths = NULL;
+    *n_paths = 0;
+    struct error *e = list_numbers(results, name, ".log", arena, &logs, &n_logs);
+    if (e || (e = list_numbers(results, name, ".gone.log", arena, &gone, &n_gone)) ||
+        (e = run_numbers(results, name, arena, &runs, &n_runs))) // last: a run has its record before its log
+        return e;
+    if (!(*paths = arena_array(arena, (size_t)n_logs + (size_t)n_gone + 1, sizeof **paths)))
+        return error_memory();
+    for (int i = 0; i < n_gone; i++)
+        (*paths)[(*n_paths)++] = run_forgotten_log_path(arena, results, name, gone[i]);
+    for (int i = 0; i < n_logs; i++)
+        if (!n_runs || !bsearch(&logs[i], runs, (size_t)n_runs, sizeof *runs, ascending))
+            (*paths)[(*n_paths)++] = run_log_path(arena, results, name, logs[i]);
+    for (int i = 0; i < *n_paths; i++)
+        if (!(*paths)[i])
+            return error_memory();
+    return NULL;
 }
 
 struct error *run_names(const char *results, struct arena *arena, const char ***names, int *n_names)
@@ -479,10 +519,10 @@ const struct run_stage *run_stage(const struct run *run, const char *name)
     return NULL;
 }
 
-struct error *run_tables_read(struct run_tables *tables, struct store_file *file, const char *prefix)
+struct error *run_tables_glance(struct run_tables *tables, struct store_file *file, const char *prefix)
 {
     tables_init(tables);
-    return tables_load(tables, file, prefix);
+    return tables_load(tables, file, prefix, false);
 }
 
 struct error *run_tables_load(struct run_tables *tables, const char *path, const char *prefix)
@@ -491,7 +531,7 @@ struct error *run_tables_load(struct run_tables *tables, const char *path, const
     tables_init(tables);
     struct error *e = store_open(&file, path);
     if (!e)
-        e = tables_load(tables, file, prefix);
+        e = tables_load(tables, file, prefix, true);
     store_close(file);
     return e;
 }

@@ -11,7 +11,7 @@
 //         /stage/NAME/payload, .../reasons     canonical payload of the key; why it ran (JSON, as plan --json has it)
 //         /stage/NAME/error                    of a failed stage: what it said
 //         /stage/NAME/metrics/train, .../metrics/val, .../metrics/rollouts, .../metrics/pass, .../timing/train, .../samples,
-//         .../rollouts, .../scores/bpb, .../scores/tasks, .../examples, .../events
+//         .../metrics/text, .../rollouts, .../scores/bpb, .../scores/tasks, .../examples, .../events
 //                                              copies of the result's small tables (core/store/metrics.h); of the events all
 //                                              but each "saved"
 // Errors  ERROR_DATA for a record that is damaged; run_newest passes over those
@@ -60,10 +60,11 @@ struct run_tables {
     struct table train, val, timing, samples, scores; // scores: of bpb
     struct table tasks, examples;                     // of an evaluation on tasks
     struct table rewards, pass, rollouts;             // of GRPO
+    struct table texts;                               // of a tokenizer
     struct table events;
 };
 
-enum { RUN_TABLES = 11 };
+enum { RUN_TABLES = 12 };
 
 // Takes the next free number of results/runs/NAME and its file; fills in path and number of *run, whose name is set.
 struct error *CHECKED run_create(struct run *run, const char *results, struct arena *arena);
@@ -86,16 +87,23 @@ struct error *CHECKED run_names(const char *results, struct arena *arena, const 
 struct error *CHECKED run_numbers(const char *results, const char *name, struct arena *arena, int **numbers, int *n_numbers);
 char *run_path(struct arena *arena, const char *results, const char *name, int number);
 
-// Forgets a run: its record becomes NNNN.gone.h5, which only gc reads, to say whose results were; renamed back, it is a run again. Its
-// number is not used again.
+// What a run in the background says: results/runs/NAME/NNNN.log.
+char *run_log_path(struct arena *arena, const char *results, const char *name, int number);
+
+// Forgets a run: its record becomes NNNN.gone.h5, which only gc reads, to say whose results were, and its log NNNN.gone.log; renamed
+// back, it is a run again. Its number is not used again.
 struct error *CHECKED run_forget(const char *results, const char *name, int number, struct arena *arena);
 struct error *CHECKED run_forgotten(const char *results, const char *name, struct arena *arena, int **numbers, int *n_numbers);
 char *run_forgotten_path(struct arena *arena, const char *results, const char *name, int number);
+char *run_forgotten_log_path(struct arena *arena, const char *results, const char *name, int number);
+
+// Logs of runs that are forgotten, or have no record any more. In the arena.
+struct error *CHECKED run_logs_left(const char *results, const char *name, struct arena *arena, const char ***paths, int *n_paths);
 
 // Loads what is there of the tables under prefix: "/stage/base" in a record, "" in a result file. Release them.
 struct error *CHECKED run_tables_load(struct run_tables *tables, const char *path, const char *prefix);
-// The same of a file that is open: of many stages it need not be opened for each.
-struct error *CHECKED run_tables_read(struct run_tables *tables, struct store_file *file, const char *prefix);
+// Of a file that is open the losses and bits per byte alone, for a glance at many stages: train, val and scores; the others stay empty.
+struct error *CHECKED run_tables_glance(struct run_tables *tables, struct store_file *file, const char *prefix);
 
 // Those of a stage of a run, of a record or published.
 struct error *CHECKED run_stage_tables(struct run_tables *tables, const struct run *run, const struct run_stage *stage);

@@ -71,6 +71,12 @@ static bool is_told(const struct plan *plan, const bool *selected, int i_stage)
     return false;
 }
 
+// Where the recipe, or a task, says what a node reads.
+static struct place place_of_data(const struct graph_node *node)
+{
+    return node->source ? node->source->at : node->task ? node->task->at : node->stage->at;
+}
+
 struct error *schedule_check(const struct plan *plan, const bool *selected)
 {
     struct error *e = NULL;
@@ -84,7 +90,7 @@ struct error *schedule_check(const struct plan *plan, const bool *selected)
             e = error_append(e, error_new(ERROR_NOT_BUILT, at, "leave the stage out",
                                           "stages of kind '%s' are not built in this version", kind_name(node->kind)));
         if (node->missing && !is_told(plan, selected, i))
-            e = error_append(e, error_new(ERROR_MACHINE, node->source ? node->source->at : node->task->at,
+            e = error_append(e, error_new(ERROR_MACHINE, place_of_data(node),
                                           "fetch the file, or set where the data is: -s data=FOLDER",
                                           "'%s', which stage '%s' reads, is not there", node->missing, node->name));
         for (int k = 0; k < node->n_inputs; k++) {

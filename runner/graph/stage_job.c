@@ -50,6 +50,20 @@ static struct error *fill_task(struct job_task *to, const struct plan *plan, con
     return e;
 }
 
+// Of each field that somebody set, and of the stage itself.
+static struct error *fill_places(struct job *job, const struct recipe_stage *stage, struct arena *arena)
+{
+    job->places = arena_array(arena, (size_t)(stage ? stage->n_settings : 0) + 1, sizeof *job->places);
+    if (!job->places)
+        return error_memory();
+    if (stage && stage->at.file)
+        job->places[job->n_places++] = (struct job_place){.field = "", .at = stage->at};
+    for (int i = 0; stage && i < stage->n_settings; i++)
+        if (stage->settings[i].at.file)
+            job->places[job->n_places++] = (struct job_place){.field = stage->settings[i].field->name, .at = stage->settings[i].at};
+    return NULL;
+}
+
 const char *stage_lock_path(const struct plan *plan, const struct graph_node *node, struct arena *arena)
 {
     const struct graph_node *tokenizer = node->kind == KIND_TOKENS ? graph_input(node, "tokenizer") : NULL;
@@ -74,6 +88,9 @@ struct error *stage_job(struct job *job, const struct plan *plan, const struct p
                         .runner = getpid()};
     if (!job->inputs || !job->parts || !job->tasks || !job->lock)
         return error_memory();
+    struct error *no_places = fill_places(job, node->stage, arena);
+    if (no_places)
+        return no_places;
     for (int i = 0; i < node->n_inputs; i++) {
         const struct graph_input *input = &node->inputs[i];
         struct error *e = is_task(input) ? fill_task(&job->tasks[job->n_tasks++], plan, input, arena)

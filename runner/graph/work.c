@@ -44,7 +44,7 @@ static double validation(const struct working *w, int64_t asked)
 
 static int64_t parts_of(int64_t n, int64_t size)
 {
-    return size > 0 ? (n + size - 1) / size : 0;
+    return size > 0 ? n / size + (n % size > 0) : 0;
 }
 
 // The stage's own precision counts where somebody wrote it; else a GPU is taken as the reference uses it.

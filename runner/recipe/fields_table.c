@@ -155,7 +155,7 @@ const struct field fields[] = {
 
     // finetune
     {.name = "model", .type = FIELD_STAGE, .class = FIELD_RESULT, .kinds = FINETUNE, .built = true, .required = true,
-     .choices = "pretrain|finetune|grpo|import", .offset = offsetof(struct finetune_options, model),
+     .choices = "pretrain|finetune|grpo|import!", .offset = offsetof(struct finetune_options, model),
      .help = "the model to train: of a pretraining, or of a fine-tuning before this one"},
     {.name = "preset", .type = FIELD_CHOICE, .class = FIELD_DISPLAY, .kinds = FINETUNE, .built = true,
      .choices = "mid|sft", .offset = offsetof(struct finetune_options, preset),
@@ -243,7 +243,7 @@ const struct field fields[] = {
 
     // grpo
     {.name = "model", .type = FIELD_STAGE, .class = FIELD_RESULT, .kinds = GRPO, .built = true, .required = true,
-     .choices = "finetune|grpo|import", .offset = offsetof(struct grpo_options, model),
+     .choices = "finetune|grpo|import!", .offset = offsetof(struct grpo_options, model),
      .help = "the chat model to train: it must know how to answer"},
     {.name = "mixture", .type = FIELD_MIXTURE, .class = FIELD_RESULT, .kinds = GRPO, .built = true, .required = true,
      .offset = offsetof(struct grpo_options, mixture),
@@ -309,7 +309,7 @@ const struct field fields[] = {
 
     // eval
     {.name = "model", .type = FIELD_STAGES, .class = FIELD_RESULT, .kinds = EVAL, .required = true, .each = true,
-     .built = true, .choices = "pretrain|finetune|grpo|import", .offset = offsetof(struct eval_options, model),
+     .built = true, .choices = "pretrain|finetune|grpo|import!", .offset = offsetof(struct eval_options, model),
      .help = "the model; a list makes one evaluation of each"},
     {.name = "suites", .type = FIELD_NAMES, .class = FIELD_RESULT, .kinds = EVAL, .required = true, .built = true,
      .choices = "bpb|core!|humaneval!|*", .offset = offsetof(struct eval_options, suites),
@@ -339,9 +339,11 @@ const struct field fields[] = {
      .help = "of this stage; by default the seed of the recipe"},
 
     // import
-    {.name = "file", .type = FIELD_FILE, .class = FIELD_RESULT, .kinds = IMPORT, .required = true,
-     .offset = offsetof(struct import_options, file), .help = "the file or folder"},
-    {.name = "format", .type = FIELD_CHOICE, .class = FIELD_RESULT, .kinds = IMPORT, .choices = "hf|tiktoken|retort",
+    {.name = "file", .type = FIELD_FILE, .class = FIELD_RESULT, .kinds = IMPORT, .required = true, .built = true,
+     .offset = offsetof(struct import_options, file),
+     .help = "a tokenizer.json of Hugging Face (byte-level BPE with the pattern of this version), or a file of tiktoken's ranks, which "
+             "the nine special tokens then follow; models are not built"},
+    {.name = "format", .type = FIELD_CHOICE, .class = FIELD_RESULT, .kinds = IMPORT, .built = true, .choices = "hf|tiktoken|retort!",
      .offset = offsetof(struct import_options, format), .help = "what it is; by default seen from its contents"},
 };
 // clang-format on

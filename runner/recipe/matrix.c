@@ -52,15 +52,14 @@ static int let_index(const struct matrix *m, const char *name)
     return found ? (int)(found - m->lets) : -1;
 }
 
-// The name of the next ${name} of a text, which it goes on behind; false: there is none that could be one.
-static bool next_name(const char **text, char name[100])
+bool next_variable(const char **text, char name[VARIABLE_TEXT])
 {
     const char *open = strstr(*text, "${"), *close = open ? strchr(open, '}') : NULL;
     if (!close)
         return false;
     size_t n = (size_t)(close - open - 2);
     *text = close + 1;
-    n = n < 100 ? n : 0; // longer ones are no names
+    n = n < VARIABLE_TEXT ? n : 0;
     memcpy(name, open + 2, n);
     name[n] = 0;
     return true;
@@ -69,8 +68,8 @@ static bool next_name(const char **text, char name[100])
 uint32_t matrix_uses(const struct matrix *m, const char *text)
 {
     uint32_t uses = 0;
-    char name[100];
-    while (next_name(&text, name)) {
+    char name[VARIABLE_TEXT];
+    while (next_variable(&text, name)) {
         int axis = matrix_axis(m, name), let = axis < 0 ? let_index(m, name) : -1;
         uses |= axis >= 0 ? 1u << axis : let >= 0 ? m->let_uses[let] : 0;
     }
@@ -170,9 +169,9 @@ static const char *plain_name(const struct matrix *m, const struct node *node)
 {
     const char *text = node && node->kind == NODE_SCALAR ? node->text : NULL;
     for (int i = 0; i < MOST_ALONE && text && !strncmp(text, "${", 2) && text[strlen(text) - 1] == '}'; i++) {
-        char name[100];
+        char name[VARIABLE_TEXT];
         const char *s = text;
-        int let = next_name(&s, name) && !*s ? let_index(m, name) : -1;
+        int let = next_variable(&s, name) && !*s ? let_index(m, name) : -1;
         if (let < 0 || m->lets[let]->kind != NODE_SCALAR)
             break;
         text = m->lets[let]->text;

@@ -14,7 +14,7 @@
 
 #include "runner/recipe/reader.h"
 
-enum { MOST_AXES = 32, MOST_CELLS = 1000 };
+enum { MOST_AXES = 32, MOST_CELLS = 1000, VARIABLE_TEXT = 100 };
 
 struct axis {
     const char *name;
@@ -38,6 +38,9 @@ struct matrix {
 
 // The axis of that name, or -1.
 int matrix_axis(const struct matrix *m, const char *name);
+
+// The name of the next ${name} of a text, which it goes on behind, "" where it is too long to be one; false: there is none.
+bool next_variable(const char **text, char name[VARIABLE_TEXT]);
 
 // The axes that the ${...} of a text stand for, directly or through lets.
 uint32_t matrix_uses(const struct matrix *m, const char *text);

@@ -137,9 +137,11 @@ static unsigned first_foreign(const char *s)
 struct error *unknown_word(struct place at, const char *what, const char *word, const char *const *names, int n_names)
 {
     const char *near = nearest_name(word, names, n_names);
-    if (near)
-        return error_new(ERROR_RECIPE, at, NULL, "unknown %s '%.80s'; did you mean '%s'?", what, word, near);
     char fix[1000];
+    if (near) {
+        snprintf(fix, sizeof fix, "write '%s'", near);
+        return error_new(ERROR_RECIPE, at, fix, "unknown %s '%.80s'; did you mean '%s'?", what, word, near);
+    }
     unsigned foreign = first_foreign(word);
     const char *colon = strchr(word, ':');
     if (foreign)

@@ -1,13 +1,16 @@
 // reader.h - what the files that read a recipe share: the tree, the recipe that grows from it, and the errors found so far.
 //
-// Order: includes_apply (other files under this one), settings_apply (-s into the tree), matrix_apply (stages multiplied), values_resolve
-// (let, env, data), sources_read, stages_read (with those of other recipes), references_check, flow_check. Each reports what it finds
-// with reader_error and goes on, so that one reading shows all errors. For recipe.c and its parts only.
+// Order: includes_apply (other files under this one), settings_apply (-s into the tree), unused_find (names of let and matrix),
+// matrix_apply (stages multiplied), values_resolve (let, env, data), sources_read, stages_read (with those of other recipes),
+// references_check, flow_check. Each reports what it finds with reader_error and goes on, so that one reading shows all errors.
+// For recipe.c and its parts only.
 #ifndef RUNNER_RECIPE_READER_H
 #define RUNNER_RECIPE_READER_H
 
 #include "runner/recipe/recipe.h"
 #include "runner/recipe/yaml.h"
+
+struct names;
 
 struct reader {
     struct recipe *recipe;
@@ -159,6 +162,9 @@ bool files_have_split(const struct node *node);
 // The world of a file, compiled; read once, however many name it. NULL: reported, saying of what it is: "source 'town'".
 struct world *world_read(struct reader *r, const struct node *node, const char *path, const char *of, const char *name);
 
+// skip_bad of a source, 0 where it has none.
+int64_t skip_bad_read(struct reader *r, const struct node *source);
+
 // Reports an error of a stage, saying of which where its place does not.
 void stage_error(struct reader *r, const struct recipe_stage *stage, struct error *e);
 
@@ -191,6 +197,10 @@ struct error *include_context(const struct reader *r, struct error *e);
 // The recipe's text, with those of the files that it includes behind it, and of the recipes that it refers to.
 char *include_texts(const struct reader *r);
 void settings_apply(struct reader *r, const char *const *settings, int n_settings);
+
+// The names of let and matrix with what uses them, while the tree is as it was written; then those that nothing uses.
+struct names *unused_find(struct reader *r);
+void unused_report(struct reader *r, const struct names *names);
 void matrix_apply(struct reader *r);
 void values_resolve(struct reader *r);
 void sources_read(struct reader *r, const struct node *sources);

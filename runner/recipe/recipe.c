@@ -88,11 +88,11 @@ static void read_nanochat(struct reader *r)
         reader_error(r, error_new(ERROR_RECIPE, node->at, "write 2025 or 2026", "nanochat is '%.80s'", text));
 }
 
-static const struct node *map_of(struct reader *r, const char *key, const char *const *keys, int n_keys)
+static const struct node *map_of(struct reader *r, const char *key, const char *const *keys, int n_keys, const char *fix)
 {
     const struct node *node = node_get(r->root, key);
     if (node && node->kind != NODE_MAP) {
-        reader_error(r, error_new(ERROR_RECIPE, node->at, NULL, "%s takes a map", key));
+        reader_error(r, error_new(ERROR_RECIPE, node->at, fix, "%s takes a map", key));
         return NULL;
     }
     if (node)
@@ -104,13 +104,18 @@ static void read_budget_and_hardware(struct reader *r)
 {
     static const char *const budget_keys[] = {"usd"}, *const hardware_keys[] = {"device", "count", "usd_per_hour"};
     struct recipe *recipe = r->recipe;
-    const struct node *budget = map_of(r, "budget", budget_keys, 1), *hardware = map_of(r, "hardware", hardware_keys, 3), *node;
+    const struct node *budget = map_of(r, "budget", budget_keys, 1, "write budget: {usd: 100}");
+    const struct node *hardware =
+        map_of(r, "hardware", hardware_keys, 3, "write hardware: {device: H100-80GB, count: 8, usd_per_hour: 24}");
+    const struct node *node;
     recipe->budget_usd = recipe->usd_per_hour = NAN;
     recipe->device_count = 1;
     if ((node = node_get(budget, "usd")))
         read_money(r, node, &recipe->budget_usd);
-    if ((node = node_get(hardware, "device")))
+    if ((node = node_get(hardware, "device"))) {
         recipe->device = scalar_text(r, node, "device");
+        recipe->device_at = node->at;
+    }
     if ((node = node_get(hardware, "count")))
         read_int(r, node, 1, 1e6, &recipe->device_count);
     if ((node = node_get(hardware, "usd_per_hour")))
@@ -160,10 +165,14 @@ static void read_recipe(struct reader *r, const char *const *settings, int n_set
     includes_apply(r);
     r->n_told = r->n_errors; // what is wrong with the files themselves
     settings_apply(r, settings, n_settings);
+    const struct names *names = unused_find(r);
+    int n_errors = r->n_errors;
     matrix_apply(r);
     values_resolve(r);
     if (r->no_memory)
         return;
+    if (r->n_errors == n_errors) // else a wrong name may be why nothing uses the right one
+        unused_report(r, names);
     check_keys(r, r->root, top_words, n_top_words);
     read_version(r);
     read_name(r);
@@ -284,6 +293,14 @@ struct error *recipe_read(struct recipe *recipe, const char *path, const char *c
     *recipe = (struct recipe){.arena = arena};
     struct error *e = yaml_load(path, arena, &text, &n_bytes);
     return e ? e : recipe_parse(recipe, path, text, n_bytes, settings, n_settings, arena);
+}
+
+const char *value_by_name(enum value_by by)
+{
+    static const char *const names[BY_COUNT] = {
+        [BY_DEFAULT] = "default", [BY_PRESET] = "preset", [BY_INCLUDE] = "include", [BY_RECIPE] = "recipe",
+        [BY_LET] = "let",         [BY_MATRIX] = "matrix", [BY_SETTING] = "-s"};
+    return names[by];
 }
 
 const struct source *recipe_source(const struct recipe *recipe, const char *name)

@@ -15,6 +15,8 @@
 
 enum value_by { BY_NOBODY, BY_DEFAULT, BY_PRESET, BY_INCLUDE, BY_RECIPE, BY_LET, BY_MATRIX, BY_SETTING, BY_COUNT };
 
+const char *value_by_name(enum value_by by); // "default", "recipe", "-s", ...; NULL: nobody
+
 // Who set a field of a stage and where; the value itself stands in the options struct.
 struct setting {
     const struct field *field;
@@ -54,6 +56,7 @@ struct source {
     const char **files;  // as the program opens them, in order; for a world the world file alone
     int n_files;
     int64_t documents;   // of a world
+    int64_t skip_bad;    // of JSON lines: malformed lines of a file that are left out; 0: none
     struct world *world; // compiled; of a world
     enum { VALIDATE_NONE, VALIDATE_LAST, VALIDATE_FILE, VALIDATE_HELD_OUT, VALIDATE_SOURCE } validate;
     const char *validate_file; // of VALIDATE_FILE
@@ -76,6 +79,7 @@ struct recipe {
     int64_t nanochat, seed;
     double budget_usd;  // NaN: none
     const char *device; // hardware: NULL: this machine
+    struct place device_at;
     int64_t device_count;
     double usd_per_hour; // NaN: unknown
     const char *data;    // base address as written, or NULL

@@ -46,6 +46,13 @@ static bool fits(const struct field *field, enum stage_kind_id kind)
     return choice_find(field->choices, kind_name(kind), &built);
 }
 
+// Whether it fits, but without code behind it: an import as a model.
+static bool is_unbuilt(const struct field *field, enum stage_kind_id kind)
+{
+    bool built;
+    return choice_find(field->choices, kind_name(kind), &built) && !built;
+}
+
 static struct error *unknown_stage(struct reader *r, const struct field *field, const char *name, struct place at)
 {
     const struct recipe *recipe = r->recipe;
@@ -75,6 +82,11 @@ static void check_stage_name(struct reader *r, int user, const struct field *fie
         snprintf(fix, sizeof fix, "name a stage of kind %s", choices_text(field->choices, r->arena));
         e = error_new(ERROR_RECIPE, at, fix, "%s of stage '%s' cannot be '%s', a stage of kind %s", field->name, stage->name,
                       name, kind_name(r->recipe->stages[i].kind));
+        e = error_while(e, r->recipe->stages[i].at, "looking at '%s'", name);
+    } else if (r->recipe->stages[i].kind != KIND_COUNT && is_unbuilt(field, r->recipe->stages[i].kind)) {
+        e = error_new(ERROR_NOT_BUILT, at, "name a stage that trains a model",
+                      "%s of stage '%s' is '%s', an import: importing models is not built in this version, only tokenizers",
+                      field->name, stage->name, name);
         e = error_while(e, r->recipe->stages[i].at, "looking at '%s'", name);
     }
     reader_error(r, e);

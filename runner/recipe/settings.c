@@ -142,6 +142,12 @@ static struct error *apply(struct reader *r, const char *setting)
         e = find(r, setting, equals, at, &target);
     if (e)
         return e;
+    if (!target->replaced && target->by != BY_SETTING) {
+        if (!(target->replaced = arena_alloc(r->arena, sizeof *target->replaced)))
+            return error_memory();
+        *target->replaced = *target;
+        target->replaced->replaced = NULL;
+    }
     mark(value, at);
     target->kind = value->kind;
     target->text = value->text;

@@ -21,6 +21,19 @@ static void read_files(struct reader *r, struct source *source, const struct nod
     source->pattern = files.pattern;
 }
 
+int64_t skip_bad_read(struct reader *r, const struct node *map)
+{
+    const struct node *node = node_get(map, "skip_bad");
+    const char *text = node ? scalar_text(r, node, "skip_bad") : NULL;
+    int64_t n = 0;
+    struct error *e = text ? number_int(text, true, node->at, "skip_bad", &n) : NULL;
+    if (!e && (n < 0 || n > 1000000000))
+        e = error_new(ERROR_RECIPE, node->at, "write how many bad rows of a file may be left out, at most 10^9", "skip_bad is %s",
+                      text);
+    reader_error(r, e);
+    return n;
+}
+
 static void read_validate(struct reader *r, struct source *source, const struct node *map, const struct node *files)
 {
     bool world = source->form == DOCUMENT_WORLD;
@@ -124,7 +137,7 @@ static void read_source_of_tasks(struct reader *r, struct source *source, const 
 {
     struct files files;
     for (const struct node *c = node->first; c && !reader_full(r); c = c->next)
-        if (c != names)
+        if (c != names && strcmp(c->key, "skip_bad"))
             reader_error(r, error_new(ERROR_RECIPE, c->key_at, "leave it out: the task file says which fields there are",
                                       "'%.80s' of a source of tasks", c->key));
     files_read(r, names, NULL, "split", &files);
@@ -133,8 +146,8 @@ static void read_source_of_tasks(struct reader *r, struct source *source, const 
 
 static void read_source(struct reader *r, struct source *source, const struct node *node)
 {
-    static const char *const keys[DOCUMENT_FORM_COUNT][4] = {[DOCUMENT_PARQUET] = {"parquet", "column", "validate"},
-                                                             [DOCUMENT_JSONL] = {"jsonl", "field", "validate"},
+    static const char *const keys[DOCUMENT_FORM_COUNT][5] = {[DOCUMENT_PARQUET] = {"parquet", "column", "validate"},
+                                                             [DOCUMENT_JSONL] = {"jsonl", "field", "validate", "skip_bad"},
                                                              [DOCUMENT_TEXT] = {"text", "validate"},
                                                              [DOCUMENT_WORLD] = {"world", "documents", "validate"}};
     const struct node *files = NULL;
@@ -166,7 +179,8 @@ static void read_source(struct reader *r, struct source *source, const struct no
         }
     }
     if (!files) {
-        static const char *const all[] = {"parquet", "jsonl", "text", "world", "mix", "column", "field", "documents", "validate"};
+        static const char *const all[] = {"parquet", "jsonl", "text",      "world",    "mix",
+                                          "column",  "field", "documents", "validate", "skip_bad"};
         check_keys(r, node, all, (int)countof(all));
         reader_error(r, error_new(ERROR_RECIPE, source->at, "write one of parquet, jsonl, text, world, mix",
                                   "source '%s' does not say where its text is", source->name));
@@ -198,6 +212,8 @@ static void read_source(struct reader *r, struct source *source, const struct no
                                       form == DOCUMENT_PARQUET ? "write column: text" : "write field: text",
                                       "source '%s' does not say which %s holds the text", source->name, key));
     }
+    if (form == DOCUMENT_JSONL)
+        source->skip_bad = skip_bad_read(r, node);
     read_validate(r, source, node, files);
 }
 

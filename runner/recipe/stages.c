@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/model/shape.h"
 
@@ -341,6 +342,21 @@ static void check_pretrain(struct stage_reader *s, const struct pretrain_options
     check_warm(s, o->warmup, o->warmdown);
 }
 
+// A file that is there by its name a model's.
+static void check_import(struct stage_reader *s, const struct import_options *o)
+{
+    static const char *const models[] = {".safetensors", ".bin", ".pt", ".gguf", ".h5"};
+    struct stat st;
+    bool is_model = o->file && !stat(o->file, &st) && S_ISDIR(st.st_mode);
+    for (size_t i = 0; o->file && i < countof(models); i++) {
+        size_t n = strlen(o->file), ending = strlen(models[i]);
+        is_model |= n > ending && !strcmp(o->file + n - ending, models[i]);
+    }
+    if (is_model)
+        report(s, error_new(ERROR_NOT_BUILT, place_of(s, "file"), "name the file of its tokenizer: a tokenizer.json, or tiktoken's ranks",
+                            "importing models is not built in this version"));
+}
+
 static void set_seed(struct stage_reader *s, struct setting *setting)
 {
     *(int64_t *)((char *)s->stage->options + setting->field->offset) = s->r->recipe->seed;
@@ -426,6 +442,8 @@ static void read_fields(struct stage_reader *s)
     }
     if (stage->kind == KIND_PRETRAIN)
         check_pretrain(s, stage->options);
+    if (stage->kind == KIND_IMPORT)
+        check_import(s, stage->options);
     if (stage->kind == KIND_FINETUNE) {
         const struct finetune_options *o = stage->options;
         check_warm(s, o->warmup, o->warmdown);

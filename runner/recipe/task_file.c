@@ -447,6 +447,7 @@ static bool find_replacement(struct task_reader *t)
         if (!names || !files_have_split(names))
             continue;
         t->names = names;
+        t->file->skip_bad = skip_bad_read(t->r, source);
         t->file->form = i ? DOCUMENT_JSONL : DOCUMENT_PARQUET;
         return true;
     }
@@ -457,7 +458,7 @@ static bool find_replacement(struct task_reader *t)
 
 static void read_source(struct task_reader *t)
 {
-    static const char *const keys[] = {"parquet", "jsonl", "world", "records"};
+    static const char *const keys[] = {"parquet", "jsonl", "world", "records", "skip_bad"};
     const struct node *source = node_get(t->root, "source");
     const char *fix = "write source: {parquet: \"x/{split}.parquet\"}";
     if (!source || source->kind != NODE_MAP) {
@@ -475,10 +476,12 @@ static void read_source(struct task_reader *t)
     if (find_replacement(t))
         return;
     if (world) {
+        refuse(t, source, "skip_bad", "a world");
         read_world(t, source, world);
         return;
     }
     refuse(t, source, "records", "files");
+    t->file->skip_bad = skip_bad_read(t->r, source);
     t->file->form = parquet ? DOCUMENT_PARQUET : DOCUMENT_JSONL;
     t->names = parquet ? parquet : jsonl;
     find_base(t);

@@ -18,7 +18,8 @@
 //
 // source   {parquet: FILES}, {jsonl: FILES} or {world: FILE, records: LIST}. FILES: a name or a list of names, patterns as in recipes,
 //          {split} for the name of the split; relative ones are under the recipe's `data:` address, and an error that says so where it
-//          has none. A world is beside the task file. A source of the recipe with the task's name and {split} takes its place
+//          has none. A world is beside the task file. A source of the recipe with the task's name and {split} takes its place.
+//          skip_bad: N beside FILES leaves out up to N rows of each that are malformed
 // splits   a list of names; of a world a map to {rows: N, held_out: true}: no row of one is in another, each goes on where those
 //          before it end
 // fields   paths (core/data/record.h) of messages; or of question, choices (with labels) or right and wrong, and answer (task.h)
@@ -54,6 +55,7 @@ struct task_file {
     int64_t seed;      // of its recipe: what a world's records are made by
     struct task task;
     enum document_form form;
+    int64_t skip_bad;    // rows of a file that are left out where they are no examples of the task; 0: none
     struct world *world; // compiled; of a world
     const char *records; // its list
     struct task_split *splits;

@@ -68,7 +68,8 @@ static struct error *unknown(struct values *v, const char *name, struct place at
     names[n++] = "data";
     const char *near = nearest_name(name, names, n);
     if (near)
-        return error_new(ERROR_RECIPE, at, NULL, "unknown ${%.80s}; did you mean ${%s}?", name, near);
+        return error_new(ERROR_RECIPE, at, arena_printf(v->r->arena, "write ${%s}", near),
+                         "unknown ${%.80s}; did you mean ${%s}?", name, near);
     return error_new(ERROR_RECIPE, at, "define it under `let:`, or write ${env:NAME} for the environment", "unknown ${%.80s}",
                      name);
 }

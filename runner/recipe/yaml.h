@@ -33,6 +33,7 @@ struct node {
     int n;               // children
     int by;              // the layer of recipe.h: 0 the recipe, BY_INCLUDE, BY_SETTING
     int variable;        // BY_LET, BY_MATRIX: the whole of its text stood for a ${x}; else 0
+    struct node *replaced; // by -s: what stood here before; else NULL
     const char *folder;  // what a relative file name in it is relative to: NULL the folder of at.file, "" the working directory
     const struct cell *cell; // of a stage or source: the cell of the matrix that it stands for (matrix.h), or NULL
 };

@@ -117,6 +117,7 @@ static void write_part(struct json *j, const struct job_part *part)
     json_key(j, "form"), json_str(j, forms[part->part.form]);
     json_key(j, "path"), json_str(j, part->part.path);
     json_key(j, "column"), json_str(j, part->part.column);
+    json_key(j, "skip_bad"), json_i64(j, part->part.skip_bad);
     json_key(j, "seed"), json_i64(j, (int64_t)part->part.seed);
     json_key(j, "first"), json_i64(j, part->part.first);
     json_key(j, "n"), json_i64(j, part->part.n);
@@ -189,6 +190,39 @@ static struct error *read_options(struct job *job, json_t *from, const char *pat
             e = field_set(job->options, field, texts, n, at, arena);
         if (e)
             return error_while(e, at, "reading option '%s' of a job", name);
+    }
+    return NULL;
+}
+
+static void write_places(struct json *j, const struct job *job)
+{
+    json_open(j, '[');
+    for (int i = 0; i < job->n_places; i++) {
+        const struct job_place *p = &job->places[i];
+        json_open(j, '{');
+        json_key(j, "field"), json_str(j, p->field);
+        json_key(j, "file"), json_str(j, p->at.file);
+        json_key(j, "line"), json_i64(j, p->at.line);
+        json_key(j, "column"), json_i64(j, p->at.column);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
+static struct error *read_places(struct job *job, const json_t *from, struct arena *arena)
+{
+    job->places = arena_array(arena, json_array_size(from) + 1, sizeof *job->places);
+    if (!job->places)
+        return error_memory();
+    for (size_t i = 0; i < json_array_size(from); i++) {
+        const json_t *each = json_array_get(from, i);
+        struct job_place *p = &job->places[job->n_places++];
+        p->field = get_text(each, "field", arena);
+        p->at.file = get_text(each, "file", arena);
+        p->at.line = (int)json_integer_value(json_object_get(each, "line"));
+        p->at.column = (int)json_integer_value(json_object_get(each, "column"));
+        if (!p->field || !p->at.file)
+            return error_plain(ERROR_DATA, "a place of a job names no field or file");
     }
     return NULL;
 }
@@ -311,6 +345,7 @@ static struct error *read_parts(struct job *job, const json_t *from, const char 
         part->part = (struct document_part){.form = (enum document_form)f,
                                             .path = get_text(each, "path", arena),
                                             .column = get_text(each, "column", arena),
+                                            .skip_bad = json_integer_value(json_object_get(each, "skip_bad")),
                                             .seed = (uint64_t)json_integer_value(json_object_get(each, "seed")),
                                             .first = json_integer_value(json_object_get(each, "first")),
                                             .n = json_integer_value(json_object_get(each, "n")),
@@ -354,6 +389,8 @@ static struct error *read_job(struct job *job, json_t *root, const char *path, s
         return malformed(path, "name, key, payload, results or lock is missing");
     struct error *e = read_options(job, json_object_get(root, "options"), path, arena);
     if (!e)
+        e = read_places(job, json_object_get(root, "places"), arena);
+    if (!e)
         e = read_inputs(job, json_object_get(root, "inputs"), arena);
     if (!e)
         e = read_uses(job, json_object_get(root, "tasks"), path, arena);
@@ -382,6 +419,8 @@ struct error *job_write(const struct job *job, const char *path)
             field_is_set(job->options, &fields[i]))
             write_option(&j, job->options, &fields[i], &scratch);
     json_close(&j, '}');
+    json_key(&j, "places");
+    write_places(&j, job);
     json_key(&j, "inputs");
     json_open(&j, '{');
     for (int i = 0; i < job->n_inputs; i++) {
@@ -422,6 +461,19 @@ struct error *job_read(struct job *job, const char *path, struct arena *arena)
     e = root ? read_job(job, root, path, arena) : malformed(path, "it does not parse");
     json_decref(root);
     return e;
+}
+
+struct error *job_error(const struct job *job, const char *field, struct error *e)
+{
+    struct place at = NOWHERE;
+    for (int i = 0; i < job->n_places; i++)
+        if (!strcmp(job->places[i].field, field) || (!at.file && !job->places[i].field[0]))
+            at = job->places[i].at;
+    if (!e || e == error_memory() || e->at.file || !at.file)
+        return e;
+    struct error *placed = error_new(e->kind, at, e->fix, "%s", e->what);
+    error_free(e);
+    return placed;
 }
 
 struct error *job_paths(const struct job *job, const char *role, const char *const **paths, int *n_paths)

@@ -3,6 +3,7 @@
 // The runner writes store/KIND-KEY.job (JSON) and executes `retort _stage --results DIR --job FILE`; the stage reads it back.
 //
 //   {"retort":1,"name":"base","kind":"pretrain","key":"3f9a…","payload":"…","options":{"seq_len":"256",…},
+//    "places":[{"field":"seq_len","file":"tiny.yaml","line":20,"column":31}],
 //    "tasks":[{"role":"mixture","name":"gsm8k","split":"train","epochs":2,"rows":null,"grader":"number","baseline":0,"paths":["…h5"]}],
 //    "out":"…/pretrain-3f9a.h5","lock":"…","inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},"parts":[{…}],
 //    "usd_per_hour":24,"runner":1234}
@@ -48,11 +49,19 @@ struct job_task {
     int n_paths;
 };
 
+// Where the recipe says something of a field; of the field "" where the stage stands.
+struct job_place {
+    const char *field;
+    struct place at;
+};
+
 struct job {
     const char *name; // as the user calls it: "base", "town.tokens"
     enum stage_kind_id kind;
     const char *key, *payload;
     void *options;             // the kind's struct of options.h
+    struct job_place *places;  // for errors; in no key
+    int n_places;
     const char *results, *out; // out: store/KIND-KEY.h5 (token stage: NULL)
     const char *lock;          // file whose lock the stage process holds; token stages of one tokenizer share one
     struct job_input *inputs;
@@ -67,6 +76,9 @@ struct job {
 
 struct error *CHECKED job_write(const struct job *job, const char *path);
 struct error *CHECKED job_read(struct job *job, const char *path, struct arena *arena);
+
+// An error about a field, which knows no place, gets that of the field, or of the stage. NULL stays NULL; consumes e.
+struct error *CHECKED job_error(const struct job *job, const char *field, struct error *e);
 
 // The paths of a role; an error if the job has none.
 struct error *CHECKED job_paths(const struct job *job, const char *role, const char *const **paths, int *n_paths);

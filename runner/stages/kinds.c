@@ -8,6 +8,7 @@ struct error *(*stage_run(enum stage_kind_id kind))(struct stage *)
                                                                      [KIND_PRETRAIN] = stage_pretrain,
                                                                      [KIND_FINETUNE] = stage_finetune,
                                                                      [KIND_GRPO] = stage_grpo,
-                                                                     [KIND_EVAL] = stage_eval};
+                                                                     [KIND_EVAL] = stage_eval,
+                                                                     [KIND_IMPORT] = stage_import};
     return kind >= 0 && kind < KIND_COUNT ? run[kind] : NULL;
 }

@@ -23,6 +23,15 @@ struct error *CHECKED stage_pretrain(struct stage *stage);  // pretrain.c
 struct error *CHECKED stage_finetune(struct stage *stage);  // finetune.c
 struct error *CHECKED stage_grpo(struct stage *stage);      // grpo.c
 struct error *CHECKED stage_eval(struct stage *stage);      // eval.c
+struct error *CHECKED stage_import(struct stage *stage);    // import.c
+
+// Bad rows that a stage left out (skip_bad), of all its files so far: counted, and told by a warning. skipped.c
+struct skipped {
+    int64_t n_rows;
+    int n_files;
+    char first[400]; // the first error
+};
+void skipped_tell(struct skipped *all, const struct stage *stage, const struct skips *of_file);
 
 // By kind, or NULL where this version has none.
 struct error *(*stage_run(enum stage_kind_id kind))(struct stage *);

@@ -1,41 +1,78 @@
 // tokenizer.c - trains a byte-pair tokenizer on the documents of its source, in order, up to a number of characters.
 //
-// Result  /tokenizer (core/text/tokenizer_file.h)
+// Result  /tokenizer (core/text/tokenizer_file.h); /metrics/text, how it compresses texts (compression.h): those that every tokenizer is
+//         shown, and the beginning of its own
+// Files   OUT.part.h5 (resume.h): the counts (core/text/bpe_file.h), once all documents are counted. Merging begins anew from there;
+//         counting that was cut off begins anew from the first document
+#include <math.h>
+
+#include "core/base/clock.h"
 #include "core/base/stop.h"
-#include "core/text/bpe_train.h"
+#include "core/text/bpe_file.h"
 #include "core/text/tokenizer_file.h"
 #include "runner/recipe/world_file.h"
-#include "runner/stages/stage.h"
+#include "runner/stages/compression.h"
+#include "runner/stages/resume.h"
 
 struct work {
     struct stage *stage;
     const struct tokenizer_options *options;
+    struct resume resume;
     struct bpe_trainer *trainer;
+    struct skipped skipped;
+    double began, last; // clock_seconds(): of counting or merging; of the merge told last
+    int64_t last_step;
 };
 
-static void tell(struct stage *stage, const char *unit, int64_t step, int64_t of)
+static const double FIRST_S = 0.5; // nothing is known of the time left before that
+
+static int64_t n_merges(const struct work *w)
+{
+    return w->options->vocab - 256 - TOKEN_SPECIALS;
+}
+
+static void tell(const struct work *w, const char *unit, int64_t step, int64_t of, double eta_s)
 {
     struct live_line line = live_line("step");
     line.unit = unit;
     line.step = step;
     line.of = of;
-    live_write(stage->live, line);
+    line.eta_s = eta_s;
+    line.redo_s = clock_seconds() - w->resume.saved_at;
+    live_write(w->stage->live, line);
 }
 
+static void tell_characters(const struct work *w)
+{
+    double done = (double)bpe_trainer_totals(w->trainer).chars, of = (double)w->options->chars, took = clock_seconds() - w->began;
+    double eta_s = took < FIRST_S ? NAN : fmax(of - done, 0) * took / done;
+    tell(w, "characters", (int64_t)fmin(done, of), w->options->chars, eta_s);
+}
+
+// Merges get faster all the time. By the pace of the last ones the rest would take too long, and by a time in inverse proportion to
+// how many there were before, too short: the truth is in the middle.
 static void tell_merges(void *self, int64_t done, int64_t total)
 {
-    tell(((struct work *)self)->stage, "merges", done, total);
+    struct work *w = self;
+    double now = clock_seconds(), left = (double)(total - done);
+    double most = left * (now - w->last) / (double)(done - w->last_step);
+    double least = (now - w->began) * log((double)total / (double)done) / log(1 + (double)done);
+    w->last = now;
+    w->last_step = done;
+    tell(w, "merges", done, total, sqrt(most * least));
 }
 
 static struct error *count_part(struct work *w, struct document_part part)
 {
     struct documents *documents = NULL;
     struct world world;
+    struct skips skips = {.most = part.skip_bad};
     struct error *e = NULL;
     if (part.form == DOCUMENT_WORLD) {
         e = world_file_read(part.path, w->stage->arena, &world);
         part.world = &world;
     }
+    part.skips = &skips;
     if (!e)
         e = documents_open(&documents, &part);
     while (!e && !bpe_trainer_full(w->trainer)) {
@@ -48,36 +85,112 @@ static struct error *count_part(struct work *w, struct document_part part)
         if (e || !text)
             break;
         e = bpe_trainer_add(w->trainer, (const uint8_t *)text, n, NULL);
-        tell(w->stage, "characters", bpe_trainer_totals(w->trainer).chars, w->options->chars);
+        tell_characters(w);
     }
     documents_close(documents);
+    skipped_tell(&w->skipped, w->stage, &skips);
+    skips_release(&skips);
+    return e;
+}
+
+// The counts are kept where making them took as long as losing them may cost.
+static struct error *save_counts(struct work *w)
+{
+    struct arena arena = {0};
+    struct store_attribute attributes[STAGE_ATTRIBUTES];
+    const struct store_set *sets;
+    int n_sets;
+    struct bpe_totals totals = bpe_trainer_totals(w->trainer);
+    if (!totals.distinct || !resume_due(&w->resume))
+        return NULL;
+    struct error *e = bpe_counts_sets(w->trainer, &arena, &sets, &n_sets);
+    int n = stage_attributes(w->stage, stop_requested() ? "stopped" : "running", 0, n_merges(w), w->options->seed, 0, NULL,
+                             w->resume.seconds, attributes);
+    if (!e)
+        e = resume_save(&w->resume, attributes, n, sets, n_sets);
+    arena_release(&arena);
+    if (e)
+        return resume_unsaved(&w->resume, e);
+    live_write(w->stage->live, live_line("saved"));
+    return NULL;
+}
+
+static struct error *count(struct work *w)
+{
+    const struct job *job = w->stage->job;
+    struct error *e = NULL;
+    w->began = clock_seconds();
+    for (int i = 0; i < job->n_parts && !e && !bpe_trainer_full(w->trainer); i++)
+        e = count_part(w, job->parts[i].part);
+    if (!e)
+        e = bpe_trainer_count(w->trainer);
+    return e ? e : save_counts(w);
+}
+
+static struct error *go_on(struct work *w)
+{
+    struct live_line line = live_line("resumed");
+    line.step = 0;
+    line.of = n_merges(w);
+    line.unit = "merges";
+    line.text = w->resume.note;
+    live_write(w->stage->live, line);
+    return error_while(bpe_counts_load(w->trainer, w->resume.file), NOWHERE, "reading '%s'", w->resume.part);
+}
+
+static struct error *save_result(struct work *w, const struct tokenizer *tokenizer, const struct table *texts)
+{
+    const struct store_set *sets;
+    struct store_set all[COMPRESSION_SETS];
+    struct store_attribute attributes[STAGE_ATTRIBUTES];
+    int n_sets;
+    struct error *e = tokenizer_sets(tokenizer, w->stage->arena, &sets, &n_sets);
+    if (e)
+        return e;
+    n_sets = compression_sets(all, sets, n_sets, texts);
+    int n = stage_attributes(w->stage, "finished", 1, 1, w->options->seed, 0, NULL, w->resume.seconds, attributes);
+    return store_save(w->stage->job->out, attributes, n, all, n_sets);
+}
+
+// The table as a tokenizer, measured and saved.
+static struct error *finish(struct work *w, struct token_table *table)
+{
+    struct arena *arena = w->stage->arena;
+    struct tokenizer *tokenizer;
+    struct table texts = compression_table();
+    struct bytes own = {0};
+    struct error *e = token_table_add_specials(table, arena, token_specials, TOKEN_SPECIALS);
+    if (!e)
+        e = tokenizer_new(&tokenizer, arena, table);
+    if (!e)
+        e = compression_own(&own, w->stage, w->options);
+    if (!e)
+        e = compression_measure(&texts, tokenizer, own.byte, own.n);
+    if (!e)
+        e = save_result(w, tokenizer, &texts);
+    table_release(&texts);
+    bytes_release(&own);
     return e;
 }
 
 static struct error *train(struct work *w)
 {
-    struct arena *arena = w->stage->arena;
-    const struct job *job = w->stage->job;
     struct token_table table;
-    struct tokenizer *tokenizer;
-    const struct store_set *sets;
-    int n_sets;
     struct error *e = bpe_trainer_new(&w->trainer, w->options->doc_cap, w->options->chars);
-    for (int i = 0; i < job->n_parts && !e && !bpe_trainer_full(w->trainer); i++)
-        e = count_part(w, job->parts[i].part);
     if (!e)
-        e = bpe_trainer_merge(w->trainer, (int)w->options->vocab - 256 - TOKEN_SPECIALS, tell_merges, w, arena, &table);
+        e = resume_find(&w->resume, w->stage);
     if (!e)
-        e = token_table_add_specials(&table, arena, token_specials, TOKEN_SPECIALS);
+        e = w->resume.file ? go_on(w) : count(w);
+    resume_close(&w->resume);
+    w->began = w->last = clock_seconds();
     if (!e)
-        e = tokenizer_new(&tokenizer, arena, &table);
+        e = job_error(w->stage->job, "vocab",
+                      bpe_trainer_merge(w->trainer, (int)n_merges(w), tell_merges, w, w->stage->arena, &table));
     if (!e)
-        e = tokenizer_sets(tokenizer, arena, &sets, &n_sets);
-    if (e)
-        return e;
-    struct store_attribute attributes[STAGE_ATTRIBUTES];
-    int n = stage_attributes(w->stage, "finished", 1, 1, w->options->seed, 0, NULL, 0, attributes);
-    return store_save(job->out, attributes, n, sets, n_sets);
+        e = finish(w, &table);
+    if (!e)
+        resume_forget(&w->resume);
+    return e;
 }
 
 struct error *stage_tokenizer(struct stage *stage)

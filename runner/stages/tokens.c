@@ -18,7 +18,9 @@ struct progress {
     struct stage *stage;
     const char *unit; // "documents" of worlds and "rows" of tasks, where their number is known; else "files"
     int64_t done, of;
-    struct store_attribute *seconds, *usd; // of the file of rows that is being made
+    struct store_attribute *seconds, *usd, *n_skipped; // of the file of rows that is being made
+    struct skips *skips;                               // of the part
+    struct skipped skipped;
 };
 
 static void tell(void *self, int64_t n)
@@ -37,6 +39,8 @@ static void tell_rows(void *self, int64_t n)
     const struct progress *p = self;
     p->seconds->f64 = clock_seconds() - p->stage->start_seconds;
     p->usd->f64 = p->stage->job->usd_per_hour * p->seconds->f64 / 3600;
+    if (p->n_skipped)
+        p->n_skipped->i64 = p->skips->n;
     tell(self, n);
 }
 
@@ -60,9 +64,11 @@ static struct error *make_documents(struct stage *stage, const struct job_part *
     struct token_writer writer = {.n_vocab = tokenizer->n_vocab};
     struct error *e = tokenize_documents(part, tokenizer, 0, tell, progress, &writer);
     if (!e) {
-        struct store_attribute attributes[STAGE_ATTRIBUTES + 3];
+        struct store_attribute attributes[STAGE_ATTRIBUTES + 4];
         int n = part_attributes(stage, job_part, attributes);
         attributes[n++] = store_text("/", "column", part->column ? part->column : "");
+        if (part->skip_bad)
+            attributes[n++] = store_i64("/", "skipped", progress->skips->n);
         e = token_writer_save(&writer, job_part->out, attributes, n);
     }
     token_writer_release(&writer);
@@ -72,10 +78,13 @@ static struct error *make_documents(struct stage *stage, const struct job_part *
 static struct error *make_rows(struct stage *stage, const struct job_part *job_part, const struct document_part *part,
                                const struct tokenizer *tokenizer, struct progress *progress)
 {
-    struct store_attribute attributes[STAGE_ATTRIBUTES + 4];
+    struct store_attribute attributes[STAGE_ATTRIBUTES + 5];
     int n = part_attributes(stage, job_part, attributes);
     attributes[n++] = store_text("/", "task", job_part->task->name);
     attributes[n++] = store_text("/", "split", job_part->split);
+    if (part->skip_bad)
+        attributes[n++] = store_i64("/", "skipped", 0); // known when all rows are read
+    progress->n_skipped = part->skip_bad ? &attributes[n - 1] : NULL;
     for (int i = 0; i < n; i++) {
         if (!strcmp(attributes[i].name, "seconds"))
             progress->seconds = &attributes[i];
@@ -89,8 +98,10 @@ static struct error *make_part(struct stage *stage, const struct job_part *job_p
                                struct progress *progress)
 {
     struct document_part part = job_part->part;
+    struct skips skips = {.most = part.skip_bad};
     struct world world;
     struct error *e = NULL;
+    part.skips = progress->skips = &skips;
     if (part.form == DOCUMENT_WORLD) {
         e = world_file_read(part.path, stage->arena, &world);
         part.world = &world;
@@ -98,6 +109,8 @@ static struct error *make_part(struct stage *stage, const struct job_part *job_p
     if (!e)
         e = job_part->task ? make_rows(stage, job_part, &part, tokenizer, progress)
                            : make_documents(stage, job_part, &part, tokenizer, progress);
+    skipped_tell(&progress->skipped, stage, &skips);
+    skips_release(&skips);
     return error_while(e, NOWHERE, "tokenizing '%s'", part.path);
 }
 

@@ -13,7 +13,7 @@ enum { CARD_WIDTH = 80, SAMPLE_SHOWN = 300, SAMPLES_QUOTED = 3, ROLLOUTS_QUOTED 
 
 double card_loss(const struct run_tables *t)
 {
-    return t->train.n ? ((const struct metric_train *)t->train.rows)[t->train.n - 1].loss : NAN;
+    return t->train.n && !t->rewards.n ? ((const struct metric_train *)t->train.rows)[t->train.n - 1].loss : NAN;
 }
 
 double card_bpb(const struct run_tables *t)
@@ -35,6 +35,21 @@ double card_text_bpb(const struct run_stage *stage, const struct run_tables *t)
 double card_val(const struct run_stage *stage, const struct run_tables *t)
 {
     return is_finetune(stage) ? card_bpb(t) : NAN;
+}
+
+static bool is_done(const struct run_stage *stage)
+{
+    return !strcmp(stage->state, "finished") || !strcmp(stage->state, "cached") || stage->published;
+}
+
+int64_t card_tokens(const struct run_stage *stage)
+{
+    return is_done(stage) ? stage->tokens : -1;
+}
+
+double card_flops(const struct run_stage *stage)
+{
+    return is_done(stage) ? stage->flops : NAN;
 }
 
 // The samples of the last step that has some.
@@ -81,7 +96,10 @@ static void print_wrapped(FILE *to, const char *text, const char *prefix, int wi
         }
         text += word + strspn(text + word, " \n\t\r");
     }
-    fprintf(to, "%s\n", *text ? " ..." : "");
+    if (*text && column + 4 > width)
+        fprintf(to, "\n%s...\n", prefix);
+    else
+        fprintf(to, "%s\n", *text ? " ..." : "");
 }
 
 // A fence of a block of code: three backticks, or more than stand anywhere in the text.
@@ -112,15 +130,14 @@ static void print_lines(FILE *to, const char *text)
 static struct error *add_row(struct grid *grid, const struct run_stage *stage, const struct run_tables *t, struct arena *arena)
 {
     char a[FORMAT_TEXT], b[FORMAT_TEXT], c[FORMAT_TEXT], d[FORMAT_TEXT], e[FORMAT_TEXT], f[FORMAT_TEXT];
-    const char *const cells[] = {
-        stage->name,
-        stage->state,
-        arena_strdup(arena, format_seconds(a, stage->seconds)),
-        arena_strdup(arena, format_count(b, stage->params)),
-        arena_strdup(arena, format_count(c, stage->tokens)),
-        arena_strdup(arena, format_real(d, t->rewards.n ? NAN : card_loss(t), 3)), // GRPO's loss says nothing
-        arena_strdup(arena, format_real(e, card_text_bpb(stage, t), 4)),
-        arena_strdup(arena, format_real(f, card_val(stage, t), 4))};
+    const char *const cells[] = {stage->name,
+                                 stage->state,
+                                 arena_strdup(arena, format_seconds(a, stage->seconds)),
+                                 arena_strdup(arena, format_count(b, stage->params)),
+                                 arena_strdup(arena, format_count(c, card_tokens(stage))),
+                                 arena_strdup(arena, format_real(d, card_loss(t), 3)),
+                                 arena_strdup(arena, format_real(e, card_text_bpb(stage, t), 4)),
+                                 arena_strdup(arena, format_real(f, card_val(stage, t), 4))};
     for (size_t i = 0; i < countof(cells); i++)
         if (!cells[i])
             return error_memory();
@@ -270,6 +287,27 @@ static void markdown_samples(FILE *to, const struct run_stage *stage, const stru
         }
 }
 
+// What the rows that are there mean.
+static void markdown_legend(const struct scores *s, FILE *to)
+{
+    bool bpb = false, tasks = false, means = false, apart = false;
+    for (int r = 0; r < s->n_rows; r++) {
+        const struct score_row *row = &s->rows[r];
+        bpb |= row->less_is_better;
+        tasks |= row->is_accuracy;
+        means |= !strncmp(row->name, "ChatCORE", 8);
+        apart |= strcmp(row->name, row->label) != 0;
+    }
+    if (bpb)
+        fprintf(to, "bpb: bits per byte, less is better.\n");
+    if (tasks)
+        fprintf(to, "Tasks: share of right answers, ± its standard error.\n");
+    if (means)
+        fprintf(to, "ChatCORE: mean over the tasks of (accuracy - chance) / (1 - chance).\n");
+    if (apart)
+        fprintf(to, "What cannot be compared has rows of its own.\n");
+}
+
 static struct error *markdown_scores(const struct run *run, const struct run_tables *tables, FILE *to, struct arena *arena)
 {
     struct scores s;
@@ -292,11 +330,65 @@ static struct error *markdown_scores(const struct run *run, const struct run_tab
             fprintf(to, " |");
         }
     }
+    fprintf(to, "\n\n");
+    markdown_legend(&s, to);
+    return NULL;
+}
+
+static void markdown_text(FILE *to, const struct metric_text *row)
+{
+    const int64_t peers[] = {row->gpt2, row->gpt4};
+    fprintf(to, "| %s | %lld | %lld | %.2f |", row->text, (long long)row->bytes, (long long)row->tokens,
+            (double)row->bytes / (double)row->tokens);
+    for (size_t i = 0; i < countof(peers); i++)
+        if (peers[i] > 0)
+            fprintf(to, " %lld | %.2f | %+.1f %% |", (long long)peers[i], (double)row->bytes / (double)peers[i],
+                    100 * (double)(peers[i] - row->tokens) / (double)peers[i]);
+        else
+            fprintf(to, " - | - | - |");
+    fputc('\n', to);
+}
+
+// How a vocabulary compresses; what validation tells of it comes from the pretrainings that were made with it.
+static void markdown_texts(FILE *to, const struct run *run, const struct run_tables *tables, int i_stage)
+{
+    const struct run_stage *stage = &run->stages[i_stage];
+    const struct metric_text *rows = tables[i_stage].texts.rows;
+    int64_t n = tables[i_stage].texts.n;
+    if (!n)
+        return;
+    fprintf(to,
+            "\n## Tokenizer: %s\n\n| text | bytes | tokens | bytes a token | GPT-2 | bytes a token | fewer | GPT-4 | bytes a "
+            "token | fewer |\n"
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+            stage->name);
+    for (int64_t i = 0; i < n; i++)
+        if (rows[i].tokens > 0)
+            markdown_text(to, &rows[i]);
+    for (int i = 0; i < run->n_stages; i++) {
+        const struct run_stage *user = &run->stages[i];
+        const struct table *val = &tables[i].val;
+        if (strcmp(user->kind, "pretrain") || !val->n || !user->payload || !stage->key[0] || !strstr(user->payload, stage->key))
+            continue;
+        const struct metric_val *last = (const struct metric_val *)val->rows + val->n - 1;
+        struct metric_text row = {.bytes = last->bytes, .tokens = last->tokens, .gpt2 = -1, .gpt4 = -1};
+        snprintf(row.text, sizeof row.text, "validation of %.24s", user->name);
+        if (row.tokens > 0)
+            markdown_text(to, &row);
+    }
     fprintf(
         to,
-        "\n\nbpb: bits per byte, less is better. Tasks: share of right answers, ± its standard error. ChatCORE: mean over the\n"
-        "tasks of (accuracy - chance) / (1 - chance). What cannot be compared has rows of its own.\n");
-    return NULL;
+        "\nfewer: tokens less than that vocabulary makes (50,257 and 100,277 tokens large) of the same text. Training text: its\n"
+        "beginning. Validation: bytes as bits per byte count them.\n");
+}
+
+// An update's own mean is of few answers: a fifth of all updates tells more.
+static double mean_reward(const struct metric_rollouts *reward, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += reward[i].reward;
+    return sum / (double)n;
 }
 
 static void markdown_pass(FILE *to, const struct run_stage *stage, const struct run_tables *tables)
@@ -304,10 +396,14 @@ static void markdown_pass(FILE *to, const struct run_stage *stage, const struct 
     const struct metric_pass *pass = tables->pass.rows;
     const struct metric_rollouts *reward = tables->rewards.rows;
     int64_t n = tables->pass.n, n_rewards = tables->rewards.n;
-    if (n_rewards)
-        fprintf(to, "\n## How %s learned\n\nMean reward of the answers of an update: %.3f at step %lld, %.3f at step %lld.\n",
-                stage->name, reward[0].reward, (long long)reward[0].step, reward[n_rewards - 1].reward,
-                (long long)reward[n_rewards - 1].step);
+    if (n_rewards) {
+        int64_t few = (n_rewards + 4) / 5;
+        fprintf(
+            to,
+            "\n## How %s learned\n\nMean reward of the answers to what it practised on: %.3f over the first %lld updates, %.3f "
+            "over the last %lld.\n",
+            stage->name, mean_reward(reward, few), (long long)few, mean_reward(reward + n_rewards - few, few), (long long)few);
+    }
     if (!n)
         return;
     fprintf(to, "\nShare of %lld held-out questions of which one of the first k sampled answers is right:\n\n| step |",
@@ -385,22 +481,29 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
     struct run_tables *tables = arena_array(arena, (size_t)run->n_stages + 1, sizeof *tables);
     if (!tables)
         return error_memory();
+    int n_val = 0; // stages that have val and no bpb
     for (int i = 0; i < run->n_stages && !e; i++) {
         const struct run_stage *s = &run->stages[i];
+        n_val += is_finetune(s);
         if ((e = run_stage_tables(&tables[i], run, s)))
             break;
         fprintf(to, "| %s | %s | %s | %s | %s | %s | %s ", s->name, s->kind, s->state, format_seconds(a, s->seconds),
-                format_count(b, s->params), format_count(c, s->tokens), format_big(d, s->flops));
-        fprintf(to, "| %s | %s | %s |\n", format_real(a, card_loss(&tables[i]), 4), format_real(b, card_text_bpb(s, &tables[i]), 4),
-                format_real(c, card_val(s, &tables[i]), 4));
+                format_count(b, s->params), format_count(c, card_tokens(s)), format_big(d, card_flops(s)));
+        fprintf(to, "| %s | %s | %s |\n", format_real(a, card_loss(&tables[i]), 4),
+                format_real(b, card_text_bpb(s, &tables[i]), 4), format_real(c, card_val(s, &tables[i]), 4));
     }
-    if (!e)
-        fprintf(to, "\nbpb: bits per byte over validation text. val: over the test splits of what a fine-tuning learns.\n");
+    if (!e && n_val < run->n_stages)
+        fprintf(to, "\nbpb: bits per byte over validation text.\n");
+    if (!e && n_val)
+        fprintf(to, "%sval: bits per byte over the test splits of what a fine-tuning learns.\n",
+                n_val < run->n_stages ? "" : "\n");
     for (int i = 0; i < run->n_stages && !e; i++)
         if (run->stages[i].error)
             fprintf(to, "\n%s %s: %s\n", run->stages[i].name, run->stages[i].state, run->stages[i].error);
     if (!e) {
         print_notes(to, run, tables, EVENT_TEXT);
+        for (int i = 0; i < run->n_stages; i++)
+            markdown_texts(to, run, tables, i);
         e = markdown_scores(run, tables, to, arena);
     }
     for (int i = 0; i < run->n_stages && !e; i++) {

@@ -38,8 +38,8 @@ static void stage_to_json(struct json *j, const struct run_stage *s, const struc
     json_key(j, "seconds"), json_f64(j, s->seconds);
     json_key(j, "usd"), json_f64(j, s->usd);
     json_key(j, "params"), json_count(j, s->params);
-    json_key(j, "tokens"), json_count(j, s->tokens);
-    json_key(j, "flops"), json_f64(j, s->flops);
+    json_key(j, "tokens"), json_count(j, card_tokens(s));
+    json_key(j, "flops"), json_f64(j, card_flops(s));
     json_key(j, "loss"), json_f64(j, card_loss(t));
     json_key(j, "bpb"), json_f64(j, card_text_bpb(s, t));
     json_key(j, "val"), json_f64(j, card_val(s, t));
@@ -71,6 +71,26 @@ static struct error *scores_to_json(struct json *j, const struct run *run, const
         }
     json_close(j, ']');
     return e;
+}
+
+static void texts_to_json(struct json *j, const struct run *run, const struct run_tables *tables)
+{
+    json_key(j, "texts");
+    json_open(j, '[');
+    for (int i = 0; i < run->n_stages; i++) {
+        const struct metric_text *rows = tables[i].texts.rows;
+        for (int64_t k = 0; k < tables[i].texts.n; k++) {
+            json_open(j, '{');
+            json_key(j, "stage"), json_str(j, run->stages[i].name);
+            json_key(j, "text"), json_str(j, rows[k].text);
+            json_key(j, "bytes"), json_i64(j, rows[k].bytes);
+            json_key(j, "tokens"), json_i64(j, rows[k].tokens);
+            json_key(j, "gpt2_tokens"), json_count(j, rows[k].gpt2);
+            json_key(j, "gpt4_tokens"), json_count(j, rows[k].gpt4);
+            json_close(j, '}');
+        }
+    }
+    json_close(j, ']');
 }
 
 static void samples_to_json(struct json *j, const struct run *run, const struct run_tables *tables)
@@ -125,6 +145,7 @@ struct error *card_to_json(const struct run *run, struct json *j, struct arena *
             stage_to_json(j, &run->stages[i], &tables[i]);
         json_close(j, ']');
         e = scores_to_json(j, run, tables, arena);
+        texts_to_json(j, run, tables);
         samples_to_json(j, run, tables);
         json_key(j, "recipe_text"), json_str(j, run->recipe_text);
         json_key(j, "resolved"), json_str(j, run->resolved);

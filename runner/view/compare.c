@@ -157,7 +157,7 @@ static struct error *add_measures(struct comparison *c, const struct loaded_runs
         m[2].value[r] = s ? last_reward(tables[r]) : NAN;
         m[3].value[r] = s ? s->seconds : NAN;
         m[4].value[r] = s ? s->usd : NAN;
-        m[5].value[r] = s ? count_of(s->tokens) : NAN;
+        m[5].value[r] = s ? count_of(card_tokens(s)) : NAN;
         m[6].value[r] = s ? count_of(s->params) : NAN;
     }
     for (size_t i = 0; i < countof(kinds); i++) {
@@ -200,8 +200,7 @@ static struct error *collect_measures(struct comparison *c, const struct loaded_
     return NULL;
 }
 
-static struct compare_score *score_row(struct comparison *c, const char *model, const struct score_row *row,
-                                       struct arena *arena)
+static struct compare_score *score_row(struct comparison *c, const char *model, const struct score_row *row, struct arena *arena)
 {
     const char *why = NULL; // it cannot share the first row of that measure
     for (int i = 0; i < c->n_scores; i++) {

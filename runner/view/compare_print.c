@@ -11,7 +11,7 @@
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 
-enum { LONGEST_VALUE = 22, LABEL_LEAST = 20, GAP = 2, STAGE_MOST = 14, NOTES = 2 };
+enum { LONGEST_VALUE = 22, LABEL_LEAST = 20, GAP = 2, STAGE_MOST = 20, NOTES = 2 };
 
 static const char why_text[] =
     "other tokenizer, other text, other questions, other count: such numbers cannot be compared with those above "
@@ -75,26 +75,32 @@ static bool alike(const struct comparison *c, size_t offset)
     return first;
 }
 
-// The first run that has a record, or any.
-static const struct run *first_record(const struct comparison *c)
-{
-    for (int r = 0; r < c->n_runs; r++)
-        if (!c->runs[r].source)
-            return &c->runs[r];
-    return &c->runs[0];
-}
-
-static int n_records(const struct comparison *c)
+// The runs that have a record: *first is the first of them, or any; *names "all", or "A, C" where others are published.
+static int records(const struct comparison *c, const struct run **first, const char **names, struct arena *arena)
 {
     int n = 0;
-    for (int r = 0; r < c->n_runs; r++)
-        n += !c->runs[r].source;
+    *first = &c->runs[0];
+    *names = "";
+    for (int r = 0; r < c->n_runs && *names; r++)
+        if (!c->runs[r].source) {
+            *first = n ? *first : &c->runs[r];
+            *names = arena_printf(arena, "%s%s%s", *names, n++ ? ", " : "", letters[r]);
+        }
+    if (n == c->n_runs)
+        *names = "all";
     return n;
 }
 
+// What all have in common stands below them; of a single record it stands in its own line.
 static struct error *print_heading(const struct comparison *c, FILE *to, int width, struct arena *arena)
 {
-    bool same_machine = alike(c, offsetof(struct run, machine)), same_build = alike(c, offsetof(struct run, build));
+    const struct run *record;
+    const char *names;
+    bool several = records(c, &record, &names, arena) > 1;
+    bool same_machine = several && alike(c, offsetof(struct run, machine));
+    bool same_build = several && alike(c, offsetof(struct run, build));
+    if (!names)
+        return error_memory();
     for (int r = 0; r < c->n_runs; r++) {
         const struct run *run = &c->runs[r];
         char first[8];
@@ -106,17 +112,17 @@ static struct error *print_heading(const struct comparison *c, FILE *to, int wid
         snprintf(first, sizeof first, "%s  ", letters[r]);
         text_wrap(to, first, text, width);
     }
-    const char *both = arena_printf(arena, "%s%s%s%s%s", (same_machine || same_build) && n_records(c) > 1 ? "all " : "",
-                                    same_machine ? "on " : "", same_machine ? first_record(c)->machine : "",
-                                    !same_build    ? ""
-                                    : same_machine ? ", build "
-                                                   : "of build ",
-                                    same_build ? first_record(c)->build : "");
-    both = both ? plain(both, arena) : NULL;
-    if (!both)
+    if (!same_machine && !same_build)
+        return NULL;
+    const char *common = arena_printf(arena, "%s %s%s%s%s", names, same_machine ? "on " : "", same_machine ? record->machine : "",
+                                      !same_build    ? ""
+                                      : same_machine ? ", build "
+                                                     : "of build ",
+                                      same_build ? record->build : "");
+    common = common ? plain(common, arena) : NULL;
+    if (!common)
         return error_memory();
-    if (*both)
-        text_wrap(to, "   ", both, width);
+    text_wrap(to, "   ", common, width);
     return NULL;
 }
 

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { WINDOW = 110, TAB = 4, PAD = 5 };
+// Behind the number of the line, and before the caret that may stand behind its end, LINE columns are left of 80; where it is cut, dots
+// take some on both sides.
+enum { LINE = 71, DOTS = 3, WINDOW = LINE + 1 - 2 * DOTS, TAB = 4, PAD = 5 };
 
 struct paint {
     const char *bold, *red, *green, *plain;
@@ -72,7 +74,7 @@ static bool seek_line(FILE *f, int line)
 // The window of a line around a column, tabs written out. *caret is where the column stands in it, *width how much of what
 // is marked.
 struct window {
-    char text[WINDOW * (TAB > 4 ? TAB : 4) + 1];
+    char text[LINE * (TAB > 4 ? TAB : 4) + 1];
     bool cut_before, cut_after;
     int caret, width;
 };
@@ -80,13 +82,17 @@ struct window {
 static bool read_window(FILE *f, struct place at, struct window *w)
 {
     long start = ftell(f);
-    int length = 0, c;
-    while ((c = getc(f)) != EOF && c != '\n')
-        length += (c & 0xc0) != 0x80 && c != '\r';
+    int length = 0, all = 0, c; // in characters; in columns, tabs written out
+    while ((c = getc(f)) != EOF && c != '\n') {
+        bool begins = (c & 0xc0) != 0x80 && c != '\r';
+        length += begins;
+        all += c == '\t' ? TAB - all % TAB : begins;
+    }
     if (start < 0 || fseek(f, start, SEEK_SET) || length == 0)
         return false;
+    int room = all <= LINE ? LINE : WINDOW;
     int width = at.width < WINDOW / 2 ? at.width : WINDOW / 2, first = 1; // first column shown
-    if (at.column + width > WINDOW)
+    if (room == WINDOW && at.column + width > WINDOW)
         first = at.column - WINDOW / 2;
     if (first > 1 && first > length - WINDOW + 1)
         first = length >= WINDOW ? length - WINDOW + 1 : 1;
@@ -99,7 +105,7 @@ static bool read_window(FILE *f, struct place at, struct window *w)
         if (column < first || c == '\r')
             continue;
         int wide = c == '\t' ? TAB - shown % TAB : begins;
-        if (shown + wide > WINDOW) {
+        if (shown + wide > room) {
             w->cut_after = true;
             break;
         }
@@ -139,7 +145,7 @@ static void print_line(FILE *to, struct place at, const struct paint *paint)
         put_text(to, w.text);
         fprintf(to, "%s\n", w.cut_after ? "..." : "");
         if (at.column) {
-            fprintf(to, "      | %*s%s", w.caret + (w.cut_before ? 3 : 0), "", paint->green);
+            fprintf(to, "      | %*s%s", w.caret + (w.cut_before ? DOTS : 0), "", paint->green);
             for (int i = 0; i < w.width; i++)
                 fputc('^', to);
             fprintf(to, "%s\n", paint->plain);

@@ -158,7 +158,7 @@ static void begin(void *self, const struct plan_stage *stage, int i, int n)
 // What a running stage has to complain of, once; and that it is over.
 static void tell_warning(struct progress *p, struct progress_stage *s, const char *label, const char *warning)
 {
-    if (!strcmp(s->warning, warning))
+    if (!strncmp(s->warning, warning, sizeof s->warning - 1))
         return;
     const char *yellow = p->colour ? "\033[33m" : "", *plain = p->colour ? "\033[0m" : "";
     erase(p);
@@ -182,7 +182,7 @@ static void progress(void *self, const struct plan_stage *stage, const struct li
         pad(p, label, sizeof label);
         progress_line(s->text, sizeof s->text, progress_width(p->to) - 1, label, line);
     } else if (line->step >= 0 && share < 1 && (now - s->last_t >= PLAIN_SECONDS || share - s->last_share >= PLAIN_SHARE)) {
-        progress_line(s->text, sizeof s->text, 200, label, line);
+        progress_line(s->text, sizeof s->text, WIDTH, label, line);
         fprintf(p->to, "%s\n", s->text);
         s->last_t = now;
         s->last_share = share;
@@ -234,6 +234,8 @@ static void end(void *self, const struct plan_stage *stage, const struct outcome
     char label[PROGRESS_TEXT], seconds[FORMAT_TEXT];
     const char *red = p->colour ? "\033[31m" : "", *plain = p->colour ? "\033[0m" : "";
     label_of(p, s ? s : &unknown, label, sizeof label);
+    if (outcome->last.warning && outcome->last.warning[0]) // of a stage that was quicker than a look at it
+        tell_warning(p, s ? s : &unknown, label, outcome->last.warning);
     if (s)
         memmove(s, s + 1, (size_t)(&p->stages[p->n_stages--] - (s + 1)) * sizeof *s);
     format_seconds(seconds, outcome->seconds);
@@ -266,9 +268,9 @@ static void stopping(void *self)
     erase(p);
     fputs("stopping: what runs is saved first", p->to);
     if (p->terminal && redo_s >= 1)
-        fprintf(p->to, " (Ctrl-C again ends it at once, and loses %s)", format_seconds(seconds, redo_s));
+        fprintf(p->to, " (Ctrl-C again ends it now, losing %s)", format_seconds(seconds, redo_s));
     else if (p->terminal)
-        fputs(" (Ctrl-C again ends it at once)", p->to);
+        fputs(" (Ctrl-C again ends it now)", p->to);
     fputc('\n', p->to);
     draw(p);
 }

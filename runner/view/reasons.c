@@ -96,7 +96,7 @@ const char *reason_long(const struct reason *r, struct arena *arena)
         return arena_printf(arena, "the code of '%s' computes something else: version %s -> %s", r->name, or_unset(r->old),
                             or_unset(r->new));
     case REASON_MISSING:
-        return arena_printf(arena, "result '%s': %s", r->name, r->new ? r->new : "not there");
+        return arena_printf(arena, "result '%s': %s", base_name(r->name), r->new ? r->new : "not there");
     case REASON_FRESH:
     case REASON_COUNT:
         break;

@@ -74,6 +74,11 @@ class Chat(Alone):
         self.assertTrue(all(len(line) <= 80 for line in self.first.stdout.splitlines() if "%" in line))
         report = call("report", TALK, results=self.results, check=0).stdout
         self.assertIn("pass@4", report)
+        self.assertRegex(report, r"(?m)^\| rl \|.*\| - \| - \| - \|$")  # the loss of GRPO says nothing
+        stages = {s["name"]: s for s in json.loads(call("report", TALK, "--json", results=self.results, check=0).stdout)["stages"]}
+        self.assertIsNone(stages["rl"]["loss"])
+        runs = json.loads(call("ls", "--json", results=self.results, check=0).stdout)["runs"]
+        self.assertEqual([r["loss"] for r in runs], [stages["sft"]["loss"]])
         self.assertGreaterEqual(len(re.findall(r"(?m)^At step \d+, reward [01], advantage", report)), 3)
 
     def test_second_run_has_nothing_to_do(self):

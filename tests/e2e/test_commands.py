@@ -8,12 +8,14 @@ Needs nothing but Python's own library.
 import csv
 import io
 import json
+import os
+import random
 import signal
 import subprocess
 import sys
 import unittest
 
-from harness import MICRO, RETORT, Folder, call, live_step, wait_for
+from harness import MICRO, RETORT, SOURCE, Folder, call, live_step, wait_for
 
 FAST = ["-s", "base.steps=10", "-s", "base.eval_every=0"]
 
@@ -23,7 +25,7 @@ class New(Folder):
         call("new", "mine", cwd=self.folder, check=0)
         text = (self.folder / "mine.yaml").read_text()
         self.assertIn("# ", text)
-        self.assertLessEqual(max(map(len, text.splitlines())), 140)
+        self.assertLessEqual(max(len(l) for l in text.splitlines() if "world: " not in l), 80)
         call("check", "mine.yaml", cwd=self.folder, check=0)
         stages = json.loads(call("plan", "mine.yaml", "--json", cwd=self.folder, results=self.results, check=0).stdout)["stages"]
         self.assertEqual({s["state"] for s in stages}, {"run"})
@@ -41,15 +43,124 @@ class New(Folder):
         call("new", "own", "part 0.txt", "part 1.txt", "part 2.txt", cwd=self.folder, check=0)
         few = ["-s", "base.steps=2", "-s", "base.sample_every=0", "-s", "tokenizer.vocab=270"]
         call("run", "own.yaml", *few, cwd=self.folder, results=self.results, check=0)
+        self.assertIn("steps: 30 ", (self.folder / "own.yaml").read_text())  # a short text is not learned by heart
         call("new", "one", "part 0.txt", cwd=self.folder, check=0)
         call("run", "one.yaml", *few, cwd=self.folder, results=self.results, check=0)
         call("new", "lines", "a.jsonl", cwd=self.folder, check=0)
         call("check", "lines.yaml", cwd=self.folder, check=0)
         self.assertIn("a.jsonl", call("new", "both", "part 0.txt", "a.jsonl", cwd=self.folder, check=2).stderr)
         self.assertIn("cannot read", call("new", "none", "absent.txt", cwd=self.folder, check=2).stderr)
+        (self.folder / "empty.txt").write_text("")
+        (self.folder / "binary.txt").write_bytes(b"\x7fELF\0\0")
+        os.mkfifo(self.folder / "pipe.txt")
+        for wrong, says in ((".", "is a folder"), ("/dev/null", "not a regular file"), ("pipe.txt", "not a regular file"),
+                            ("binary.txt", "is not text"), ("empty.txt", "is empty")):
+            error = json.loads(call("new", "none", wrong, "--json", cwd=self.folder, check=2).stdout)["errors"][0]
+            self.assertIn(says, error["what"])
+            self.assertTrue(error["fix"], wrong)
         for name in ("../x", "a/b", ".x", "-", "", "x y"):
             call("new", name, cwd=self.folder, check=2)
         self.assertEqual({p.name for p in self.folder.glob("*.yaml")}, {"own.yaml", "one.yaml", "lines.yaml"})
+
+
+class Bench(Folder):
+    def test_tokenizer_of_a_file(self):
+        chance = random.Random(1)
+        words = ("".join(chance.choices("etaoinshrdlu", k=chance.randint(3, 9))) for _ in range(120_000))
+        (self.folder / "words.txt").write_text(" ".join(words) + " \u00e9" * 20_000)
+        answer = json.loads(call("bench", "tokenizer", "words.txt", "--json", cwd=self.folder, check=0).stdout)
+        self.assertTrue(answer["ok"])
+        self.assertEqual(answer["bytes"], (self.folder / "words.txt").stat().st_size)
+        self.assertGreater(answer["documents"], 60)  # a long text is cut into several, none of it is lost
+        self.assertGreater(answer["tokens"], answer["distinct"] / 2)
+        for name in ("split", "count", "merge", "encode", "encode_threads"):
+            self.assertGreater(answer[name + "_seconds"], 0)
+        lines = call("bench", "tokenizer", "words.txt", cwd=self.folder, check=0).stdout.splitlines()
+        self.assertTrue(any(line.startswith("training") for line in lines))
+        self.assertLessEqual(max(map(len, lines)), 80)
+
+    def test_wrong(self):
+        (self.folder / "few.txt").write_text("a few words")
+        self.assertIn("largest vocabulary is", call("bench", "tokenizer", "few.txt", cwd=self.folder, check=2).stderr)
+        (self.folder / "empty.txt").write_text("")
+        self.assertIn("no text", call("bench", "tokenizer", "empty.txt", cwd=self.folder, check=1).stderr)
+        self.assertIn("absent.txt", call("bench", "tokenizer", "absent.txt", cwd=self.folder, check=1).stderr)
+        call("bench", "machine", "more", check=2)
+
+
+def columns(text):
+    return max(map(len, text.splitlines()))
+
+
+class Asking(Folder):
+    """What a user gets who is nearly right, and tables that fit."""
+
+    def wrong(self, *args, status=2):
+        """What is wrong and how to mend it, of an answer with one error."""
+        done = call(*args, "--json", results=self.results, cwd=self.folder, check=status)
+        error, = json.loads(done.stdout)["errors"]
+        return f"{error['what']} -> {error['fix']}"
+
+    def test_recipes_that_are_not_there(self):
+        call("new", "letters", cwd=self.folder, check=0)
+        for asked in ("lettesr.yaml", "letters"):
+            for command in ("check", "run", "status"):
+                if command != "status" or asked.endswith(".yaml"):
+                    self.assertRegex(self.wrong(command, asked), r"cannot open '.*-> did you mean 'letters.yaml'")
+        (self.folder / "recipes").mkdir()
+        (self.folder / "letters.yaml").rename(self.folder / "recipes/letters.yaml")
+        self.assertIn("did you mean 'recipes/letters.yaml'", self.wrong("check", "letters.yaml"))
+        self.assertIn("retort new NAME", self.wrong("check", "other.yaml"))
+        self.assertIn("'check' wants RECIPE", self.wrong("check"))
+
+    def test_words_nearly_right(self):
+        self.assertEqual(self.wrong("check", MICRO, "-s", "base.stpes=3"), "unknown key 'stpes'; did you mean 'steps'? -> write 'steps'")
+        self.assertIn("-> write ${data}", self.wrong("check", MICRO, "-s", "sources.town.world=${dta}/x"))
+
+    def test_models_are_named(self):
+        said = self.wrong("chat", MICRO, "-p", "x")
+        self.assertIn("is a recipe, and no model", said)
+        self.assertIn("micro.yaml:base'", said)
+        self.assertNotIn("tokenizer", said)
+        self.assertIn("base@steps=1', ", self.wrong("chat", self.grid(3), "-p", "x"))
+
+    def grid(self, n):
+        """A recipe with so many cells of base."""
+        text = MICRO.read_text().replace("steps: 60", 'steps: "${steps}"').replace("../../recipes", str(SOURCE / "recipes"))
+        path = self.folder / "grid.yaml"
+        path.write_text(text + f"matrix: {{steps: {list(range(1, n + 1))}}}\n")
+        return "grid.yaml"
+
+    def test_stages_of_a_matrix_are_named(self):
+        grid = self.grid(20)
+        for args in (("why", grid, "base"), ("chat", grid + ":base", "-p", "x"), ("run", grid, "--until", "base")):
+            said = self.wrong(*args)
+            self.assertIn("20 stages of 'base'", said)
+            self.assertIn("'base@steps=1', 'base@steps=2'", said)
+            self.assertIn("and 16 more", said)
+            self.assertIn("`retort plan grid.yaml`", said)
+        self.assertIn("is a stage, and no run -> name the whole run: `retort report grid`",
+                      self.wrong("compare", "grid:base@steps=1", "grid:base@steps=2"))
+        self.assertIn("did you mean 'base@steps=3'", self.wrong("why", self.grid(3), "bas@steps=3"))
+        self.assertIn("'base@steps=1', 'base@steps=2', 'base@steps=3';", self.wrong("why", grid, "base"))
+
+    def test_nothing_to_remove(self):
+        self.assertIn("there are no results in", call("gc", results=self.results, check=0).stdout)
+        self.results.mkdir()
+        self.assertIn("there are no results in", call("gc", results=self.results, check=0).stdout)
+
+    def test_plans_fit_and_mixtures_are_read_on_one_line(self):
+        chat = SOURCE / "tests/e2e/chat.yaml"
+        text = call("plan", chat, results=self.results, check=0).stdout
+        self.assertLessEqual(columns(text), 80)
+        self.assertRegex(text, r"(?m)^  town_talk +300 rows, 33%")
+        self.assertRegex(text, r"(?m)^  town_sums x0.1 +400 rows, 44%")
+        plain = call("plan", chat, "--resolved", results=self.results, check=0).stdout
+        self.assertLessEqual(columns(plain[:plain.index("\ntask ")]), 80)
+        self.assertRegex(plain, r"(?m)^mid.seq_len +128 +default$")
+        self.assertRegex(plain, r"(?m)^base.seq_len +128 +recipe :23$")
+        values = json.loads(call("plan", chat, "--resolved", "--json", results=self.results, check=0).stdout)["values"]
+        self.assertIn({"name": "base.seq_len", "value": "128", "by": "recipe", "file": str(chat), "line": 23}, values)
 
 
 class Forgetting(Folder):
@@ -118,6 +229,17 @@ class Comparing(Folder):
     def compare(self, *args):
         return json.loads(call("compare", *args, "--json", results=self.results, check=0).stdout)
 
+    def test_cells_of_a_matrix_stand_below_each_other(self):
+        text = MICRO.read_text().replace("eval_every: 20", 'eval_every: "${every_so_many}"').replace("steps: 60", "steps: 2")
+        recipe = self.folder / "grid.yaml"
+        recipe.write_text(text.replace("../../recipes", str(SOURCE / "recipes")) + "matrix: {every_so_many: [0]}\n")
+        for tokens in ("1024", "2048"):
+            call("run", recipe, "-s", f"base_eval.eval_tokens={tokens}", "-s", f"base.batch_tokens={tokens}", results=self.results, check=0)
+        status = call("status", "micro", results=self.results, check=0).stdout
+        self.assertEqual(len({line.index(word) for line in status.splitlines()[1:] for word in ("cached", "finished") if word in line}), 1)
+        for args in (("compare", "micro/1", "micro/2"), ("plan", recipe, "-s", "base.steps=3")):
+            self.assertLessEqual(columns(call(*args, results=self.results, check=0).stdout), 80)
+
     def test_what_cannot_be_compared_stands_apart_and_says_why(self):
         call("run", MICRO, *FAST, results=self.results, check=0)
         call("run", MICRO, *FAST, "-s", "tokenizer.vocab=300", results=self.results, check=0)
@@ -147,6 +269,37 @@ class Comparing(Folder):
         self.assertEqual(loss[5], "")
         call("compare", "micro/1", "micro/2", "--csv", "--md", results=self.results, check=2)
 
+    def test_what_was_cut_off_did_not_come_out(self):
+        """Tokens that were planned are not told of a stage that was stopped; a run whose process died is not running."""
+        long = ["-s", "base.steps=200000"]
+        for number, end in ((1, signal.SIGINT), (2, signal.SIGKILL)):
+            runner = subprocess.Popen([RETORT, "run", MICRO, *long, "--results", self.results],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                wait_for(lambda: len(list(self.results.glob("runs/micro/*.h5"))) == number and
+                         list(self.results.glob("store/pretrain-*.lock")) and live_step(self.results, "pretrain") > 0)
+                runner.send_signal(end)
+                runner.wait(60)
+            finally:
+                runner.kill()
+                runner.wait()
+            wait_for(lambda: not list(self.results.glob("store/*.lock")))
+        call("run", MICRO, *FAST, results=self.results, check=0)
+        report = json.loads(call("report", "micro/1", "--json", results=self.results, check=0).stdout)
+        base, = (s for s in report["stages"] if s["name"] == "base")
+        self.assertEqual((base["state"], base["tokens"], base["flops"]), ("stopped", None, None))
+        self.assertRegex(call("report", "micro/1", results=self.results, check=0).stdout,
+                         r"\| base \| pretrain \| stopped \| [^|]+ \| [^|]+k \| - \| - \|")
+        tokens, = (s["values"] for s in self.compare("micro/1", "micro/3")["stages"] if (s["stage"], s["measure"]) == ("base", "tokens"))
+        self.assertEqual(tokens, [None, 10 * 1024])
+        runs = {r["run"]: r["state"] for r in json.loads(call("ls", "--json", results=self.results, check=0).stdout)["runs"]}
+        self.assertEqual(runs, {1: "stopped", 2: "died", 3: "finished"})
+        text = call("ls", results=self.results, check=0).stdout
+        self.assertRegex(text, r"micro/0002 +died +\d{4}-\d\d-\d\d \d\d:\d\d ")
+        self.assertLessEqual(columns(text), 80)
+        died = json.loads(call("report", "micro/2", "--json", results=self.results, check=0).stdout)
+        self.assertEqual(died["run"]["state"], "died")
+
     def test_published_runs_are_read_like_runs(self):
         scores = {(s["model"], s["score"]): s["values"] for s in self.compare("nanochat-d20", "gpt2-1558m")["scores"]}
         self.assertEqual(scores["base", "CORE"], [0.2219, 0.2565])
@@ -154,6 +307,12 @@ class Comparing(Folder):
         self.assertAlmostEqual(scores["mid", "ChatCORE (5 tasks)"][0], 0.0730, 4)
         call("run", MICRO, *FAST, results=self.results, check=0)
         both = self.compare("micro", "nanochat-d20")
+        lines = call("compare", "micro", "nanochat-d20", results=self.results, check=0).stdout.split("\nB  ")
+        self.assertIn(", on ", lines[0])  # the machine of the one run there is, in its own lines
+        self.assertIn("build", lines[0])
+        self.assertNotIn("build", lines[1].split("\n\n")[0])
+        three = call("compare", "micro", "nanochat-d20", "micro/1", results=self.results, check=0).stdout
+        self.assertRegex(three, r"(?m)^   A, C on .+, build ")
         self.assertIn({"stage": "base", "field": "seq_len", "values": [64, 2048], "of": 1}, both["fields"])
         self.assertNotIn("grad_clip", {f["field"] for f in both["fields"]})  # not published is not different
         self.assertIn("nanochat-d26", {r["name"] for r in json.loads(call("ls", "--json", results=self.results, check=0).stdout)["published"]})
@@ -175,6 +334,9 @@ class Comparing(Folder):
         stages = {s["name"]: s for s in report["stages"]}
         self.assertGreater(stages["base"]["loss"], 1)
         self.assertEqual([s["score"] for s in report["scores"]], ["bpb"])
+        text = call("report", "micro", results=self.results, check=0).stdout
+        self.assertIn("bpb: bits per byte, less is better.\n", text)
+        self.assertNotIn("ChatCORE", text)  # what is not there is not explained
         self.assertAlmostEqual(report["scores"][0]["value"], stages["base_eval"]["bpb"])
         self.assertIn("kind: pretrain", report["recipe_text"])
 

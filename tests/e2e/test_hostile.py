@@ -140,6 +140,15 @@ class Hostile(unittest.TestCase):
         self.refused("/dev/zero", "is not a regular file")
         self.refused(self.folder / "nowhere.yaml", "cannot open")
 
+    def test_unknown_device_beside_the_rest(self):
+        path = self.write("r.yaml", GOOD + "hardware: {device: H1000, count: 0}\n")
+        line = GOOD.count("\n") + 1
+        for command in "check", "plan", "run":
+            done = subprocess.run([RETORT, command, path, "--results", self.folder / "results"], capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(f"{path}:{line}:20: error: nothing is known of the device 'H1000'", done.stderr)
+            self.assertIn(f"{path}:{line}:34: error: count is 0", done.stderr)
+
     def test_includes(self):
         for i in range(12):
             self.write(f"parts/two{i}.yaml", f"include: [two{i + 1}.yaml, two{i + 1}.yaml]\n")
@@ -182,6 +191,8 @@ class Hostile(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         most = re.search(r"largest vocabulary is (\d+)", done.stderr)
         self.assertTrue(most, done.stderr)
+        line, column = 3, "stages: {tok: {kind: tokenizer, source: t, vocab: 400}}".index("400") + 1
+        self.assertIn(f"{path}:{line}:{column}: error: ", done.stderr)
         done = subprocess.run([RETORT, "run", path, "--results", self.folder / "results", "-s", f"tok.vocab={most.group(1)}"],
                               capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)

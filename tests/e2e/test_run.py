@@ -213,5 +213,92 @@ class Kills(Folder):
         self.finish()
 
 
+class Counts(Folder):
+    """A tokenizer that is killed in its merges goes on from the counts that it kept; the bits are those of one left alone."""
+
+    ENV = {**os.environ, "RETORT_CHECKPOINT_SECONDS": "0"}
+
+    def setUp(self):
+        super().setUp()
+        chance = random.Random(1)  # words that are nearly all different: their merges take a while
+        words = ("".join(chance.choices("etaoinshrdlu", k=chance.randint(4, 12))) for _ in range(500_000))
+        (self.folder / "words.txt").write_text(" ".join(words))
+        self.recipe = self.folder / "r.yaml"
+        self.recipe.write_text("""\
+retort: 1
+name: words
+nanochat: 2025
+sources:
+  words: {text: words.txt, validate: none}
+stages:
+  tokenizer: {kind: tokenizer, source: words, vocab: 30_000, doc_cap: 10M}
+""")
+
+    def start(self):
+        return subprocess.Popen([RETORT, "run", self.recipe, "--results", self.results], stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, env=self.ENV)
+
+    def live(self):
+        for path in self.results.glob("store/tokenizer-*.live"):
+            try:
+                return path.read_text()
+            except OSError:
+                pass
+        return ""
+
+    def part(self):
+        return next(iter(self.results.glob("store/tokenizer-*.part.h5")), None)
+
+    def kill_in_merges(self):
+        runner = self.start()
+        wait_for(lambda: self.part() or runner.poll() is not None)
+        first = self.live()
+        for pid in children(runner.pid):
+            os.kill(pid, signal.SIGKILL)
+        runner.communicate(timeout=60)
+        self.assertNotEqual(runner.returncode, 0, "the run ended before it could be killed")
+        self.assertTrue(self.part())
+        self.assertIn('"characters"', first)
+        self.assertEqual(self.plan(self.recipe)["tokenizer"]["state"], "resume")
+
+    def finish(self):
+        """Runs to the end; what the run and its live file said."""
+        runner, said = self.start(), ""
+        while runner.poll() is None:
+            said = max(said, self.live(), key=len)
+            time.sleep(0.005)
+        out, _ = runner.communicate()
+        self.assertEqual(runner.returncode, 0, out)
+        self.assertIsNone(self.part())
+        return out, said
+
+    def test_killed_in_the_merges(self):
+        call("run", self.recipe, results=self.folder / "alone", check=0)
+        alone = self.result("tokenizer", self.folder / "alone")
+        self.kill_in_merges()
+        out, said = self.finish()
+        self.assertIn("resuming", out)
+        self.assertIn('"resumed"', said)
+        self.assertRegex(said, r'"unit":"merges".*"eta_s":')
+        self.assertNotIn('"characters"', said)  # nothing was counted again
+        self.assertSame(alone, self.result("tokenizer"))
+
+        # Counts that were damaged are made anew.
+        shutil.rmtree(self.results)
+        self.kill_in_merges()
+        data = bytearray(self.part().read_bytes())
+        data[len(data) // 2] ^= 0x40
+        self.part().write_bytes(data)
+        _, said = self.finish()
+        self.assertIn('"characters"', said)
+        self.assertSame(alone, self.result("tokenizer"))
+
+    def test_too_few_merges_names_what_can_be_had(self):
+        (self.folder / "words.txt").write_text("a few words, and no more than a few")
+        done = call("run", self.recipe, results=self.results)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, r"the largest vocabulary is \d+")
+
+
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[4:]], verbosity=2)

@@ -36,6 +36,18 @@ static void lists_keep_their_order(void **state)
     for (int i = 0; i < 3; i++)
         list = error_append(list, error_plain(ERROR_DATA, "%d", i));
     list = error_append(list, NULL);
+    const struct place here = {"a.yaml", 3, 7, 1}, there = {"a.yaml", 3, 9, 1};
+    struct error *told = error_new(ERROR_RECIPE, here, NULL, "wrong");
+    told = error_append(told, error_new(ERROR_RECIPE, there, NULL, "wrong"));
+    told = error_append(told, error_new(ERROR_RECIPE, here, NULL, "worse"));
+    struct error *again = error_append(error_new(ERROR_RECIPE, there, NULL, "wrong"), error_plain(ERROR_DATA, "no place"));
+    told = error_append(told, error_append(again, error_new(ERROR_RECIPE, here, NULL, "worse")));
+    told = error_append(told, error_plain(ERROR_DATA, "no place"));
+    int n_told = 0;
+    for (const struct error *each = told; each; each = each->next)
+        n_told++;
+    assert_int_equal(n_told, 5);
+    error_free(told);
     list = error_while(list, NOWHERE, "all");
     for (struct error *e = list; e; e = e->next)
         assert_string_equal(e->while_->what, "all");

@@ -125,6 +125,56 @@ static void bad_lines_are_named(void **state)
     expect_line_error("{\"a\": {\"b\": \"\xff\"}}", 1, "no JSON");
 }
 
+static void bad_lines_are_skipped(void **state)
+{
+    (void)state;
+    static const char file[] =
+        "{\"text\": \"one\"}\n{\"text\"\n{\"text\": 3}\n[]\n{\"text\": \"two\"}\n{}\n{\"text\": \"three\"}\n";
+    static const char *const texts[] = {"one", "two", "three"};
+    struct skips skips = {.most = 4};
+    struct document_part part = {DOCUMENT_JSONL, .path = path, .column = "text", .skips = &skips};
+    struct error *e;
+    write_file(file, sizeof file - 1);
+    assert_int_equal(count(part, texts, &e), 3);
+    fail_with(e);
+    assert_int_equal(skips.n, 4);
+    assert_int_equal(skips.first->at.line, 2);
+    skips_release(&skips);
+
+    skips.most = 3; // one too few: the error is that of the fourth
+    assert_int_equal(count(part, texts, &e), 2);
+    assert_non_null(e);
+    assert_int_equal(e->at.line, 6);
+    assert_non_null(strstr(e->what, "the field 'text' is missing"));
+    assert_non_null(strstr(e->while_->what, "skip_bad is 3"));
+    error_free(e);
+    skips_release(&skips);
+
+    skips.most = 0;
+    assert_int_equal(count(part, texts, &e), 1);
+    assert_int_equal(e->at.line, 2);
+    error_free(e);
+    assert_int_equal(skips.n, 0);
+}
+
+static void a_line_too_long_is_never_skipped(void **state)
+{
+    (void)state;
+    struct skips skips = {.most = 10};
+    struct document_part part = {DOCUMENT_JSONL, .path = path, .column = "text", .skips = &skips};
+    struct error *e;
+    size_t n = (64 << 20) + 100;
+    char *file = test_malloc(n);
+    memset(file, 'x', n);
+    write_file(file, n);
+    test_free(file);
+    assert_int_equal(count(part, NULL, &e), 0);
+    assert_non_null(e);
+    assert_non_null(strstr(e->what, "a line of more than 67108864 bytes"));
+    assert_int_equal(skips.n, 0);
+    error_free(e);
+}
+
 static void plain_text(void **state)
 {
     (void)state;
@@ -180,8 +230,14 @@ static void world_range(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines),      cmocka_unit_test(long_lines),   cmocka_unit_test(bad_lines_are_named),
-        cmocka_unit_test(plain_text), cmocka_unit_test(parquet_rows), cmocka_unit_test(world_range),
+        cmocka_unit_test(lines),
+        cmocka_unit_test(long_lines),
+        cmocka_unit_test(bad_lines_are_named),
+        cmocka_unit_test(bad_lines_are_skipped),
+        cmocka_unit_test(a_line_too_long_is_never_skipped),
+        cmocka_unit_test(plain_text),
+        cmocka_unit_test(parquet_rows),
+        cmocka_unit_test(world_range),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

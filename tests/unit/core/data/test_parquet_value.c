@@ -6,8 +6,9 @@
 
 #define FIXTURES RETORT_SOURCE "/tests/fixtures/parquet/"
 
-static const char *const words[] = {"north", "east", "south", "west"};
+static const char *const words[] = {"north", "east", "south", "west", "up", "down", ""};
 static const char *const files[] = {"lists", "lists_pages", "lists_v2"};
+static const char *const damaged[] = {"lists", "lists_pages", "lists_v2", "encodings", "encodings_v2", "deep"};
 static const char *const columns[] = {
     "messages.list.element.content", "messages.list.element.role", "small", "large", "single", "double", "flag", "id",
     "deep.list.element.list.element"};
@@ -128,14 +129,96 @@ static void reads_flat_texts_too(void **state)
     parquet_close(p);
 }
 
-static void refuses_lists_of_lists(void **state)
+// Column c of row i; behind the numbers of columns[] come fixed, text and word.
+static void check_encoded(const struct parquet_value *v, int c, int64_t i)
+{
+    char text[80];
+    if (c <= FLAG) {
+        check_number(v, c, i);
+        return;
+    }
+    snprintf(text, sizeof text, "%04d", (int)i);
+    check_text(v, c == FLAG + 1 ? text : c == FLAG + 2 ? row_text(i, text) : words[i % 7]);
+}
+
+static void reads_all_encodings(void **state)
+{
+    (void)state;
+    static const char *const names[] = {[SMALL] = "small", [LARGE] = "large",    [SINGLE] = "single", [DOUBLE] = "double",
+                                        [FLAG] = "flag",   [FLAG + 1] = "fixed", [FLAG + 2] = "text", [FLAG + 3] = "word"};
+    for (int f = 0; f < 2; f++)
+        for (int c = SMALL; c < (int)countof(names); c++) {
+            int column;
+            struct parquet *p =
+                open_column(f ? FIXTURES "encodings_v2.parquet" : FIXTURES "encodings.parquet", names[c], &column);
+            int64_t i = 0;
+            for (int g = 0; g < parquet_n_row_groups(p); g++) {
+                struct parquet_value v;
+                assert_good(parquet_begin_values(p, g, column));
+                for (int64_t row = 0; row < parquet_group_rows(p, g); row++, i++) {
+                    next(p, row, true, &v);
+                    check_encoded(&v, c, i);
+                }
+                next(p, -1, false, &v);
+            }
+            assert_int_equal(i, 60);
+            parquet_close(p);
+        }
+}
+
+// A value of a list of lists: what it goes on with, and its number; -1: an inner list that is empty, -2: the outer one is.
+static void next_deep(struct parquet *p, int64_t row, int repeat, int64_t number)
+{
+    struct parquet_value v;
+    next(p, row, repeat == 0, &v);
+    assert_int_equal(v.repeat, repeat);
+    assert_int_equal(v.kind, number < 0 ? PARQUET_IS_EMPTY : PARQUET_IS_INTEGER);
+    assert_int_equal(v.level, number == -2 ? 1 : number == -1 ? 3 : 5);
+    assert_int_equal(v.integer, number < 0 ? 0 : number);
+}
+
+static void reads_lists_of_lists(void **state)
 {
     (void)state;
     int column;
-    struct parquet *p = open_column(FIXTURES "lists.parquet", columns[DEEP], &column);
-    assert_error(parquet_begin_values(p, 0, column), ERROR_DATA, "a list of lists");
+    struct parquet *p = open_column(FIXTURES "deep.parquet", "lists.list.element.list.element", &column);
+    assert_int_equal(parquet_n_lists(p, column), 2);
+    assert_int_equal(parquet_value_level(p, column), 5);
     assert_error(parquet_begin(p, 0, column), ERROR_DATA, "a list, not a text");
+    int64_t i = 0;
+    for (int g = 0; g < parquet_n_row_groups(p); g++) {
+        assert_good(parquet_begin_values(p, g, column));
+        for (int64_t row = 0; row < parquet_group_rows(p, g); row++, i++) {
+            next_deep(p, row, 0, i % 3 ? -1 : -2); // list 0 has no numbers
+            if (i % 3 == 2)
+                next_deep(p, row, 1, i);
+        }
+        next(p, -1, false, &(struct parquet_value){0});
+    }
+    assert_int_equal(i, 30);
     parquet_close(p);
+}
+
+static void reads_maps(void **state)
+{
+    (void)state;
+    for (int part = 0; part < 2; part++) {
+        int column;
+        struct parquet *p = open_column(FIXTURES "deep.parquet", part ? "map.key_value.value" : "map.key_value.key", &column);
+        assert_good(parquet_begin_values(p, 0, column));
+        for (int64_t row = 0; row < 20; row++) {
+            struct parquet_value v;
+            for (int64_t k = 0; k < row % 4; k++) {
+                next(p, row, k == 0, &v);
+                check_text(&v, words[k]);
+            }
+            if (row % 4 == 0) {
+                next(p, row, true, &v);
+                assert_int_equal(v.kind, PARQUET_IS_EMPTY);
+            }
+        }
+        parquet_close(p);
+    }
 }
 
 // Reads all columns; any outcome is fine but a crash or rows that the group does not have.
@@ -147,18 +230,13 @@ static bool survive(const char *path)
     error_free(e);
     if (!fine)
         return false;
-    for (size_t c = 0; c < countof(columns); c++) {
-        int column;
-        if ((e = parquet_column(p, columns[c], &column))) {
-            error_free(e);
-            continue;
-        }
+    for (int column = 0; column < parquet_n_columns(p); column++) {
         for (int g = 0; g < parquet_n_row_groups(p); g++) {
             struct parquet_value v = {0};
             volatile char last;
             int64_t row = -1;
             e = parquet_begin_values(p, g, column);
-            for (int64_t n = 0; !e && v.row >= 0 && n < 100000; n++) {
+            for (int64_t n = 0; !e && v.row >= 0 && n < 2000; n++) {
                 if ((e = parquet_next_value(p, &v)))
                     break;
                 if (v.n_bytes > 0)
@@ -177,34 +255,115 @@ static bool survive(const char *path)
     return fine;
 }
 
+static size_t load(const char *name, unsigned char *bytes, size_t most)
+{
+    char path[300];
+    snprintf(path, sizeof path, FIXTURES "%s.parquet", name);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t n = fread(bytes, 1, most, f);
+    fclose(f);
+    return n;
+}
+
+static void save(const unsigned char *bytes, size_t n)
+{
+    FILE *f = fopen("bad.parquet", "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    fclose(f);
+}
+
 static void damage_is_survived(void **state)
 {
     (void)state;
     static unsigned char good[8192], bad[8192];
     int n_errors = 0, n_runs = 0;
     srand(11);
-    for (size_t i = 0; i < countof(files); i++) {
-        char name[300];
-        snprintf(name, sizeof name, FIXTURES "%s.parquet", files[i]);
-        FILE *f = fopen(name, "rb");
-        assert_non_null(f);
-        size_t n = fread(good, 1, sizeof good, f);
-        fclose(f);
+    for (size_t i = 0; i < countof(damaged); i++) {
+        size_t n = load(damaged[i], good, sizeof good);
         for (int run = 0; run < 600; run++, n_runs++) {
             memcpy(bad, good, n);
             for (int k = 1 + rand() % 3; k > 0; k--) {
                 size_t at = (size_t)rand() % n;
                 bad[at] = rand() % 3 ? (unsigned char)rand() : (unsigned char)(bad[at] ^ 1 << rand() % 8);
             }
-            f = fopen("bad.parquet", "wb");
-            assert_non_null(f);
-            size_t length = run % 8 ? n : (size_t)rand() % n; // one in eight is cut off
-            assert_int_equal(fwrite(bad, 1, length, f), length);
-            fclose(f);
+            save(bad, run % 8 ? n : (size_t)rand() % n); // one in eight is cut off
             n_errors += !survive("bad.parquet");
         }
     }
     assert_true(n_errors > n_runs / 4);
+}
+
+static void single_bits_may_be_wrong(void **state)
+{
+    (void)state;
+    static unsigned char bytes[8192];
+    for (size_t i = 0; i < countof(damaged); i++) {
+        size_t n = load(damaged[i], bytes, sizeof bytes);
+        for (size_t at = i; at < n; at += 2) {
+            bytes[at] ^= (unsigned char)(1 << at % 8);
+            save(bytes, n);
+            survive("bad.parquet");
+            bytes[at] ^= (unsigned char)(1 << at % 8);
+        }
+    }
+}
+
+static void every_cut_is_an_error(void **state)
+{
+    (void)state;
+    static unsigned char bytes[8192];
+    size_t n = load("encodings", bytes, sizeof bytes);
+    for (size_t length = 0; length < n; length++) {
+        struct parquet *p;
+        save(bytes, length);
+        assert_error(parquet_open(&p, "bad.parquet"), ERROR_DATA, "'bad.parquet'");
+    }
+}
+
+static void errors_name_the_page(void **state)
+{
+    (void)state;
+    static unsigned char bytes[8192];
+    size_t n = load("none_pages", bytes, sizeof bytes); // with checksums; more pages than one
+    struct parquet *p;
+    struct parquet_text t = {0};
+    struct error *e = NULL;
+    int column;
+    unsigned char *row = memmem(bytes, n, "row 31: ", 8);
+    assert_non_null(row);
+    row[1] ^= 1;
+    save(bytes, n);
+    p = open_column("bad.parquet", "text", &column);
+    assert_good(parquet_begin(p, 0, column));
+    while (!(e = parquet_next(p, &t)) && t.row >= 0)
+        ;
+    assert_int_equal(t.row < 31, true);
+    assert_error(e, ERROR_DATA, "'bad.parquet', row group 0, column 'text', page 2: a page is damaged: its checksum differs");
+    parquet_close(p);
+}
+
+static void a_file_cut_while_it_is_read(void **state)
+{
+    (void)state;
+    static unsigned char bytes[8192];
+    size_t n = load("none_pages", bytes, sizeof bytes);
+    struct parquet_text t = {0};
+    struct error *e = NULL;
+    int column;
+    save(bytes, n);
+    struct parquet *p = open_column("bad.parquet", "text", &column);
+    assert_good(parquet_begin(p, 0, column));
+    assert_good(parquet_next(p, &t));
+    assert_int_equal(truncate("bad.parquet", (off_t)n - 100), 0);
+    while (!(e = parquet_next(p, &t)) && t.row >= 0)
+        ;
+    assert_non_null(e);
+    assert_non_null(e->while_);
+    assert_string_equal(e->while_->what, "reading row group 0, column 'text', page 1");
+    assert_error(e, ERROR_DATA, "'bad.parquet' was cut short while it was read");
+    parquet_close(p);
 }
 
 struct sums {
@@ -266,8 +425,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_pyarrow_writes),
         cmocka_unit_test(reads_flat_texts_too),
-        cmocka_unit_test(refuses_lists_of_lists),
+        cmocka_unit_test(reads_all_encodings),
+        cmocka_unit_test(reads_lists_of_lists),
+        cmocka_unit_test(reads_maps),
         cmocka_unit_test_setup_teardown(damage_is_survived, folder_enter, folder_leave),
+        cmocka_unit_test_setup_teardown(single_bits_may_be_wrong, folder_enter, folder_leave),
+        cmocka_unit_test_setup_teardown(every_cut_is_an_error, folder_enter, folder_leave),
+        cmocka_unit_test_setup_teardown(errors_name_the_page, folder_enter, folder_leave),
+        cmocka_unit_test_setup_teardown(a_file_cut_while_it_is_read, folder_enter, folder_leave),
         cmocka_unit_test(reads_the_data_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

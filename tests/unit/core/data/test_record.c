@@ -127,10 +127,7 @@ static void finds_columns_by_what_they_mean(void **state)
     part.path = FIXTURES "lists.parquet";
     assert_error(records_open(&r, &part, (const char *[]){"x | y"}, 1), ERROR_DATA,
                  "has no column 'x | y'; it has: messages.list");
-    assert_good(records_open(&r, &part, (const char *[]){"deep"}, 1));
-    const struct record *record;
-    assert_error(records_next(r, &record), ERROR_DATA, "a list of lists");
-    records_close(r);
+    assert_error(records_open(&r, &part, (const char *[]){"deep"}, 1), ERROR_DATA, "'deep.list.element.list.element' is a list of lists");
     part.path = FIXTURES "empty.parquet";
     assert_good(records_open(&r, &part, (const char *[]){"text"}, 1));
     assert_null(next(r));

@@ -329,10 +329,47 @@ static void first_bad_row_is_told(void **state)
     byte_chat_close(&b);
 }
 
+// Bad as JSON, as an example and as a conversation: all three are left out, and no more than allowed.
+static void bad_rows_are_skipped(void **state)
+{
+    (void)state;
+    static const char turns[] = "[{\"role\": \"assistant\", \"content\": \"1\"}, {\"role\": \"user\", \"content\": \"2\"}]";
+    static const char good[] = "[{\"role\": \"user\", \"content\": \"1\"}, {\"role\": \"assistant\", \"content\": \"2\"}]";
+    struct skips skips = {.most = 3};
+    const struct document_part part = {.form = DOCUMENT_JSONL, .path = "in.jsonl", .skips = &skips};
+    struct task_rows rows;
+    struct arena arena = {0};
+    struct byte_chat b;
+    char text[1000];
+    byte_chat_open(&b);
+    snprintf(text, sizeof text, "{\"messages\": %s}\n{\"messages\": []}\n{\n{\"messages\": %s}\n{\"messages\": %s}\n", good,
+             turns, good);
+    put_file("in.jsonl", text);
+    assert_good(task_rows_write(&chats, &part, b.tokenizer, "skipped.h5", NULL, 0, NULL, NULL));
+    assert_int_equal(skips.n, 3);
+    open_one(&rows, "skipped.h5", &arena);
+    assert_int_equal(rows.n, 2);
+    task_rows_close(&rows);
+    arena_release(&arena);
+    skips_release(&skips);
+    skips.most = 2;
+    struct error *e = task_rows_write(&chats, &part, b.tokenizer, "bad.h5", NULL, 0, NULL, NULL);
+    assert_non_null(e);
+    assert_non_null(e->while_);
+    assert_string_equal(e->while_->what, "skipping bad rows: skip_bad is 2, and so many came before");
+    assert_error(e, ERROR_DATA, "messages[0] has role 'assistant'");
+    skips_release(&skips);
+    byte_chat_close(&b);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conversations),  cmocka_unit_test(first_bad_row_is_told),
-                                       cmocka_unit_test(questions),      cmocka_unit_test(many),
-                                       cmocka_unit_test(shared_choices), cmocka_unit_test(shared_texts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(conversations),
+                                       cmocka_unit_test(first_bad_row_is_told),
+                                       cmocka_unit_test(bad_rows_are_skipped),
+                                       cmocka_unit_test(questions),
+                                       cmocka_unit_test(many),
+                                       cmocka_unit_test(shared_choices),
+                                       cmocka_unit_test(shared_texts)};
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }

@@ -1,4 +1,5 @@
 // The whole backward pass against finite differences of the whole forward pass, in double.
+#include <limits.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -352,6 +353,46 @@ static void shapes(void **state)
     }
 }
 
+static void assert_refused(const struct shape *s, const char *what)
+{
+    struct error *e = shape_check(s);
+    assert_non_null(e);
+    assert_int_equal(e->kind, ERROR_DATA);
+    assert_non_null(strstr(e->what, what));
+    assert_non_null(e->fix);
+    error_free(e);
+}
+
+// Every size for itself within its bounds, and more in all than can be counted; or any number at all.
+static void extreme_shapes(struct shape s)
+{
+    static const int depths[] = {0, -1, INT_MIN, INT_MAX, SHAPE_DEPTH_MAX + 1};
+    struct shape unused;
+    for (size_t i = 0; i < countof(depths); i++) {
+        struct error *e = shape_from_depth(&unused, depths[i], 512, 1024);
+        assert_non_null(e);
+        assert_non_null(strstr(e->what, "outside 1 to 1000"));
+        error_free(e);
+    }
+    s.n_head = s.n_kv_head = 1 << 16;
+    s.head_dim = 1 << 16;
+    assert_refused(&s, "65536 heads of 65536 are 4294967296 wide");
+    s.head_dim = 64;
+    s.n_layer = SHAPE_DEPTH_MAX;
+    s.n_embd = 1 << 20;
+    s.n_mlp = SHAPE_WIDTH_MAX;
+    s.n_vocab = 1 << 24;
+    s.n_vocab_padded = 1 << 25;
+    assert_refused(&s, "more than 10^15 parameters");
+    s.n_layer = 20;
+    s.n_vocab_padded = s.n_vocab;
+    assert_null(shape_check(&s));
+    assert_true(shape_params(&s) == 2 * ((int64_t)1 << 44) + 20 * (4 * ((int64_t)1 << 42) + 2 * ((int64_t)1 << 42)));
+    s.n_layer = s.n_embd = s.n_head = s.n_kv_head = s.head_dim = s.n_mlp = s.n_vocab = s.n_vocab_padded = INT_MAX;
+    assert_true(shape_params(&s) == INT64_MAX);
+    assert_true(isfinite(shape_flops_per_token(&s)));
+}
+
 // A file can say what it likes: what is beyond bounds or memory is an error before any work is done on it.
 static void shapes_beyond_the_machine(void **state)
 {
@@ -366,6 +407,7 @@ static void shapes_beyond_the_machine(void **state)
     assert_non_null(strstr(e->what, "seq_len of the model is 1048577"));
     error_free(e);
     s.seq_len = SHAPE_SEQ_LEN_MAX;
+    extreme_shapes(s);
     s.n_head = s.n_kv_head = 1;
     s.head_dim = 1 << 16;
     struct device *dev = device_open(DEVICE_CPU, 1, &fault);

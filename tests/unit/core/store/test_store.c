@@ -124,7 +124,11 @@ static void attributes_come_back(void **state)
     assert_error(store_get_i64(file, "/none", "step", &step), ERROR_DATA, "no '/none'");
     assert_true(store_has(file, "/model"));
     assert_true(store_has(file, set.path));
+    // What was found last is remembered; a name that begins like it, or goes on behind it, is another.
     assert_false(store_has(file, "/model/transformer"));
+    assert_true(store_has(file, set.path) && store_has(file, set.path) && store_has(file, "/model"));
+    assert_false(store_has(file, "/model/transformer.h.0.attn.c_q2"));
+    assert_false(store_has(file, "/mode") || store_has(file, "/models/transformer.h.0.attn.c_q"));
     assert_false(store_has(file, "/model/transformer.h.0.attn.c_q/x"));
     assert_false(store_has(file, "model"));
     store_close(file);

@@ -74,12 +74,14 @@ static void stops_and_cuts(void **state)
     assert_false(bpe_trainer_full(t)); // 7 is not above 7
     assert_null(bpe_trainer_add(t, (const uint8_t *)"x", 1, &taken));
     assert_true(bpe_trainer_full(t));
+    assert_null(bpe_trainer_count(t));
     struct bpe_totals totals = bpe_trainer_totals(t);
     assert_int_equal(totals.documents, 4);
     assert_int_equal(totals.chars, 8);
     assert_int_equal(totals.bytes, 11);
     assert_int_equal(totals.pieces, 4);
     assert_int_equal(totals.distinct, 3);
+    assert_int_equal(totals.distinct_bytes, 6 + 2 + 1);
     bpe_trainer_free(t);
 }
 

@@ -2,8 +2,7 @@
 #include "core/text/split.h"
 
 #include "core/base/philox.h"
-#include "core/text/unicode.h"
-#include "core/text/utf8.h"
+#include "tests/unit/core/text/plain.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -80,67 +79,6 @@ static void more_borders(void **state)
                                        "?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+");
 }
 
-// The text as an array of classes, with the ASCII character where there is one, and the pattern branch by branch, greedy loops
-// and backing off included.
-struct chars {
-    int n;
-    uint32_t code[64];
-    enum unicode_class class[64];
-    size_t at[65];
-};
-
-static bool is_space(const struct chars *c, int i)
-{
-    return c->class[i] == UNICODE_SPACE || c->class[i] == UNICODE_LINE_END;
-}
-
-static int branch_1(const struct chars *c, int i)
-{
-    if (c->code[i] != '\'' || i + 1 >= c->n)
-        return 0;
-    uint32_t a = c->code[i + 1], b = i + 2 < c->n ? c->code[i + 2] : 0;
-    if (strchr("sdmtSDMT", (int)(a < 128 && a ? a : '?')) || a == 0x17F)
-        return i + 2;
-    bool ll = (a == 'l' || a == 'L') && (b == 'l' || b == 'L'), e = b == 'e' || b == 'E';
-    return ll || ((a == 'v' || a == 'V' || a == 'r' || a == 'R') && e) ? i + 3 : 0;
-}
-
-static int slow_next(const struct chars *c, int i)
-{
-    int n = c->n, j = branch_1(c, i);
-    if (j)
-        return j;
-    j = i; // branch 2
-    if (c->class[j] != UNICODE_LINE_END && c->class[j] != UNICODE_LETTER && c->class[j] != UNICODE_NUMBER)
-        j++;
-    int letters = j;
-    while (j < n && c->class[j] == UNICODE_LETTER)
-        j++;
-    if (j > letters)
-        return j;
-    if (c->class[i] == UNICODE_NUMBER) // branch 3
-        return i + 1 < n && c->class[i + 1] == UNICODE_NUMBER ? i + 2 : i + 1;
-    j = c->code[i] == ' ' ? i + 1 : i; // branch 4
-    int others = j;
-    while (j < n && c->class[j] == UNICODE_OTHER)
-        j++;
-    if (j > others) {
-        while (j < n && c->class[j] == UNICODE_LINE_END)
-            j++;
-        return j;
-    }
-    int run = i; // branches 5 to 7
-    while (run < n && is_space(c, run))
-        run++;
-    for (j = run; j > i; j--)
-        if (c->class[j - 1] == UNICODE_LINE_END)
-            return j;
-    for (j = run; j > i; j--)
-        if (j == n || is_space(c, j))
-            return j;
-    return run;
-}
-
 static void like_the_slow_matcher(void **state)
 {
     (void)state;
@@ -184,20 +122,45 @@ static void like_the_slow_matcher(void **state)
             memcpy(text + n, snippet, strlen(snippet));
             n += strlen(snippet);
         }
-        struct chars c = {0};
-        size_t at = 0;
-        for (; at < n; c.n++) {
-            c.at[c.n] = at;
-            at += utf8_next(text + at, n - at, &c.code[c.n]);
-            c.class[c.n] = unicode_class_of(c.code[c.n]);
-        }
-        c.at[c.n] = n;
+        static struct plain_chars c;
+        plain_read(&c, text, n);
         for (int i = 0; i < c.n;) {
-            int j = slow_next(&c, i);
+            int j = plain_next(&c, i);
             assert_int_equal(split_next(text, n, c.at[i]), c.at[j]);
             i = j;
         }
     }
+}
+
+// The pieces of a text are those of its two parts.
+static void borders(void **state)
+{
+    (void)state;
+    static const char alphabet[] = "  \n'slVe1!\t\xC3\xA9\xFF";
+    struct philox random = philox_for(12, PHILOX_SAMPLE);
+    int n_cut = 0;
+    for (uint64_t round = 0; round < 50000; round++) {
+        uint8_t text[32];
+        uint32_t words[4];
+        philox_words(random, round, 0, words);
+        size_t n = 2 + words[0] % 31, from = 1 + words[1] % (n - 1);
+        for (size_t i = 0; i < n; i++) {
+            philox_words(random, round, 1 + i, words);
+            text[i] = (uint8_t)alphabet[words[0] % (sizeof alphabet - 1)];
+        }
+        size_t border = split_border(text, n, from);
+        assert_true(border >= from && border <= n);
+        n_cut += border < n;
+        for (size_t at = 0; at < n;) {
+            size_t first = at < border ? 0 : border, behind = at < border ? border : n, end = split_next(text, n, at);
+            assert_int_equal(end, first + split_next(text + first, behind - first, at - first));
+            at = end;
+        }
+    }
+    assert_true(n_cut > 10000);
+    assert_int_equal(split_border((const uint8_t *)"ab cd", 5, 1), 2);
+    assert_int_equal(split_border((const uint8_t *)"ab cd", 5, 3), 5);
+    assert_int_equal(split_border((const uint8_t *)"a1 \xC3\xA9 b c", 9, 1), 7);
 }
 
 // A quadratic matcher would need hours for these.
@@ -224,10 +187,8 @@ static void long_runs_are_linear(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vectors),
-        cmocka_unit_test(more_borders),
-        cmocka_unit_test(like_the_slow_matcher),
-        cmocka_unit_test(long_runs_are_linear),
+        cmocka_unit_test(vectors), cmocka_unit_test(more_borders),         cmocka_unit_test(like_the_slow_matcher),
+        cmocka_unit_test(borders), cmocka_unit_test(long_runs_are_linear),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "core/base/philox.h"
 #include "core/text/bpe_train.h"
 #include "core/text/split.h"
+#include "tests/unit/core/text/plain.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -144,6 +145,15 @@ static void lengths_of_tokens(void **state)
     assert_memory_equal(t->token_bytes + 256, expected, sizeof expected);
     for (int i = 0; i < 256; i++)
         assert_int_equal(t->token_bytes[i], i < 128 ? 1 : 3);
+    int32_t counts[256 + 5 + 9];
+    token_bytes_count(&t->table, TOKEN_BYTES_2025, counts);
+    assert_memory_equal(counts, t->token_bytes, sizeof counts);
+    token_bytes_count(&t->table, TOKEN_BYTES_2026, counts);
+    static const int32_t raw[] = {2, 2, 3, 4, 7};
+    assert_memory_equal(counts + 256, raw, sizeof raw);
+    for (int i = 0; i < 256 + 5 + 9; i++)
+        if (i < 256 || i >= 256 + 5)
+            assert_int_equal(counts[i], i < 256);
     // As text, a character cut by a token border is whole again, and what stays broken is replaced.
     struct bytes text = {0};
     assert_null(tokenizer_text(t, (int32_t[]){256, 0xA0, 256, '!', 257}, 5, &text));
@@ -251,46 +261,6 @@ static struct tokenizer *trained(struct arena *arena)
     return t;
 }
 
-static int32_t find_slowly(const struct tokenizer *t, const uint8_t *p, size_t n)
-{
-    for (int32_t id = 0; id < t->n_vocab - 9; id++) {
-        size_t length;
-        const uint8_t *bytes = token_table_bytes(&t->table, id, &length);
-        if (length == n && memcmp(bytes, p, n) == 0)
-            return id;
-    }
-    return -1;
-}
-
-// The rule of the header, word for word, for one piece.
-static size_t encode_slowly(const struct tokenizer *t, const uint8_t *p, size_t n, int32_t *ids)
-{
-    size_t start[400], parts = n;
-    int32_t whole = find_slowly(t, p, n);
-    if (whole >= 0)
-        return ids[0] = whole, 1;
-    for (size_t i = 0; i <= n; i++)
-        start[i] = i;
-    for (;;) {
-        int32_t best = INT32_MAX;
-        size_t at = 0;
-        for (size_t i = 0; i + 2 <= parts; i++) {
-            int32_t id = find_slowly(t, p + start[i], start[i + 2] - start[i]);
-            if (id >= 0 && id < best) {
-                best = id;
-                at = i;
-            }
-        }
-        if (best == INT32_MAX)
-            break;
-        memmove(&start[at + 1], &start[at + 2], (parts - at - 1) * sizeof *start);
-        parts--;
-    }
-    for (size_t i = 0; i < parts; i++)
-        ids[i] = find_slowly(t, p + start[i], start[i + 1] - start[i]);
-    return parts;
-}
-
 static void like_the_slow_rule(void **state)
 {
     (void)state;
@@ -315,7 +285,7 @@ static void like_the_slow_rule(void **state)
         for (size_t at = 0, end; at < n; at = end) {
             int32_t expected[300];
             end = split_next(text, n, at);
-            size_t n_ids = encode_slowly(t, text + at, end - at, expected);
+            size_t n_ids = plain_encode(&t->table, text + at, end - at, expected);
             assert_true(used + n_ids <= ids.n);
             assert_memory_equal(ids.id + used, expected, n_ids * sizeof *expected);
             used += n_ids;

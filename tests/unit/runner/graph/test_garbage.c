@@ -76,6 +76,31 @@ static void a_forgotten_run_needs_nothing(void **state)
     assert_int_equal(run.number, 2);
 }
 
+// The log goes out of sight with its run, and for good with gc; so does one whose record is gone.
+static void logs_go_with_their_runs(void **state)
+{
+    struct place_of_test *p = *state;
+    made(p);
+    record_all(p);
+    put_file(p, "results/runs/small/0001.log", "said");
+    put_file(p, "results/runs/small/0002.log", "said");
+    put_file(p, "results/runs/small/0009.log", "of a run whose record somebody removed");
+    put_file(p, "results/runs/small/notes.log", "mine");
+    const char *const logs[] = {"0001.log", "0001.gone.log", "0002.log", "0009.log", "notes.log"};
+    static const bool forgotten[] = {false, true, true, true, true}, removed[] = {false, false, true, false, true};
+    no_error(run_forget(p->results, "small", 1, &p->arena));
+    for (int acted = 0; acted < 2; acted++) {
+        struct garbage g = found(p, NULL, 0);
+        assert_int_equal(g.n_forgotten, acted ? 0 : 2);
+        for (size_t i = 0; i < countof(logs); i++) {
+            const char *path = arena_printf(&p->arena, "%s/runs/small/%s", p->results, logs[i]);
+            assert_int_equal(file_exists(path), (acted ? removed : forgotten)[i]);
+        }
+        no_error(garbage_remove(&g));
+    }
+    assert_true(file_exists(run_path(&p->arena, p->results, "small", 2)));
+}
+
 static void what_another_run_or_a_recipe_needs_stays(void **state)
 {
     struct place_of_test *p = *state;
@@ -204,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_recorded_run_needs_everything_of_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_forgotten_run_needs_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(logs_go_with_their_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_another_run_or_a_recipe_needs_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(checkpoints_and_rests_go_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stage_that_runs_keeps_what_it_reads, set_up, tear_down),

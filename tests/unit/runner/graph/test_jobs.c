@@ -21,7 +21,12 @@ static void a_job_comes_back(void **state)
                             .key = "k",
                             .out = "o",
                             .payload = "p"};
+    struct job_place places[] = {{"", base->stage->at},
+                                 {"depth", stage_setting(base->stage, "depth")->at},
+                                 {"weight_decay", stage_setting(base->stage, "weight_decay")->at}};
     struct job job = {.name = "base",
+                      .places = places,
+                      .n_places = 3,
                       .kind = KIND_PRETRAIN,
                       .key = base->key,
                       .payload = base->payload,
@@ -56,6 +61,15 @@ static void a_job_comes_back(void **state)
     struct error *e = job_paths(&back, "model", &got, &n);
     assert_non_null(e);
     error_free(e);
+    for (int i = 0; i < 3; i++) {
+        e = job_error(&back, i ? places[i].field : "seq_len", error_new(ERROR_RECIPE, NOWHERE, "mend it", "%s", "wrong"));
+        assert_string_equal(e->at.file, places[i].at.file);
+        assert_int_equal(e->at.line, places[i].at.line);
+        assert_int_equal(e->at.column, places[i].at.column);
+        assert_string_equal(e->fix, "mend it");
+        error_free(e);
+    }
+    assert_null(job_error(&back, "depth", NULL));
 }
 
 static void tasks_come_back(void **state)

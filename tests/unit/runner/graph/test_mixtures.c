@@ -444,6 +444,7 @@ static void suites_of_nothing(void **state)
         assert_int_equal(e->kind, ERROR_RECIPE);
         assert_int_equal(e->at.line, 21);
         assert_string_equal(e->what, "split 'test' of 'sums' has no rows");
+        assert_null(e->next); // once, not once for each model
         error_free(e);
     }
 }

@@ -78,6 +78,15 @@ static void a_record_comes_back(void **state)
     assert_true(((struct metric_train *)tables.train.rows)[1].loss == 3.25);
     assert_int_equal(tables.samples.n, 0);
     run_tables_release(&tables);
+    struct store_file *file;
+    no_error(store_open(&file, back.path));
+    no_error(run_tables_glance(&tables, file, "/stage/base"));
+    assert_int_equal(tables.train.n, 2);
+    assert_int_equal(tables.timing.n, 0);
+    run_tables_release(&tables);
+    no_error(run_tables_glance(&tables, file, "/stage/bas"));
+    assert_int_equal(tables.train.n, 0);
+    store_close(file);
 }
 
 // An empty file that a crash left, and one that is no record, are passed over; their numbers are not used again.
@@ -130,9 +139,10 @@ static void locks(void **state)
     int status;
     waitpid(child, &status, 0);
     assert_int_equal(status, 0);
-    struct error *e = lock_error("it", &(struct lock_holder){.pid = 5, .host = "h", .start = "s", .command = "c"});
+    struct error *e = lock_error("it", &(struct lock_holder){.pid = 5, .host = "h", .start = "s", .command = "c"}, "tiny");
     assert_int_equal(error_exit_status(e), 3);
     assert_non_null(strstr(e->what, "process 5 on h"));
+    assert_non_null(strstr(e->fix, "`retort stop tiny`"));
     error_free(e);
     lock_release(&lock, true);
     assert_false(file_exists(path));

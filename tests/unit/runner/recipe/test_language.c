@@ -184,6 +184,19 @@ static void matrices(void **state)
     assert_string_equal(fails("m.yaml", "base@depth=2.steps=3"), "one cell of a matrix cannot be set by itself");
 }
 
+// What -s takes the place of was used all the same; what it adds must be used.
+static void names_that_nothing_uses(void **state)
+{
+    (void)state;
+    put("u.yaml", "retort: 1\nmatrix: {depth: [2, 4]}\nlet: {rate: 0.1}\n" SOURCES "stages:\n"
+                  "  tok: {kind: tokenizer, source: web}\n  base: {" BASE ", depth: \"${depth}\", matrix_lr: \"${rate}\"}\n");
+    const char *settings[] = {"base.depth=4", "base.matrix_lr=0.2", "base.matrix_lr=0.3"};
+    read_it("u.yaml", settings, 3);
+    assert_non_null(recipe_stage(&recipe, "base"));
+    assert_string_equal(fails("u.yaml", "let.raet=0.1"), "nothing uses ${raet} of let");
+    assert_string_equal(fails("u.yaml", "matrix.lr=[1, 2]"), "nothing uses ${lr} of the matrix");
+}
+
 static void matrices_of_sources(void **state)
 {
     (void)state;
@@ -297,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(includes),      cmocka_unit_test(presets_under_includes),
                                        cmocka_unit_test(matrices),      cmocka_unit_test(matrices_of_sources),
-                                       cmocka_unit_test(other_recipes), cmocka_unit_test(resolved)};
+                                       cmocka_unit_test(other_recipes), cmocka_unit_test(resolved),
+                                       cmocka_unit_test(names_that_nothing_uses)};
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

@@ -15,6 +15,7 @@
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 #include "runner/view/progress.h"
+#include "runner/view/reasons.h"
 
 static void numbers(void **state)
 {
@@ -120,12 +121,45 @@ static void progress_fits(void **state)
     assert_string_equal(text, "[1/4] tokenizer");
 }
 
+// What Ctrl-C says, with the longest time that it has to tell.
+static void stopping_fits(void **state)
+{
+    (void)state;
+    FILE *f = tmpfile();
+    struct progress p;
+    assert_non_null(f);
+    progress_init(&p, f);
+    p.terminal = true;
+    p.n_stages = 1;
+    p.stages[0].redo_s = 754;
+    struct schedule_hooks hooks = progress_hooks(&p);
+    p.n_stages = 1;
+    hooks.stopping(hooks.self);
+    char line[200] = "";
+    rewind(f);
+    assert_non_null(fgets(line, sizeof line, f));
+    assert_non_null(strstr(line, "losing 12m34s)\n"));
+    assert_true(strlen(line) <= 80);
+    fclose(f);
+}
+
+// A result is named by its file, not by the folder of all.
+static void reasons_are_short(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    const struct reason r = {.kind = REASON_MISSING,
+                             .name = "/a/long/way/down/to/the/results/store/pretrain-0123456789abcdef.h5",
+                             .new = "a checkpoint is there"};
+    assert_string_equal(reason_long(&r, &arena), "result 'pretrain-0123456789abcdef.h5': a checkpoint is there");
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers),
-        cmocka_unit_test(tables_fit),
-        cmocka_unit_test(progress_fits),
+        cmocka_unit_test(numbers),       cmocka_unit_test(tables_fit),        cmocka_unit_test(progress_fits),
+        cmocka_unit_test(stopping_fits), cmocka_unit_test(reasons_are_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
