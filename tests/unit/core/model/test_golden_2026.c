@@ -321,6 +321,10 @@ static void sixty_steps(void **state)
     enum { STEPS = 60 };
     struct fixture f;
     struct tensor *g;
+#ifdef __SANITIZE_ADDRESS__
+    if (b->kind == DEVICE_REF) // minutes, of code that the other tests here run as well
+        skip();
+#endif
     struct optimizer o;
     start(&f, b->kind);
     struct optimizer_laws laws = laws_of(&f.m);
