@@ -211,7 +211,13 @@ struct fault device_fault(struct device *dev)
 
 void device_set_step(struct device *dev, int64_t step, double lr_scale, double momentum)
 {
-    dev->scalars = (struct step_scalars){.step = step, .lr_scale = lr_scale, .momentum = momentum, .grad_scale = 1};
+    dev->scalars =
+        (struct step_scalars){.step = step, .lr_scale = lr_scale, .momentum = momentum, .decay_scale = 1, .grad_scale = 1};
+}
+
+void device_set_decay(struct device *dev, double decay_scale)
+{
+    dev->scalars.decay_scale = decay_scale;
 }
 
 double device_grad_norm(struct device *dev)

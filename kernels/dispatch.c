@@ -169,6 +169,106 @@ void op_rotary_norm_back(struct device *dev, struct tensor dx, struct tensor dy,
     dev->table->rotary_norm_back(dev, dx, dy, y, rstd, cosine, sine, positions, n_head, scale);
 }
 
+// --- what is added to the residual stream and to the values -------------------------------------------------------------------
+
+static bool absent(struct tensor t)
+{
+    return t.rows == 0 && !t.data;
+}
+
+static bool whole_sequences(struct device *dev, const char *op, int64_t rows, int T)
+{
+    return holds(dev, op, T > 0 && rows % T == 0, "the rows are not whole sequences of T");
+}
+
+void op_mix(struct device *dev, struct tensor y, struct tensor x, struct tensor z, struct tensor a, struct tensor b, float sign)
+{
+    const char *op = "mix";
+    if (is_faulty(dev) || !shaped(dev, op, "x", x, x.rows, x.cols) || !shaped(dev, op, "y", y, x.rows, x.cols) ||
+        !shaped(dev, op, "z", z, x.rows, x.cols) || !(absent(a) || shaped(dev, op, "a", a, 1, 1)) ||
+        !shaped(dev, op, "b", b, 1, 1) || !x.rows)
+        return;
+    dev->table->mix(dev, y, x, z, a, b, sign);
+}
+
+void op_mix_back(struct device *dev, struct tensor dx, struct tensor dz, struct tensor da, struct tensor db, struct tensor dy,
+                 struct tensor x, struct tensor z, struct tensor a, struct tensor b, float sign, int T)
+{
+    const char *op = "mix_back";
+    int64_t N = dy.rows, C = dy.cols;
+    if (is_faulty(dev) || !shaped(dev, op, "dy", dy, N, C) || !shaped(dev, op, "dx", dx, N, C) ||
+        !shaped(dev, op, "dz", dz, N, C) || !shaped(dev, op, "x", x, N, C) || !shaped(dev, op, "z", z, N, C) ||
+        !holds(dev, op, absent(a) == absent(da), "a and da are there both or not at all") ||
+        !(absent(a) || (shaped(dev, op, "a", a, 1, 1) && shaped(dev, op, "da", da, 1, 1))) || !shaped(dev, op, "b", b, 1, 1) ||
+        !shaped(dev, op, "db", db, 1, 1) || !apart(dev, op, dz, dy, "dz aliases dy") ||
+        !apart(dev, op, dz, dx, "dz aliases dx") || !whole_sequences(dev, op, N, T) || !N)
+        return;
+    dev->table->mix_back(dev, dx, dz, da, db, dy, x, z, a, b, sign, T);
+}
+
+static bool gate_fits(struct device *dev, const char *op, const struct weight *gate, int64_t rows, int64_t C)
+{
+    return shaped(dev, op, "gate", gate->master, rows, gate->master.cols) &&
+           holds(dev, op, gate->master.cols > 0 && gate->master.cols <= C, "the gate reads more channels than there are");
+}
+
+void op_smear(struct device *dev, struct tensor x, struct tensor s, struct tensor e, const struct weight *gate,
+              struct tensor lambda, int T)
+{
+    const char *op = "smear";
+    if (is_faulty(dev) || !shaped(dev, op, "e", e, e.rows, e.cols) || !shaped(dev, op, "x", x, e.rows, e.cols) ||
+        !shaped(dev, op, "s", s, e.rows, 1) || !shaped(dev, op, "lambda", lambda, 1, 1) || !gate_fits(dev, op, gate, 1, e.cols) ||
+        !apart(dev, op, x, e, "x aliases e") || !whole_sequences(dev, op, e.rows, T) || !e.rows)
+        return;
+    dev->table->smear(dev, x, s, e, gate, lambda, T);
+}
+
+void op_smear_back(struct device *dev, struct tensor de, struct tensor dgate, struct tensor dlambda, struct tensor dx,
+                   struct tensor e, struct tensor s, const struct weight *gate, struct tensor lambda, int T)
+{
+    const char *op = "smear_back";
+    if (is_faulty(dev) || !shaped(dev, op, "dx", dx, e.rows, e.cols) || !shaped(dev, op, "e", e, e.rows, e.cols) ||
+        !shaped(dev, op, "de", de, e.rows, e.cols) || !shaped(dev, op, "s", s, e.rows, 1) ||
+        !shaped(dev, op, "lambda", lambda, 1, 1) || !shaped(dev, op, "dlambda", dlambda, 1, 1) ||
+        !gate_fits(dev, op, gate, 1, e.cols) || !shaped(dev, op, "dgate", dgate, 1, gate->master.cols) ||
+        !apart(dev, op, de, dx, "de aliases dx") || !apart(dev, op, de, e, "de aliases e") ||
+        !whole_sequences(dev, op, e.rows, T) || !e.rows)
+        return;
+    dev->table->smear_back(dev, de, dgate, dlambda, dx, e, s, gate, lambda, T);
+}
+
+static bool value_shapes(struct device *dev, const char *op, const char *v_name, struct tensor v, struct tensor s,
+                         struct tensor x, const struct weight *table, struct tensor ids, const struct weight *gate)
+{
+    struct tensor g = gate->master, t = table->master;
+    return gate_fits(dev, op, gate, g.rows, x.cols) && heads_divide(dev, op, v.cols, (int)g.rows) &&
+           shaped(dev, op, v_name, v, x.rows, v.cols) && shaped(dev, op, "x", x, x.rows, x.cols) &&
+           shaped(dev, op, "s", s, x.rows, g.rows) && shaped(dev, op, "table", t, t.rows, v.cols) &&
+           ids_within(dev, op, "ids", ids, x.rows, 0, t.rows);
+}
+
+void op_value_embed(struct device *dev, struct tensor v, struct tensor s, struct tensor x, const struct weight *table,
+                    struct tensor ids, const struct weight *gate, float gain)
+{
+    if (is_faulty(dev) || !value_shapes(dev, "value_embed", "v", v, s, x, table, ids, gate) || !x.rows)
+        return;
+    dev->table->value_embed(dev, v, s, x, table, ids, gate, gain);
+}
+
+void op_value_embed_back(struct device *dev, struct tensor dx, struct tensor dtable, struct tensor dgate, struct tensor dv,
+                         struct tensor s, struct tensor x, const struct weight *table, struct tensor ids,
+                         const struct weight *gate, float gain, int T)
+{
+    const char *op = "value_embed_back";
+    struct tensor g = gate->master, t = table->master;
+    if (is_faulty(dev) || !value_shapes(dev, op, "dv", dv, s, x, table, ids, gate) ||
+        !shaped(dev, op, "dx", dx, x.rows, x.cols) || !shaped(dev, op, "dtable", dtable, t.rows, t.cols) ||
+        !shaped(dev, op, "dgate", dgate, g.rows, g.cols) || !apart(dev, op, dx, x, "dx aliases x") ||
+        !whole_sequences(dev, op, x.rows, T) || !x.rows)
+        return;
+    dev->table->value_embed_back(dev, dx, dtable, dgate, dv, s, x, table, ids, gate, gain, T);
+}
+
 // --- products ---------------------------------------------------------------------------------------------------------------
 
 void op_weight_prepare(struct device *dev, struct weight *w)
@@ -345,25 +445,51 @@ void op_adamw(struct device *dev, struct tensor p, struct tensor m, struct tenso
     dev->table->adamw(dev, p, m, v, g, a);
 }
 
-void op_muon(struct device *dev, const struct muon_matrix *matrices, int n, double lr)
+const struct newton_schulz newton_schulz_2025 = {
+    .stretch = 1,
+    .floor = 1e-7,
+    .steps = {{3.4445, -4.7750, 2.0315},
+              {3.4445, -4.7750, 2.0315},
+              {3.4445, -4.7750, 2.0315},
+              {3.4445, -4.7750, 2.0315},
+              {3.4445, -4.7750, 2.0315}},
+};
+
+const struct newton_schulz polar_express = {
+    .stretch = 1.01,
+    .floor = 1e-6,
+    .steps = {{8.156554524902461, -22.48329292557795, 15.878769915207462},
+              {4.042929935166739, -2.808917465908714, 0.5000178451051316},
+              {3.8916678022926607, -2.772484153217685, 0.5060648178503393},
+              {3.285753657755655, -2.3681294933425376, 0.46449024233003106},
+              {2.3465413258596377, -1.7097828382687081, 0.42323551169305323}},
+};
+
+void op_muon(struct device *dev, const struct muon_matrix *matrices, int n, struct muon muon)
 {
     const char *op = "muon";
     if (is_faulty(dev) || !holds(dev, op, n >= 0, "n must be at least 0") ||
-        !holds(dev, op, dev->scalars.step >= 0, "device_set_step was not called"))
+        !holds(dev, op, dev->scalars.step >= 0, "device_set_step was not called") ||
+        !holds(dev, op, muon.iteration, "there is no iteration"))
         return;
     for (int i = 0; i < n; i++) {
         int64_t rows = matrices[0].p.rows, cols = matrices[0].p.cols;
         if (!shaped(dev, op, "p", matrices[i].p, rows, cols) || !shaped(dev, op, "momentum", matrices[i].momentum, rows, cols) ||
             !shaped(dev, op, "g", matrices[i].g, rows, cols))
             return;
+        if (muon.beta2 > 0 &&
+            !shaped(dev, op, "variance", matrices[i].variance, rows >= cols ? rows : 1, rows >= cols ? 1 : cols))
+            return;
     }
     if (n && matrices[0].p.rows)
-        dev->table->muon(dev, matrices, n, lr);
+        dev->table->muon(dev, matrices, n, muon);
 }
 
-void op_newton_schulz(struct device *dev, struct tensor x)
+void op_newton_schulz(struct device *dev, struct tensor x, const struct newton_schulz *iteration)
 {
-    if (is_faulty(dev) || !shaped(dev, "newton_schulz", "x", x, x.rows, x.cols) || !x.rows)
+    const char *op = "newton_schulz";
+    if (is_faulty(dev) || !holds(dev, op, iteration, "there is no iteration") || !shaped(dev, op, "x", x, x.rows, x.cols) ||
+        !x.rows)
         return;
-    dev->table->newton_schulz(dev, x);
+    dev->table->newton_schulz(dev, x, iteration);
 }

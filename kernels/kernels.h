@@ -94,6 +94,9 @@ void device_put_ids(struct device *dev, struct tensor to, int64_t first, int64_t
 // before this one (0 for the first). Sets grad_scale to 1 and grad_norm to 0.
 void device_set_step(struct device *dev, int64_t step, double lr_scale, double momentum);
 
+// The multiplier of op_muon's weight decay in this step; device_set_step sets it to 1.
+void device_set_decay(struct device *dev, double decay_scale);
+
 // The norm that the last op_clip measured; waits.
 double device_grad_norm(struct device *dev);
 
@@ -159,6 +162,44 @@ void op_rotary_norm(struct device *dev, struct tensor y, struct tensor rstd, str
 // dx = the gradient before the rotation, from dy and the saved y, rstd; dx may alias dy.
 void op_rotary_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd,
                          struct tensor cosine, struct tensor sine, struct tensor positions, int n_head, float scale);
+
+// --- what is added to the residual stream and to the values -------------------------------------------------------------------
+
+// The residual stream with another tensor mixed in: y[n,c] = a * x[n,c] + sign * b * z[n,c], a and b single learned numbers.
+//   y, x, z [N,C], may alias    a, b [1,1]; a absent (data NULL, rows 0): 1
+// Source: nanochat 2026-07-03 (residual lambdas; with sign -1 and no a, backout).  Bound against ref (f32): 1e-6 of the row's
+// largest |a x| + |b z|
+void op_mix(struct device *dev, struct tensor y, struct tensor x, struct tensor z, struct tensor a, struct tensor b, float sign);
+
+// dx = a * dy,  dz += sign * b * dy,  da += <dy, x>,  db += sign * <dy, z>, sequence by sequence as in op_matmul_dw
+//   dx may alias dy, dz none of the others; da is absent where a is
+// Bound against ref (f32): dx, dz 1e-6; da, db 1e-6 * |dy||x|, |dy||z|
+void op_mix_back(struct device *dev, struct tensor dx, struct tensor dz, struct tensor da, struct tensor db, struct tensor dy,
+                 struct tensor x, struct tensor z, struct tensor a, struct tensor b, float sign, int T);
+
+// Smear: s[n] = sigmoid(<gate, e[n,:K]>),  x[n,:] = e[n,:] + lambda * s[n] * e[n-1,:]; at the first position of each sequence of T
+// x[n,:] = e[n,:] and s[n] = 0.
+//   x, e [N,C], apart   s [N,1], kept for the backward pass   gate [1,K], K <= C   lambda [1,1]
+// Source: nanochat 2026-07-03.  Bound against ref (f32): 2e-6 of the row's largest value
+void op_smear(struct device *dev, struct tensor x, struct tensor s, struct tensor e, const struct weight *gate,
+              struct tensor lambda, int T);
+
+// de =;  dgate, dlambda +=, sequence by sequence.   de [N,C], apart from dx and e
+// Bound against ref (f32): de 2e-6 * sqrt(C) * (1 + |de|), dgate and dlambda 1e-5 of their largest value (at least 0.1)
+void op_smear_back(struct device *dev, struct tensor de, struct tensor dgate, struct tensor dlambda, struct tensor dx,
+                   struct tensor e, struct tensor s, const struct weight *gate, struct tensor lambda, int T);
+
+// Value embeddings, gated per head: s[n,h] = sigmoid(<gate[h], x[n,:K]>),  v[n,h,:] = gain * s[n,h] * table[ids[n],h,:].
+//   v [N,H*D]   s [N,H], kept for the backward pass   x [N,C]   table [V,H*D]   gate [H,K], K <= C   ids [N]
+// Source: nanochat 2026-07-03 (gain 3; earlier 2).  Bound against ref (f32): 2e-6 of the row's largest value
+void op_value_embed(struct device *dev, struct tensor v, struct tensor s, struct tensor x, const struct weight *table,
+                    struct tensor ids, const struct weight *gate, float gain);
+
+// dx[n,:K] +=;  dtable[ids[n],:] += in order of n;  dgate += sequence by sequence.   dv is left as it is
+// Bound against ref (f32): dx 2e-6 * H * sqrt(D) * (1 + |dx|), dtable 2e-6 * sqrt(1 + N) and dgate 1e-5 of their largest value
+void op_value_embed_back(struct device *dev, struct tensor dx, struct tensor dtable, struct tensor dgate, struct tensor dv,
+                         struct tensor s, struct tensor x, const struct weight *table, struct tensor ids,
+                         const struct weight *gate, float gain, int T);
 
 // --- products ---------------------------------------------------------------------------------------------------------------
 
@@ -239,17 +280,43 @@ struct adamw {
 // Source: Loshchilov & Hutter 2019, algorithm 2.  A zero gradient with zero moments leaves p as it is
 void op_adamw(struct device *dev, struct tensor p, struct tensor m, struct tensor v, struct tensor g, struct adamw a);
 
-struct muon_matrix {
-    struct tensor p, momentum, g; // all [rows, cols]
+// Orthogonalisation: X = x / (stretch * |x| + floor), then for each row of coefficients X = a X + (b A + c A A) X, A = X X^T.
+enum { NEWTON_SCHULZ_STEPS = 5 };
+
+struct newton_schulz {
+    double stretch, floor;
+    double steps[NEWTON_SCHULZ_STEPS][3]; // a, b, c
 };
 
-// For each of n matrices of one shape:  buf = lerp(buf, g, 1-mu);  u = lerp(g, buf, mu);  o = newton_schulz(u);
-// p -= lr * lr_scale * sqrt(max(1, rows / cols)) * o.   mu is the step's momentum; g is overwritten.
-// Source: Jordan et al. 2024 (Muon), nanochat 2025-10-13: five steps with (3.4445, -4.7750, 2.0315), x / (norm + 1e-7)
-void op_muon(struct device *dev, const struct muon_matrix *matrices, int n, double lr);
+extern const struct newton_schulz newton_schulz_2025; // Jordan et al. 2024 (Muon): one row of coefficients five times
+extern const struct newton_schulz polar_express;      // Amsel et al. 2025, as in nanochat 2026-07-03: singular values towards 1
+
+struct muon {
+    double lr;           // times the step's lr_scale and sqrt(max(1, rows / cols))
+    double weight_decay; // times the step's decay_scale; only where the update does not go against the sign of p (cautious)
+    const struct newton_schulz *iteration;
+    bool even_rows;  // MuonEq: before orthogonalisation all rows get the same norm
+    bool fixed_norm; // Muon+: after it the matrix gets the norm sqrt(min(rows, cols))
+    double beta2;    // NorMuon: rows (columns of a wide matrix) are divided by a running rms of theirs, |o| kept; 0: not
+};
+
+struct muon_matrix {
+    struct tensor p, momentum, g; // all [rows, cols]
+    struct tensor variance;       // with beta2: [rows,1] if rows >= cols, else [1,cols], zero at first; else absent
+};
+
+// For each of n matrices of one shape:  buf = lerp(buf, g, 1-mu);  u = lerp(g, buf, mu);
+//   even_rows: u[i] *= (|u| / sqrt(rows)) / max(|u[i]|, 1e-6);   o = newton_schulz(u);
+//   fixed_norm: o *= sqrt(min(rows, cols)) / max(|o|, 1e-6);
+//   beta2: q = mean of o^2 over a row (a column), variance = lerp(variance, q, 1-beta2), o' = o / sqrt(max(variance, 1e-10)),
+//          o = o' * |o| / max(|o'|, 1e-10);
+// p -= rate * (o + (o * p >= 0 ? decay : 0) * p),  rate = lr * lr_scale * sqrt(max(1, rows / cols)), decay = weight_decay * decay_scale.
+// mu is the step's momentum; g is overwritten.
+// Source: Jordan et al. 2024 (Muon) as in nanochat 2025-10-13, with the additions of 2026-07-03: Li et al. 2025 (NorMuon)
+void op_muon(struct device *dev, const struct muon_matrix *matrices, int n, struct muon muon);
 
 // The orthogonalisation by itself, in place: x [rows, cols].
-void op_newton_schulz(struct device *dev, struct tensor x);
+void op_newton_schulz(struct device *dev, struct tensor x, const struct newton_schulz *iteration);
 
 #ifdef __cplusplus
 }

@@ -22,6 +22,18 @@ struct table {
                         struct tensor sine, struct tensor positions, int n_head, float eps, float scale);
     void (*rotary_norm_back)(struct device *, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd,
                              struct tensor cosine, struct tensor sine, struct tensor positions, int n_head, float scale);
+    void (*mix)(struct device *, struct tensor y, struct tensor x, struct tensor z, struct tensor a, struct tensor b, float sign);
+    void (*mix_back)(struct device *, struct tensor dx, struct tensor dz, struct tensor da, struct tensor db, struct tensor dy,
+                     struct tensor x, struct tensor z, struct tensor a, struct tensor b, float sign, int T);
+    void (*smear)(struct device *, struct tensor x, struct tensor s, struct tensor e, const struct weight *gate,
+                  struct tensor lambda, int T);
+    void (*smear_back)(struct device *, struct tensor de, struct tensor dgate, struct tensor dlambda, struct tensor dx,
+                       struct tensor e, struct tensor s, const struct weight *gate, struct tensor lambda, int T);
+    void (*value_embed)(struct device *, struct tensor v, struct tensor s, struct tensor x, const struct weight *table,
+                        struct tensor ids, const struct weight *gate, float gain);
+    void (*value_embed_back)(struct device *, struct tensor dx, struct tensor dtable, struct tensor dgate, struct tensor dv,
+                             struct tensor s, struct tensor x, const struct weight *table, struct tensor ids,
+                             const struct weight *gate, float gain, int T);
     void (*weight_prepare)(struct device *, struct weight *w);
     void (*matmul)(struct device *, struct tensor y, struct tensor x, const struct weight *w, bool add);
     void (*matmul_relu2)(struct device *, struct tensor a, struct tensor r, struct tensor x, const struct weight *w);
@@ -42,18 +54,18 @@ struct table {
                  const struct weight *w, struct tensor targets, struct tensor weights, int n_vocab, float cap, int T);
     void (*clip)(struct device *, const struct tensor *gradients, int n, double max_norm);
     void (*adamw)(struct device *, struct tensor p, struct tensor m, struct tensor v, struct tensor g, struct adamw a);
-    void (*muon)(struct device *, const struct muon_matrix *matrices, int n, double lr);
-    void (*newton_schulz)(struct device *, struct tensor x);
+    void (*muon)(struct device *, const struct muon_matrix *matrices, int n, struct muon muon);
+    void (*newton_schulz)(struct device *, struct tensor x, const struct newton_schulz *iteration);
     double (*peak_flops)(struct device *, double seconds); // NULL: not known
 };
 
 extern const struct table table_ref, table_count;
 extern const struct table table_cpu_portable, table_cpu_avx2, table_cpu_avx512;
 
-// The scalars of device_set_step, and what op_clip found.
+// The scalars of device_set_step and device_set_decay, and what op_clip found.
 struct step_scalars {
     int64_t step;
-    double lr_scale, momentum, grad_scale, grad_norm;
+    double lr_scale, momentum, decay_scale, grad_scale, grad_norm;
 };
 
 struct device {

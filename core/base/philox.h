@@ -13,7 +13,7 @@
 
 // One purpose, one independent family of streams. The numbers are part of results: never reuse or renumber.
 enum philox_purpose {
-    PHILOX_INIT = 1,    // initial weights; stream = tensor, counter = element / 4
+    PHILOX_INIT = 1,    // initial weights; stream = tensor, counter = element / 4, of uniform ones the element
     PHILOX_WORLD = 2,   // world documents; stream = document, counter = draw
     PHILOX_ORDER = 3,   // permutations of rows; stream = epoch
     PHILOX_SAMPLE = 4,  // sampling; stream = sample, counter = position

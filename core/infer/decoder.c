@@ -3,7 +3,9 @@
 // 1. A step computes the rows that it is given and no others; slots say which caches they have.
 // 2. Positions of a slot at and behind position[slot] hold anything: a token's keys and values are written before they are read. So
 //    prompts of one prefill are padded on the right, and what the padding leaves in the caches is never seen.
-// 3. A prefill goes through in parts of whole prompts, as many as fit into prefill_tokens with their padding.
+// 3. What the smear adds to a token is the embedding of the one before it, which the token's id tells: in a step both are embedded,
+//    as a sequence of two.
+// 4. A prefill goes through in parts of whole prompts, as many as fit into prefill_tokens with their padding.
 #include "core/infer/decoder.h"
 
 #include <string.h>
@@ -34,7 +36,7 @@ struct error *decoder_open(struct decoder *d, struct model *m, int n_slots, int 
     *d = (struct decoder){.model = m, .n_slots = n_slots, .capacity = capacity};
     int64_t R = n_slots, heads = (int64_t)s->n_head * s->head_dim, kv = (int64_t)s->n_kv_head * s->head_dim;
     d->position = arena_array(m->arena, (size_t)n_slots, sizeof *d->position);
-    d->host_ids = arena_array(m->arena, (size_t)n_slots, sizeof *d->host_ids);
+    d->host_ids = arena_array(m->arena, 2 * (size_t)n_slots, sizeof *d->host_ids);
     d->k_cache = arena_array(m->arena, (size_t)s->n_layer, sizeof *d->k_cache);
     d->v_cache = arena_array(m->arena, (size_t)s->n_layer, sizeof *d->v_cache);
     if (!d->position || !d->host_ids || !d->k_cache || !d->v_cache)
@@ -58,6 +60,21 @@ struct error *decoder_open(struct decoder *d, struct model *m, int n_slots, int 
     d->a = device_tensor(dev, R, s->n_mlp);
     d->r = device_tensor(dev, R, s->n_mlp);
     d->logits = device_tensor(dev, R, s->n_vocab);
+    if (s->residual_lambdas)
+        d->x0 = device_tensor(dev, R, s->n_embd);
+    if (s->backout)
+        d->kept = device_tensor(dev, R, s->n_embd);
+    if (s->value_embeds)
+        d->gates = device_tensor(dev, R, s->n_kv_head);
+    if (s->smear_channels) {
+        if (device_computes(dev) && !(d->tokens = arena_array(m->arena, (size_t)R * (size_t)capacity, sizeof *d->tokens)))
+            return error_memory();
+        d->pairs = device_ids(dev, 2 * R, 1);
+        d->pair_e = device_tensor(dev, 2 * R, s->n_embd);
+        d->pair_rstd = device_tensor(dev, 2 * R, 1);
+        d->pair_x = device_tensor(dev, 2 * R, s->n_embd);
+        d->pair_s = device_tensor(dev, 2 * R, 1);
+    }
     return error_from_fault(device_fault(dev));
 }
 
@@ -73,17 +90,27 @@ static void decode_block(struct decoder *d, int l, int R)
     struct device *dev = m->dev;
     const struct layer *w = &m->layers[l];
     struct param *p = m->params;
-    float eps = (float)s->norm_eps;
-    struct attention a = {.B = R, .T = d->capacity, .n_head = s->n_head, .n_kv_head = s->n_kv_head, .head_dim = s->head_dim};
+    float eps = (float)s->norm_eps, scale = shape_qk_scale(s);
+    struct attention a = {.B = R,
+                          .T = d->capacity,
+                          .n_head = s->n_head,
+                          .n_kv_head = s->n_kv_head,
+                          .head_dim = s->head_dim,
+                          .window = shape_window(s, l)};
     struct tensor x = top(d->x, R), n = top(d->n, R), rstd = top(d->rstd, R), slots = top(d->slots, R);
     struct tensor positions = top(d->positions, R), q = top(d->q, R), k = top(d->k, R), v = top(d->v, R), o = top(d->o, R);
+
+    if (s->residual_lambdas)
+        op_mix(dev, x, x, top(d->x0, R), number_at(p[m->resid_lambdas].w.master, l), number_at(p[m->x0_lambdas].w.master, l), 1);
 
     op_norm(dev, n, rstd, x, eps);
     op_matmul(dev, q, n, &p[w->q].w, false);
     op_matmul(dev, k, n, &p[w->k].w, false);
-    op_matmul(dev, v, n, &p[w->v].w, false);
-    op_rotary_norm(dev, q, top(d->rstd_q, R), q, m->cosine, m->sine, positions, s->n_head, eps, 1);
-    op_rotary_norm(dev, k, top(d->rstd_k, R), k, m->cosine, m->sine, positions, s->n_kv_head, eps, 1);
+    if (w->values >= 0)
+        op_value_embed(dev, v, top(d->gates, R), n, &p[w->values].w, top(d->ids, R), &p[w->gate].w, (float)s->value_embeds);
+    op_matmul(dev, v, n, &p[w->v].w, w->values >= 0);
+    op_rotary_norm(dev, q, top(d->rstd_q, R), q, m->cosine, m->sine, positions, s->n_head, eps, scale);
+    op_rotary_norm(dev, k, top(d->rstd_k, R), k, m->cosine, m->sine, positions, s->n_kv_head, eps, scale);
     op_cache_put(dev, d->k_cache[l], k, slots, positions, d->capacity);
     op_cache_put(dev, d->v_cache[l], v, slots, positions, d->capacity);
     op_attention_decode(dev, o, q, d->k_cache[l], d->v_cache[l], slots, positions, a);
@@ -103,11 +130,52 @@ static void head(struct decoder *d, int n, float *logits)
         device_get(m->dev, logits, d->logits, 0, (int64_t)n * m->shape.n_vocab);
 }
 
-struct error *decoder_step(struct decoder *d, const int32_t *slots, const int32_t *ids, int n, float *logits)
+// Ids are kept only where they will be looked back at.
+static void remember(struct decoder *d, int slot, int position, const int32_t *ids, int n)
+{
+    if (d->tokens)
+        memmove(d->tokens + (size_t)slot * (size_t)d->capacity + (size_t)position, ids, (size_t)n * sizeof *ids);
+}
+
+static int32_t remembered(const struct decoder *d, int slot, int position)
+{
+    return d->tokens ? d->tokens[(size_t)slot * (size_t)d->capacity + (size_t)position] : 0;
+}
+
+// x = what stands for the n tokens at the bottom of the model.
+static void enter(struct decoder *d, const int32_t *slots, const int32_t *ids, int n)
 {
     struct model *m = d->model;
     struct device *dev = m->dev;
     float eps = (float)m->shape.norm_eps;
+    struct tensor x = top(d->x, n), e = top(d->pair_e, 2 * n), smeared = top(d->pair_x, 2 * n);
+    if (!m->shape.smear_channels) {
+        op_embed(dev, x, &m->params[m->wte].w, top(d->ids, n));
+        op_norm(dev, x, top(d->rstd, n), x, eps);
+        return;
+    }
+    for (int r = 0; r < n; r++) {
+        int32_t at = d->position[slots[r]];
+        d->host_ids[2 * r] = at ? remembered(d, slots[r], at - 1) : ids[r];
+        d->host_ids[2 * r + 1] = ids[r];
+    }
+    device_put_ids(dev, d->pairs, 0, 2 * n, d->host_ids);
+    op_embed(dev, e, &m->params[m->wte].w, top(d->pairs, 2 * n));
+    op_norm(dev, e, top(d->pair_rstd, 2 * n), e, eps);
+    op_smear(dev, smeared, top(d->pair_s, 2 * n), e, &m->params[m->smear_gate].w, m->params[m->smear_lambda].w.master, 2);
+    // Of each pair the second, but the first of a slot has nothing before it.
+    for (int r = 0; r < n; r++)
+        d->host_ids[r] = 2 * r + (d->position[slots[r]] > 0);
+    device_put_ids(dev, d->pairs, 0, n, d->host_ids);
+    struct weight rows = {.master = smeared};
+    op_embed(dev, x, &rows, top(d->pairs, n));
+}
+
+struct error *decoder_step(struct decoder *d, const int32_t *slots, const int32_t *ids, int n, float *logits)
+{
+    struct model *m = d->model;
+    struct device *dev = m->dev;
+    const struct shape *s = &m->shape;
     for (int r = 0; r < n; r++) {
         d->host_ids[r] = d->position[slots[r]];
         if (d->host_ids[r] >= d->capacity)
@@ -117,14 +185,21 @@ struct error *decoder_step(struct decoder *d, const int32_t *slots, const int32_
     device_put_ids(dev, d->ids, 0, n, ids);
     device_put_ids(dev, d->positions, 0, n, d->host_ids);
 
-    op_embed(dev, top(d->x, n), &m->params[m->wte].w, top(d->ids, n));
-    op_norm(dev, top(d->x, n), top(d->rstd, n), top(d->x, n), eps);
-    for (int l = 0; l < m->shape.n_layer; l++)
+    struct tensor x = top(d->x, n), kept = top(d->kept, n);
+    enter(d, slots, ids, n);
+    if (s->residual_lambdas)
+        op_copy(dev, top(d->x0, n), x);
+    for (int l = 0; l < s->n_layer; l++) {
         decode_block(d, l, n);
-    op_norm(dev, top(d->n, n), top(d->rstd, n), top(d->x, n), eps);
+        if (l + 1 == s->backout)
+            op_copy(dev, kept, x);
+    }
+    if (s->backout)
+        op_mix(dev, x, x, kept, (struct tensor){.dtype = x.dtype}, m->params[m->backout_lambda].w.master, -1);
+    op_norm(dev, top(d->n, n), top(d->rstd, n), x, (float)s->norm_eps);
     head(d, n, logits);
     for (int r = 0; r < n; r++)
-        d->position[slots[r]]++;
+        remember(d, slots[r], d->position[slots[r]]++, &ids[r], 1);
     return error_from_fault(device_fault(dev));
 }
 
@@ -194,8 +269,10 @@ static void prefill_part(struct decoder *d, const int32_t *slots, const int32_t 
     m->reserved_rows = rows;
     m->reserved_T = reserved_T;
     head(d, B, logits);
-    for (int b = 0; b < B && slots; b++)
+    for (int b = 0; b < B && slots; b++) {
         d->position[slots[b]] = lengths[b];
+        remember(d, slots[b], 0, prompts[b], lengths[b]);
+    }
 }
 
 struct error *decoder_prefill(struct decoder *d, const int32_t *slots, const int32_t *const *prompts, const int *lengths, int n,
@@ -232,5 +309,7 @@ void decoder_copy(struct decoder *d, int from, int to, int n)
         op_cache_put(m->dev, d->k_cache[l], rows_from(d->k_cache[l], first, n), slots, positions, d->capacity);
         op_cache_put(m->dev, d->v_cache[l], rows_from(d->v_cache[l], first, n), slots, positions, d->capacity);
     }
+    if (d->tokens)
+        remember(d, to, 0, d->tokens + (size_t)from * (size_t)d->capacity, n);
     d->position[to] = n;
 }

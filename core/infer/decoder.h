@@ -27,9 +27,12 @@ struct decoder {
     struct model *model;
     int n_slots, capacity;
     int32_t *position;                // [n_slots]: tokens stored
+    int32_t *tokens;                  // [n_slots * capacity]: which, where a smear will look back; else NULL
     struct tensor *k_cache, *v_cache; // a layer: [n_slots * capacity, Hkv*D]
     struct tensor slots, ids, positions, x, n, rstd, q, k, v, rstd_q, rstd_k, o, a, r, logits; // of a step, up to n_slots rows
-    int32_t *host_ids;                                                                         // [n_slots]
+    struct tensor x0, kept, gates;                          // with lambdas, backout, value embeddings
+    struct tensor pairs, pair_e, pair_rstd, pair_x, pair_s; // with smear: up to 2 n_slots rows
+    int32_t *host_ids;                                      // [2 n_slots]
 
     int prefill_tokens;                   // at once, 0 before decoder_reserve
     bool has_own;                         // activations

@@ -13,9 +13,26 @@ static double matrix_std(int64_t out, int64_t in)
     return fmin(1, sqrt((double)out / (double)in)) / sqrt((double)in);
 }
 
-static int add_param(struct model *m, const char *name, enum param_group group, int64_t rows, int64_t cols, double std)
+static struct init normal(double std)
 {
-    m->params[m->n_params] = (struct param){.name = name, .group = group, .rows = rows, .cols = cols, .init_std = std};
+    return (struct init){INIT_NORMAL, 0, std};
+}
+
+static struct init uniform(double from, double to)
+{
+    return (struct init){INIT_UNIFORM, from, to};
+}
+
+static struct init line(double first, double last)
+{
+    return (struct init){INIT_LINE, first, last};
+}
+
+static int add_param(struct model *m, const char *name, enum param_group group, int64_t rows, int64_t cols, struct init of_2025,
+                     struct init of_2026)
+{
+    m->params[m->n_params] =
+        (struct param){.name = name, .group = group, .rows = rows, .cols = cols, .of_2025 = of_2025, .of_2026 = of_2026};
     m->params[m->n_params].w.master = device_tensor(m->dev, rows, cols);
     return m->n_params++;
 }
@@ -46,6 +63,68 @@ static struct error *fill_rotary(struct model *m)
     return NULL;
 }
 
+static struct error *add_layer(struct model *m, int l)
+{
+    const struct shape *s = &m->shape;
+    int64_t C = s->n_embd, heads = (int64_t)s->n_head * s->head_dim, kv = (int64_t)s->n_kv_head * s->head_dim;
+    struct layer *w = &m->layers[l];
+    double bound = sqrt(3.0 / (double)C); // of the uniform distribution with deviation C^-1/2
+    const struct init wide = uniform(-bound, bound), zero = line(0, 0), gate = uniform(0, 0.02);
+    const struct {
+        const char *name;
+        int *index;
+        int64_t rows, cols;
+        struct init of_2025, of_2026;
+    } parts[] = {{"attn.c_q", &w->q, heads, C, normal(matrix_std(heads, C)), wide},
+                 {"attn.c_k", &w->k, kv, C, normal(matrix_std(kv, C)), wide},
+                 {"attn.c_v", &w->v, kv, C, normal(matrix_std(kv, C)), wide},
+                 {"attn.c_proj", &w->o, C, heads, zero, zero},
+                 {"attn.ve_gate", &w->gate, shape_has_values(s, l) ? s->n_kv_head : 0, s->value_gate_channels, gate, gate},
+                 {"mlp.c_fc", &w->fc, s->n_mlp, C, normal(matrix_std(s->n_mlp, C)), uniform(-0.4 * bound, 0.4 * bound)},
+                 {"mlp.c_proj", &w->proj, C, s->n_mlp, zero, zero}};
+    for (size_t i = 0; i < countof(parts); i++) {
+        const char *name = arena_printf(m->arena, "transformer.h.%d.%s", l, parts[i].name);
+        if (!name)
+            return error_memory();
+        *parts[i].index = parts[i].rows
+                              ? add_param(m, name, PARAM_MATRIX, parts[i].rows, parts[i].cols, parts[i].of_2025, parts[i].of_2026)
+                              : -1;
+    }
+    return NULL;
+}
+
+// What the shape has switched on beside the blocks. Lambdas that are numbers of layers are columns.
+static struct error *add_switched(struct model *m)
+{
+    const struct shape *s = &m->shape;
+    int64_t kv = (int64_t)s->n_kv_head * s->head_dim;
+    double bound = sqrt(3.0 / s->n_embd);
+    for (int l = 0; l < s->n_layer; l++) {
+        const char *name = shape_has_values(s, l) ? arena_printf(m->arena, "value_embeds.%d", l) : "";
+        if (!name)
+            return error_memory();
+        struct init wide = uniform(-bound, bound);
+        m->layers[l].values = *name ? add_param(m, name, PARAM_VALUE_EMBEDDING, s->n_vocab_padded, kv, wide, wide) : -1;
+    }
+    const struct {
+        const char *name;
+        int *index;
+        enum param_group group;
+        int64_t rows, cols;
+        struct init init;
+    } parts[] = {
+        {"resid_lambdas", &m->resid_lambdas, PARAM_RESIDUAL_LAMBDAS, s->residual_lambdas ? s->n_layer : 0, 1, line(1.15, 1.05)},
+        {"x0_lambdas", &m->x0_lambdas, PARAM_X0_LAMBDAS, s->residual_lambdas ? s->n_layer : 0, 1, line(0.20, 0.05)},
+        {"smear_gate", &m->smear_gate, PARAM_SCALARS, s->smear_channels ? 1 : 0, s->smear_channels, uniform(0, 0.02)},
+        {"smear_lambda", &m->smear_lambda, PARAM_SCALARS, s->smear_channels ? 1 : 0, 1, line(0, 0)},
+        {"backout_lambda", &m->backout_lambda, PARAM_SCALARS, s->backout ? 1 : 0, 1, line(0.2, 0.2)}};
+    for (size_t i = 0; i < countof(parts); i++)
+        *parts[i].index = parts[i].rows ? add_param(m, parts[i].name, parts[i].group, parts[i].rows, parts[i].cols, parts[i].init,
+                                                    parts[i].init)
+                                        : -1;
+    return NULL;
+}
+
 struct error *model_open(struct model *m, struct device *dev, const struct shape *shape, struct arena *arena)
 {
     struct error *e = shape_check(shape);
@@ -53,30 +132,18 @@ struct error *model_open(struct model *m, struct device *dev, const struct shape
         return e;
     *m = (struct model){.shape = *shape, .dev = dev, .arena = arena};
     const struct shape *s = &m->shape;
-    m->params = arena_array(arena, 6 * (size_t)s->n_layer + 2, sizeof *m->params);
+    m->params = arena_array(arena, 8 * (size_t)s->n_layer + 7, sizeof *m->params);
     m->layers = arena_array(arena, (size_t)s->n_layer, sizeof *m->layers);
     if (!m->params || !m->layers)
         return error_memory();
-    int64_t C = s->n_embd, heads = (int64_t)s->n_head * s->head_dim, kv = (int64_t)s->n_kv_head * s->head_dim;
-    m->wte = add_param(m, "transformer.wte", PARAM_EMBEDDING, s->n_vocab_padded, C, 1);
-    for (int l = 0; l < s->n_layer; l++) {
-        const struct {
-            const char *name;
-            int *index;
-            int64_t rows, cols;
-            bool zero;
-        } parts[] = {{"attn.c_q", &m->layers[l].q, heads, C, false},     {"attn.c_k", &m->layers[l].k, kv, C, false},
-                     {"attn.c_v", &m->layers[l].v, kv, C, false},        {"attn.c_proj", &m->layers[l].o, C, heads, true},
-                     {"mlp.c_fc", &m->layers[l].fc, s->n_mlp, C, false}, {"mlp.c_proj", &m->layers[l].proj, C, s->n_mlp, true}};
-        for (size_t i = 0; i < countof(parts); i++) {
-            const char *name = arena_printf(arena, "transformer.h.%d.%s", l, parts[i].name);
-            if (!name)
-                return error_memory();
-            *parts[i].index = add_param(m, name, PARAM_MATRIX, parts[i].rows, parts[i].cols,
-                                        parts[i].zero ? 0 : matrix_std(parts[i].rows, parts[i].cols));
-        }
-    }
-    m->lm_head = add_param(m, "lm_head", PARAM_UNEMBEDDING, s->n_vocab_padded, C, 0);
+    const struct init spread = normal(1), zero = line(0, 0);
+    m->wte = add_param(m, "transformer.wte", PARAM_EMBEDDING, s->n_vocab_padded, s->n_embd, spread, normal(0.8));
+    for (int l = 0; l < s->n_layer; l++)
+        if ((e = add_layer(m, l)))
+            return e;
+    m->lm_head = add_param(m, "lm_head", PARAM_UNEMBEDDING, s->n_vocab_padded, s->n_embd, zero, normal(0.001));
+    if ((e = add_switched(m)))
+        return e;
     m->n_positions = POSITIONS_PER_SEQ_LEN * s->seq_len;
     m->cosine = device_tensor(dev, m->n_positions, s->head_dim / 2);
     m->sine = device_tensor(dev, m->n_positions, s->head_dim / 2);
@@ -86,7 +153,20 @@ struct error *model_open(struct model *m, struct device *dev, const struct shape
     return error_first(e, error_from_fault(device_fault(dev)));
 }
 
-void model_init_weights(struct model *m, uint64_t seed)
+// Elements first .. first+n-1 of the n_all of stream `stream`.
+static void draw(struct philox p, uint64_t stream, struct init init, int64_t n_all, int64_t first, int64_t n, float *out)
+{
+    if (init.kind == INIT_NORMAL)
+        philox_normals(p, stream, first, n, out);
+    for (int64_t j = 0; j < n; j++) {
+        double share = n_all > 1 ? (double)(first + j) / (double)(n_all - 1) : 0;
+        if (init.kind == INIT_UNIFORM)
+            share = philox_uniform(p, stream, (uint64_t)(first + j));
+        out[j] = init.kind == INIT_NORMAL ? (float)(out[j] * init.b) : (float)(init.a + (init.b - init.a) * share);
+    }
+}
+
+static void init_weights(struct model *m, uint64_t seed, bool is_2026)
 {
     struct philox p = philox_for(seed, PHILOX_INIT);
     float piece[PIECE];
@@ -95,14 +175,30 @@ void model_init_weights(struct model *m, uint64_t seed)
         int64_t n_all = param->rows * param->cols;
         for (int64_t first = 0; first < n_all; first += PIECE) {
             int64_t n = n_all - first < PIECE ? n_all - first : PIECE;
-            if (param->init_std > 0)
-                philox_normals(p, (uint64_t)i, first, n, piece);
-            for (int64_t j = 0; j < n; j++)
-                piece[j] = param->init_std > 0 ? (float)(piece[j] * param->init_std) : 0;
+            draw(p, (uint64_t)i, is_2026 ? param->of_2026 : param->of_2025, n_all, first, n, piece);
             device_put(m->dev, param->w.master, first, n, piece);
         }
     }
     model_prepare(m);
+}
+
+void model_init_weights(struct model *m, uint64_t seed)
+{
+    init_weights(m, seed, false);
+}
+
+void model_init_weights_2026(struct model *m, uint64_t seed)
+{
+    init_weights(m, seed, true);
+}
+
+struct tensor number_at(struct tensor column, int64_t i)
+{
+    size_t item = column.dtype == DTYPE_F64 ? sizeof(double) : sizeof(float);
+    if (column.data)
+        column.data = (char *)column.data + (size_t)i * item;
+    column.rows = column.cols = 1;
+    return column;
 }
 
 void model_prepare(struct model *m)
@@ -122,6 +218,30 @@ struct error *model_gradients(struct model *m, struct tensor **gradients)
     return error_from_fault(device_fault(m->dev));
 }
 
+static struct saved_layer reserve_layer(struct model *m, int64_t N, int l)
+{
+    const struct shape *s = &m->shape;
+    struct device *dev = m->dev;
+    int64_t C = s->n_embd, heads = (int64_t)s->n_head * s->head_dim, kv = (int64_t)s->n_kv_head * s->head_dim;
+    struct saved_layer a = {.n1 = device_tensor(dev, N, C),
+                            .rstd1 = device_tensor(dev, N, 1),
+                            .q = device_tensor(dev, N, heads),
+                            .k = device_tensor(dev, N, kv),
+                            .v = device_tensor(dev, N, kv),
+                            .rstd_q = device_tensor(dev, N, s->n_head),
+                            .rstd_k = device_tensor(dev, N, s->n_kv_head),
+                            .o = device_tensor(dev, N, heads),
+                            .lse = device_tensor(dev, N, s->n_head),
+                            .n2 = device_tensor(dev, N, C),
+                            .rstd2 = device_tensor(dev, N, 1),
+                            .r = device_tensor(dev, N, s->n_mlp),
+                            .a = device_tensor(dev, N, s->n_mlp)};
+    if (s->value_embeds)
+        a.gates = device_tensor(dev, N, s->n_kv_head);
+    a.x = !l || s->residual_lambdas ? device_tensor(dev, N, C) : m->saved.layers[0].x;
+    return a;
+}
+
 struct error *model_reserve(struct model *m, int B, int T, bool backward)
 {
     const struct shape *s = &m->shape;
@@ -130,7 +250,7 @@ struct error *model_reserve(struct model *m, int B, int T, bool backward)
         return error_plain(ERROR_FAILED, "%d positions are beyond the model's %d", T, m->n_positions);
     int64_t N = (int64_t)B * T, C = s->n_embd, heads = (int64_t)s->n_head * s->head_dim, kv = (int64_t)s->n_kv_head * s->head_dim;
     struct saved *a = &m->saved;
-    a->layers = arena_array(m->arena, (size_t)s->n_layer, sizeof *a->layers);
+    *a = (struct saved){.layers = arena_array(m->arena, (size_t)s->n_layer, sizeof *a->layers)};
     if (!a->layers)
         return error_memory();
     a->ids = device_ids(dev, N, 1);
@@ -140,27 +260,14 @@ struct error *model_reserve(struct model *m, int B, int T, bool backward)
     a->losses = device_tensor(dev, N, 1);
     a->embedded = device_tensor(dev, N, C);
     a->rstd_embedded = device_tensor(dev, N, 1);
-    for (int l = 0; l < s->n_layer; l++) {
-        // Without a backward pass all layers share the tensors of the first.
-        if (l && !backward) {
-            a->layers[l] = a->layers[0];
-            continue;
-        }
-        a->layers[l] = (struct saved_layer){.n1 = device_tensor(dev, N, C),
-                                            .rstd1 = device_tensor(dev, N, 1),
-                                            .q = device_tensor(dev, N, heads),
-                                            .k = device_tensor(dev, N, kv),
-                                            .v = device_tensor(dev, N, kv),
-                                            .rstd_q = device_tensor(dev, N, s->n_head),
-                                            .rstd_k = device_tensor(dev, N, s->n_kv_head),
-                                            .o = device_tensor(dev, N, heads),
-                                            .lse = device_tensor(dev, N, s->n_head),
-                                            .n2 = device_tensor(dev, N, C),
-                                            .rstd2 = device_tensor(dev, N, 1),
-                                            .r = device_tensor(dev, N, s->n_mlp),
-                                            .a = device_tensor(dev, N, s->n_mlp)};
+    if (s->smear_channels) {
+        a->smeared = device_tensor(dev, N, C);
+        a->smear_gates = device_tensor(dev, N, 1);
     }
-    a->x = device_tensor(dev, N, C);
+    for (int l = 0; l < s->n_layer; l++) // without a backward pass all layers share the tensors of the first
+        a->layers[l] = l && !backward ? a->layers[0] : reserve_layer(m, N, l);
+    if (s->backout)
+        a->kept = device_tensor(dev, N, C);
     a->last = device_tensor(dev, N, C);
     a->rstd_last = device_tensor(dev, N, 1);
     if (backward) {
@@ -171,6 +278,10 @@ struct error *model_reserve(struct model *m, int B, int T, bool backward)
         a->dv = device_tensor(dev, N, kv);
         a->dout = device_tensor(dev, N, heads);
         a->dh = device_tensor(dev, N, s->n_mlp);
+        if (s->residual_lambdas)
+            a->dx0 = device_tensor(dev, N, C);
+        if (s->backout)
+            a->dkept = device_tensor(dev, N, C);
     }
     m->reserved_rows = B;
     m->reserved_T = T;

@@ -6,13 +6,15 @@
 //     e = model_reserve(&m, B, T, true);                   // activations for micro-batches of up to B sequences of T
 //     model_loss(&m, batch, gradients);                    // losses; gradients += d sum(weights * losses)
 //
-// The model: x = norm(wte[ids]); for each block x += attention(norm(x)), x += mlp(norm(x)); logits = cap * tanh(norm(x) head / cap).
-// Parameters have the names and the order of the reference: transformer.wte, transformer.h.0.attn.c_q ..., lm_head.
+// The model: e = norm(wte[ids]), smeared with the one before it: x = x0 = e + smear * e'; for each block x = resid x + x0_lambda x0,
+// x += attention(norm(x)), x += mlp(norm(x)); logits = cap * tanh(norm(x - backout * x_half) head / cap). What the shape has switched
+// off is not there: then x = e, and blocks begin with their attention.
+// Parameters have the names of the reference: transformer.wte, transformer.h.0.attn.c_q ..., lm_head, value_embeds.1 ...
 //
 // Counting   on a device that does not compute (kernels.h) everything runs without data: batches may have NULL for their rows
 // Ownership  host parts live in the arena, tensors on the device
 // Errors     device faults stick to the device (kernels.h); model_open and model_reserve look at them
-// Source     nanochat 2025-10-13
+// Source     nanochat 2025-10-13; nanochat 2026-07-03 for what the switches of the shape add
 #ifndef CORE_MODEL_MODEL_H
 #define CORE_MODEL_MODEL_H
 
@@ -23,14 +25,31 @@
 enum { POSITIONS_PER_SEQ_LEN = 10 }; // that the rotary tables hold, as the reference's do: chats run on past the length of training
 
 // Which optimizer and learning rate a parameter has.
-enum param_group { PARAM_EMBEDDING, PARAM_MATRIX, PARAM_UNEMBEDDING };
+enum param_group {
+    PARAM_EMBEDDING,
+    PARAM_MATRIX,
+    PARAM_UNEMBEDDING,
+    PARAM_VALUE_EMBEDDING,
+    PARAM_RESIDUAL_LAMBDAS,
+    PARAM_X0_LAMBDAS,
+    PARAM_SCALARS, // of smear and backout
+    PARAM_GROUPS
+};
+
+// An initial distribution: normal with mean a and deviation b; uniform from a to b; or evenly from a (first element) to b (last).
+enum init_kind { INIT_LINE, INIT_NORMAL, INIT_UNIFORM };
+
+struct init {
+    enum init_kind kind;
+    double a, b;
+};
 
 struct param {
     const char *name;
     enum param_group group;
     int64_t rows, cols;
     struct weight w;
-    double init_std; // 0: zero
+    struct init of_2025, of_2026;
 };
 
 // Tensors that the forward pass keeps for the backward pass, N = B*T rows.
@@ -40,18 +59,24 @@ struct saved_layer {
     struct tensor o, lse;                  // [N,H*D], [N,H]
     struct tensor n2, rstd2;               // norm before the MLP
     struct tensor r, a;                    // relu, relu^2: [N,M]
+    struct tensor x;                       // the residual stream: one tensor of all layers, or with lambdas one of each
+    struct tensor gates;                   // of value embeddings: [N,Hkv]
 };
 
 struct saved {
     struct tensor ids, positions, targets, weights, losses; // [N,1]
     struct tensor embedded, rstd_embedded;                  // norm(wte[ids])
     struct saved_layer *layers;
-    struct tensor x, last, rstd_last;           // the residual stream; norm before lm_head
-    struct tensor dx, dn, dq, dk, dv, dout, dh; // scratch of the backward pass
+    struct tensor smeared, smear_gates;                     // [N,C], [N,1]
+    struct tensor kept;                                     // the stream that backout takes off
+    struct tensor last, rstd_last;                          // norm before lm_head
+    struct tensor dx, dn, dq, dk, dv, dout, dh;             // scratch of the backward pass
+    struct tensor dx0, dkept;                               // gradients of x0 and of the kept stream
 };
 
-struct layer { // indices into params
+struct layer { // indices into params; -1: there is none
     int q, k, v, o, fc, proj;
+    int gate, values; // of value embeddings
 };
 
 struct model {
@@ -61,6 +86,7 @@ struct model {
     struct param *params;
     int n_params;
     int wte, lm_head;
+    int resid_lambdas, x0_lambdas, smear_gate, smear_lambda, backout_lambda; // -1: there are none
     struct layer *layers;
     struct tensor cosine, sine; // [positions, D/2]
     int n_positions;
@@ -69,12 +95,19 @@ struct model {
 };
 
 struct error *CHECKED model_open(struct model *model, struct device *dev, const struct shape *shape, struct arena *arena);
+
+// The initial distributions: those of 2025 (normal, scaled by the sides of a matrix; lm_head zero) or of 2026 (uniform of deviation
+// C^-1/2, of the MLP's first matrix 0.4 times that; wte 0.8, lm_head 0.001). What stands before the residual stream is zero in both.
 void model_init_weights(struct model *model, uint64_t seed);
+void model_init_weights_2026(struct model *model, uint64_t seed);
 
 // Call after the parameters have changed, before the next forward pass.
 void model_prepare(struct model *model);
 
 struct error *CHECKED model_reserve(struct model *model, int B, int T, bool backward);
+
+// Number i of a parameter that is a column of single numbers.
+struct tensor number_at(struct tensor column, int64_t i);
 
 // A set of gradients: one tensor a parameter, in the order of params, zeroed.
 struct error *CHECKED model_gradients(struct model *model, struct tensor **gradients);

@@ -3,7 +3,7 @@
 // Layout  /model attributes: n_layer n_embd n_head n_kv_head head_dim n_mlp n_vocab n_vocab_padded seq_len (i64), norm_eps rope_base
 //         softcap (f64), and the 2026 switches by their names in struct shape (i64; qk_scale f64), 0 for off
 //         /model/NAME float32 [rows, cols], NAME being the reference's without ".weight"
-//         /optim/NAME.m, .v (AdamW) and .momentum (Muon), float32 [rows, cols]
+//         /optim/NAME.m, .v (AdamW) and .momentum (Muon), float32 [rows, cols]; .v2 (Muon of 2026) [rows, 1] or [1, cols]
 // Errors  ERROR_DATA for a file whose shape is impossible or whose tensors have other sizes
 #ifndef CORE_MODEL_MODEL_FILE_H
 #define CORE_MODEL_MODEL_FILE_H

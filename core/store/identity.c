@@ -197,6 +197,17 @@ static struct error *remember(struct identities *ids, const struct identity *id)
     return e;
 }
 
+struct error *identities_note(struct identities *ids, const char *path, const char hex[SHA256_HEX])
+{
+    char full[PATH_MAX];
+    struct identity now;
+    struct error *e = look(path, &now, full);
+    if (e)
+        return e;
+    memcpy(now.hex, hex, SHA256_HEX);
+    return remember(ids, &now);
+}
+
 struct error *identities_get(struct identities *ids, const char *path, char hex[SHA256_HEX])
 {
     char full[PATH_MAX], full_after[PATH_MAX];

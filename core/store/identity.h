@@ -4,6 +4,7 @@
 //     e = identities_open(&ids, "results/identity.tsv", arena);
 //     e = identities_find(ids, "data/shard_00000.parquet", hex);        // hex[0] == 0: not known without reading the file
 //     e = identities_get(ids, "data/shard_00000.parquet", hex);         // reads it if need be, and remembers
+//     e = identities_note(ids, "data/shard_00000.parquet", hex);        // who has just written and hashed it
 //
 // Layout  one line a file: dev inode size mtime_ns sha256 path, tab between; the path is absolute and without links. A line counts
 //         while all of dev, inode, size and mtime are as they were. Damaged lines are ignored
@@ -24,5 +25,6 @@ struct error *CHECKED identities_open(struct identities **ids, const char *cache
 
 struct error *CHECKED identities_find(struct identities *ids, const char *path, char hex[SHA256_HEX]);
 struct error *CHECKED identities_get(struct identities *ids, const char *path, char hex[SHA256_HEX]);
+struct error *CHECKED identities_note(struct identities *ids, const char *path, const char hex[SHA256_HEX]);
 
 #endif

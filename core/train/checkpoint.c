@@ -41,10 +41,11 @@ struct error *training_event(struct training *t, const char *kind, const char *t
 // Path of moment `second` of parameter i; NULL where there is none, or memory ran out (*e).
 static const char *moment_path(const struct training *t, int i, bool second, struct arena *arena, struct error **e)
 {
-    bool is_matrix = t->model->params[i].group == PARAM_MATRIX;
-    if (is_matrix && second)
+    const char *const names[2][2] = {{"m", "v"}, {"momentum", "v2"}};
+    if (second && !t->optimizer->second[i].rows)
         return NULL;
-    const char *path = arena_printf(arena, "/optim/%s.%s", t->model->params[i].name, is_matrix ? "momentum" : second ? "v" : "m");
+    const char *name = names[t->model->params[i].group == PARAM_MATRIX][second];
+    const char *path = arena_printf(arena, "/optim/%s.%s", t->model->params[i].name, name);
     if (!path)
         *e = error_memory();
     return path;

@@ -105,7 +105,7 @@ static struct error *update(struct loop *l)
         e = gradient_of_rows(l->gradient, l->rows, l->step * l->gradient->R, &r.loss, &gradients);
     if (e)
         return e;
-    optimizer_measure(l->optimizer, gradients, l->step, r.lr_scale, r.momentum);
+    optimizer_measure(l->optimizer, gradients, l->step, r.lr_scale, r.momentum, schedule_decay(&l->schedule, l->step));
     r.grad_norm = device_grad_norm(l->model->dev);
     if ((e = check_loss(l, gradients, r.loss, r.grad_norm)))
         return e;

@@ -129,6 +129,70 @@ static void count_rotary_norm_back(struct device *dev, struct tensor dx, struct 
     spend(dev, 8 * size(dy) + 2 * size(rstd), size(dx) + size(dy) + size(y) + size(rstd) + size(positions) + table_rows);
 }
 
+// --- what is added to the residual stream and to the values -------------------------------------------------------------------
+
+static void count_mix(struct device *dev, struct tensor y, struct tensor x, struct tensor z, struct tensor a, struct tensor b,
+                      float sign)
+{
+    (void)sign;
+    spend(dev, (a.rows ? 3 : 2) * size(x), size(y) + size(x) + size(z) + size(a) + size(b));
+}
+
+static void count_mix_back(struct device *dev, struct tensor dx, struct tensor dz, struct tensor da, struct tensor db,
+                           struct tensor dy, struct tensor x, struct tensor z, struct tensor a, struct tensor b, float sign,
+                           int T)
+{
+    (void)sign;
+    (void)T;
+    double of_x = da.rows ? size(x) : 0;
+    spend(dev, 4 * size(dy) + 3 * of_x, size(dx) + 2 * size(dz) + size(dy) + size(z) + of_x + 3 * (size(a) + size(b)));
+    (void)db;
+    work(dev, 2 * dy.rows, "mix_back");
+}
+
+static void count_smear(struct device *dev, struct tensor x, struct tensor s, struct tensor e, const struct weight *gate,
+                        struct tensor lambda, int T)
+{
+    (void)T;
+    double K = (double)gate->master.cols;
+    spend(dev, 2 * size(e) + (2 * K + 4) * size(s), size(x) + size(s) + size(e) + K + size(lambda));
+}
+
+static void count_smear_back(struct device *dev, struct tensor de, struct tensor dgate, struct tensor dlambda, struct tensor dx,
+                             struct tensor e, struct tensor s, const struct weight *gate, struct tensor lambda, int T)
+{
+    (void)lambda;
+    (void)T;
+    double K = (double)gate->master.cols;
+    spend(dev, 4 * size(de) + (4 * K + 7) * size(s),
+          size(de) + size(dx) + size(e) + size(s) + K + 1 + 2 * (size(dgate) + size(dlambda)));
+    work(dev, 2 * (e.rows + gate->master.cols), "smear_back");
+}
+
+static void count_value_embed(struct device *dev, struct tensor v, struct tensor s, struct tensor x, const struct weight *table,
+                              struct tensor ids, const struct weight *gate, float gain)
+{
+    (void)table;
+    (void)gain;
+    double K = (double)gate->master.cols;
+    spend(dev, size(v) + (2 * K + 4) * size(s), 2 * size(v) + size(s) + (double)x.rows * K + size(ids) + size(gate->master));
+}
+
+static void count_value_embed_back(struct device *dev, struct tensor dx, struct tensor dtable, struct tensor dgate,
+                                   struct tensor dv, struct tensor s, struct tensor x, const struct weight *table,
+                                   struct tensor ids, const struct weight *gate, float gain, int T)
+{
+    (void)dtable;
+    (void)table;
+    (void)gain;
+    (void)T;
+    double K = (double)gate->master.cols;
+    spend(dev, 4 * size(dv) + (4 * K + 5) * size(s),
+          2 * (double)dx.rows * K + (double)x.rows * K + 4 * size(dv) + size(s) + size(ids) + size(gate->master) +
+              2 * size(dgate));
+    work(dev, 2 * gate->master.rows * gate->master.cols + s.rows * s.cols, "value_embed_back");
+}
+
 // --- products ---------------------------------------------------------------------------------------------------------------
 
 static void count_weight_prepare(struct device *dev, struct weight *w)
@@ -273,20 +337,24 @@ static void newton_schulz_of(struct device *dev, int64_t rows, int64_t cols, con
     spend_product(dev, 5 * (4 * m * m * n + 2 * m * m * m + 3 * m * m + 2 * m * n) + 3 * m * n, 2 * m * n);
     int64_t s = least(rows, cols), l = most(rows, cols);
     int64_t widest = most(product_floats(dev, s, s, l), most(product_floats(dev, rows, cols, s), product_floats(dev, s, s, s)));
-    work(dev, rows * cols + 2 * s * s + 2 * ((rows * cols + FLAT - 1) / FLAT) + widest, op);
+    int64_t sums = most((rows * cols + FLAT - 1) / FLAT, most(rows, cols));
+    work(dev, rows * cols + 2 * s * s + 2 * sums + widest, op);
 }
 
-static void count_newton_schulz(struct device *dev, struct tensor x)
+static void count_newton_schulz(struct device *dev, struct tensor x, const struct newton_schulz *iteration)
 {
+    (void)iteration;
     newton_schulz_of(dev, x.rows, x.cols, "newton_schulz");
 }
 
-static void count_muon(struct device *dev, const struct muon_matrix *matrices, int n, double lr)
+static void count_muon(struct device *dev, const struct muon_matrix *matrices, int n, struct muon muon)
 {
-    (void)lr;
+    // A sum of squares is 2 an element, a scaling 1; decay's comparison and product 4.
+    double more =
+        (muon.even_rows ? 3 : 0) + (muon.fixed_norm ? 3 : 0) + (muon.beta2 > 0 ? 3 : 0) + (muon.weight_decay > 0 ? 4 : 0);
     for (int i = 0; i < n; i++) {
         // momentum, Nesterov and clipping 7, the update 2; p, momentum read and written, g read (the product writes it)
-        spend(dev, 9 * size(matrices[i].p), 5 * size(matrices[i].p));
+        spend(dev, (9 + more) * size(matrices[i].p), 5 * size(matrices[i].p) + 2 * size(matrices[i].variance));
         newton_schulz_of(dev, matrices[i].p.rows, matrices[i].p.cols, "muon");
     }
 }
@@ -303,6 +371,12 @@ const struct table table_count = {
     .norm_back = count_norm_back,
     .rotary_norm = count_rotary_norm,
     .rotary_norm_back = count_rotary_norm_back,
+    .mix = count_mix,
+    .mix_back = count_mix_back,
+    .smear = count_smear,
+    .smear_back = count_smear_back,
+    .value_embed = count_value_embed,
+    .value_embed_back = count_value_embed_back,
     .weight_prepare = count_weight_prepare,
     .matmul = count_matmul,
     .matmul_relu2 = count_matmul_relu2,

@@ -21,6 +21,12 @@
 #define cpu_norm_back CPU_NAME(cpu_norm_back)
 #define cpu_rotary_norm CPU_NAME(cpu_rotary_norm)
 #define cpu_rotary_norm_back CPU_NAME(cpu_rotary_norm_back)
+#define cpu_mix CPU_NAME(cpu_mix)
+#define cpu_mix_back CPU_NAME(cpu_mix_back)
+#define cpu_smear CPU_NAME(cpu_smear)
+#define cpu_smear_back CPU_NAME(cpu_smear_back)
+#define cpu_value_embed CPU_NAME(cpu_value_embed)
+#define cpu_value_embed_back CPU_NAME(cpu_value_embed_back)
 #define cpu_weight_prepare CPU_NAME(cpu_weight_prepare)
 #define cpu_matmul CPU_NAME(cpu_matmul)
 #define cpu_matmul_relu2 CPU_NAME(cpu_matmul_relu2)
@@ -49,6 +55,22 @@ static inline int64_t min_i64(int64_t a, int64_t b)
 static inline int64_t round_up(int64_t n, int64_t to)
 {
     return (n + to - 1) / to * to;
+}
+
+// Sum of a[i] * b[i] over LANES partial sums, then over the lanes, then over what is left: an order fixed by n.
+static inline float cpu_dot(const float *a, const float *b, int64_t n)
+{
+    vec s0 = {0}, s1 = {0};
+    int64_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        s0 += load(a + i) * load(b + i);
+        s1 += load(a + i + LANES) * load(b + i + LANES);
+    }
+    for (; i + LANES <= n; i += LANES)
+        s0 += load(a + i) * load(b + i);
+    if (i < n)
+        s1 += load_part(a + i, n - i, 0) * load_part(b + i, n - i, 0);
+    return vec_sum(s0 + s1);
 }
 
 // --- pack.c: operands in the order in which tiles read them --------------------------------------------------------------------
@@ -104,6 +126,18 @@ void cpu_rotary_norm(struct device *dev, struct tensor y, struct tensor rstd, st
                      struct tensor sine, struct tensor positions, int n_head, float eps, float scale);
 void cpu_rotary_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd,
                           struct tensor cosine, struct tensor sine, struct tensor positions, int n_head, float scale);
+void cpu_mix(struct device *dev, struct tensor y, struct tensor x, struct tensor z, struct tensor a, struct tensor b, float sign);
+void cpu_mix_back(struct device *dev, struct tensor dx, struct tensor dz, struct tensor da, struct tensor db, struct tensor dy,
+                  struct tensor x, struct tensor z, struct tensor a, struct tensor b, float sign, int T);
+void cpu_smear(struct device *dev, struct tensor x, struct tensor s, struct tensor e, const struct weight *gate,
+               struct tensor lambda, int T);
+void cpu_smear_back(struct device *dev, struct tensor de, struct tensor dgate, struct tensor dlambda, struct tensor dx,
+                    struct tensor e, struct tensor s, const struct weight *gate, struct tensor lambda, int T);
+void cpu_value_embed(struct device *dev, struct tensor v, struct tensor s, struct tensor x, const struct weight *table,
+                     struct tensor ids, const struct weight *gate, float gain);
+void cpu_value_embed_back(struct device *dev, struct tensor dx, struct tensor dtable, struct tensor dgate, struct tensor dv,
+                          struct tensor s, struct tensor x, const struct weight *table, struct tensor ids,
+                          const struct weight *gate, float gain, int T);
 void cpu_weight_prepare(struct device *dev, struct weight *w);
 void cpu_matmul(struct device *dev, struct tensor y, struct tensor x, const struct weight *w, bool add);
 void cpu_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, struct tensor x, const struct weight *w);
@@ -124,8 +158,8 @@ void cpu_loss(struct device *dev, struct tensor losses, struct tensor dx, struct
               const struct weight *w, struct tensor targets, struct tensor weights, int n_vocab, float cap, int T);
 void cpu_clip(struct device *dev, const struct tensor *gradients, int n, double max_norm);
 void cpu_adamw(struct device *dev, struct tensor p, struct tensor m, struct tensor v, struct tensor g, struct adamw a);
-void cpu_muon(struct device *dev, const struct muon_matrix *matrices, int n, double lr);
-void cpu_newton_schulz(struct device *dev, struct tensor x);
+void cpu_muon(struct device *dev, const struct muon_matrix *matrices, int n, struct muon muon);
+void cpu_newton_schulz(struct device *dev, struct tensor x, const struct newton_schulz *iteration);
 double cpu_peak_flops(struct device *dev, double seconds);
 
 #endif

@@ -4,25 +4,9 @@
 
 enum { ROWS_WORTH_THREADS = 16 };
 
-// sum of a[i] * b[i]
-static inline float dot(const float *a, const float *b, int64_t n)
-{
-    vec s0 = {0}, s1 = {0};
-    int64_t i = 0;
-    for (; i + 2 * LANES <= n; i += 2 * LANES) {
-        s0 += load(a + i) * load(b + i);
-        s1 += load(a + i + LANES) * load(b + i + LANES);
-    }
-    for (; i + LANES <= n; i += LANES)
-        s0 += load(a + i) * load(b + i);
-    if (i < n)
-        s1 += load_part(a + i, n - i, 0) * load_part(b + i, n - i, 0);
-    return vec_sum(s0 + s1);
-}
-
 static inline float inverse_rms(const float *x, int64_t n, float eps)
 {
-    return 1.0f / __builtin_sqrtf(dot(x, x, n) / (float)n + eps);
+    return 1.0f / __builtin_sqrtf(cpu_dot(x, x, n) / (float)n + eps);
 }
 
 void cpu_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, float eps)
@@ -47,7 +31,7 @@ void cpu_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struc
 #pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (dx.rows >= ROWS_WORTH_THREADS)
     for (int64_t n = 0; n < dx.rows; n++) {
         const float *g = dy_ + n * C, *out = y_ + n * C;
-        float mean = dot(g, out, C) / (float)C, r = kept[n];
+        float mean = cpu_dot(g, out, C) / (float)C, r = kept[n];
         for (int64_t c = 0; c < C; c++)
             to[n * C + c] += r * (g[c] - out[c] * mean);
     }
@@ -91,7 +75,7 @@ void cpu_rotary_norm_back(struct device *dev, struct tensor dx, struct tensor dy
             int64_t at = n * dx.cols + h * D;
             const float *g = dy_ + at, *out = y_ + at, *c = cos_ + position[n] * half, *s = sin_ + position[n] * half;
             float r = kept[n * n_head + h], g_factor = r * scale;
-            float y_factor = r * (dot(g, out, D) / (float)D) / scale;
+            float y_factor = r * (cpu_dot(g, out, D) / (float)D) / scale;
             for (int64_t i = 0; i < half; i++) {
                 float a = g[i] * g_factor - out[i] * y_factor;
                 float b = g[half + i] * g_factor - out[half + i] * y_factor;

@@ -5,9 +5,6 @@
 // transposing it: with cols < rows, A = X^T X and X = X (aI + bA + cA^2).
 #include "kernels/cpu/cpu.h"
 
-static const double NS_A = 3.4445, NS_B = -4.7750, NS_C = 2.0315;
-enum { NS_STEPS = 5 };
-
 static int64_t elements(struct tensor t)
 {
     return t.rows * t.cols;
@@ -103,7 +100,7 @@ void cpu_adamw(struct device *dev, struct tensor p, struct tensor m, struct tens
 struct orthogonal {
     float *x, *other;     // [rows, cols] each; the result is in x after orthogonalise
     float *square, *poly; // [short, short]
-    double *sums;
+    double *sums;         // as many as there are blocks, rows or columns, whatever is most
     void *product_workspace;
 };
 
@@ -170,7 +167,10 @@ static size_t lay_out(const struct device *dev, int64_t rows, int64_t cols, char
     int64_t side = rows < cols ? rows : cols;
     size_t x_bytes = (size_t)round_up(rows * cols, 16) * sizeof(float);
     size_t s_bytes = (size_t)round_up(side * side, 16) * sizeof(float);
-    size_t sums_bytes = (size_t)round_up(blocks(rows * cols), 8) * sizeof(double), product_bytes = 0;
+    int64_t n_sums = blocks(rows * cols);
+    n_sums = n_sums > rows ? n_sums : rows;
+    n_sums = n_sums > cols ? n_sums : cols;
+    size_t sums_bytes = (size_t)round_up(n_sums, 8) * sizeof(double), product_bytes = 0;
     struct product parts[3] = {gram(rows, cols, *o), square(side, *o), apply(rows, cols, *o)};
     for (int i = 0; i < 3; i++)
         if (cpu_product_bytes(dev, &parts[i]) > product_bytes)
@@ -185,16 +185,23 @@ static size_t lay_out(const struct device *dev, int64_t rows, int64_t cols, char
     return x_bytes + 2 * s_bytes + sums_bytes + product_bytes;
 }
 
-static void orthogonalise(struct device *dev, int64_t rows, int64_t cols, struct orthogonal *o)
+// x *= factor
+static void scale(struct device *dev, float *x, float factor, int64_t N)
+{
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+    for (int64_t i = 0; i < N; i++)
+        x[i] *= factor;
+}
+
+static void orthogonalise(struct device *dev, int64_t rows, int64_t cols, const struct newton_schulz *iteration,
+                          struct orthogonal *o)
 {
     int64_t N = rows * cols, side = rows < cols ? rows : cols;
     block_sums(dev, o->sums, o->x, N);
-    float inverse = (float)(1 / (__builtin_sqrt(in_order(o->sums, blocks(N))) + 1e-7));
-    float *x = o->x;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
-    for (int64_t i = 0; i < N; i++)
-        x[i] *= inverse;
-    for (int step = 0; step < NS_STEPS; step++) {
+    double norm = __builtin_sqrt(in_order(o->sums, blocks(N)));
+    scale(dev, o->x, (float)(1 / (iteration->stretch * norm + iteration->floor)), N);
+    for (int step = 0; step < NEWTON_SCHULZ_STEPS; step++) {
+        float a = (float)iteration->steps[step][0], b = (float)iteration->steps[step][1], c = (float)iteration->steps[step][2];
         struct product p = gram(rows, cols, *o);
         cpu_product(dev, &p, o->product_workspace);
         p = square(side, *o);
@@ -204,8 +211,8 @@ static void orthogonalise(struct device *dev, int64_t rows, int64_t cols, struct
 #pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (side * side > 4 * FLAT_BLOCK)
         for (int64_t i = 0; i < side; i++) {
             for (int64_t j = 0; j < side; j++)
-                poly[i * side + j] = (float)NS_B * sq[i * side + j] + (float)NS_C * poly[i * side + j];
-            poly[i * side + i] += (float)NS_A;
+                poly[i * side + j] = b * sq[i * side + j] + c * poly[i * side + j];
+            poly[i * side + i] += a;
         }
         p = apply(rows, cols, *o);
         cpu_product(dev, &p, o->product_workspace);
@@ -232,17 +239,95 @@ static void momentum(struct device *dev, struct muon_matrix m, float g_scale, fl
     }
 }
 
-static void subtract(struct device *dev, float *p, const float *o, float rate, int64_t N)
+// --- what 2026 does before and after -------------------------------------------------------------------------------------------
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static void row_sums(struct device *dev, double *sums, const float *x, int64_t rows, int64_t cols)
+{
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (rows * cols > 4 * FLAT_BLOCK)
+    for (int64_t r = 0; r < rows; r++)
+        sums[r] = cpu_square_sum(x + r * cols, cols);
+}
+
+// Of each column, in order of rows.
+static void column_sums(struct device *dev, double *sums, const float *x, int64_t rows, int64_t cols)
+{
+    enum { COLUMNS = 64 };
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (rows * cols > 4 * FLAT_BLOCK)
+    for (int64_t c0 = 0; c0 < cols; c0 += COLUMNS) {
+        int64_t end = min_i64(c0 + COLUMNS, cols);
+        for (int64_t c = c0; c < end; c++)
+            sums[c] = 0;
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t c = c0; c < end; c++)
+                sums[c] += (double)x[r * cols + c] * (double)x[r * cols + c];
+    }
+}
+
+static void even_rows(struct device *dev, float *x, int64_t rows, int64_t cols, double *sums)
+{
+    row_sums(dev, sums, x, rows, cols);
+    double level = __builtin_sqrt(in_order(sums, rows) / (double)rows);
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (rows * cols > 4 * FLAT_BLOCK)
+    for (int64_t r = 0; r < rows; r++) {
+        float factor = (float)(level / larger(__builtin_sqrt(sums[r]), 1e-6));
+        for (int64_t i = r * cols; i < (r + 1) * cols; i++)
+            x[i] *= factor;
+    }
+}
+
+static void fixed_norm(struct device *dev, float *x, int64_t rows, int64_t cols, double *sums)
+{
+    int64_t N = rows * cols;
+    block_sums(dev, sums, x, N);
+    double norm = __builtin_sqrt(in_order(sums, blocks(N))), wanted = __builtin_sqrt((double)min_i64(rows, cols));
+    scale(dev, x, (float)(wanted / larger(norm, 1e-6)), N);
+}
+
+// Lines are rows, or columns of a wide matrix; `sums` [lines] are of squares first, then the factors of lines. The norm that the
+// matrix would have with factors f is the root of sum f^2 * sums, so that x is read once for its sums and scaled once.
+static void even_variance(struct device *dev, float *x, int64_t rows, int64_t cols, float *variance, double beta2, double *sums)
+{
+    bool by_row = rows >= cols;
+    int64_t n_lines = by_row ? rows : cols, length = by_row ? cols : rows;
+    double before = 0, after = 0;
+    if (by_row)
+        row_sums(dev, sums, x, rows, cols);
+    else
+        column_sums(dev, sums, x, rows, cols);
+    for (int64_t l = 0; l < n_lines; l++) {
+        double v = (double)variance[l];
+        variance[l] = (float)(v + (1 - beta2) * (sums[l] / (double)length - v));
+        double factor = 1 / __builtin_sqrt(larger((double)variance[l], 1e-10));
+        before += sums[l];
+        after += sums[l] * factor * factor;
+        sums[l] = factor;
+    }
+    double keep = __builtin_sqrt(before) / larger(__builtin_sqrt(after), 1e-10);
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (rows * cols > 4 * FLAT_BLOCK)
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++)
+            x[r * cols + c] *= (float)(sums[by_row ? r : c] * keep);
+}
+
+// p -= rate * (o + decay * p), with decay only where o does not go against the sign of p.
+static void descend(struct device *dev, float *p, const float *o, float rate, float decay, int64_t N)
 {
 #pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
     for (int64_t b = 0; b < N; b += FLAT_BLOCK) {
         int64_t end = min_i64(b + FLAT_BLOCK, N);
-        for (int64_t i = b; i < end; i++)
-            p[i] -= rate * o[i];
+        for (int64_t i = b; i < end; i++) {
+            float step = o[i] + (o[i] * p[i] >= 0 ? decay : 0) * p[i];
+            p[i] -= rate * step;
+        }
     }
 }
 
-void cpu_muon(struct device *dev, const struct muon_matrix *matrices, int n, double lr)
+void cpu_muon(struct device *dev, const struct muon_matrix *matrices, int n, struct muon muon)
 {
     if (n < 1)
         return;
@@ -252,24 +337,31 @@ void cpu_muon(struct device *dev, const struct muon_matrix *matrices, int n, dou
     if (!base)
         return;
     double stretch = rows > cols ? __builtin_sqrt((double)rows / (double)cols) : 1;
-    float rate = (float)(lr * dev->scalars.lr_scale * stretch);
+    float rate = (float)(muon.lr * dev->scalars.lr_scale * stretch),
+          decay = (float)(muon.weight_decay * dev->scalars.decay_scale);
     for (int i = 0; i < n; i++) {
         momentum(dev, matrices[i], (float)dev->scalars.grad_scale, (float)dev->scalars.momentum);
         o.x = matrices[i].g.data;
         lay_out(dev, rows, cols, base, &o);
-        orthogonalise(dev, rows, cols, &o);
-        subtract(dev, matrices[i].p.data, o.x, rate, rows * cols);
+        if (muon.even_rows)
+            even_rows(dev, o.x, rows, cols, o.sums);
+        orthogonalise(dev, rows, cols, muon.iteration, &o);
+        if (muon.fixed_norm)
+            fixed_norm(dev, o.x, rows, cols, o.sums);
+        if (muon.beta2 > 0)
+            even_variance(dev, o.x, rows, cols, matrices[i].variance.data, muon.beta2, o.sums);
+        descend(dev, matrices[i].p.data, o.x, rate, decay, rows * cols);
     }
 }
 
-void cpu_newton_schulz(struct device *dev, struct tensor x)
+void cpu_newton_schulz(struct device *dev, struct tensor x, const struct newton_schulz *iteration)
 {
     struct orthogonal o = {.x = x.data};
     char *base = device_workspace(dev, lay_out(dev, x.rows, x.cols, NULL, &o), "newton_schulz");
     if (!base)
         return;
     lay_out(dev, x.rows, x.cols, base, &o);
-    orthogonalise(dev, x.rows, x.cols, &o);
+    orthogonalise(dev, x.rows, x.cols, iteration, &o);
     if (o.x != x.data)
         memcpy(x.data, o.x, (size_t)elements(x) * sizeof(float));
 }

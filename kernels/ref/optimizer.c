@@ -52,33 +52,39 @@ static void add_product(double *out, const double *a, const double *b, int64_t m
                 out[i * n + j] += a[i * m + k] * b[k * n + j];
 }
 
-// The iteration of Jordan et al. 2024 on the wide orientation X [m,n], m <= n: X = a X + (b A + c A A) X with A = X X^T. It
-// drives singular values towards 0.7 .. 1.2, not to 1: the coefficients trade exactness for a steep slope at 0.
-void ref_newton_schulz(struct device *dev, struct tensor x)
+static double norm_of(const double *x, int64_t n)
 {
-    static const double a = 3.4445, b = -4.7750, c = 2.0315;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i] * x[i];
+    return sqrt(sum);
+}
+
+// The iteration on the wide orientation X [m,n], m <= n: X = a X + (b A + c A A) X with A = X X^T. The coefficients of 2025 drive
+// singular values towards 0.7 .. 1.2, not to 1: they trade exactness for a steep slope at 0.
+void ref_newton_schulz(struct device *dev, struct tensor x, const struct newton_schulz *iteration)
+{
     bool is_tall = x.rows > x.cols;
     int64_t m = is_tall ? x.cols : x.rows, n = is_tall ? x.rows : x.cols;
     double *X = device_workspace(dev, (size_t)(2 * m * n + 2 * m * m) * sizeof *X, "newton_schulz");
     if (!X)
         return;
     double *next = X + m * n, *A = next + m * n, *B = A + m * m;
-    double sum = 0;
-    for (int64_t i = 0; i < m * n; i++) {
+    double norm = norm_of(row(x, 0), m * n);
+    for (int64_t i = 0; i < m * n; i++)
         X[i] = row(x, 0)[i];
-        sum += X[i] * X[i];
-    }
     if (is_tall)
         transpose(X, row(x, 0), n, m);
     for (int64_t i = 0; i < m * n; i++)
-        X[i] /= sqrt(sum) + 1e-7;
-    for (int step = 0; step < 5; step++) {
+        X[i] /= iteration->stretch * norm + iteration->floor;
+    for (int step = 0; step < NEWTON_SCHULZ_STEPS; step++) {
+        const double *k = iteration->steps[step];
         times_transposed(A, X, X, m, n);
         times_transposed(B, A, A, m, m); // A is symmetric: A A^T = A A
         for (int64_t i = 0; i < m * m; i++)
-            B[i] = b * A[i] + c * B[i];
+            B[i] = k[1] * A[i] + k[2] * B[i];
         for (int64_t i = 0; i < m * n; i++)
-            next[i] = a * X[i];
+            next[i] = k[0] * X[i];
         add_product(next, B, X, m, n);
         double *last = X;
         X = next;
@@ -91,7 +97,44 @@ void ref_newton_schulz(struct device *dev, struct tensor x)
             row(x, 0)[i] = X[i];
 }
 
-void ref_muon(struct device *dev, const struct muon_matrix *matrices, int n, double lr)
+static void even_rows(struct tensor u)
+{
+    double level = norm_of(row(u, 0), u.rows * u.cols) / sqrt((double)u.rows);
+    for (int64_t r = 0; r < u.rows; r++) {
+        double factor = level / fmax(norm_of(row(u, r), u.cols), 1e-6);
+        for (int64_t c = 0; c < u.cols; c++)
+            row(u, r)[c] *= factor;
+    }
+}
+
+static void fixed_norm(struct tensor u)
+{
+    double norm = norm_of(row(u, 0), u.rows * u.cols), wanted = sqrt((double)(u.rows < u.cols ? u.rows : u.cols));
+    for (int64_t i = 0; i < u.rows * u.cols; i++)
+        row(u, 0)[i] *= wanted / fmax(norm, 1e-6);
+}
+
+// Lines are rows, or columns of a wide matrix.
+static void even_variance(struct tensor u, struct tensor variance, double beta2)
+{
+    bool by_row = u.rows >= u.cols;
+    int64_t n_lines = by_row ? u.rows : u.cols, length = by_row ? u.cols : u.rows;
+    int64_t line_step = by_row ? u.cols : 1, step = by_row ? 1 : u.cols;
+    double before = norm_of(row(u, 0), u.rows * u.cols);
+    for (int64_t l = 0; l < n_lines; l++) {
+        double mean = 0, *v = row(variance, 0) + l, *line = row(u, 0) + l * line_step;
+        for (int64_t i = 0; i < length; i++)
+            mean += line[i * step] * line[i * step] / (double)length;
+        *v += (1 - beta2) * (mean - *v);
+        for (int64_t i = 0; i < length; i++)
+            line[i * step] /= sqrt(fmax(*v, 1e-10));
+    }
+    double after = norm_of(row(u, 0), u.rows * u.cols);
+    for (int64_t i = 0; i < u.rows * u.cols; i++)
+        row(u, 0)[i] *= before / fmax(after, 1e-10);
+}
+
+void ref_muon(struct device *dev, const struct muon_matrix *matrices, int n, struct muon muon)
 {
     const struct step_scalars *s = &dev->scalars;
     for (int k = 0; k < n; k++) {
@@ -103,9 +146,16 @@ void ref_muon(struct device *dev, const struct muon_matrix *matrices, int n, dou
             buf[i] += (1 - s->momentum) * (g[i] - buf[i]);
             g[i] += s->momentum * (buf[i] - g[i]);
         }
-        ref_newton_schulz(dev, it.g);
-        double rate = lr * s->lr_scale * sqrt(fmax(1, (double)it.p.rows / (double)it.p.cols));
+        if (muon.even_rows)
+            even_rows(it.g);
+        ref_newton_schulz(dev, it.g, muon.iteration);
+        if (muon.fixed_norm)
+            fixed_norm(it.g);
+        if (muon.beta2 > 0)
+            even_variance(it.g, it.variance, muon.beta2);
+        double rate = muon.lr * s->lr_scale * sqrt(fmax(1, (double)it.p.rows / (double)it.p.cols));
+        double decay = muon.weight_decay * s->decay_scale;
         for (int64_t i = 0; i < size; i++)
-            p[i] -= rate * g[i];
+            p[i] -= rate * (g[i] + (g[i] * p[i] >= 0 ? decay : 0) * p[i]);
     }
 }

@@ -19,6 +19,19 @@ void ref_rotary_norm(struct device *dev, struct tensor y, struct tensor rstd, st
 void ref_rotary_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd,
                           struct tensor cosine, struct tensor sine, struct tensor positions, int n_head, float scale);
 
+void ref_mix(struct device *dev, struct tensor y, struct tensor x, struct tensor z, struct tensor a, struct tensor b, float sign);
+void ref_mix_back(struct device *dev, struct tensor dx, struct tensor dz, struct tensor da, struct tensor db, struct tensor dy,
+                  struct tensor x, struct tensor z, struct tensor a, struct tensor b, float sign, int T);
+void ref_smear(struct device *dev, struct tensor x, struct tensor s, struct tensor e, const struct weight *gate,
+               struct tensor lambda, int T);
+void ref_smear_back(struct device *dev, struct tensor de, struct tensor dgate, struct tensor dlambda, struct tensor dx,
+                    struct tensor e, struct tensor s, const struct weight *gate, struct tensor lambda, int T);
+void ref_value_embed(struct device *dev, struct tensor v, struct tensor s, struct tensor x, const struct weight *table,
+                     struct tensor ids, const struct weight *gate, float gain);
+void ref_value_embed_back(struct device *dev, struct tensor dx, struct tensor dtable, struct tensor dgate, struct tensor dv,
+                          struct tensor s, struct tensor x, const struct weight *table, struct tensor ids,
+                          const struct weight *gate, float gain, int T);
+
 void ref_weight_prepare(struct device *dev, struct weight *w);
 void ref_matmul(struct device *dev, struct tensor y, struct tensor x, const struct weight *w, bool add);
 void ref_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, struct tensor x, const struct weight *w);
@@ -42,8 +55,8 @@ void ref_loss(struct device *dev, struct tensor losses, struct tensor dx, struct
 
 void ref_clip(struct device *dev, const struct tensor *gradients, int n, double max_norm);
 void ref_adamw(struct device *dev, struct tensor p, struct tensor m, struct tensor v, struct tensor g, struct adamw a);
-void ref_muon(struct device *dev, const struct muon_matrix *matrices, int n, double lr);
-void ref_newton_schulz(struct device *dev, struct tensor x);
+void ref_muon(struct device *dev, const struct muon_matrix *matrices, int n, struct muon muon);
+void ref_newton_schulz(struct device *dev, struct tensor x, const struct newton_schulz *iteration);
 
 // Row n of a matrix of doubles.
 static inline double *row(struct tensor t, int64_t n)

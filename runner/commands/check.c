@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "runner/commands/load.h"
+#include "runner/graph/downloads.h"
 #include "runner/graph/estimate.h"
 #include "runner/graph/share.h"
 
@@ -16,6 +17,9 @@ struct error *command_check(struct call *call)
         e = error_append(e, estimate_stage(&estimate, l.graph.nodes[i]));
         e = error_append(e, shares_check(l.graph.nodes[i], call->arena));
     }
+    struct pins pins;
+    if (!e && downloads_any(&l.graph))
+        e = pins_read(&pins, l.recipe.path, call->arena);
     if (e)
         return e;
     if (call->json) {

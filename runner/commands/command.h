@@ -25,6 +25,7 @@ enum {                       // options of a command
     TAKES_YES = 1 << 9,      // --yes
     TAKES_ENCODE = 1 << 10,  // --file, --ids, --decode
     TAKES_EXPORT = 1 << 11,  // --to, --tokenizer
+    TAKES_FETCH = 1 << 12,   // --only, --jobs, --list, --offline
 };
 
 struct call {
@@ -34,6 +35,7 @@ struct call {
     const char **settings; // of -s
     int n_settings;
     bool json, help, resolved, watch, detach, yes, md, csv, ids, decode, tokenizer;
+    bool list, offline; // of data
     const char *until, *only, *fresh, *jobs;
     const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written
     const char *file, *to;                                        // of encode, of export
@@ -83,6 +85,7 @@ struct error *command_rm(struct call *call);
 struct error *command_gc(struct call *call);
 struct error *command_new(struct call *call);
 struct error *command_schema(struct call *call);
+struct error *command_data(struct call *call);
 struct error *command_help(struct call *call);
 struct error *command_version(struct call *call);
 

@@ -126,7 +126,26 @@ const struct command commands[] = {
     {"reproduce", "RUN", "run it again and hold every number against it", "", NULL, 0, 0, -1},
     {"serve", "MODEL ...", "web page and API", "", NULL, 0, 0, -1},
     {"logits", "MODEL", "logits of ids", "", NULL, 0, 0, -1},
-    {"data", "RECIPE", "what a recipe reads, fetched and verified", "", NULL, TAKES_SETTINGS, 0, -1},
+    {"data", "RECIPE", "fetch and verify what a recipe reads",
+     "Lists the files that the recipe reads, and fetches those that have an address,\n"
+     "https://..., and are not there. They come to RESULTS/data/HOST/..., for all\n"
+     "recipes. What each of them is, is written down beside the recipe, in\n"
+     "NAME.data.yaml: bytes, SHA-256, etag. Keep that file with the recipe. Whoever\n"
+     "fetches by it later gets the same data, or an error. Cut off, it goes on where\n"
+     "it was.\n"
+     "  --list          only list: no network\n"
+     "  --offline       no network: verify what is there; status 3 if not all is\n"
+     "  --only SOURCE   the files of one source or task\n"
+     "  --jobs N        so many files at once, 8\n\n"
+     "In the environment:\n"
+     "  RETORT_DATA_TOKEN=HOST=TOKEN   a token for that host, for no other, and never\n"
+     "                  written down; HF_TOKEN is one for huggingface.co\n"
+     "  CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR   certificates to trust, in place\n"
+     "                  of the system's\n"
+     "  RETORT_DATA_WAIT=1    seconds before the second try; doubled from try to try\n"
+     "  RETORT_DATA_STALL=30  seconds under 1 kB/s that count as cut off\n"
+     "  https_proxy, no_proxy as usual",
+     command_data, TAKES_SETTINGS | TAKES_FETCH, 1, 1},
     {"bench", "[WHAT ...]", "this machine's figures, as shares of its peak",
      "`retort bench machine` measures what this machine does at the most and what it\n"
      "reaches in products, attention and real training steps of two small models. It\n"

@@ -19,8 +19,8 @@ const struct word top_word_help[] = {
      "Every random choice follows from it. Each stage takes it unless it has its own, and it is in the keys of all of them.",
      false},
     {"data", "folder or address", NULL,
-     "Where the data of tasks lies, and what ${data} stands for in names of files. Usually given on the command line: -s "
-     "data=FOLDER. "
+     "Where the data of tasks lies, and what ${data} stands for in names of files: a folder, or an https address, from which "
+     "`retort data` fetches. Usually given on the command line: -s data=FOLDER. "
      "Keys hold what files contain, not where they lie.",
      false},
     {"budget", "{usd: NUMBER}", NULL,
@@ -53,7 +53,10 @@ const struct word top_word_help[] = {
 const int n_top_word_help = (int)countof(top_word_help);
 
 const struct word source_words[] = {
-    {"parquet", "FILES", NULL, "Parquet files, with column: NAME; a row is a document.", false},
+    {"parquet", "FILES", NULL,
+     "Parquet files, with column: NAME; a row is a document. FILES are names, patterns {000..017} or https addresses, or a list "
+     "of them.",
+     false},
     {"jsonl", "FILES", NULL, "JSON lines, with field: NAME; a line is a document.", false},
     {"text", "FILES", NULL, "Plain text; a file is a document.", false},
     {"world", "a file", NULL, "A generator of text, with documents: N; nothing is downloaded.", false},

@@ -16,6 +16,8 @@ enum option_id {
     OPTION_ONLY,
     OPTION_FRESH,
     OPTION_JOBS,
+    OPTION_LIST,
+    OPTION_OFFLINE,
     OPTION_RESOLVED,
     OPTION_WATCH,
     OPTION_DETACH,
@@ -40,6 +42,8 @@ static const struct option longs[] = {{"results", required_argument, NULL, OPTIO
                                       {"only", required_argument, NULL, OPTION_ONLY},
                                       {"fresh", required_argument, NULL, OPTION_FRESH},
                                       {"jobs", required_argument, NULL, OPTION_JOBS},
+                                      {"list", no_argument, NULL, OPTION_LIST},
+                                      {"offline", no_argument, NULL, OPTION_OFFLINE},
                                       {"resolved", no_argument, NULL, OPTION_RESOLVED},
                                       {"watch", no_argument, NULL, OPTION_WATCH},
                                       {"detach", no_argument, NULL, OPTION_DETACH},
@@ -68,10 +72,14 @@ static uint32_t needs(int id)
     case 's':
         return TAKES_SETTINGS;
     case OPTION_UNTIL:
-    case OPTION_ONLY:
     case OPTION_FRESH:
-    case OPTION_JOBS:
         return TAKES_STAGES;
+    case OPTION_ONLY:
+    case OPTION_JOBS:
+        return TAKES_STAGES | TAKES_FETCH;
+    case OPTION_LIST:
+    case OPTION_OFFLINE:
+        return TAKES_FETCH;
     case OPTION_RESOLVED:
         return TAKES_RESOLVED;
     case OPTION_WATCH:
@@ -143,6 +151,12 @@ static struct error *take(struct call *call, int id, const char *value, const ch
         break;
     case OPTION_JOBS:
         call->jobs = value;
+        break;
+    case OPTION_LIST:
+        call->list = true;
+        break;
+    case OPTION_OFFLINE:
+        call->offline = true;
         break;
     case OPTION_DETACH:
         call->detach = true;

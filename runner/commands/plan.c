@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runner/commands/load.h"
+#include "runner/graph/downloads.h"
 #include "runner/graph/work.h"
 #include "runner/stages/error_json.h"
 #include "runner/view/format.h"
@@ -310,6 +311,20 @@ static void print_times(const struct plan *plan, const struct total *t)
         printf("over the budget: %s%s of %s\n", t->n_unknown ? "at least " : "", format_usd(a, t->usd), format_usd(b, budget));
 }
 
+static void print_not_fetched(const struct plan *plan, struct arena *arena)
+{
+    int n;
+    for (int i = 0; i < plan->n_stages; i++) {
+        const struct plan_stage *s = &plan->stages[i];
+        const struct graph_part *part = s->state == PLAN_CACHED ? NULL : plan_lacks(s, &n);
+        const char *command = part && part->url ? downloads_command(plan->graph->recipe, arena) : NULL;
+        if (!command)
+            continue;
+        printf("files are not fetched yet: `%s` fetches them\n", command);
+        return;
+    }
+}
+
 static struct error *print_table(const struct call *call, const struct plan *plan)
 {
     struct column columns[PLAN_COLUMNS] = {{"stage", false, false}, {"state", false, false}, {"why", false, true},
@@ -331,6 +346,7 @@ static struct error *print_table(const struct call *call, const struct plan *pla
         return NULL;
     }
     printf("\n%d of %d stages to run; `-` is not known before it has run once\n", n_run, plan->n_stages);
+    print_not_fetched(plan, call->arena);
     print_too_large(plan);
     print_times(plan, &total);
     return NULL;

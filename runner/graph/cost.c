@@ -43,8 +43,11 @@ static bool same(const struct cost_setup *a, const struct cost_setup *b)
     return s->n_layer == t->n_layer && s->n_embd == t->n_embd && s->n_head == t->n_head && s->n_kv_head == t->n_kv_head &&
            s->head_dim == t->head_dim && s->n_mlp == t->n_mlp && s->n_vocab == t->n_vocab &&
            s->n_vocab_padded == t->n_vocab_padded && s->seq_len == t->seq_len && s->softcap == t->softcap &&
-           a->batch == b->batch && a->T == b->T && a->trains == b->trains && a->rows == b->rows && a->width == b->width &&
-           a->slots == b->slots && a->capacity == b->capacity && a->prompt == b->prompt;
+           s->window_short == t->window_short && s->window_pattern == t->window_pattern && s->value_embeds == t->value_embeds &&
+           s->value_gate_channels == t->value_gate_channels && s->residual_lambdas == t->residual_lambdas &&
+           s->smear_channels == t->smear_channels && s->backout == t->backout && a->batch == b->batch && a->T == b->T &&
+           a->trains == b->trains && a->rows == b->rows && a->width == b->width && a->slots == b->slots &&
+           a->capacity == b->capacity && a->prompt == b->prompt;
 }
 
 struct counting {
@@ -69,7 +72,7 @@ static struct error *count_update(struct counting *c, struct cost *cost)
         e = gradient_of_rows(&c->gradient, (struct row_source){0}, 0, &loss, &sum);
     if (e)
         return e;
-    optimizer_measure(&c->optimizer, sum, 0, 1, 0.95);
+    optimizer_measure(&c->optimizer, sum, 0, 1, 0.95, 1);
     optimizer_step(&c->optimizer, sum);
     cost->update = minus(device_counts(c->dev), before);
     if (rows < s->rows) {

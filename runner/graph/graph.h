@@ -39,8 +39,12 @@ struct graph_part {
     bool validation;
     bool wanted; // of a token stage: some node reads its tokens
 
+    // by downloads_locate, which keys_make calls
+    const char *url; // where the file is fetched from, and part.path where it lies or will; NULL: part.path is all there is
+
     // by keys_make
-    const char *identity;      // canonical JSON; NULL: the file is not there
+    bool is_missing;           // the file is not there
+    const char *identity;      // canonical JSON; NULL: not known, since the file is not there and nobody says what it holds
     const char *payload, *key; // of a token stage; NULL: unknown
 };
 
@@ -59,7 +63,7 @@ struct graph_node {
 
     // by keys_make
     const char *payload, *key; // NULL: unknown, a file is missing here or before
-    const char *missing;       // a file of this node that is not there, or NULL
+    const char *missing;       // of an import: its file, if it is not there; else NULL
 };
 
 struct graph {

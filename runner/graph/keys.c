@@ -13,6 +13,7 @@
 #include "core/base/json.h"
 #include "core/store/atomic.h"
 #include "core/store/identity.h"
+#include "runner/graph/downloads.h"
 
 static const char *const forms[DOCUMENT_FORM_COUNT] = {
     [DOCUMENT_PARQUET] = "parquet", [DOCUMENT_JSONL] = "jsonl", [DOCUMENT_TEXT] = "text", [DOCUMENT_WORLD] = "world"};
@@ -25,15 +26,38 @@ static struct error *take_text(struct json *j, struct arena *arena, const char *
     return *text ? NULL : error_memory();
 }
 
-static struct error *part_identity(struct graph_part *part, struct identities *ids, struct arena *arena)
+// What identities are made from.
+struct known {
+    struct identities *ids;
+    struct pins pins; // of addresses
+    struct arena *arena;
+};
+
+// The hash of the part's file; "": nobody knows it.
+static struct error *part_hash(struct graph_part *part, struct known *known, char sha256[SHA256_HEX])
+{
+    const char *path = part->part.path;
+    const struct pin *pin = part->url ? pins_find(&known->pins, part->url) : NULL;
+    struct error *e = NULL;
+    sha256[0] = '\0';
+    part->is_missing = !file_exists(path);
+    if (!part->is_missing && part->url)
+        e = download_check(part->url, path, pin, known->ids, sha256);
+    else if (!part->is_missing)
+        e = identities_get(known->ids, path, sha256);
+    else if (pin)
+        memcpy(sha256, pin->sha256, SHA256_HEX);
+    return error_while(e, NOWHERE, "reading '%s' for its hash", path);
+}
+
+static struct error *part_identity(struct graph_part *part, struct known *known)
 {
     char sha256[SHA256_HEX];
     const struct document_part *p = &part->part;
-    if (!file_exists(p->path))
-        return NULL;
-    struct error *e = identities_get(ids, p->path, sha256);
-    if (e)
-        return error_while(e, NOWHERE, "reading '%s' for its hash", p->path);
+    struct arena *arena = known->arena;
+    struct error *e = part_hash(part, known, sha256);
+    if (e || !sha256[0])
+        return e;
     struct json j = {0};
     json_open(&j, '{');
     if (p->form == DOCUMENT_WORLD) {
@@ -284,22 +308,20 @@ static bool is_known(struct graph_node *node)
     bool known = !node->missing;
     for (int i = 0; i < node->n_parts; i++) {
         const struct graph_part *part = &node->parts[i];
-        if (part->identity || (node->kind == KIND_TOKENS && !part->wanted))
-            continue;
-        known = false;
-        if (!node->missing)
-            node->missing = part->part.path;
+        known = known && (part->identity || (node->kind == KIND_TOKENS && !part->wanted));
     }
     for (int i = 0; i < node->n_inputs; i++)
         known = known && node->inputs[i].node->key;
     return known;
 }
 
-static struct error *node_keys(struct graph_node *node, struct identities *ids, struct arena *arena)
+static struct error *node_keys(struct graph_node *node, struct known *known)
 {
+    struct identities *ids = known->ids;
+    struct arena *arena = known->arena;
     struct error *e = NULL;
     for (int i = 0; i < node->n_parts && !e; i++)
-        e = node->kind != KIND_TOKENS || node->parts[i].wanted ? part_identity(&node->parts[i], ids, arena) : NULL;
+        e = node->kind != KIND_TOKENS || node->parts[i].wanted ? part_identity(&node->parts[i], known) : NULL;
     const struct graph_node *tokenizer = graph_input(node, "tokenizer");
     for (int i = 0; i < node->n_parts && !e && node->kind == KIND_TOKENS; i++) {
         struct graph_part *part = &node->parts[i];
@@ -313,12 +335,16 @@ static struct error *node_keys(struct graph_node *node, struct identities *ids, 
 
 struct error *keys_make(struct graph *graph, const char *results)
 {
-    struct identities *ids;
+    struct known known = {.arena = graph->arena};
     const char *cache = arena_printf(graph->arena, "%s/identity.tsv", results);
     error_free(folder_make(results)); // hashes that cannot be kept are made again: no error
-    struct error *e = cache ? identities_open(&ids, cache, graph->arena) : error_memory();
+    struct error *e = cache ? identities_open(&known.ids, cache, graph->arena) : error_memory();
+    if (!e)
+        e = downloads_locate(graph, results);
+    if (!e && downloads_any(graph))
+        e = pins_read(&known.pins, graph->recipe->path, graph->arena);
     for (int i = 0; i < graph->n_nodes && !e; i++)
-        e = node_keys(graph->nodes[i], ids, graph->arena);
+        e = node_keys(graph->nodes[i], &known);
     return e;
 }
 

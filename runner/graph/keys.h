@@ -22,7 +22,10 @@
 // matter; and two keys can be explained against each other by comparing two payloads. A result's file is KIND-first16hex.h5.
 // A part of a token stage has a payload and a key of its own; the node's own are those of all its wanted parts together.
 //
-// Errors  a file that cannot be read; one that is not there is no error: keys that depend on it stay NULL (unknown)
+// Fetched files are known by what NAME.data.yaml says of their address (recipe/pins.h), be they there or not.
+//
+// Errors  a file that cannot be read, or is not what is written down of its address; one that is not there is no error: where nothing
+//         says what it holds, keys that depend on it stay NULL (unknown)
 #ifndef RUNNER_GRAPH_KEYS_H
 #define RUNNER_GRAPH_KEYS_H
 

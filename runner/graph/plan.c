@@ -23,6 +23,21 @@
 #include "runner/graph/text_share.h"
 #include "runner/graph/work.h"
 
+const struct graph_part *plan_lacks(const struct plan_stage *s, int *n)
+{
+    const struct graph_node *node = s->node;
+    const struct graph_part *first = NULL;
+    *n = 0;
+    for (int i = 0; i < node->n_parts; i++) {
+        const struct graph_part *part = &node->parts[i];
+        if (!part->is_missing || (node->kind == KIND_TOKENS && (!part->wanted || (s->part_done && s->part_done[i]))))
+            continue;
+        first = first ? first : part;
+        (*n)++;
+    }
+    return first;
+}
+
 static bool was_made(const struct run_stage *before)
 {
     return before && (!strcmp(before->state, "cached") || !strcmp(before->state, "finished"));
@@ -49,8 +64,6 @@ static struct error *explain(struct plan *plan, struct plan_stage *s, const char
         for (int i = 0; i < node->n_inputs; i++)
             if (!node->inputs[i].node->key && is_first(node, i))
                 explain_add(&x, (struct reason){.kind = REASON_INPUT, .name = node->inputs[i].node->name});
-        if (node->missing)
-            explain_add(&x, (struct reason){.kind = REASON_DATA, .name = node->missing, .new = "missing"});
     } else if (before && strcmp(before->key, node->key)) {
         explain_difference(&x, before->payload, node->payload);
     }
@@ -64,6 +77,14 @@ static struct error *explain(struct plan *plan, struct plan_stage *s, const char
         explain_add(&x, (struct reason){.kind = REASON_MISSING, .name = s->out ? s->out : node->name, .new = problem});
     if (s->state == PLAN_RUN && !s->n_reasons)
         explain_add(&x, (struct reason){.kind = REASON_FRESH, .name = plan->last.name});
+    int n_lacking;
+    const struct graph_part *lacking = s->state == PLAN_CACHED ? NULL : plan_lacks(s, &n_lacking);
+    if (node->missing)
+        explain_add(&x, (struct reason){.kind = REASON_DATA, .name = node->missing, .new = "missing"});
+    if (lacking)
+        explain_add(&x, (struct reason){.kind = REASON_DATA,
+                                        .name = lacking->url ? lacking->url : lacking->part.path,
+                                        .new = lacking->url ? "not fetched" : "missing"});
     return x.failed ? error_memory() : NULL;
 }
 

@@ -11,13 +11,15 @@
 //                          will run needs it: token files that were cleared away are not made again for their own sake)
 //            PLAN_RESUME   it is not, but a checkpoint of this key is: run goes on from it
 //            PLAN_RUN      it is not
-//            PLAN_UNKNOWN  the key cannot be known: a data file is missing, here or in a stage before
+//            PLAN_UNKNOWN  the key cannot be known: a data file is missing, here or in a stage before, and no list of fetched files
+//                          says what it holds
 // Reasons    why a stage is not what it was when this recipe was last run (the newest record in results/runs/NAME; its payload
 //            is held against the new one):
 //            field     a field has another value: name, place in the recipe, old and new value, by whom; of a mixture the entry
 //                      that does, "mixture[1].epochs" (explain.h)
 //            input     a stage before it makes something else: name of that stage
-//            data      a file has another content, or is missing: name of the file; or a task file says something else
+//            data      a file has another content, or is missing, or not fetched yet: name of the file, or its address; or a task
+//                      file says something else
 //            version   the code of this kind of stage changed what it computes
 //            missing   nothing changed, but the result is not there, or damaged, or not finished: name of the file, new = what
 //                      is wrong, or where the checkpoint stands
@@ -114,6 +116,9 @@ struct error *CHECKED plan_look(struct plan *plan, struct plan_stage *stage, str
 // Removes the result and the checkpoints of a stage, so that it runs although it is cached (run --fresh). Under the lock of the
 // run.
 struct error *CHECKED plan_forget(struct plan *plan, struct plan_stage *stage, struct arena *arena);
+
+// The first file that making the stage would read and that is not there, and how many there are; NULL: none.
+const struct graph_part *plan_lacks(const struct plan_stage *stage, int *n);
 
 struct plan_stage *plan_stage(const struct plan *plan, const char *name); // NULL if there is none
 struct plan_stage *plan_of(const struct plan *plan, const struct graph_node *node);

@@ -166,7 +166,7 @@ static struct error *measure_steps(struct probing *p, const struct cost_setup *s
         e = gradient_of_rows(&gradient, (struct row_source){.self = &V, .read = read_rows}, step * setup->rows, &loss, &sum);
         if (e)
             break;
-        optimizer_measure(&optimizer, sum, step, 1, 0.9);
+        optimizer_measure(&optimizer, sum, step, 1, 0.9, 1);
         optimizer_step(&optimizer, sum);
         e = error_from_fault(device_fault(p->dev));
         double took = clock_seconds() - begin;

@@ -19,6 +19,7 @@
 #include "core/base/clock.h"
 #include "core/base/stop.h"
 #include "core/store/atomic.h"
+#include "runner/graph/downloads.h"
 #include "runner/graph/stage_job.h"
 
 enum { LOOK_MS = 200, LOOK_ELSEWHERE_MS = 100, LOST_MOST = 3 };
@@ -62,12 +63,14 @@ int schedule_count(const struct plan *plan, const bool *selected)
 }
 
 // Whether an earlier stage that must run lacks the same file: it has been told then.
-static bool is_told(const struct plan *plan, const bool *selected, int i_stage)
+static bool is_told(const struct plan *plan, const bool *selected, int i_stage, const char *path)
 {
-    const char *missing = plan->stages[i_stage].node->missing;
-    for (int i = 0; i < i_stage; i++)
-        if (must_run(plan, selected, i) && plan->stages[i].node->missing && !strcmp(plan->stages[i].node->missing, missing))
+    int n;
+    for (int i = 0; i < i_stage; i++) {
+        const struct graph_part *part = must_run(plan, selected, i) ? plan_lacks(&plan->stages[i], &n) : NULL;
+        if (part && !strcmp(part->part.path, path))
             return true;
+    }
     return false;
 }
 
@@ -75,6 +78,31 @@ static bool is_told(const struct plan *plan, const bool *selected, int i_stage)
 static struct place place_of_data(const struct graph_node *node)
 {
     return node->source ? node->source->at : node->task ? node->task->at : node->stage->at;
+}
+
+static struct error *check_files(const struct plan *plan, const bool *selected, int i_stage)
+{
+    int n;
+    const struct plan_stage *s = &plan->stages[i_stage];
+    const struct graph_part *part = plan_lacks(s, &n);
+    if (s->node->missing)
+        return error_new(ERROR_MACHINE, place_of_data(s->node), "fetch the file, or name another",
+                         "'%s', which stage '%s' reads, is not there", s->node->missing, s->node->name);
+    if (!part || is_told(plan, selected, i_stage, part->part.path))
+        return NULL;
+    const struct graph_node *node = s->node;
+    struct arena scratch = {0};
+    const char *name = part->url ? part->url : part->part.path, *verb = part->url ? "fetched" : "there";
+    const char *command = part->url ? downloads_command(plan->graph->recipe, &scratch) : NULL;
+    const char *fix = command     ? arena_printf(&scratch, "`%s` fetches %s", command, n == 1 ? "it" : "them")
+                      : part->url ? NULL
+                                  : "fetch the file, or set where the data is: -s data=FOLDER";
+    const char *more =
+        n > 1 ? arena_printf(&scratch, "%d files that stage '%s' reads are not %s: '%s' and more", n, node->name, verb, name)
+              : arena_printf(&scratch, "'%s', which stage '%s' reads, is not %s", name, node->name, verb);
+    struct error *e = more && fix ? error_new(ERROR_MACHINE, place_of_data(node), fix, "%s", more) : error_memory();
+    arena_release(&scratch);
+    return e;
 }
 
 struct error *schedule_check(const struct plan *plan, const bool *selected)
@@ -89,10 +117,7 @@ struct error *schedule_check(const struct plan *plan, const bool *selected)
         if (!kind_built(node->kind))
             e = error_append(e, error_new(ERROR_NOT_BUILT, at, "leave the stage out",
                                           "stages of kind '%s' are not built in this version", kind_name(node->kind)));
-        if (node->missing && !is_told(plan, selected, i))
-            e = error_append(e, error_new(ERROR_MACHINE, place_of_data(node),
-                                          "fetch the file, or set where the data is: -s data=FOLDER",
-                                          "'%s', which stage '%s' reads, is not there", node->missing, node->name));
+        e = error_append(e, check_files(plan, selected, i));
         for (int k = 0; k < node->n_inputs; k++) {
             const struct plan_stage *input = plan_of(plan, node->inputs[k].node);
             if (input->state != PLAN_CACHED && !must_run(plan, selected, (int)(input - plan->stages)))

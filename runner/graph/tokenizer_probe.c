@@ -137,7 +137,7 @@ static struct error *measure_memory(struct tokenizer_figures *f)
     }
     for (int i = 0; i < TRIES; i++) {
         double begin = clock_seconds();
-#pragma omp parallel for simd num_threads(f->threads) reduction(+ : sum) schedule(static)
+#pragma omp parallel for num_threads(f->threads) reduction(+ : sum) schedule(static)
         for (size_t k = 0; k < MEMORY_BYTES / 8; k++)
             sum += memory[k];
         shortest(&read_s, begin);

@@ -136,8 +136,9 @@ static struct error *count(struct working *w)
 static void disk(struct working *w)
 {
     const struct shape *s = &w->shape;
-    // Parameters and a moment of each, and a second one of embedding and unembedding.
-    double floats = 2 * (double)shape_params(s) + 2 * (double)s->n_vocab_padded * s->n_embd;
+    // Parameters and a moment of each, and a second one of all but the matrices: embeddings, unembedding, single numbers.
+    int64_t matrices = shape_scaling_params(s) - (int64_t)s->n_vocab_padded * s->n_embd;
+    double floats = 3 * (double)shape_params(s) - (double)matrices;
     w->work->bytes_checkpoints = (int64_t)(CHECKPOINT_FILES * floats * sizeof(float));
 }
 

@@ -7,6 +7,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "runner/recipe/address.h"
+
 struct pattern {
     int64_t first, last;
     int before, open, width; // bytes before the brace, bytes of the braces, digits; open 0: no pattern
@@ -54,7 +56,8 @@ static struct error *read_pattern(const char *text, struct place at, struct patt
     return NULL;
 }
 
-const char *file_name(struct reader *r, const struct node *node, const char *what)
+// fetch: an address of a file to fetch is fine.
+static const char *checked_name(struct reader *r, const struct node *node, const char *what, bool fetch)
 {
     const char *text = scalar_text(r, node, what);
     if (!text)
@@ -64,9 +67,14 @@ const char *file_name(struct reader *r, const struct node *node, const char *wha
     else if (strncmp(text, "file:", 5) == 0)
         text += 5;
     const char *colon = strstr(text, "://");
-    if (strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0)
-        reader_error(r, error_new(ERROR_NOT_BUILT, node->at, "fetch the files, and name the folder where they lie",
-                                  "fetching over https is not built in this version"));
+    if (address_is(text) && fetch)
+        return text; // checked when all of it is known
+    if (address_is(text))
+        reader_error(r, error_new(ERROR_RECIPE, node->at, "fetch it by hand, and name the file",
+                                  "%s is '%.80s', and only data files are fetched", what, text));
+    else if (strncmp(text, "http://", 7) == 0)
+        reader_error(r, error_new(ERROR_RECIPE, node->at, fetch ? "write https://" : "name a file",
+                                  "'%.80s' is not encrypted, and is not read", text));
     else if (colon)
         reader_error(r, error_new(ERROR_RECIPE, node->at, "name a file", "'%.40s' is no address that can be read", text));
     else if (strpbrk(text, "*?"))
@@ -77,6 +85,29 @@ const char *file_name(struct reader *r, const struct node *node, const char *wha
     else
         return text;
     return NULL;
+}
+
+const char *file_name(struct reader *r, const struct node *node, const char *what)
+{
+    return checked_name(r, node, what, false);
+}
+
+const char *data_name(struct reader *r, const struct node *node, const char *what)
+{
+    return checked_name(r, node, what, true);
+}
+
+// What was put together: an address, or a file. NULL: reported.
+static const char *checked_file(struct reader *r, const struct node *node, const char *text)
+{
+    struct error *e = text && address_is(text) ? address_check(text, node->at) : NULL;
+    reader_error(r, e);
+    return e ? NULL : text;
+}
+
+const char *data_file(struct reader *r, const struct node *node, const char *text)
+{
+    return checked_file(r, node, node_file(r, node, text));
 }
 
 // Every {split} of a name replaced. NULL: out of memory, or longer than names are, noted or reported.
@@ -105,16 +136,16 @@ static const char *put_split(struct reader *r, const struct node *node, const ch
 static const char *in_folder(struct reader *r, const struct node *node, const char *name, const char *base)
 {
     if (!base || *name == '/')
-        return node_file(r, node, name);
+        return data_file(r, node, name);
     struct node at_base = *node;
     at_base.folder = base;
-    return node_file(r, &at_base, name);
+    return data_file(r, &at_base, name);
 }
 
 static void add_files(struct reader *r, const struct node *node, const char *what, const char *base, const char *split,
                       struct files *files)
 {
-    const char *written = file_name(r, node, what);
+    const char *written = data_name(r, node, what);
     const char *name = written && split ? put_split(r, node, written, split) : written;
     const char *text = name ? in_folder(r, node, name, base) : NULL;
     if (!text)

@@ -59,11 +59,11 @@ static void read_validate(struct reader *r, struct source *source, const struct 
     if (strcmp(text, "last") == 0 || strcmp(text, "held_out") == 0) {
         report(r, node->at, fix, "validate of a mix is '%s'", text);
     } else if (strpbrk(text, "./")) {
-        const char *name = file_name(r, node, "validate");
+        const char *name = data_name(r, node, "validate");
         if (name && strpbrk(name, "{}"))
             report(r, node->at, "name one file", "validate of mix '%s' is a pattern", source->name);
         source->validate = VALIDATE_FILE;
-        source->validate_file = name ? node_file(r, node, name) : NULL;
+        source->validate_file = name ? data_file(r, node, name) : NULL;
     } else if (strcmp(text, "none")) {
         source->validate = VALIDATE_SOURCE;
         source->mix_validate = text;

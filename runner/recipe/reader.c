@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runner/recipe/address.h"
+
 const char *const top_words[] = {"retort", "name", "nanochat", "seed",   "budget", "hardware", "data",   "sources",
                                  "stages", "let",  "include",  "matrix", "mirror", "on_end",   "on_fail"};
 const int n_top_words = (int)countof(top_words);
@@ -245,7 +247,7 @@ const char *node_file(struct reader *r, const struct node *node, const char *tex
     size_t n = folder ? strlen(folder) : slash ? (size_t)(slash - node->at.file) + 1 : 0;
     if (!folder)
         folder = node->at.file;
-    if (*text == '/')
+    if (*text == '/' || address_is(text))
         n = 0;
     const char *gap = n && folder[n - 1] != '/' ? "/" : "";
     if (n + strlen(text) + 1 >= PATH_MAX) {

@@ -146,11 +146,16 @@ enum value_by node_layer(const struct node *node);
 // The tree of a file that node names, counted among those of this reading. NULL: reported; *text as it was read.
 struct node *reader_file(struct reader *r, const struct node *node, const char *path, const char **text);
 
-// A file name as the program opens it: relative ones are put behind the folder that the node's are relative to. NULL: reported.
+// A file name as the program opens it: relative ones are put behind the folder that the node's are relative to, which can be an
+// address. NULL: reported.
 const char *node_file(struct reader *r, const struct node *node, const char *text);
 
 // Checks one name of FILES and takes off `file:`; what is read is `what`. NULL: reported.
 const char *file_name(struct reader *r, const struct node *node, const char *what);
+
+// The same of a data file, which can be an address to fetch it from; data_file is its node_file, and checks the address.
+const char *data_name(struct reader *r, const struct node *node, const char *what);
+const char *data_file(struct reader *r, const struct node *node, const char *text);
 
 // A name or a list of names, patterns written out. {split} stands for split; where that is NULL, it is an error. Relative names are put
 // behind base, or, where that is NULL, behind the folder that the node's are relative to.

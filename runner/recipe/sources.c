@@ -66,13 +66,13 @@ static void read_validate(struct reader *r, struct source *source, const struct 
         reader_error(
             r, error_new(ERROR_RECIPE, node->at, "write validate: held_out, or none", "validate of a world is '%.80s'", text));
     } else if (strpbrk(text, "./")) {
-        const char *name = file_name(r, node, "validate");
+        const char *name = data_name(r, node, "validate");
         if (!name)
             return;
         if (strpbrk(name, "{}"))
             reader_error(r, error_new(ERROR_RECIPE, node->at, "name one file", "validate takes one file, not a pattern"));
         source->validate = VALIDATE_FILE;
-        source->validate_file = node_file(r, node, name);
+        source->validate_file = data_file(r, node, name);
         for (int i = 0; i < source->n_files && source->validate_file; i++)
             if (source->files[i] && strcmp(source->files[i], source->validate_file) == 0)
                 reader_error(r, error_new(ERROR_RECIPE, node->at, "leave it out of one of them",

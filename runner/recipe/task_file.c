@@ -413,7 +413,7 @@ static void read_data(struct reader *r)
     bool told = node && (is_unresolved(node) || node->kind != NODE_SCALAR || !*node->text);
     r->data_read = true;
     r->no_data_told |= node != NULL; // what is wrong with it is told here, or was
-    const char *name = node && !told ? file_name(r, node, "data") : NULL;
+    const char *name = node && !told ? data_name(r, node, "data") : NULL;
     if (name)
         r->data = node_file(r, node, name);
 }

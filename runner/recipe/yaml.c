@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <yaml.h>
 
-enum { MOST_BYTES = 4 << 20, MOST_NESTING = 64, MOST_NODES = 100000, MOST_ERRORS = 100 };
+enum { MOST_BYTES = YAML_MOST_BYTES, MOST_NESTING = 64, MOST_NODES = 100000, MOST_ERRORS = 100 };
 
 struct builder {
     const char *name, *text; // text without its BOM

@@ -19,6 +19,8 @@
 
 struct cell;
 
+enum { YAML_MOST_BYTES = 4 << 20 };
+
 enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
 
 struct node {

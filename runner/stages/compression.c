@@ -20,8 +20,8 @@ static struct error *own_part(struct bytes *own, int64_t *chars, struct document
                               const struct tokenizer_options *options, struct arena *arena)
 {
     struct documents *documents = NULL;
+    struct skips skips = {.most = part.skip_bad}; // told where the text was counted
     struct world world;
-    struct skips skips = {.most = part.skip_bad}; // told when the merges were learned
     struct error *e = NULL;
     part.skips = &skips;
     if (part.form == DOCUMENT_WORLD) {

@@ -24,6 +24,12 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path ? path : "";
 }
 
+// A file that is not there, or not yet.
+static bool is_absent(const struct reason *r)
+{
+    return r->new && (!strcmp(r->new, "missing") || !strcmp(r->new, "not fetched"));
+}
+
 static const char *reason_short(const struct reason *r, struct arena *arena)
 {
     switch (r->kind) {
@@ -32,8 +38,8 @@ static const char *reason_short(const struct reason *r, struct arena *arena)
     case REASON_INPUT:
         return arena_printf(arena, r->new || r->old ? "%s changed" : "%s is unknown", r->name);
     case REASON_DATA:
-        return r->new && !strcmp(r->new, "missing") ? arena_printf(arena, "file %s is missing", base_name(r->name))
-                                                    : arena_printf(arena, "%s changed", base_name(r->name));
+        return is_absent(r) ? arena_printf(arena, "%s%s is %s", *r->new == 'm' ? "file " : "", base_name(r->name), r->new)
+                            : arena_printf(arena, "%s changed", base_name(r->name));
     case REASON_VERSION:
         return arena_printf(arena, "%s version %s -> %s", r->name, or_unset(r->old), or_unset(r->new));
     case REASON_MISSING:
@@ -89,9 +95,8 @@ const char *reason_long(const struct reason *r, struct arena *arena)
                : r->new || r->old ? arena_printf(arena, "input '%s' changed", r->name)
                                   : arena_printf(arena, "what '%s' makes is not known, for a file is missing", r->name);
     case REASON_DATA:
-        return r->new && !strcmp(r->new, "missing")
-                   ? arena_printf(arena, "data file '%s' is missing", r->name)
-                   : arena_printf(arena, "data '%s' changed: %s -> %s", r->name, or_unset(r->old), or_unset(r->new));
+        return is_absent(r) ? arena_printf(arena, "data file '%s' is %s", r->name, r->new)
+                            : arena_printf(arena, "data '%s' changed: %s -> %s", r->name, or_unset(r->old), or_unset(r->new));
     case REASON_VERSION:
         return arena_printf(arena, "the code of '%s' computes something else: version %s -> %s", r->name, or_unset(r->old),
                             or_unset(r->new));

@@ -31,9 +31,9 @@ def mix(stream, place):
 
 
 @torch.no_grad()
-def fill(parameter, stream, amplitude):
+def fill(parameter, stream, amplitude, middle=0.0):
     word = mix(stream, np.arange(parameter.numel(), dtype=np.uint64))
-    value = ((word >> np.uint64(40)).astype(np.float64) - 2**23) / 2**23 * amplitude
+    value = middle + ((word >> np.uint64(40)).astype(np.float64) - 2**23) / 2**23 * amplitude
     parameter.copy_(torch.tensor(value.astype(np.float32)).view_as(parameter))
 
 
@@ -90,12 +90,37 @@ def made_rows(first, rows, vocab, T):
     return torch.tensor(out)
 
 
-def train_peer(depth, vocab, T, rows, steps):
-    model = Model(Config.of(2025, depth, vocab, T))
-    for k, (name, p) in enumerate(model.named_parameters()):
-        out, into = p.shape
-        deviation = 1.0 if "wte" in name else min(1, (out / into) ** 0.5) / into**0.5
-        fill(p, k, 0.0 if "c_proj" in name or "lm_head" in name else 3**0.5 * deviation)
+def in_our_order(model):
+    """Names and parameters as train_dump numbers them: what 2026 adds beside the blocks stands behind lm_head."""
+    named = dict(model.named_parameters())
+    behind = [f"value_embeds.{i}.weight" for i in range(model.config.L)]
+    behind += ["resid_lambdas", "x0_lambdas", "smear_gate.weight", "smear_lambda", "backout_lambda"]
+    names = [name for name in named if name.startswith("transformer.")] + ["lm_head.weight"]
+    blocks = [f"transformer.h.{i}." for i in range(model.config.L)]
+    order = ("attn.c_q", "attn.c_k", "attn.c_v", "attn.c_proj", "attn.ve_gate", "mlp.c_fc", "mlp.c_proj")
+    names = ["transformer.wte.weight"] + [b + part + ".weight" for b in blocks for part in order] + ["lm_head.weight"] + behind
+    return [(name, named[name]) for name in names if name in named]
+
+
+def begin(model):
+    bound = (3 / model.config.C) ** 0.5
+    for k, (name, p) in enumerate(in_our_order(model)):
+        if "c_proj" in name or name == "smear_lambda":
+            fill(p, k, 0.0 if model.config.year == 2025 else 0.1)
+        elif model.config.year == 2025:
+            out, into = p.shape
+            deviation = 0.0 if "lm_head" in name else 1.0 if "wte" in name else min(1, (out / into) ** 0.5) / into**0.5
+            fill(p, k, 3**0.5 * deviation)
+        elif "gate" in name:
+            fill(p, k, 0.01, 0.01)
+        elif "lambda" not in name:
+            narrow = {"transformer.wte.weight": 3**0.5 * 0.8, "lm_head.weight": 3**0.5 * 0.001}
+            fill(p, k, narrow.get(name, bound * (0.4 if "c_fc" in name else 1.0)))
+
+
+def train_peer(year, depth, vocab, T, rows, steps):
+    model = Model(Config.of(year, depth, vocab, T))
+    begin(model)
     begun = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimizer, losses, changes = Optimizer(model), [], {}
     for step in range(steps):
@@ -104,9 +129,9 @@ def train_peer(depth, vocab, T, rows, steps):
         loss = model(tokens[:, :-1], tokens[:, 1:]).mean()
         losses.append(loss.item())
         loss.backward()
-        optimizer.clip(1.0)
-        lr, momentum, _ = schedule(2025, step, steps)
-        optimizer.step(step, lr, momentum)
+        if year == 2025:
+            optimizer.clip(1.0)
+        optimizer.step(step, *schedule(year, step, steps))
         if step in (0, 1, 9, steps - 1):
             for name, p in model.named_parameters():
                 change = (p.detach().double() - begun[name].double()).square().mean().sqrt().item()
@@ -114,10 +139,10 @@ def train_peer(depth, vocab, T, rows, steps):
     return losses, changes
 
 
-def same_training(program, depth, vocab, T, rows, steps):
-    done = subprocess.run([program, *map(str, (depth, vocab, T, rows, steps))], capture_output=True, check=True, text=True)
+def same_training(program, year, depth, vocab, T, rows, steps):
+    done = subprocess.run([program, *map(str, (year, depth, vocab, T, rows, steps))], capture_output=True, check=True, text=True)
     ours = [line.split() for line in done.stdout.splitlines()]
-    losses, changes = train_peer(depth, vocab, T, rows, steps)
+    losses, changes = train_peer(year, depth, vocab, T, rows, steps)
     worst_loss = worst_change = 0.0
     n_losses = n_changes = 0
     for words in ours:
@@ -128,21 +153,23 @@ def same_training(program, depth, vocab, T, rows, steps):
             n_losses += 1
         elif int(words[1]) <= 10:
             key = int(words[1]), words[2].removesuffix(".weight")
-            close(f"change of {key[1]} after {key[0]} steps", float(words[3]), changes[key], 1e-4, 1e-12)
-            if changes[key] > 1e-12:
+            grain = 2.0**-23 if "lambda" in key[1] else 1e-12  # float32 tells single numbers of about 1 no finer apart
+            close(f"change of {key[1]} after {key[0]} steps", float(words[3]), changes[key], 1e-4, grain)
+            if changes[key] > 1e-12 and grain == 1e-12:
                 worst_change = max(worst_change, abs(float(words[3]) / changes[key] - 1))
             n_changes += 1
     assert n_losses == steps and n_changes == sum(step <= 10 for step, _ in changes)
     assert losses[-1] < 0.8 * losses[0], "nothing was learned"
-    print(f"depth {depth}, vocabulary {vocab}, {steps} steps: losses {losses[0]:.3f} to {losses[-1]:.3f}, within {worst_loss:.1e}; "
+    print(f"{year}, depth {depth}, vocabulary {vocab}, {steps} steps: losses {losses[0]:.3f} to {losses[-1]:.3f}, within {worst_loss:.1e}; "
           f"what {n_changes} parameters moved, within {worst_change:.1e}")
 
 
 def main():
     torch.set_num_threads(2)
     peer_is_the_reference()
-    same_training(sys.argv[1], 2, 256, 64, 16, 50)
-    same_training(sys.argv[1], 4, 300, 48, 12, 50)
+    same_training(sys.argv[1], 2025, 2, 256, 64, 16, 50)
+    same_training(sys.argv[1], 2025, 4, 300, 48, 12, 50)
+    same_training(sys.argv[1], 2026, 4, 300, 160, 4, 50)
 
 
 main()

@@ -1,9 +1,10 @@
 // train_dump.c - a training that any other program can do again: weights and tokens by arithmetic, every loss told.
 //
-//     train_dump DEPTH VOCAB T ROWS STEPS [DEVICE_BATCH [THREADS]]
+//     train_dump YEAR DEPTH VOCAB T ROWS STEPS [DEVICE_BATCH [THREADS]]
 //
-// Weight i of parameter number k is mix(k, i) as a uniform number of the deviation that the parameter begins with, 0 where it begins
-// with zeros; tokens are those of made_token. Printed are "loss STEP VALUE" and, after steps 1, 2, 10 and the last, "rms STEP NAME
+// YEAR is 2025 or 2026: the model, the optimizer and the schedules. Weight i of parameter number k is mix(k, i) as a uniform number of
+// the mean and deviation that the parameter begins with; tokens are those of made_token. In 2026 zeros become numbers up to 0.1, else
+// the gradients of lambdas are rounding and nothing else. Printed are "loss STEP VALUE" and, after steps 1, 2, 10 and the last, "rms STEP NAME
 // CHANGE": the root of the mean square of what the parameter moved since the beginning. Status 1 on an error.
 #include <math.h>
 #include <stdio.h>
@@ -58,7 +59,19 @@ struct training {
     float **begun; // a parameter: its values at the beginning
 };
 
-static struct error *begin_weights(struct training *t)
+// u is uniform in [-1,1); element i of n.
+static double begin_with(struct init init, double of_zero, double u, int64_t i, int64_t n)
+{
+    if (init.kind == INIT_LINE && init.a == 0 && init.b == 0)
+        return u * of_zero;
+    if (init.kind == INIT_NORMAL)
+        return init.a + u * sqrt(3) * init.b;
+    if (init.kind == INIT_UNIFORM)
+        return (init.a + init.b) / 2 + u * (init.b - init.a) / 2;
+    return init.a + (init.b - init.a) * (n > 1 ? (double)i / (double)(n - 1) : 0);
+}
+
+static struct error *begin_weights(struct training *t, bool is_2026)
 {
     t->begun = arena_array(&t->arena, (size_t)t->model.n_params, sizeof *t->begun);
     for (int k = 0; k < t->model.n_params && t->begun; k++) {
@@ -68,7 +81,8 @@ static struct error *begin_weights(struct training *t)
         if (!w)
             return error_memory();
         for (int64_t i = 0; i < n; i++)
-            w[i] = (float)((((double)(mix((uint64_t)k, (uint64_t)i) >> 40) - (1 << 23)) / (1 << 23)) * sqrt(3) * p->init_std);
+            w[i] = (float)begin_with(is_2026 ? p->of_2026 : p->of_2025, is_2026 ? 0.1 : 0,
+                                     ((double)(mix((uint64_t)k, (uint64_t)i) >> 40) - (1 << 23)) / (1 << 23), i, n);
         device_put(t->dev, p->w.master, 0, n, w);
     }
     model_prepare(&t->model);
@@ -95,16 +109,24 @@ static struct error *print_changes(struct training *t, int step)
 
 static struct error *train(struct training *t, const int *args, int device_batch, int threads)
 {
-    struct text text = {.V = args[1], .T = args[2]};
-    int R = args[3], n_steps = args[4];
-    struct rates rates = {.matrix_lr = 0.02, .embedding_lr = 0.2, .unembedding_lr = 0.004, .grad_clip = 1};
-    struct schedule schedule = {.n_steps = n_steps, .warmdown = 0.2};
+    struct text text = {.V = args[2], .T = args[3]};
+    int R = args[4], n_steps = args[5];
+    bool is_2026 = args[0] == 2026;
+    struct rates old = {.matrix_lr = 0.02, .embedding_lr = 0.2, .unembedding_lr = 0.004, .grad_clip = 1};
+    struct rates new = {.matrix_lr = 0.02, .embedding_lr = 0.3, .unembedding_lr = 0.008, .weight_decay = 0.28};
+    struct schedule schedule = is_2026 ? schedule_2026(n_steps) : (struct schedule){.n_steps = n_steps, .warmdown = 0.2};
     struct fault fault;
     t->dev = device_open(DEVICE_CPU, threads, &fault);
-    struct error *e = t->dev ? shape_from_depth(&t->shape, args[0], text.V, text.T) : error_from_fault(fault);
-    if (e || (e = model_open(&t->model, t->dev, &t->shape, &t->arena)) ||
-        (e = model_reserve(&t->model, device_batch, text.T, true)) || (e = optimizer_open(&t->optimizer, &t->model, &rates)) ||
-        (e = gradient_open(&t->gradient, &t->model, R, text.T, device_batch)) || (e = begin_weights(t)))
+    struct error *e = !t->dev ? error_from_fault(fault)
+                      : is_2026
+                          ? shape_from_depth_2026(&t->shape, args[1], SHAPE_ASPECT_2026, SHAPE_HEAD_DIM_2026, text.V, text.T)
+                          : shape_from_depth(&t->shape, args[1], text.V, text.T);
+    if (e)
+        return e;
+    struct optimizer_laws laws = is_2026 ? optimizer_laws_2026(&t->shape, &new, 1, 1) : optimizer_laws_2025(&t->shape, &old);
+    if ((e = model_open(&t->model, t->dev, &t->shape, &t->arena)) || (e = model_reserve(&t->model, device_batch, text.T, true)) ||
+        (e = optimizer_open_with(&t->optimizer, &t->model, &laws)) ||
+        (e = gradient_open(&t->gradient, &t->model, R, text.T, device_batch)) || (e = begin_weights(t, is_2026)))
         return e;
     for (int step = 0; step < n_steps && !e; step++) {
         const struct tensor *sum;
@@ -113,7 +135,8 @@ static struct error *train(struct training *t, const int *args, int device_batch
         if (e)
             break;
         printf("loss %d %.9f\n", step, loss);
-        optimizer_measure(&t->optimizer, sum, step, schedule_lr(&schedule, step), schedule_momentum(&schedule, step));
+        optimizer_measure(&t->optimizer, sum, step, schedule_lr(&schedule, step), schedule_momentum(&schedule, step),
+                          schedule_decay(&schedule, step));
         optimizer_step(&t->optimizer, sum);
         e = error_from_fault(device_fault(t->dev));
         if (!e && (step < 2 || step == 9 || step == n_steps - 1))
@@ -124,15 +147,15 @@ static struct error *train(struct training *t, const int *args, int device_batch
 
 int main(int argc, char **argv)
 {
-    int args[7] = {[5] = 2, [6] = 0};
+    int args[8] = {[6] = 2, [7] = 0};
     struct training t = {0};
-    for (int i = 1; i < argc && i <= 7; i++)
+    for (int i = 1; i < argc && i <= 8; i++)
         args[i - 1] = atoi(argv[i]);
-    if (argc < 6) {
-        fprintf(stderr, "usage: train_dump DEPTH VOCAB T ROWS STEPS [DEVICE_BATCH [THREADS]]\n");
+    if (argc < 7 || (args[0] != 2025 && args[0] != 2026)) {
+        fprintf(stderr, "usage: train_dump 2025|2026 DEPTH VOCAB T ROWS STEPS [DEVICE_BATCH [THREADS]]\n");
         return 2;
     }
-    struct error *e = train(&t, args, args[5], args[6]);
+    struct error *e = train(&t, args, args[6], args[7]);
     if (e)
         fprintf(stderr, "%s\n", e->what);
     if (t.dev)

@@ -287,7 +287,36 @@ static void muon_shapes(struct device *dev)
 {
     struct tensor a = device_tensor(dev, 2, 3), b = device_tensor(dev, 3, 2);
     device_set_step(dev, 12, 1, 0.9);
-    op_muon(dev, (const struct muon_matrix[]){{a, a, a}, {b, b, b}}, 2, 1);
+    op_muon(dev, (const struct muon_matrix[]){{.p = a, .momentum = a, .g = a}, {.p = b, .momentum = b, .g = b}}, 2,
+            (struct muon){.lr = 1, .iteration = &newton_schulz_2025});
+}
+
+static void muon_variance(struct device *dev)
+{
+    struct tensor a = device_tensor(dev, 2, 3), variance = device_tensor(dev, 2, 1);
+    device_set_step(dev, 0, 1, 0.9);
+    op_muon(dev, &(struct muon_matrix){.p = a, .momentum = a, .g = a, .variance = variance}, 1,
+            (struct muon){.lr = 1, .iteration = &polar_express, .beta2 = 0.9});
+}
+
+static void mix_half(struct device *dev)
+{
+    struct tensor x = device_tensor(dev, 2, 3), y = device_tensor(dev, 2, 3), one = device_tensor(dev, 1, 1);
+    op_mix_back(dev, x, y, (struct tensor){.dtype = x.dtype}, one, x, x, x, one, one, 1, 1);
+}
+
+static void smear_in_place(struct device *dev)
+{
+    struct tensor x = device_tensor(dev, 2, 3), s = device_tensor(dev, 2, 1);
+    struct weight gate = {.master = device_tensor(dev, 1, 2)};
+    op_smear(dev, x, s, x, &gate, device_tensor(dev, 1, 1), 2);
+}
+
+static void value_gate_too_wide(struct device *dev)
+{
+    struct weight gate = {.master = device_tensor(dev, 2, 4)}, table = {.master = device_tensor(dev, 5, 6)};
+    op_value_embed(dev, device_tensor(dev, 2, 6), device_tensor(dev, 2, 2), device_tensor(dev, 2, 3), &table,
+                   device_ids(dev, 2, 1), &gate, 3);
 }
 
 static void test_faults(void **state)
@@ -318,6 +347,10 @@ static void test_faults(void **state)
         {loss_vocabulary, "logits", "n_vocab must be 1 .. the rows of w", false},
         {adamw_before_step, "adamw", "device_set_step was not called", false},
         {muon_shapes, "muon", "p is [3,2] %s, needed is [2,3] %s", false},
+        {muon_variance, "muon", "variance is [2,1] %s, needed is [1,3] %s", false},
+        {mix_half, "mix_back", "a and da are there both or not at all", false},
+        {smear_in_place, "smear", "x aliases e", true},
+        {value_gate_too_wide, "value_embed", "the gate reads more channels than there are", false},
     };
     for (size_t k = 0; k < countof(kinds); k++)
         for (size_t i = 0; i < countof(cases); i++) {
@@ -333,7 +366,7 @@ static void test_faults(void **state)
                 assert_int_equal(fault.kind, FAULT_DEVICE);
                 assert_string_equal(fault.op, cases[i].op);
                 assert_string_equal(fault.what, want);
-                assert_int_equal(fault.step, cases[i].mistake == muon_shapes ? 12 : -1);
+                assert_int_equal(fault.step, cases[i].mistake == muon_shapes ? 12 : cases[i].mistake == muon_variance ? 0 : -1);
             }
             device_close(dev);
         }
@@ -467,14 +500,24 @@ static void every_operation(struct device *dev)
     op_cache_put(dev, cache, (struct tensor){k.data, R, KV * D, k.dtype}, slots, row_at, T);
     op_attention_decode(dev, (struct tensor){y.data, R, C, y.dtype}, (struct tensor){x.data, R, C, x.dtype}, cache, cache, slots,
                         row_at, one);
+    struct weight gate = {.master = device_tensor(dev, 1, 24)}, gates = {.master = device_tensor(dev, KV, 12)};
+    struct weight values = {.master = device_tensor(dev, V, KV * D)};
+    struct tensor dvalues = device_tensor(dev, V, KV * D), one_number = device_tensor(dev, 1, 1), s = device_tensor(dev, N, KV);
+    op_smear(dev, x, r, y, &gate, one_number, T);
+    op_smear_back(dev, dx, gate.master, one_number, x, y, r, &gate, one_number, T);
+    op_value_embed(dev, v, s, x, &values, ids, &gates, 3);
+    op_value_embed_back(dev, dx, dvalues, gates.master, dv, s, x, &values, ids, &gates, 3, T);
+    op_mix(dev, x, x, y, one_number, one_number, 1);
+    op_mix_back(dev, x, dx, one_number, one_number, x, y, y, one_number, one_number, 1, T);
     op_add(dev, x, y);
     op_copy(dev, x, y);
     op_zero(dev, x);
     device_set_step(dev, 0, 1, 0.9);
     op_clip(dev, grads, 2, 1);
     op_adamw(dev, table.master, m1, m2, dtable, (struct adamw){.lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-10});
-    op_muon(dev, &(struct muon_matrix){.p = up.master, .momentum = buf, .g = dup}, 1, 0.02);
-    op_newton_schulz(dev, dup);
+    op_muon(dev, &(struct muon_matrix){.p = up.master, .momentum = buf, .g = dup}, 1,
+            (struct muon){.lr = 0.02, .iteration = &newton_schulz_2025});
+    op_newton_schulz(dev, dup, &newton_schulz_2025);
 }
 
 static void test_memory_foreseen(void **state)

@@ -10,8 +10,8 @@ struct problem {
     struct tensor x[4], y, saved, c; // inputs that may move, output, what forward saves, weights of the objective
     struct tensor cosine, sine, ids, targets, weights, absent;
     struct attention a;
-    int n_head;
-    float cap;
+    int n_head, T;
+    float cap, sign;
 };
 
 typedef void (*forward)(struct problem *p);
@@ -111,6 +111,95 @@ static void test_rotary_norm(void **state)
     op_copy(dev, dx, p.c);
     op_rotary_norm_back(dev, dx, dx, p.y, p.saved, p.cosine, p.sine, p.ids, H, 1.25f);
     check_gradient("rotary_norm", &p, run_rotary_norm, p.x[0], dx, 0);
+    device_close(dev);
+}
+
+static void run_mix(struct problem *p)
+{
+    op_mix(p->dev, p->y, p->x[0], p->x[1], p->x[2], p->x[3], p->sign);
+}
+
+static void mix_with(bool has_a, float sign)
+{
+    enum { N = 6, C = 5, T = 3 };
+    struct device *dev = open_device(DEVICE_REF, 1);
+    struct tensor absent = {.dtype = DTYPE_F64};
+    struct problem p = {.dev = dev,
+                        .x = {filled(dev, N, C, 1, 1), filled(dev, N, C, 2, 1), has_a ? filled(dev, 1, 1, 3, 1) : absent,
+                              filled(dev, 1, 1, 4, 1)},
+                        .y = device_tensor(dev, N, C),
+                        .c = filled(dev, N, C, 5, 1),
+                        .sign = sign};
+    struct tensor dx = constant(dev, N, C, 0.5), dz = constant(dev, N, C, 0.5), db = constant(dev, 1, 1, 0.5);
+    struct tensor da = has_a ? constant(dev, 1, 1, 0.5) : absent;
+    op_mix_back(dev, dx, dz, da, db, p.c, p.x[0], p.x[1], p.x[2], p.x[3], sign, T);
+    check_gradient("mix dx", &p, run_mix, p.x[0], dx, 0);
+    check_gradient("mix dz", &p, run_mix, p.x[1], dz, 0.5);
+    if (has_a)
+        check_gradient("mix da", &p, run_mix, p.x[2], da, 0.5);
+    check_gradient("mix db", &p, run_mix, p.x[3], db, 0.5);
+    device_close(dev);
+}
+
+static void test_mix(void **state)
+{
+    (void)state;
+    mix_with(true, 1);
+    mix_with(false, -1);
+}
+
+static void run_smear(struct problem *p)
+{
+    struct weight gate = {.master = p->x[1]};
+    op_smear(p->dev, p->y, p->saved, p->x[0], &gate, p->x[2], p->T);
+}
+
+static void test_smear(void **state)
+{
+    (void)state;
+    enum { N = 8, C = 5, K = 3, T = 4 };
+    struct device *dev = open_device(DEVICE_REF, 1);
+    struct problem p = {.dev = dev,
+                        .x = {filled(dev, N, C, 1, 1), filled(dev, 1, K, 2, 2), filled(dev, 1, 1, 3, 1)},
+                        .y = device_tensor(dev, N, C),
+                        .saved = device_tensor(dev, N, 1),
+                        .c = filled(dev, N, C, 4, 1),
+                        .T = T};
+    struct weight gate = {.master = p.x[1]};
+    struct tensor de = constant(dev, N, C, 0.5), dgate = constant(dev, 1, K, 0.5), dlambda = constant(dev, 1, 1, 0.5);
+    run_smear(&p);
+    op_smear_back(dev, de, dgate, dlambda, p.c, p.x[0], p.saved, &gate, p.x[2], T);
+    check_gradient("smear de", &p, run_smear, p.x[0], de, 0);
+    check_gradient("smear dgate", &p, run_smear, p.x[1], dgate, 0.5);
+    check_gradient("smear dlambda", &p, run_smear, p.x[2], dlambda, 0.5);
+    device_close(dev);
+}
+
+static void run_value_embed(struct problem *p)
+{
+    struct weight table = {.master = p->x[1]}, gate = {.master = p->x[2]};
+    op_value_embed(p->dev, p->y, p->saved, p->x[0], &table, p->ids, &gate, 3);
+}
+
+static void test_value_embed(void **state)
+{
+    (void)state;
+    enum { N = 6, C = 5, K = 4, H = 2, D = 3, V = 4, T = 3 };
+    struct device *dev = open_device(DEVICE_REF, 1);
+    struct problem p = {.dev = dev,
+                        .x = {filled(dev, N, C, 1, 1), filled(dev, V, H * D, 2, 1), filled(dev, H, K, 3, 1)},
+                        .y = device_tensor(dev, N, H * D),
+                        .saved = device_tensor(dev, N, H),
+                        .c = filled(dev, N, H * D, 4, 1),
+                        .ids = device_ids(dev, N, 1)};
+    device_put_ids(dev, p.ids, 0, N, (const int32_t[]){2, 0, 2, 3, 2, 0});
+    struct weight table = {.master = p.x[1]}, gate = {.master = p.x[2]};
+    struct tensor dx = constant(dev, N, C, 0.5), dtable = constant(dev, V, H * D, 0.5), dgate = constant(dev, H, K, 0.5);
+    run_value_embed(&p);
+    op_value_embed_back(dev, dx, dtable, dgate, p.c, p.saved, p.x[0], &table, p.ids, &gate, 3, T);
+    check_gradient("value_embed dx", &p, run_value_embed, p.x[0], dx, 0.5);
+    check_gradient("value_embed dtable", &p, run_value_embed, p.x[1], dtable, 0.5);
+    check_gradient("value_embed dgate", &p, run_value_embed, p.x[2], dgate, 0.5);
     device_close(dev);
 }
 
@@ -265,7 +354,8 @@ static void test_embed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_norm),  cmocka_unit_test(test_rotary_norm), cmocka_unit_test(test_matmul),
+        cmocka_unit_test(test_norm),  cmocka_unit_test(test_rotary_norm), cmocka_unit_test(test_mix),
+        cmocka_unit_test(test_smear), cmocka_unit_test(test_value_embed), cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_relu2), cmocka_unit_test(test_attention),   cmocka_unit_test(test_loss),
         cmocka_unit_test(test_embed),
     };

@@ -48,11 +48,17 @@ static void test_clip(void **state)
     hold(clip, {300, 300});
 }
 
+static const struct muon muon_2025 = {.lr = 0.02, .iteration = &newton_schulz_2025};
+static const struct muon muon_2026 = {
+    .lr = 0.02, .weight_decay = 0.28, .iteration = &polar_express, .even_rows = true, .fixed_norm = true, .beta2 = 0.9};
+
 static void newton_schulz(struct device *dev, const int *size, struct outputs *out)
 {
-    struct tensor x = filled(dev, size[0], size[1], 1, 0.01);
-    op_newton_schulz(dev, x);
+    struct tensor x = filled(dev, size[0], size[1], 1, 0.01), polar = filled(dev, size[0], size[1], 1, 0.01);
+    op_newton_schulz(dev, x, &newton_schulz_2025);
+    op_newton_schulz(dev, polar, &polar_express);
     keep(out, dev, "x", x, BOUND_TENSOR, 2e-5);
+    keep(out, dev, "polar", polar, BOUND_TENSOR, 2e-5);
 }
 
 // Of x = U S V^T the singular values of float32 noise would be blown up: full rank is what the inputs here have.
@@ -67,24 +73,39 @@ static void test_newton_schulz(void **state)
     hold(newton_schulz, {128, 300});
 }
 
-static void muon(struct device *dev, const int *size, struct outputs *out)
+static void muon_of(struct device *dev, const int *size, struct muon muon, struct outputs *out)
 {
     int R = size[0], C = size[1];
     struct muon_matrix m[3];
     for (int i = 0; i < 3; i++)
-        m[i] = (struct muon_matrix){
-            .p = filled(dev, R, C, 1 + (uint64_t)i, 1), .momentum = device_tensor(dev, R, C), .g = device_tensor(dev, R, C)};
+        m[i] = (struct muon_matrix){.p = filled(dev, R, C, 1 + (uint64_t)i, 1),
+                                    .momentum = device_tensor(dev, R, C),
+                                    .g = device_tensor(dev, R, C),
+                                    .variance = device_tensor(dev, R >= C ? R : 1, R >= C ? 1 : C)};
     for (int step = 0; step < 2; step++) {
         struct tensor g[3] = {m[0].g, m[1].g, m[2].g};
         for (int i = 0; i < 3; i++)
             fill(dev, g[i], 10 * (uint64_t)(step + 1) + (uint64_t)i, 1);
         device_set_step(dev, step, 0.5, 0.85);
+        device_set_decay(dev, 0.75);
         op_clip(dev, g, 3, 1.0);
-        op_muon(dev, m, 3, 0.02);
+        op_muon(dev, m, 3, muon);
     }
     keep(out, dev, "p 0", m[0].p, BOUND_TENSOR, 1e-6);
     keep(out, dev, "p 2", m[2].p, BOUND_TENSOR, 1e-6);
     keep(out, dev, "momentum", m[1].momentum, BOUND_TENSOR, 1e-6);
+    if (muon.beta2 > 0)
+        keep(out, dev, "variance", m[1].variance, BOUND_TENSOR, 2e-5);
+}
+
+static void muon(struct device *dev, const int *size, struct outputs *out)
+{
+    muon_of(dev, size, muon_2025, out);
+}
+
+static void muon_with_all(struct device *dev, const int *size, struct outputs *out)
+{
+    muon_of(dev, size, muon_2026, out);
 }
 
 static void test_muon(void **state)
@@ -94,6 +115,12 @@ static void test_muon(void **state)
     hold(muon, {20, 70});
     hold(muon, {70, 20});
     hold(muon, {96, 24});
+    hold(muon_with_all, {1, 1});
+    hold(muon_with_all, {2, 12});
+    hold(muon_with_all, {20, 70});
+    hold(muon_with_all, {70, 20});
+    hold(muon_with_all, {64, 64});
+    hold(muon_with_all, {130, 200});
 }
 
 // A zero gradient is a zero update, not a NaN; and without decay the weights keep their bits.
@@ -112,7 +139,11 @@ static void test_zero_gradient(void **state)
         assert_true(device_grad_norm(dev) == 0);
         op_adamw(dev, p, m, v, zero, (struct adamw){.lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-10});
         assert_same_bits("AdamW's weights after a zero gradient", name, p, before);
-        op_muon(dev, &(struct muon_matrix){.p = p, .momentum = m, .g = zero}, 1, 0.02);
+        struct muon without_decay = muon_2026;
+        without_decay.weight_decay = 0;
+        struct muon_matrix matrix = {.p = p, .momentum = m, .g = zero, .variance = device_tensor(dev, 33, 1)};
+        op_muon(dev, &matrix, 1, muon_2025);
+        op_muon(dev, &matrix, 1, without_decay);
         assert_same_bits("Muon's weights after a zero gradient", name, p, before);
         assert_no_fault(dev);
         device_close(dev);

@@ -27,8 +27,8 @@ static void test_newton_schulz(void **state)
     static const double want[] = {-0.568290, 0.057742, 0.683774, 0.563355, 0.405613, 0.247871};
     struct device *dev = open_device(DEVICE_REF, 1);
     struct tensor wide = put(dev, 2, 3, (double[]){1, 2, 3, 4, 5, 6}), tall = put(dev, 3, 2, (double[]){1, 4, 2, 5, 3, 6});
-    op_newton_schulz(dev, wide);
-    op_newton_schulz(dev, tall);
+    op_newton_schulz(dev, wide, &newton_schulz_2025);
+    op_newton_schulz(dev, tall, &newton_schulz_2025);
     for (int i = 0; i < 6; i++) {
         assert_near(at(dev, wide, i), want[i], 5.1e-7);
         assert_near(at(dev, tall, i % 3 * 2 + i / 3), want[i], 5.1e-7);
@@ -45,9 +45,29 @@ static void test_singular_values(void **state)
     struct device *dev = open_device(DEVICE_REF, 1);
     for (size_t i = 0; i < countof(map); i++) {
         struct tensor x = put(dev, 2, 2, (double[]){map[i][0], 0, 0, sqrt(1 - map[i][0] * map[i][0])});
-        op_newton_schulz(dev, x);
+        op_newton_schulz(dev, x, &newton_schulz_2025);
         assert_near(at(dev, x, 0), map[i][1], 1e-6);
         assert_near(at(dev, x, 1), 0, 1e-12);
+    }
+    device_close(dev);
+}
+
+// The same of the polar express, which first stretches: the scalar map is its five polynomials, one after the other.
+static void test_polar_express(void **state)
+{
+    (void)state;
+    static const double values[] = {1, 0.5, 0.1, 0.01};
+    struct device *dev = open_device(DEVICE_REF, 1);
+    for (size_t i = 0; i < countof(values); i++) {
+        double s = values[i] / (1.01 + 1e-6);
+        for (int k = 0; k < NEWTON_SCHULZ_STEPS; k++) {
+            const double *c = polar_express.steps[k];
+            s = c[0] * s + c[1] * s * s * s + c[2] * s * s * s * s * s;
+        }
+        struct tensor x = put(dev, 2, 2, (double[]){values[i], 0, 0, sqrt(1 - values[i] * values[i])});
+        op_newton_schulz(dev, x, &polar_express);
+        assert_near(at(dev, x, 0), s, 1e-12);
+        assert_near(s, 1, 0.15); // what it is for
     }
     device_close(dev);
 }
@@ -132,14 +152,39 @@ static void test_muon(void **state)
     struct device *dev = open_device(DEVICE_REF, 1);
     struct tensor p = put(dev, 1, 1, (double[]){3}), buf = put(dev, 1, 1, (double[]){2}), g = put(dev, 1, 1, (double[]){-40});
     device_set_step(dev, 0, 0.5, 0.9);
-    op_muon(dev, &(struct muon_matrix){.p = p, .momentum = buf, .g = g}, 1, 0.02);
+    op_muon(dev, &(struct muon_matrix){.p = p, .momentum = buf, .g = g}, 1,
+            (struct muon){.lr = 0.02, .iteration = &newton_schulz_2025});
     assert_near(at(dev, buf, 0), 0.9 * 2 + 0.1 * -40, 1e-12);
     assert_near(at(dev, p, 0), 3 + 0.02 * 0.5 * 0.696436, 2e-8); // u = 0.9 * -2.2 + 0.1 * -40 is negative
     // A tall matrix steps sqrt(rows / cols) further.
     struct tensor tall = device_tensor(dev, 4, 1), tall_buf = device_tensor(dev, 4, 1);
     struct tensor tall_g = put(dev, 4, 1, (double[]){1, 0, 0, 0});
-    op_muon(dev, &(struct muon_matrix){.p = tall, .momentum = tall_buf, .g = tall_g}, 1, 0.02);
+    op_muon(dev, &(struct muon_matrix){.p = tall, .momentum = tall_buf, .g = tall_g}, 1,
+            (struct muon){.lr = 0.02, .iteration = &newton_schulz_2025});
     assert_near(at(dev, tall, 0), -0.02 * 0.5 * 2 * 0.696436, 2e-8);
+    device_close(dev);
+}
+
+// A matrix that is orthogonal already, up to its size, with everything on: u is its sign pattern and stays so, each line has the same
+// norm, and only the parameter that the update shrinks decays.
+static void test_muon_with_all(void **state)
+{
+    (void)state;
+    struct device *dev = open_device(DEVICE_REF, 1);
+    struct tensor p = put(dev, 2, 2, (double[]){3, -1, 0.5, 2}), buf = device_tensor(dev, 2, 2),
+                  variance = device_tensor(dev, 2, 1);
+    struct tensor g = put(dev, 2, 2, (double[]){1, 1, 1, -1});
+    struct muon muon = {
+        .lr = 0.02, .weight_decay = 0.4, .iteration = &polar_express, .even_rows = true, .fixed_norm = true, .beta2 = 0.9};
+    device_set_step(dev, 0, 0.5, 0.9);
+    device_set_decay(dev, 0.25);
+    op_muon(dev, &(struct muon_matrix){.p = p, .momentum = buf, .g = g, .variance = variance}, 1, muon);
+    double u = sqrt(0.5), rate = 0.01; // |u| = sqrt(2)
+    assert_near(at(dev, p, 0), 3 - rate * (u + 0.1 * 3), 1e-12);
+    assert_near(at(dev, p, 1), -1 - rate * u, 1e-12);
+    assert_near(at(dev, p, 2), 0.5 - rate * (u + 0.1 * 0.5), 1e-12);
+    assert_near(at(dev, p, 3), 2 + rate * u, 1e-12);
+    assert_near(at(dev, variance, 0), 0.1 * 0.5, 1e-12);
     device_close(dev);
 }
 
@@ -214,9 +259,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_newton_schulz), cmocka_unit_test(test_singular_values),
-        cmocka_unit_test(test_rotary),        cmocka_unit_test(test_soft_cap),
-        cmocka_unit_test(test_uniform_loss),  cmocka_unit_test(test_adamw),
-        cmocka_unit_test(test_muon),          cmocka_unit_test(test_clip),
+        cmocka_unit_test(test_polar_express), cmocka_unit_test(test_rotary),
+        cmocka_unit_test(test_soft_cap),      cmocka_unit_test(test_uniform_loss),
+        cmocka_unit_test(test_adamw),         cmocka_unit_test(test_muon),
+        cmocka_unit_test(test_muon_with_all), cmocka_unit_test(test_clip),
         cmocka_unit_test(test_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -203,7 +203,7 @@ static void ten_steps(const struct bounds *b, double clip, const double losses[1
         double loss = mean_loss(&f, g);
         // Printed with six decimals: half a unit of the last counts beside the relative bound.
         near_absolute(loss, losses[it], b->steps * losses[it] + 5e-7);
-        optimizer_measure(&o, g, it, 1, 0.85 + 0.1 * it / 300);
+        optimizer_measure(&o, g, it, 1, 0.85 + 0.1 * it / 300, 1);
         double norm = device_grad_norm(f.dev);
         if (clip > 0 && it == 0)
             near_relative(norm, 1.47710, 1e-5);

@@ -37,18 +37,98 @@ static void horizons(void **state)
         int64_t steps;
     } known[] = {{4, 1400}, {8, 3520}, {12, 7080}, {16, 12800}, {20, 21400}, {26, 41275}, {30, 60225}, {32, 71680}};
     struct shape s;
-    struct horizon h = {INT64_MIN, INT64_MIN, NAN, 20};
+    struct horizon h = {INT64_MIN, INT64_MIN, NAN, 20, false};
     for (size_t i = 0; i < countof(known); i++) {
         assert_null(shape_from_depth(&s, known[i].depth, 65536, 2048));
         assert_int_equal(horizon_steps(&h, &s, 524288), known[i].steps);
     }
     assert_null(shape_from_depth(&s, 20, 65536, 2048));
-    h = (struct horizon){INT64_MIN, INT64_MIN, 3.917670e19, NAN};
+    h = (struct horizon){INT64_MIN, INT64_MIN, 3.917670e19, NAN, false};
     assert_int_equal(horizon_steps(&h, &s, 524288), 21400);
-    h = (struct horizon){INT64_MIN, 1000000, NAN, NAN};
+    h = (struct horizon){INT64_MIN, 1000000, NAN, NAN, false};
     assert_int_equal(horizon_steps(&h, &s, 524288), 1);
-    h = (struct horizon){17, INT64_MIN, NAN, NAN};
+    h = (struct horizon){17, INT64_MIN, NAN, NAN, false};
     assert_int_equal(horizon_steps(&h, &s, 524288), 17);
+}
+
+// Values computed by hand from the formulas of 2026 for 2520 steps: 1638 of them are warm-down.
+static void schedule_points_2026(void **state)
+{
+    (void)state;
+    struct schedule s = schedule_2026(2520);
+    assert_true(fabs(schedule_lr(&s, 0) - 1.0 / 40) < 1e-15);
+    assert_true(schedule_lr(&s, 39) == 1 && schedule_lr(&s, 882) == 1);
+    assert_true(fabs(schedule_lr(&s, 883) - (1637.0 / 1638 + 0.05 / 1638)) < 1e-15);
+    assert_true(fabs(schedule_lr(&s, 1701) - 0.525) < 1e-15);
+    assert_true(schedule_momentum(&s, 0) == 0.85);
+    assert_true(fabs(schedule_momentum(&s, 200) - 0.91) < 1e-15);
+    assert_true(fabs(schedule_momentum(&s, 500) - 0.97) < 1e-15);
+    assert_true(fabs(schedule_momentum(&s, 1701) - 0.935) < 1e-15);
+    assert_true(schedule_decay(&s, 0) == 1);
+    assert_true(fabs(schedule_decay(&s, 1260) - 0.5) < 1e-15);
+    assert_true(fabs(schedule_decay(&s, 840) - 0.75) < 1e-15);
+    // A short run warms up into its warm-down, and is over before the momentum is: no ramp down.
+    s = schedule_2026(60);
+    assert_true(fabs(schedule_lr(&s, 30) - 31.0 / 40) < 1e-15);
+    assert_true(fabs(schedule_lr(&s, 40) - (20.0 / 39 + 0.05 * 19 / 39)) < 1e-15);
+    assert_true(fabs(schedule_momentum(&s, 59) - (0.85 + 0.12 * 59 / 400)) < 1e-15);
+    // At 2025's none of it moves.
+    s = (struct schedule){.n_steps = 100, .warmdown = 0.2};
+    assert_true(schedule_decay(&s, 99) == 1 && schedule_momentum(&s, 99) > 0.88);
+}
+
+// The published table of depths: vocabulary 32,768, 2,048 tokens, heads of 128, 12 tokens a scaling parameter.
+static void depths_2026(void **state)
+{
+    (void)state;
+    static const struct {
+        int depth, n_embd;
+        int64_t params, scaling;
+        double flops;
+        int log_batch;
+        int64_t steps;
+        double lr_scale, decay;
+    } known[] = {{4, 256, 36700242, 11534384, 8.0217e7, 18, 528, 0.7071, 1.88990},
+                 {6, 384, 73531538, 23199852, 1.6751e8, 18, 1062, 0.7071, 0.93961},
+                 {8, 512, 125829354, 41943232, 2.9570e8, 18, 1920, 0.7071, 0.51972},
+                 {10, 640, 195952986, 70123820, 4.9545e8, 19, 1605, 1, 0.43963},
+                 {12, 768, 286261730, 110100912, 7.5970e8, 19, 2520, 1, 0.28},
+                 {14, 896, 399114882, 164233804, 1.1285e9, 19, 3759, 1, 0.18771},
+                 {16, 1024, 536871738, 234881792, 1.5855e9, 19, 5376, 1, 0.13125},
+                 {18, 1152, 701891594, 324404172, 2.1800e9, 20, 3712, 1.4142, 0.13439},
+                 {20, 1280, 896533746, 435160240, 2.8862e9, 20, 4980, 1.4142, 0.10019},
+                 {22, 1408, 1123157490, 569509292, 3.7631e9, 20, 6517, 1.4142, 0.07655},
+                 {24, 1536, 1384122122, 729810624, 4.7752e9, 20, 8352, 1.4142, 0.05974},
+                 {26, 1664, 1681786938, 918423532, 5.9911e9, 20, 10510, 1.4142, 0.04747},
+                 {28, 1792, 2018511234, 1137707312, 7.3657e9, 20, 13020, 1.4142, 0.03832},
+                 {32, 2048, 2818575450, 1677724672, 1.0771e10, 21, 9600, 2, 0.03675}};
+    struct horizon h = {INT64_MIN, INT64_MIN, NAN, 12, true};
+    struct shape s, s12;
+    assert_null(shape_from_depth_2026(&s12, 12, SHAPE_ASPECT_2026, SHAPE_HEAD_DIM_2026, 32768, 2048));
+    for (size_t i = 0; i < countof(known); i++) {
+        assert_null(shape_from_depth_2026(&s, known[i].depth, SHAPE_ASPECT_2026, SHAPE_HEAD_DIM_2026, 32768, 2048));
+        assert_int_equal(s.n_embd, known[i].n_embd);
+        assert_true(shape_params(&s) == known[i].params);
+        assert_true(shape_scaling_params(&s) == known[i].scaling);
+        assert_true(fabs(shape_flops_per_token(&s) / known[i].flops - 1) < 5.1e-5);
+        struct scaling_law law = scaling_law_2026(shape_scaling_params(&s), shape_scaling_params(&s12), 12, 0);
+        assert_int_equal(law.batch_tokens, (int64_t)1 << known[i].log_batch);
+        assert_int_equal(horizon_steps(&h, &s, law.batch_tokens), known[i].steps);
+        assert_true(fabs(law.lr_scale - known[i].lr_scale) < 5.1e-5);
+        assert_true(fabs(0.28 * law.decay_scale - known[i].decay) < 5.1e-6);
+    }
+    // The recipe for a processor: depth 6 with heads of 64, a batch of its own.
+    assert_null(shape_from_depth_2026(&s, 6, SHAPE_ASPECT_2026, 64, 32768, 512));
+    assert_null(shape_from_depth_2026(&s12, 12, SHAPE_ASPECT_2026, 64, 32768, 512));
+    s.window_pattern = s.window_short = 0;
+    assert_null(shape_check(&s));
+    assert_true(shape_params(&s) == 73531646 && shape_scaling_params(&s) == 23199960);
+    assert_true(fabs(shape_flops_per_token(&s) / 1.5336e8 - 1) < 5e-5);
+    struct scaling_law law = scaling_law_2026(shape_scaling_params(&s), shape_scaling_params(&s12), 12, 16384);
+    assert_true(fabs(law.lr_scale - 0.17678) < 5.1e-6 && fabs(0.28 * law.decay_scale - 0.23490) < 5.1e-6);
+    // Odd depths are nudged up to whole heads.
+    assert_null(shape_from_depth_2026(&s, 11, SHAPE_ASPECT_2026, SHAPE_HEAD_DIM_2026, 32768, 2048));
+    assert_int_equal(s.n_embd, 768);
 }
 
 // Row i of an endless made-up text.
@@ -139,8 +219,9 @@ static struct error *report(void *self, const struct step_report *r)
     return NULL;
 }
 
-// Trains a tiny model for some steps and returns all its parameters, in a block; *loss is the last one.
-static float *train(struct row_source rows, int threads, int device_batch, double *loss, size_t *n_values)
+// Trains a tiny model, of 2025 or with all that 2026 adds, for some steps and returns all its parameters, in a block; *loss is the
+// last one.
+static float *train(struct row_source rows, bool is_2026, int threads, int device_batch, double *loss, size_t *n_values)
 {
     struct fault fault;
     struct arena arena = {0};
@@ -162,17 +243,26 @@ static float *train(struct row_source rows, int threads, int device_batch, doubl
     struct optimizer o;
     struct gradient g;
     struct rates rates = {.matrix_lr = 0.02, .embedding_lr = 0.2, .unembedding_lr = 0.004, .grad_clip = 1};
+    if (is_2026) {
+        assert_null(shape_from_depth_2026(&shape, 3, 16, 16, V, T));
+        shape.window_short = 7;
+        rates.weight_decay = 0.28;
+    }
+    struct optimizer_laws laws = is_2026 ? optimizer_laws_2026(&shape, &rates, 1, 1) : optimizer_laws_2025(&shape, &rates);
     assert_null(model_open(&m, dev, &shape, &arena));
-    model_init_weights(&m, 5);
+    if (is_2026)
+        model_init_weights_2026(&m, 5);
+    else
+        model_init_weights(&m, 5);
     assert_null(model_reserve(&m, device_batch, T, true));
-    assert_null(optimizer_open(&o, &m, &rates));
+    assert_null(optimizer_open_with(&o, &m, &laws));
     assert_null(gradient_open(&g, &m, R, T, device_batch));
     struct trainer t = {.stop_at = 3};
     t.loop = (struct loop){.model = &m,
                            .optimizer = &o,
                            .gradient = &g,
                            .rows = rows,
-                           .schedule = {.n_steps = 7, .warmdown = 0.2},
+                           .schedule = is_2026 ? schedule_2026(7) : (struct schedule){.n_steps = 7, .warmdown = 0.2},
                            .eval_every = 2,
                            .sample_every = -1,
                            .self = &t,
@@ -199,15 +289,15 @@ static float *train(struct row_source rows, int threads, int device_batch, doubl
     return values;
 }
 
-static void check_cuts(struct row_source rows, double most_loss)
+static void check_cuts(struct row_source rows, bool is_2026, double most_loss)
 {
     double loss, other_loss;
     size_t n, other_n;
-    float *whole = train(rows, 1, R, &loss, &n);
+    float *whole = train(rows, is_2026, 1, R, &loss, &n);
     assert_true(isfinite(loss) && loss < most_loss);
     static const int cuts[][2] = {{1, 1}, {2, 2}, {3, 5}, {2, R}};
     for (size_t i = 0; i < countof(cuts); i++) {
-        float *other = train(rows, cuts[i][0], cuts[i][1], &other_loss, &other_n);
+        float *other = train(rows, is_2026, cuts[i][0], cuts[i][1], &other_loss, &other_n);
         assert_true(n == other_n);
         assert_true(loss == other_loss);
         assert_memory_equal(whole, other, n * sizeof *whole);
@@ -219,14 +309,16 @@ static void check_cuts(struct row_source rows, double most_loss)
 static void cuts_and_threads_leave_the_bits(void **state)
 {
     (void)state;
-    check_cuts((struct row_source){.read = read_rows}, log(V));
+    check_cuts((struct row_source){.read = read_rows}, false, log(V));
+    check_cuts((struct row_source){.read = read_rows}, true, log(V));
 }
 
 // The width of a micro-batch is that of its longest row, so the cut decides how far the others are padded.
 static void padding_leaves_the_bits(void **state)
 {
     (void)state;
-    check_cuts(ragged, 2 * log(V));
+    check_cuts(ragged, false, 2 * log(V));
+    check_cuts(ragged, true, 2 * log(V));
 }
 
 // The loss of a batch of ragged rows is the sum of weight * loss over its targets by their number, those of left-out rows included.
@@ -346,9 +438,13 @@ static void a_loss_that_is_not_finite_stops(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(schedule_points), cmocka_unit_test(horizons),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(schedule_points),
+                                       cmocka_unit_test(horizons),
+                                       cmocka_unit_test(schedule_points_2026),
+                                       cmocka_unit_test(depths_2026),
                                        cmocka_unit_test(cuts_and_threads_leave_the_bits),
-                                       cmocka_unit_test(padding_leaves_the_bits), cmocka_unit_test(ragged_rows_count_targets),
+                                       cmocka_unit_test(padding_leaves_the_bits),
+                                       cmocka_unit_test(ragged_rows_count_targets),
                                        cmocka_unit_test(a_loss_that_is_not_finite_stops)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

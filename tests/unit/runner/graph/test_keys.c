@@ -140,8 +140,56 @@ static void a_missing_file_makes_keys_unknown(void **state)
     assert_null(key_of(p, "web.tokens"));
     assert_null(key_of(p, "base"));
     assert_null(key_of(p, "base_eval"));
-    assert_string_equal(graph_find(&p->graph, "web.tokens")->missing, path);
-    assert_non_null(graph_find(&p->graph, "web.tokens")->parts[0].key);
+    const struct graph_node *tokens = graph_find(&p->graph, "web.tokens");
+    assert_string_equal(tokens->parts[2].part.path, path);
+    assert_true(tokens->parts[2].is_missing && !tokens->parts[0].is_missing);
+    assert_non_null(tokens->parts[0].key);
+}
+
+// Addresses are known by what is written down of them, else by the files that lie where they are fetched to.
+static void addresses(void **state)
+{
+    struct place_of_test *p = *state;
+    const char *text = with(&p->arena, RECIPE, "\"{00..02}.txt\"", "\"https://host/{00..02}.txt\"");
+    char sha[3][SHA256_HEX], list[1024] = "retort: 1\nfiles:\n";
+    make_graph(p, RECIPE);
+    const char *tokenizer = key_of(p, "tokenizer"), *base = key_of(p, "base");
+    make_graph(p, text);
+    assert_null(key_of(p, "tokenizer"));
+    const struct graph_part *part = &graph_find(&p->graph, "web.tokens")->parts[2];
+    assert_string_equal(part->url, "https://host/02.txt");
+    assert_string_equal(part->part.path, arena_printf(&p->arena, "%s/data/host/02.txt", p->results));
+    assert_true(part->is_missing);
+    for (int i = 0; i < 3; i++) {
+        no_error(sha256_file(arena_printf(&p->arena, "%s/0%d.txt", p->folder, i), sha[i]));
+        snprintf(list + strlen(list), sizeof list - strlen(list), "  - {url: \"https://host/0%d.txt\", sha256: \"%s\"}\n", i,
+                 sha[i]);
+    }
+    put_file(p, "small.data.yaml", list);
+    make_plan(p, text);
+    assert_string_equal(key_of(p, "tokenizer"), tokenizer);
+    assert_string_equal(key_of(p, "base"), base);
+    int n;
+    assert_string_equal(plan_lacks(plan_stage(&p->plan, "tokenizer"), &n)->url, "https://host/00.txt");
+    assert_int_equal(n, 2);
+    assert_null(plan_lacks(plan_stage(&p->plan, "base"), &n));
+
+    // Without the list the files themselves say it; with it they must be what it says.
+    no_error(folder_make(arena_printf(&p->arena, "%s/data/host", p->results)));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(link(arena_printf(&p->arena, "%s/0%d.txt", p->folder, i),
+                              arena_printf(&p->arena, "%s/data/host/0%d.txt", p->results, i)),
+                         0);
+    unlink(arena_printf(&p->arena, "%s/small.data.yaml", p->folder));
+    make_graph(p, text);
+    assert_string_equal(key_of(p, "base"), base);
+    memcpy(strstr(list, sha[1]), sha[2], SHA256_HEX - 1);
+    put_file(p, "small.data.yaml", list);
+    struct error *e = try_graph(p, text, NULL, 0);
+    assert_non_null(e);
+    assert_int_equal(e->kind, ERROR_DATA);
+    assert_int_equal(e->at.line, 4);
+    error_free(e);
 }
 
 static void worlds_have_two_parts(void **state)
@@ -209,6 +257,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_matters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(parts_have_keys_of_their_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_missing_file_makes_keys_unknown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(addresses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(worlds_have_two_parts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lists_of_models_are_split, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bpb_needs_validation_text, set_up, tear_down),

@@ -76,7 +76,7 @@ static void update_on(struct device *dev, const struct cost_setup *s, struct row
     no_error(optimizer_open(&optimizer, &model, &(struct rates){.matrix_lr = 1, .grad_clip = 1}));
     no_error(gradient_open(&gradient, &model, s->rows, (int)s->width, (int)s->batch));
     no_error(gradient_of_rows(&gradient, rows, 0, &loss, &sum));
-    optimizer_measure(&optimizer, sum, 0, 1, 0.95);
+    optimizer_measure(&optimizer, sum, 0, 1, 0.95, 1);
     optimizer_step(&optimizer, sum);
     no_error(error_from_fault(device_fault(dev)));
 }
@@ -117,14 +117,41 @@ static void memory_is_what_is_taken(void **state)
 {
     struct place_of_test *p = *state;
     struct fault fault;
-    struct cost_setup s = {.shape = small_shape(), .batch = 2, .T = 64, .trains = true, .rows = 20, .width = 64};
-    struct costs costs = {.arena = &p->arena, .threads = 1};
-    struct cost cost;
-    no_error(cost_of(&costs, &s, &cost));
-    struct device *dev = device_open(DEVICE_CPU, 1, &fault);
-    update_on(dev, &s, (struct row_source){.read = read_zeros}, &p->arena);
-    is_near((double)cost.memory_bytes, (double)device_counts(dev).memory_bytes, 0.1);
-    device_close(dev);
+    struct cost_setup setups[2] = {
+        {.shape = small_shape(), .batch = 2, .T = 64, .trains = true, .rows = 20, .width = 64},
+        {.batch = 2, .T = 64, .trains = true, .rows = 20, .width = 64},
+    };
+    no_error(shape_from_depth_2026(&setups[1].shape, 3, 16, 16, 300, 64));
+    for (size_t i = 0; i < countof(setups); i++) {
+        struct costs costs = {.arena = &p->arena, .threads = 1};
+        struct cost cost;
+        no_error(cost_of(&costs, &setups[i], &cost));
+        struct device *dev = device_open(DEVICE_CPU, 1, &fault);
+        update_on(dev, &setups[i], (struct row_source){.read = read_zeros}, &p->arena);
+        is_near((double)cost.memory_bytes, (double)device_counts(dev).memory_bytes, 0.1);
+        device_close(dev);
+    }
+}
+
+// Switches of the shape that change what a step costs make another setup.
+static void switches_are_counted(void **state)
+{
+    struct place_of_test *p = *state;
+    struct costs costs = {.arena = &p->arena};
+    struct cost_setup s = {
+        .shape = small_shape(), .batch = 2, .T = 64, .trains = true, .rows = 20, .width = 64, .slots = 3, .capacity = 40};
+    struct cost plain, windowed, whole;
+    no_error(cost_of(&costs, &s, &plain));
+    s.shape.window_short = 16, s.shape.window_pattern = 3;
+    no_error(cost_of(&costs, &s, &windowed));
+    assert_true(windowed.update.flops_of[COUNT_ATTENTION] < 0.8 * plain.update.flops_of[COUNT_ATTENTION]);
+    assert_true(windowed.step.flops_of[COUNT_ATTENTION] < 0.8 * plain.step.flops_of[COUNT_ATTENTION]);
+    s.shape.value_embeds = 3, s.shape.value_gate_channels = 12, s.shape.residual_lambdas = 1, s.shape.smear_channels = 24;
+    s.shape.backout = 2;
+    no_error(cost_of(&costs, &s, &whole));
+    assert_int_equal(costs.n_counted, 3);
+    assert_true(whole.update.flops_of[COUNT_OTHER] > windowed.update.flops_of[COUNT_OTHER]);
+    assert_true(whole.step.bytes > windowed.step.bytes && whole.memory_bytes > windowed.memory_bytes);
 }
 
 static void a_shape_is_counted_once(void **state)
@@ -347,6 +374,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(parts_make_the_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(memory_is_what_is_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_shape_is_counted_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(switches_are_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_stages, set_up, tear_down),
         cmocka_unit_test(lengths),
         cmocka_unit_test_setup_teardown(probes_of_a_machine, set_up, tear_down),

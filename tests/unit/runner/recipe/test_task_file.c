@@ -193,7 +193,8 @@ static void bad(void **state)
     FAILS("task: x\nsource: {parquet: \"{split}\"}\nsplits: [a/b, c, c]\nfields: {messages: m}\n", "not the name of a split",
           "the same split twice");
     FAILS("task: x\nsource: {parquet: \"{split}\"}\nsplits: {train: {rows: 3}}\nfields: {messages: m}\n", "list of names");
-    FAILS("task: x\nsource: {parquet: \"https://host/{split}\"}\nsplits: [train]\nfields: {messages: m}\n", "https is not built");
+    FAILS("task: x\nsource: {parquet: \"http://host/{split}\"}\nsplits: [train]\nfields: {messages: m}\n", "is not encrypted");
+    FAILS("task: x\nsource: {parquet: \"https://host/{split}?a\"}\nsplits: [train]\nfields: {messages: m}\n", "takes no '?'");
     FAILS("task: x\nsource: {parquet: \"${data}/{split}\"}\nsplits: [train]\nfields: {messages: m}\n",
           "'${' in the file of a task");
     FAILS("task: X y\nsource: {parquet: \"{split}\"}\nsplits: [train]\nfields: {messages: m}\n", "not the name of a task");

@@ -1,0 +1,127 @@
+// A training of a model of 2026 that is saved, loaded and gone on with has the bits of one that was not interrupted.
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/train/checkpoint.h"
+
+enum { T = 16, V = 60, B = 2, STEPS = 6, CUT = 2 };
+
+struct fixture {
+    struct arena arena;
+    struct device *dev;
+    struct model m;
+    struct optimizer o;
+    struct training t;
+    struct tensor *g;
+};
+
+static void start(struct fixture *f, const struct shape *shape)
+{
+    struct fault fault;
+    memset(f, 0, sizeof *f);
+    f->dev = device_open(DEVICE_CPU, 1, &fault);
+    assert_non_null(f->dev);
+    struct rates rates = {.matrix_lr = 0.02, .embedding_lr = 0.3, .unembedding_lr = 0.008, .weight_decay = 0.28};
+    struct optimizer_laws laws = optimizer_laws_2026(shape, &rates, 1, 1);
+    assert_null(model_open(&f->m, f->dev, shape, &f->arena));
+    assert_null(model_reserve(&f->m, B, T, true));
+    assert_null(model_gradients(&f->m, &f->g));
+    assert_null(optimizer_open_with(&f->o, &f->m, &laws));
+    training_init(&f->t, &f->m, &f->o);
+}
+
+static void end(struct fixture *f)
+{
+    assert_int_equal(device_fault(f->dev).kind, FAULT_NONE);
+    training_release(&f->t);
+    device_close(f->dev);
+    arena_release(&f->arena);
+}
+
+static void train(struct fixture *f, int from, int to)
+{
+    int32_t inputs[B * T], targets[B * T];
+    float weights[B * T];
+    for (int step = from; step < to; step++) {
+        for (int i = 0; i < B * T; i++) {
+            inputs[i] = (i * 7 + step * 11) % V;
+            targets[i] = (i * 7 + step * 11 + 7) % V;
+            weights[i] = 1.0f / (B * T);
+        }
+        for (int i = 0; i < f->m.n_params; i++)
+            op_zero(f->dev, f->g[i]);
+        model_loss(&f->m, (struct batch){B, T, inputs, targets, weights}, f->g);
+        optimizer_measure(&f->o, f->g, step, 0.5, 0.85, 0.75);
+        optimizer_step(&f->o, f->g);
+    }
+}
+
+static void same_bits(struct tensor a, struct tensor b, const char *name)
+{
+    assert_true(a.rows == b.rows && a.cols == b.cols);
+    if (memcmp(a.data, b.data, (size_t)(a.rows * a.cols) * sizeof(float)))
+        fail_msg("the bits of %s differ", name);
+}
+
+static void gone_on_with(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/retort-checkpoint-XXXXXX", path[80];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/part.h5", folder);
+    struct fixture whole, again;
+    struct shape shape, read;
+    assert_null(shape_from_depth_2026(&shape, 4, 16, 32, V, T));
+    shape.n_kv_head = 1;
+    start(&whole, &shape);
+    model_init_weights_2026(&whole.m, 3);
+    train(&whole, 0, CUT);
+    whole.t.step = CUT;
+    struct store_attribute step = store_i64("/", "step", CUT); // in a run it is the stage's
+    assert_null(checkpoint_save(&whole.t, path, true, &step, 1));
+    train(&whole, CUT, STEPS);
+
+    struct store_file *file;
+    assert_null(store_open(&file, path));
+    assert_null(model_file_shape(file, &read));
+    assert_int_equal(read.n_layer, 4);
+    assert_int_equal(read.n_vocab_padded, 64);
+    assert_true(read.qk_scale == 1.2 && read.window_short == 128 && read.window_pattern == shape.window_pattern);
+    assert_true(read.value_embeds == 3 && read.value_gate_channels == 12 && read.residual_lambdas == 1);
+    assert_true(read.smear_channels == 24 && read.backout == 3);
+    start(&again, &read);
+    assert_null(checkpoint_load(&again.t, file));
+    assert_int_equal(again.t.step, CUT);
+    store_close(file);
+    train(&again, CUT, STEPS);
+    for (int i = 0; i < whole.m.n_params; i++) {
+        same_bits(whole.m.params[i].w.master, again.m.params[i].w.master, whole.m.params[i].name);
+        same_bits(whole.o.first[i], again.o.first[i], "first moments");
+        same_bits(whole.o.second[i], again.o.second[i], "second moments");
+        // Something has been learned everywhere; ids that never came leave their rows alone.
+        double sum = 0;
+        const float *m = whole.o.first[i].data;
+        for (int64_t k = 0; k < whole.o.first[i].rows * whole.o.first[i].cols; k++)
+            sum += fabs((double)m[k]);
+        if (!(sum > 0))
+            fail_msg("%s has had no gradient", whole.m.params[i].name);
+    }
+    end(&whole);
+    end(&again);
+    unlink(path);
+    rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gone_on_with)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
