@@ -219,10 +219,14 @@ size_t cpu_product_bytes(const struct device *dev, const struct product *p)
 void cpu_product(struct device *dev, const struct product *p, void *workspace)
 {
     struct plan plan = plan_of(dev, p);
+    bool timed = dev->profile.own != NULL;
+    double begin = timed ? omp_get_wtime() : 0;
     if (plan.narrow)
         narrow_product(dev, p, plan, workspace);
     else
         wide_product(dev, p, plan, workspace);
     if (p->symmetric)
         mirror(dev, p->c, p->c_m, p->M);
+    if (timed)
+        dev->profile.products_s += omp_get_wtime() - begin;
 }

@@ -1,9 +1,12 @@
-// bench.c - `retort bench machine`: what this machine does, as a share of its own measured peak; kept for `plan`.
+// bench.c - `retort bench machine`: what this machine does, as a share of its own measured peak; kept for `plan`. The other parts have
+// files of their own.
+#include "runner/commands/bench.h"
+
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "runner/commands/command.h"
 #include "runner/graph/probe.h"
 
 static void print_figure(void *self, const struct probe_figure *f)
@@ -50,12 +53,9 @@ static struct error *print_json(const struct call *call, const struct machine *m
     return answer_print(&j);
 }
 
-struct error *command_bench(struct call *call)
+static struct error *bench_machine(struct call *call)
 {
     struct machine here, measured;
-    if (call->n_args && strcmp(call->args[0], "machine"))
-        return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort bench machine` is there", "bench '%s' is not built in this version",
-                         call->args[0]);
     struct error *e = machine_here(&here, call->arena);
     if (e)
         return e;
@@ -73,4 +73,48 @@ struct error *command_bench(struct call *call)
                100 * measured.had);
     printf("\nkept in %s/machine.h5: `retort plan` tells time by it\n", call->results);
     return NULL;
+}
+
+struct error *bench_open(const struct call *call, struct json *j)
+{
+    struct machine here;
+    double load = NAN;
+    struct error *e = machine_here(&here, call->arena);
+    if (e)
+        return e;
+    if (getloadavg(&load, 1) != 1)
+        load = NAN;
+    if (!call->json) {
+        printf("%s\n%s, %lld thread%s, load average %.1f\n\n", here.machine, here.isa, (long long)here.threads,
+               here.threads == 1 ? "" : "s", load);
+        fflush(stdout);
+        return NULL;
+    }
+    answer_open(j, call, NULL);
+    json_key(j, "machine"), json_str(j, here.machine);
+    json_key(j, "build"), json_str(j, here.build);
+    json_key(j, "isa"), json_str(j, here.isa);
+    json_key(j, "threads"), json_i64(j, here.threads);
+    json_key(j, "load"), json_f64(j, load);
+    return NULL;
+}
+
+struct error *command_bench(struct call *call)
+{
+    static const struct {
+        const char *name;
+        struct error *(*run)(struct call *call);
+        int most; // arguments behind it
+    } parts[] = {{"machine", bench_machine, 0}, {"train", bench_train, 2}, {"kernels", bench_kernels, 0}};
+    const char *name = call->n_args ? call->args[0] : "machine";
+    for (size_t i = 0; i < countof(parts); i++) {
+        if (strcmp(parts[i].name, name))
+            continue;
+        if (call->n_args - 1 > parts[i].most)
+            return error_new(ERROR_USAGE, NOWHERE, "see `retort bench --help`", "'%s' is one argument too many",
+                             call->args[parts[i].most + 1]);
+        return parts[i].run(call);
+    }
+    return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort bench machine`, `train` and `kernels` are there",
+                     "bench '%s' is not built in this version", name);
 }

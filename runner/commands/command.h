@@ -23,6 +23,7 @@ enum {                       // options of a command
     TAKES_CHAT = 1 << 7,     // -p, -t, -k, -m, --seed
     TAKES_TABLES = 1 << 8,   // --md, --csv
     TAKES_YES = 1 << 9,      // --yes
+    TAKES_BENCH = 1 << 10,   // --profile, --blas LIB
 };
 
 struct call {
@@ -31,9 +32,10 @@ struct call {
     const char *results;
     const char **settings; // of -s
     int n_settings;
-    bool json, help, resolved, watch, detach, yes, md, csv;
+    bool json, help, resolved, watch, detach, yes, md, csv, profile;
     const char *until, *only, *fresh, *jobs;
     const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written
+    const char *blas; // of bench: a library to name beside ours
     const char **args;
     int n_args;
     int status;

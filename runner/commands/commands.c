@@ -109,8 +109,15 @@ const struct command commands[] = {
      "reaches in products, attention and real training steps of two small models. It\n"
      "takes some seconds, and nothing else should run meanwhile. The figures are kept\n"
      "in machine.h5 under the results folder: `plan` tells time by them. Another\n"
-     "machine or another build has its own.",
-     command_bench, 0, 0, 1},
+     "machine or another build has its own.\n\n"
+     "  retort bench train [RECIPE [STAGE]]   whole training steps of that stage (the\n"
+     "      first training without STAGE) on made-up tokens; without RECIPE four models\n"
+     "      that are known to many, in a few minutes\n"
+     "  --profile       how the time of a step divides among operations\n"
+     "  retort bench kernels                  products, attention, loss and optimizer\n"
+     "      by themselves\n"
+     "  --blas LIB      the products of another library (libblis.so) beside ours",
+     command_bench, TAKES_SETTINGS | TAKES_BENCH, 0, 3},
     {"new", "NAME [FILE ...]", "write a recipe to begin with",
      "Writes NAME.yaml in this folder: a small commented recipe that runs in about a\n"
      "minute. It learns from the shipped town, or from your own FILES: text, .jsonl\n"

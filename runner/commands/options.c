@@ -25,7 +25,9 @@ enum option_id {
     OPTION_MD,
     OPTION_CSV,
     OPTION_YES,
-    OPTION_SEED
+    OPTION_SEED,
+    OPTION_PROFILE,
+    OPTION_BLAS
 };
 
 static const struct option longs[] = {{"results", required_argument, NULL, OPTION_RESULTS},
@@ -49,6 +51,8 @@ static const struct option longs[] = {{"results", required_argument, NULL, OPTIO
                                       {"top-k", required_argument, NULL, 'k'},
                                       {"max-tokens", required_argument, NULL, 'm'},
                                       {"seed", required_argument, NULL, OPTION_SEED},
+                                      {"profile", no_argument, NULL, OPTION_PROFILE},
+                                      {"blas", required_argument, NULL, OPTION_BLAS},
                                       {0}};
 
 // What a command must take for an option; 0: every command does.
@@ -78,6 +82,9 @@ static uint32_t needs(int id)
         return TAKES_TABLES;
     case OPTION_YES:
         return TAKES_YES;
+    case OPTION_PROFILE:
+    case OPTION_BLAS:
+        return TAKES_BENCH;
     case 'p':
     case 't':
     case 'k':
@@ -153,6 +160,12 @@ static struct error *take(struct call *call, int id, const char *value, const ch
         break;
     case OPTION_YES:
         call->yes = true;
+        break;
+    case OPTION_PROFILE:
+        call->profile = true;
+        break;
+    case OPTION_BLAS:
+        call->blas = value;
         break;
     case OPTION_MD:
         call->md = true;
