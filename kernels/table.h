@@ -70,6 +70,7 @@ struct device {
     const struct table *table;
     enum device_kind kind;
     int n_threads;
+    int64_t alone_work; // multiply-adds up to which an operation stays on the calling thread
     struct fault fault;
     struct step_scalars scalars;
     struct device_counts counts;

@@ -32,7 +32,7 @@ double cpu_square_sum(const float *x, int64_t n)
 
 static void block_sums(struct device *dev, double *sums, const float *x, int64_t n)
 {
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (n > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, n * WORK_ELEMENT))
     for (int64_t b = 0; b < blocks(n); b++)
         sums[b] = cpu_square_sum(x + b * FLAT_BLOCK, min_i64(FLAT_BLOCK, n - b * FLAT_BLOCK));
 }
@@ -84,7 +84,7 @@ void cpu_adamw(struct device *dev, struct tensor p, struct tensor m, struct tens
     float *p_ = p.data, *m_ = m.data, *v_ = v.data;
     const float *g_ = g.data;
     int64_t N = elements(p);
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * WORK_ELEMENT))
     for (int64_t b = 0; b < N; b += FLAT_BLOCK) {
         int64_t end = min_i64(b + FLAT_BLOCK, N);
         for (int64_t i = b; i < end; i++) {
@@ -191,7 +191,7 @@ static void orthogonalise(struct device *dev, int64_t rows, int64_t cols, struct
     block_sums(dev, o->sums, o->x, N);
     float inverse = (float)(1 / (__builtin_sqrt(in_order(o->sums, blocks(N))) + 1e-7));
     float *x = o->x;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * WORK_ELEMENT))
     for (int64_t i = 0; i < N; i++)
         x[i] *= inverse;
     for (int step = 0; step < NS_STEPS; step++) {
@@ -201,7 +201,7 @@ static void orthogonalise(struct device *dev, int64_t rows, int64_t cols, struct
         cpu_product(dev, &p, o->product_workspace);
         float *poly = o->poly;
         const float *sq = o->square;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (side * side > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, side * side * WORK_ELEMENT))
         for (int64_t i = 0; i < side; i++) {
             for (int64_t j = 0; j < side; j++)
                 poly[i * side + j] = (float)NS_B * sq[i * side + j] + (float)NS_C * poly[i * side + j];
@@ -220,7 +220,7 @@ static void momentum(struct device *dev, struct muon_matrix m, float g_scale, fl
 {
     float *buffer = m.momentum.data, *g = m.g.data, rest = 1 - mu;
     int64_t N = elements(m.g);
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * WORK_ELEMENT))
     for (int64_t b = 0; b < N; b += FLAT_BLOCK) {
         int64_t end = min_i64(b + FLAT_BLOCK, N);
         for (int64_t i = b; i < end; i++) {
@@ -234,7 +234,7 @@ static void momentum(struct device *dev, struct muon_matrix m, float g_scale, fl
 
 static void subtract(struct device *dev, float *p, const float *o, float rate, int64_t N)
 {
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * WORK_ELEMENT))
     for (int64_t b = 0; b < N; b += FLAT_BLOCK) {
         int64_t end = min_i64(b + FLAT_BLOCK, N);
         for (int64_t i = b; i < end; i++)

@@ -20,8 +20,7 @@ enum {
     BLOCK_N = TILE_COLS * 128, // a block of b in the third
     TASKS_PER_THREAD = 4,
     NARROW_M = TILE_ROWS * 4,
-    NARROW_PANELS = 4,    // in a task
-    SMALL_WORK = 1 << 15, // multiply-adds below which threads cost more than they bring
+    NARROW_PANELS = 4, // in a task
 };
 
 // R rows of a tile, R a constant: the arithmetic of an element is the same for every R.
@@ -132,7 +131,8 @@ struct plan {
 
 static struct plan plan_of(const struct device *dev, const struct product *p)
 {
-    struct plan plan = {.parallel = dev->n_threads > 1 && p->M * p->N * p->K > SMALL_WORK, .narrow = p->M <= NARROW_M};
+    struct plan plan = {.parallel = dev->n_threads > 1 && worth_threads(dev, (p->M + WORK_ELEMENT) * p->N * p->K),
+                        .narrow = p->M <= NARROW_M};
     int64_t n_blocks = (p->M + BLOCK_M - 1) / BLOCK_M, longest = longest_block(p);
     plan.rows = round_up((p->M + n_blocks - 1) / n_blocks, TILE_ROWS);
     plan.n_row_blocks = (p->M + plan.rows - 1) / plan.rows;
@@ -197,7 +197,7 @@ static void wide_product(struct device *dev, const struct product *p, struct pla
 static void mirror(struct device *dev, float *c, int64_t stride, int64_t side)
 {
     enum { SQUARE = 32 };
-#pragma omp parallel for num_threads(dev->n_threads) schedule(dynamic, 1) if (side > 4 * SQUARE)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(dynamic, 1) if (worth_threads(dev, side * side * WORK_ELEMENT))
     for (int64_t i = 0; i < side; i += SQUARE) {
         int64_t rows = min_i64(SQUARE, side - i);
         for (int64_t j = 0; j < i; j += SQUARE)

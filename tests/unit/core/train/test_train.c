@@ -146,6 +146,7 @@ static float *train(struct row_source rows, int threads, int device_batch, doubl
     struct arena arena = {0};
     struct device *dev = device_open(DEVICE_CPU, threads, &fault);
     assert_non_null(dev);
+    device_set_alone(dev, 0);
     struct shape shape = {.n_layer = 2,
                           .n_embd = 48,
                           .n_head = 3,
