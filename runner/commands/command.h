@@ -24,6 +24,7 @@ enum {                       // options of a command
     TAKES_TABLES = 1 << 8,   // --md, --csv
     TAKES_YES = 1 << 9,      // --yes
     TAKES_BENCH = 1 << 10,   // --profile, --blas LIB
+    COMPUTES = 1 << 20,      // no option: it computes in this process
 };
 
 struct call {

@@ -52,7 +52,7 @@ const struct command commands[] = {
      "  -k NUMBER       sample from so many likeliest tokens, 50; 0: from all\n"
      "  -m NUMBER       longest answer in tokens, 256\n"
      "  --seed NUMBER   42; the same seed and questions give the same answers",
-     command_chat, TAKES_SETTINGS | TAKES_CHAT, 1, 1},
+     command_chat, TAKES_SETTINGS | TAKES_CHAT | COMPUTES, 1, 1},
     {"report", "RUN", "the report card of a run, in Markdown",
      "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file, the\n"
      "file of a run, or a published run (`retort ls`).",
@@ -117,7 +117,7 @@ const struct command commands[] = {
      "  retort bench kernels                  products, attention, loss and optimizer\n"
      "      by themselves\n"
      "  --blas LIB      the products of another library (libblis.so) beside ours",
-     command_bench, TAKES_SETTINGS | TAKES_BENCH, 0, 3},
+     command_bench, TAKES_SETTINGS | TAKES_BENCH | COMPUTES, 0, 3},
     {"new", "NAME [FILE ...]", "write a recipe to begin with",
      "Writes NAME.yaml in this folder: a small commented recipe that runs in about a\n"
      "minute. It learns from the shipped town, or from your own FILES: text, .jsonl\n"
