@@ -17,10 +17,12 @@
 
 enum {
     BLOCK_M = TILE_ROWS * 24,  // a block of a stays in the second-level cache
+    GOOD_M = TILE_ROWS * 16,   // still enough to a panel of b
     BLOCK_N = TILE_COLS * 128, // a block of b in the third
     TASKS_PER_THREAD = 4,
     NARROW_M = TILE_ROWS * 4,
     NARROW_PANELS = 4, // in a task
+    SOME_K = 16,
 };
 
 // R rows of a tile, R a constant: the arithmetic of an element is the same for every R.
@@ -89,10 +91,14 @@ static void square_positive(float *r, float *squares, int64_t stride, int rows, 
         }
 }
 
+// Where rows of a lie side by side in memory, some k of all panels before the next: a line of memory has parts of several panels.
 static void pack_block(const struct product *p, float *a_panels, int64_t m0, int64_t m1, int64_t k0, int64_t K)
 {
-    for (int64_t m = m0; m < m1; m += TILE_ROWS)
-        cpu_pack_rows(a_panels + (m - m0) * K, p->a + m * p->a_m + k0 * p->a_k, p->a_m, p->a_k, min_i64(TILE_ROWS, m1 - m), K);
+    int64_t some = p->a_m == 1 ? SOME_K : K;
+    for (int64_t k = 0; k < K; k += some)
+        for (int64_t m = m0; m < m1; m += TILE_ROWS)
+            cpu_pack_rows(a_panels + (m - m0) * K + k * TILE_ROWS, p->a + m * p->a_m + (k0 + k) * p->a_k, p->a_m, p->a_k,
+                          min_i64(TILE_ROWS, m1 - m), min_i64(some, K - k));
 }
 
 // Rows m0..m1 and columns n0..n1 of c, one block of K; the panels begin at m0 and n0.
@@ -134,6 +140,8 @@ static struct plan plan_of(const struct device *dev, const struct product *p)
     struct plan plan = {.parallel = dev->n_threads > 1 && worth_threads(dev, (p->M + WORK_ELEMENT) * p->N * p->K),
                         .narrow = p->M <= NARROW_M};
     int64_t n_blocks = (p->M + BLOCK_M - 1) / BLOCK_M, longest = longest_block(p);
+    int64_t n_good = min_i64(plan.parallel ? TASKS_PER_THREAD * dev->n_threads : 1, p->M / GOOD_M);
+    n_blocks = n_good > n_blocks ? n_good : n_blocks; // rather than columns cut, for each of which a is packed anew
     plan.rows = round_up((p->M + n_blocks - 1) / n_blocks, TILE_ROWS);
     plan.n_row_blocks = (p->M + plan.rows - 1) / plan.rows;
     plan.a_floats = round_up(plan.rows * longest, 16);
