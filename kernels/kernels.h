@@ -69,6 +69,10 @@ void device_close(struct device *dev);
 enum dtype device_dtype(const struct device *dev);
 int device_threads(const struct device *dev);
 
+// Operations of up to so many multiply-adds, or of other work that takes as long, do not wake the other threads. Nothing but time depends
+// on it; tests set 0, so that small tensors are divided too.
+void device_set_alone(struct device *dev, int64_t multiply_adds);
+
 // The instruction-set path: "avx2", "avx512", "portable" (cpu), "double" (ref), "count". RETORT_ISA in the environment lowers it.
 const char *device_isa(const struct device *dev);
 

@@ -6,6 +6,7 @@
 #define KERNELS_TABLE_H
 
 #include "kernels/kernels.h"
+#include "kernels/profile.h"
 
 struct table {
     const char *isa; // what device_isa tells
@@ -68,14 +69,25 @@ struct step_scalars {
     double lr_scale, momentum, decay_scale, grad_scale, grad_norm;
 };
 
+// Of profile.h. While it is on, the device's table is this one.
+struct profile {
+    struct table table;
+    const struct table *own; // NULL: off
+    struct op_timing timings[PROFILE_OPS];
+    int n_timings;
+    double products_s; // in matrix products, whoever asked for them
+};
+
 struct device {
     const struct table *table;
     enum device_kind kind;
     int n_threads;
+    int64_t alone_work; // multiply-adds up to which an operation stays on the calling thread
     struct fault fault;
     struct step_scalars scalars;
     struct device_counts counts;
     struct device_rates rates; // of count
+    struct profile profile;
 
     struct device_block *last; // tensor memory, a chain of blocks
     size_t used_bytes;         // position in that chain, what device_mark tells

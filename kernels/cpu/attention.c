@@ -210,7 +210,7 @@ void cpu_attention(struct device *dev, struct tensor o, struct tensor lse, struc
     if (!work)
         return;
     float *q_ = q.data, *k_ = k.data, *v_ = v.data, *o_ = o.data, *lse_ = lse.data, *scratch = work + batch * packed;
-    bool parallel = a.B * tiles_in_sequence > 1;
+    bool parallel = worth_threads(dev, a.B * (int64_t)a.n_head * s.T * s.T * (s.D + WORK_EXP / 2));
 #pragma omp parallel num_threads(dev->n_threads) if (parallel)
     for (int64_t b0 = 0; b0 < a.B; b0 += batch) {
         int64_t n = min_i64(batch, a.B - b0);
@@ -382,7 +382,8 @@ void cpu_attention_back(struct device *dev, struct tensor dq, struct tensor dk, 
         return;
     float *dq_ = dq.data, *dk_ = dk.data, *dv_ = dv.data;
     const float *dout_ = dout.data, *q_ = q.data, *k_ = k.data, *v_ = v.data, *o_ = o.data, *lse_ = lse.data;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(dynamic, 1) if (n_tasks > 1)
+#pragma omp parallel for num_threads(dev->n_threads)                                                                             \
+    schedule(dynamic, 1) if (worth_threads(dev, n_tasks * s.group * s.T * s.T * (2 * s.D + WORK_EXP / 2)))
     for (int64_t task = 0; task < n_tasks; task++) {
         int64_t row = task / a.n_kv_head * s.T, kv_head = task % a.n_kv_head, kv = row * s.kv_stride + kv_head * s.D;
         struct back_work w = {0};

@@ -104,7 +104,11 @@ void cpu_attention_decode(struct device *dev, struct tensor o, struct tensor q, 
     float *o_ = o.data, scale = (float)(1 / __builtin_sqrt((double)D));
     const float *q_ = q.data, *k_ = k_cache.data, *v_ = v_cache.data;
     const int32_t *slot = slots.data, *position = positions.data;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(dynamic, 1) if (n_tasks > 1)
+    int64_t n_keys = 0;
+    for (int64_t r = 0; r < a.B; r++)
+        n_keys += position[r] + 1;
+#pragma omp parallel for num_threads(dev->n_threads)                                                                             \
+    schedule(dynamic, 1) if (worth_threads(dev, n_keys * a.n_head * D * WORK_ELEMENT / 4))
     for (int64_t i = 0; i < n_tasks; i++) {
         int64_t r = i / a.n_head, h = i % a.n_head, last = position[r];
         int64_t first = a.window && last > a.window ? last - a.window : 0, cache = slot[r] * a.T * stride + h / group * D;

@@ -3,10 +3,9 @@
 
 #include <omp.h>
 
-// Blocks of a flat tensor, or rows: worth threads from some size on.
-static bool is_large(int64_t elements)
+static bool is_large(const struct device *dev, int64_t elements)
 {
-    return elements > 4 * FLAT_BLOCK;
+    return worth_threads(dev, elements * WORK_ELEMENT);
 }
 
 static int64_t elements(struct tensor t)
@@ -20,7 +19,7 @@ void cpu_embed(struct device *dev, struct tensor x, const struct weight *table, 
     const int32_t *id = ids.data;
     float *to = x.data;
     int64_t C = x.cols;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(elements(x)))
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(dev, elements(x)))
     for (int64_t n = 0; n < x.rows; n++)
         memcpy(to + n * C, from + id[n] * C, (size_t)C * sizeof *to);
 }
@@ -32,7 +31,7 @@ void cpu_embed_back(struct device *dev, struct tensor dtable, struct tensor dx, 
     const int32_t *id = ids.data;
     float *table = dtable.data;
     int64_t C = dx.cols, N = dx.rows;
-#pragma omp parallel num_threads(dev->n_threads) if (is_large(elements(dx)))
+#pragma omp parallel num_threads(dev->n_threads) if (is_large(dev, elements(dx)))
     {
         int mine = omp_get_thread_num(), n_threads = omp_get_num_threads();
         for (int64_t n = 0; n < N; n++) {
@@ -50,7 +49,7 @@ void cpu_zero(struct device *dev, struct tensor y)
 {
     float *to = y.data;
     int64_t N = elements(y);
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(N))
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(dev, N))
     for (int64_t i = 0; i < N; i += FLAT_BLOCK)
         memset(to + i, 0, (size_t)min_i64(FLAT_BLOCK, N - i) * sizeof *to);
 }
@@ -62,7 +61,7 @@ void cpu_copy(struct device *dev, struct tensor y, struct tensor x)
     int64_t N = elements(y);
     if (to == from)
         return;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(N))
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(dev, N))
     for (int64_t i = 0; i < N; i += FLAT_BLOCK)
         memcpy(to + i, from + i, (size_t)min_i64(FLAT_BLOCK, N - i) * sizeof *to);
 }
@@ -72,7 +71,7 @@ void cpu_add(struct device *dev, struct tensor y, struct tensor x)
     float *to = y.data;
     const float *from = x.data;
     int64_t N = elements(y);
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(N))
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(dev, N))
     for (int64_t i = 0; i < N; i += FLAT_BLOCK) {
         int64_t end = min_i64(i + FLAT_BLOCK, N);
         for (int64_t j = i; j < end; j++)
@@ -85,7 +84,7 @@ void cpu_relu2_back(struct device *dev, struct tensor dh, struct tensor da, stru
     float *to = dh.data;
     const float *da_ = da.data, *r_ = r.data;
     int64_t N = elements(dh);
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(N))
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(dev, N))
     for (int64_t i = 0; i < N; i += FLAT_BLOCK) {
         int64_t end = min_i64(i + FLAT_BLOCK, N);
         for (int64_t j = i; j < end; j++)

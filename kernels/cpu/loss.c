@@ -169,7 +169,7 @@ void cpu_logits(struct device *dev, struct tensor logits, struct tensor x, const
     if (!(cap > 0))
         return;
     float *z = logits.data;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (x.rows > 1)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, x.rows * n_vocab * WORK_EXP))
     for (int64_t n = 0; n < x.rows; n++)
         soft_cap(z + n * n_vocab, n_vocab, cap);
 }
@@ -198,7 +198,7 @@ void cpu_loss(struct device *dev, struct tensor losses, struct tensor dx, struct
         struct tile_products t = products_of(rows, short_sequences ? T : 0, x_ + n0 * C, z, z_stride, w_,
                                              gradient ? dx_ + n0 * C : NULL, dw_, C, n_vocab);
         cpu_product(dev, &t.logits, base + z_bytes);
-#pragma omp parallel for num_threads(dev->n_threads) schedule(dynamic, 4)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(dynamic, 4) if (worth_threads(dev, rows * n_vocab * WORK_EXP))
         for (int64_t n = 0; n < rows; n++)
             loss[n0 + n] = row_loss(z + n * z_stride, target[n0 + n], weight[n0 + n], r);
         if (gradient) {

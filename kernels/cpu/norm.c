@@ -2,7 +2,6 @@
 // what is left of the row: an order fixed by its length.
 #include "kernels/cpu/cpu.h"
 
-enum { ROWS_WORTH_THREADS = 16 };
 
 static inline float inverse_rms(const float *x, int64_t n, float eps)
 {
@@ -14,7 +13,7 @@ void cpu_norm(struct device *dev, struct tensor y, struct tensor rstd, struct te
     const float *from = x.data;
     float *to = y.data, *kept = rstd.data;
     int64_t C = x.cols;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (x.rows >= ROWS_WORTH_THREADS)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, x.rows * x.cols * WORK_ELEMENT))
     for (int64_t n = 0; n < x.rows; n++) {
         float r = inverse_rms(from + n * C, C, eps);
         kept[n] = r;
@@ -28,7 +27,7 @@ void cpu_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struc
     float *to = dx.data;
     const float *dy_ = dy.data, *y_ = y.data, *kept = rstd.data;
     int64_t C = dx.cols;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (dx.rows >= ROWS_WORTH_THREADS)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, dx.rows * dx.cols * WORK_ELEMENT))
     for (int64_t n = 0; n < dx.rows; n++) {
         const float *g = dy_ + n * C, *out = y_ + n * C;
         float mean = cpu_dot(g, out, C) / (float)C, r = kept[n];
@@ -44,7 +43,7 @@ void cpu_rotary_norm(struct device *dev, struct tensor y, struct tensor rstd, st
     const int32_t *position = positions.data;
     float *to = y.data, *kept = rstd.data;
     int64_t D = x.cols / n_head, half = D / 2;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (x.rows >= ROWS_WORTH_THREADS)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, x.rows * x.cols * WORK_ELEMENT))
     for (int64_t n = 0; n < x.rows; n++)
         for (int h = 0; h < n_head; h++) {
             const float *in = from + n * x.cols + h * D, *c = cos_ + position[n] * half, *s = sin_ + position[n] * half;
@@ -69,7 +68,7 @@ void cpu_rotary_norm_back(struct device *dev, struct tensor dx, struct tensor dy
     const int32_t *position = positions.data;
     float *to = dx.data;
     int64_t D = dx.cols / n_head, half = D / 2;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (dx.rows >= ROWS_WORTH_THREADS)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, dx.rows * dx.cols * WORK_ELEMENT))
     for (int64_t n = 0; n < dx.rows; n++)
         for (int h = 0; h < n_head; h++) {
             int64_t at = n * dx.cols + h * D;

@@ -29,7 +29,7 @@ double cpu_square_sum(const float *x, int64_t n)
 
 static void block_sums(struct device *dev, double *sums, const float *x, int64_t n)
 {
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (n > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, n * WORK_ELEMENT))
     for (int64_t b = 0; b < blocks(n); b++)
         sums[b] = cpu_square_sum(x + b * FLAT_BLOCK, min_i64(FLAT_BLOCK, n - b * FLAT_BLOCK));
 }
@@ -81,7 +81,7 @@ void cpu_adamw(struct device *dev, struct tensor p, struct tensor m, struct tens
     float *p_ = p.data, *m_ = m.data, *v_ = v.data;
     const float *g_ = g.data;
     int64_t N = elements(p);
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * WORK_ELEMENT))
     for (int64_t b = 0; b < N; b += FLAT_BLOCK) {
         int64_t end = min_i64(b + FLAT_BLOCK, N);
         for (int64_t i = b; i < end; i++) {
@@ -208,7 +208,7 @@ static void orthogonalise(struct device *dev, int64_t rows, int64_t cols, const 
         cpu_product(dev, &p, o->product_workspace);
         float *poly = o->poly;
         const float *sq = o->square;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (side * side > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, side * side * WORK_ELEMENT))
         for (int64_t i = 0; i < side; i++) {
             for (int64_t j = 0; j < side; j++)
                 poly[i * side + j] = b * sq[i * side + j] + c * poly[i * side + j];
@@ -227,7 +227,7 @@ static void momentum(struct device *dev, struct muon_matrix m, float g_scale, fl
 {
     float *buffer = m.momentum.data, *g = m.g.data, rest = 1 - mu;
     int64_t N = elements(m.g);
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * WORK_ELEMENT))
     for (int64_t b = 0; b < N; b += FLAT_BLOCK) {
         int64_t end = min_i64(b + FLAT_BLOCK, N);
         for (int64_t i = b; i < end; i++) {
@@ -317,7 +317,7 @@ static void even_variance(struct device *dev, float *x, int64_t rows, int64_t co
 // p -= rate * (o + decay * p), with decay only where o does not go against the sign of p.
 static void descend(struct device *dev, float *p, const float *o, float rate, float decay, int64_t N)
 {
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * WORK_ELEMENT))
     for (int64_t b = 0; b < N; b += FLAT_BLOCK) {
         int64_t end = min_i64(b + FLAT_BLOCK, N);
         for (int64_t i = b; i < end; i++) {

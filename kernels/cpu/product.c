@@ -17,11 +17,12 @@
 
 enum {
     BLOCK_M = TILE_ROWS * 24,  // a block of a stays in the second-level cache
+    GOOD_M = TILE_ROWS * 16,   // still enough to a panel of b
     BLOCK_N = TILE_COLS * 128, // a block of b in the third
     TASKS_PER_THREAD = 4,
     NARROW_M = TILE_ROWS * 4,
-    NARROW_PANELS = 4,    // in a task
-    SMALL_WORK = 1 << 15, // multiply-adds below which threads cost more than they bring
+    NARROW_PANELS = 4, // in a task
+    SOME_K = 16,
 };
 
 // R rows of a tile, R a constant: the arithmetic of an element is the same for every R.
@@ -90,10 +91,14 @@ static void square_positive(float *r, float *squares, int64_t stride, int rows, 
         }
 }
 
+// Where rows of a lie side by side in memory, some k of all panels before the next: a line of memory has parts of several panels.
 static void pack_block(const struct product *p, float *a_panels, int64_t m0, int64_t m1, int64_t k0, int64_t K)
 {
-    for (int64_t m = m0; m < m1; m += TILE_ROWS)
-        cpu_pack_rows(a_panels + (m - m0) * K, p->a + m * p->a_m + k0 * p->a_k, p->a_m, p->a_k, min_i64(TILE_ROWS, m1 - m), K);
+    int64_t some = p->a_m == 1 ? SOME_K : K;
+    for (int64_t k = 0; k < K; k += some)
+        for (int64_t m = m0; m < m1; m += TILE_ROWS)
+            cpu_pack_rows(a_panels + (m - m0) * K + k * TILE_ROWS, p->a + m * p->a_m + (k0 + k) * p->a_k, p->a_m, p->a_k,
+                          min_i64(TILE_ROWS, m1 - m), min_i64(some, K - k));
 }
 
 // Rows m0..m1 and columns n0..n1 of c, one block of K; the panels begin at m0 and n0.
@@ -132,8 +137,11 @@ struct plan {
 
 static struct plan plan_of(const struct device *dev, const struct product *p)
 {
-    struct plan plan = {.parallel = dev->n_threads > 1 && p->M * p->N * p->K > SMALL_WORK, .narrow = p->M <= NARROW_M};
+    struct plan plan = {.parallel = dev->n_threads > 1 && worth_threads(dev, (p->M + WORK_ELEMENT) * p->N * p->K),
+                        .narrow = p->M <= NARROW_M};
     int64_t n_blocks = (p->M + BLOCK_M - 1) / BLOCK_M, longest = longest_block(p);
+    int64_t n_good = min_i64(plan.parallel ? TASKS_PER_THREAD * dev->n_threads : 1, p->M / GOOD_M);
+    n_blocks = n_good > n_blocks ? n_good : n_blocks; // rather than columns cut, for each of which a is packed anew
     plan.rows = round_up((p->M + n_blocks - 1) / n_blocks, TILE_ROWS);
     plan.n_row_blocks = (p->M + plan.rows - 1) / plan.rows;
     plan.a_floats = round_up(plan.rows * longest, 16);
@@ -197,7 +205,7 @@ static void wide_product(struct device *dev, const struct product *p, struct pla
 static void mirror(struct device *dev, float *c, int64_t stride, int64_t side)
 {
     enum { SQUARE = 32 };
-#pragma omp parallel for num_threads(dev->n_threads) schedule(dynamic, 1) if (side > 4 * SQUARE)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(dynamic, 1) if (worth_threads(dev, side * side * WORK_ELEMENT))
     for (int64_t i = 0; i < side; i += SQUARE) {
         int64_t rows = min_i64(SQUARE, side - i);
         for (int64_t j = 0; j < i; j += SQUARE)
@@ -219,10 +227,14 @@ size_t cpu_product_bytes(const struct device *dev, const struct product *p)
 void cpu_product(struct device *dev, const struct product *p, void *workspace)
 {
     struct plan plan = plan_of(dev, p);
+    bool timed = dev->profile.own != NULL;
+    double begin = timed ? omp_get_wtime() : 0;
     if (plan.narrow)
         narrow_product(dev, p, plan, workspace);
     else
         wide_product(dev, p, plan, workspace);
     if (p->symmetric)
         mirror(dev, p->c, p->c_m, p->M);
+    if (timed)
+        dev->profile.products_s += omp_get_wtime() - begin;
 }

@@ -1,9 +1,13 @@
-// bench.c - `retort bench`: what this machine does, as a share of its own measured peak; kept for `plan`.
+// bench.c - `retort bench machine`: what this machine does, as a share of its own measured peak; kept for `plan`. The other parts have
+// files of their own.
+#include "runner/commands/bench.h"
+
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "runner/commands/bench.h"
 #include "runner/graph/probe.h"
 
 void bench_print(const char *name, double value, const char *unit)
@@ -75,17 +79,47 @@ static struct error *bench_machine(struct call *call)
     return NULL;
 }
 
+struct error *bench_open(const struct call *call, struct json *j)
+{
+    struct machine here;
+    double load = NAN;
+    struct error *e = machine_here(&here, call->arena);
+    if (e)
+        return e;
+    if (getloadavg(&load, 1) != 1)
+        load = NAN;
+    if (!call->json) {
+        printf("%s\n%s, %lld thread%s, load average %.1f\n\n", here.machine, here.isa, (long long)here.threads,
+               here.threads == 1 ? "" : "s", load);
+        fflush(stdout);
+        return NULL;
+    }
+    answer_open(j, call, NULL);
+    json_key(j, "machine"), json_str(j, here.machine);
+    json_key(j, "build"), json_str(j, here.build);
+    json_key(j, "isa"), json_str(j, here.isa);
+    json_key(j, "threads"), json_i64(j, here.threads);
+    json_key(j, "load"), json_f64(j, load);
+    return NULL;
+}
+
 struct error *command_bench(struct call *call)
 {
-    const char *what = call->n_args ? call->args[0] : "machine";
-    if (!strcmp(what, "tokenizer"))
-        return bench_tokenizer(call);
-    if (!strcmp(what, "data"))
-        return bench_data(call);
-    if (strcmp(what, "machine"))
-        return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort bench machine`, `tokenizer` and `data` are there",
-                         "bench '%s' is not built in this version", what);
-    if (call->n_args > 1)
-        return error_new(ERROR_USAGE, NOWHERE, "see `retort bench --help`", "'%s' is one argument too many", call->args[1]);
-    return bench_machine(call);
+    static const struct {
+        const char *name;
+        struct error *(*run)(struct call *call);
+        int most; // arguments behind it
+    } parts[] = {{"machine", bench_machine, 0}, {"train", bench_train, 2}, {"kernels", bench_kernels, 0},
+                 {"tokenizer", bench_tokenizer, INT_MAX}, {"data", bench_data, INT_MAX}};
+    const char *name = call->n_args ? call->args[0] : "machine";
+    for (size_t i = 0; i < countof(parts); i++) {
+        if (strcmp(parts[i].name, name))
+            continue;
+        if (call->n_args - 1 > parts[i].most)
+            return error_new(ERROR_USAGE, NOWHERE, "see `retort bench --help`", "'%s' is one argument too many",
+                             call->args[parts[i].most + 1]);
+        return parts[i].run(call);
+    }
+    return error_new(ERROR_NOT_BUILT, NOWHERE, "see `retort bench --help`",
+                     "bench '%s' is not built in this version", name);
 }

@@ -26,6 +26,8 @@ enum {                       // options of a command
     TAKES_ENCODE = 1 << 10,  // --file, --ids, --decode
     TAKES_EXPORT = 1 << 11,  // --to, --tokenizer
     TAKES_FETCH = 1 << 12,   // --only, --jobs, --list, --offline
+    TAKES_BENCH = 1 << 13,   // --profile, --blas LIB
+    COMPUTES = 1 << 20,      // no option: it computes in this process
 };
 
 struct call {
@@ -34,11 +36,12 @@ struct call {
     const char *results;
     const char **settings; // of -s
     int n_settings;
-    bool json, help, resolved, watch, detach, yes, md, csv, ids, decode, tokenizer;
+    bool json, help, resolved, watch, detach, yes, md, csv, ids, decode, tokenizer, profile;
     bool list, offline; // of data
     const char *until, *only, *fresh, *jobs;
     const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written
     const char *file, *to;                                        // of encode, of export
+    const char *blas;                                             // of bench: a library to name beside ours
     const char **args;
     int n_args;
     int status;

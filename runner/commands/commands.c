@@ -52,7 +52,7 @@ const struct command commands[] = {
      "  -k NUMBER       sample from so many likeliest tokens, 50; 0: from all\n"
      "  -m NUMBER       longest answer in tokens, 256\n"
      "  --seed NUMBER   42; the same seed and questions give the same answers",
-     command_chat, TAKES_SETTINGS | TAKES_CHAT, 1, 1},
+     command_chat, TAKES_SETTINGS | TAKES_CHAT | COMPUTES, 1, 1},
     {"encode", "MODEL [TEXT]", "ids of a text, text of ids",
      "MODEL is RECIPE.yaml:STAGE, RUN:STAGE or the file of a result: a tokenizer, or a\n"
      "model with its own. The text is TEXT, or --file FILE, or standard input; its\n"
@@ -152,6 +152,13 @@ const struct command commands[] = {
      "takes some seconds, and nothing else should run meanwhile. The figures are kept\n"
      "in machine.h5 under the results folder: `plan` tells time by them. Another\n"
      "machine or another build has its own.\n\n"
+     "`retort bench train [RECIPE [STAGE]]` times whole training steps of that stage\n"
+     "(the first training without STAGE) on made-up tokens; without RECIPE four models\n"
+     "that are known to many, in a few minutes.\n"
+     "  --profile       how the time of a step divides among operations\n\n"
+     "`retort bench kernels` times products, attention, loss and optimizer by\n"
+     "themselves.\n"
+     "  --blas LIB      the products of another library (libblis.so) beside ours\n\n"
      "`retort bench tokenizer` splits, counts, merges and encodes 80 MB of text at a\n"
      "vocabulary of 32,768, and shows each as a share of what bounds it: reading\n"
      "memory, splitting, or waiting for memory. The text is of made-up words with the\n"
@@ -164,10 +171,11 @@ const struct command commands[] = {
      "bytes alone, copying rows, or the processor. Without files it takes the shipped\n"
      "town and what it writes.\n\n"
      "  retort bench\n"
+     "  retort bench train recipes/tiny.yaml --profile\n"
      "  retort bench data shards/*.parquet\n"
      "  retort bench tokenizer\n"
      "  retort bench tokenizer shards/*.parquet",
-     command_bench, 0, 0, -1},
+     command_bench, TAKES_SETTINGS | TAKES_BENCH | COMPUTES, 0, -1},
     {"new", "NAME [FILE ...]", "write a recipe to begin with",
      "Writes NAME.yaml in this folder: a small commented recipe that runs in about a\n"
      "minute. It learns from the shipped town, or from your own FILES: text, .jsonl\n"

@@ -32,7 +32,9 @@ enum option_id {
     OPTION_IDS,
     OPTION_DECODE,
     OPTION_TO,
-    OPTION_TOKENIZER
+    OPTION_TOKENIZER,
+    OPTION_PROFILE,
+    OPTION_BLAS
 };
 
 static const struct option longs[] = {{"results", required_argument, NULL, OPTION_RESULTS},
@@ -63,6 +65,8 @@ static const struct option longs[] = {{"results", required_argument, NULL, OPTIO
                                       {"decode", no_argument, NULL, OPTION_DECODE},
                                       {"to", required_argument, NULL, OPTION_TO},
                                       {"tokenizer", no_argument, NULL, OPTION_TOKENIZER},
+                                      {"profile", no_argument, NULL, OPTION_PROFILE},
+                                      {"blas", required_argument, NULL, OPTION_BLAS},
                                       {0}};
 
 // What a command must take for an option; 0: every command does.
@@ -96,6 +100,9 @@ static uint32_t needs(int id)
         return TAKES_TABLES;
     case OPTION_YES:
         return TAKES_YES;
+    case OPTION_PROFILE:
+    case OPTION_BLAS:
+        return TAKES_BENCH;
     case 'p':
     case 't':
     case 'k':
@@ -199,6 +206,12 @@ static struct error *take(struct call *call, int id, const char *value, const ch
         break;
     case OPTION_YES:
         call->yes = true;
+        break;
+    case OPTION_PROFILE:
+        call->profile = true;
+        break;
+    case OPTION_BLAS:
+        call->blas = value;
         break;
     case OPTION_MD:
         call->md = true;

@@ -38,10 +38,7 @@ static void set_threads(int n_threads)
     char text[16];
     snprintf(text, sizeof text, "%d", n_threads);
     setenv("OMP_NUM_THREADS", text, 1);
-    // A thread that waits for another gives its core away soon. libgomp's own default waits milliseconds: where anything else runs
-    // beside the stage that cost 2 to 7 times the speed, and a thousand turns cost nothing measurable on an idle machine
-    // (two cores of an EPYC Zen 4, November 2026).
-    setenv("GOMP_SPINCOUNT", "1000", 0);
+    launch_waiting();
 }
 
 static struct error *start(struct launch *launch, int n_threads, struct arena *arena)
@@ -147,6 +144,14 @@ char *launch_path(struct arena *arena, const struct job *job, const char *ending
 char *launch_command(struct arena *arena, const struct job *job)
 {
     return arena_printf(arena, "stage %s for runner %d", job->name, (int)job->runner);
+}
+
+// A thread that waits for another gives its core away at once.
+bool launch_waiting(void)
+{
+    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
+        return false;
+    return setenv("GOMP_SPINCOUNT", "0", 0) == 0;
 }
 
 struct error *launch_start(struct launch *launch, const struct job *job, int n_threads, struct arena *arena)

@@ -42,6 +42,10 @@ struct outcome {
     double seconds;
 };
 
+// Puts into the environment how threads that compute wait for each other, unless the user's has it; false: it is there already. libgomp
+// reads it when a process begins: one that computes itself has to begin again.
+bool launch_waiting(void);
+
 // n_threads: that it computes with.
 struct error *CHECKED launch_start(struct launch *launch, const struct job *job, int n_threads, struct arena *arena);
 

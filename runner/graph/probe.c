@@ -7,9 +7,8 @@
 
 #include "core/base/clock.h"
 #include "core/base/stop.h"
-#include "core/train/gradient.h"
-#include "core/train/optimizer.h"
 #include "runner/graph/cost.h"
+#include "runner/graph/trial.h"
 
 enum { ROUNDS = 3, TRIES = 3, PEAK_MS = 150, PART_MS = 200, STEPS = 1 };
 enum { PRODUCT_M = 1024, PRODUCT_C = 768, ATTENTION_B = 2, ATTENTION_T = 512, ATTENTION_H = 6, ATTENTION_D = 64, COPIED = 4096 };
@@ -133,44 +132,15 @@ static struct error *measure_start(struct probing *p)
     return try_some(p, normalise, &o, 300, &p->m->start_s);
 }
 
-static struct error *read_rows(void *self, int64_t first, int n, int T, int32_t *inputs, int32_t *targets)
-{
-    int V = *(const int *)self;
-    for (int64_t i = 0; i < (int64_t)n * T; i++) {
-        inputs[i] = (int32_t)((first * T + i) * 7919 % V);
-        targets[i] = (int32_t)((first * T + i + 1) * 7919 % V);
-    }
-    return NULL;
-}
-
 // The shortest of some updates of a model.
 static struct error *measure_steps(struct probing *p, const struct cost_setup *setup, double *seconds)
 {
-    struct rates rates = {.matrix_lr = 0.02, .embedding_lr = 0.2, .unembedding_lr = 0.004};
-    struct model model;
-    struct optimizer optimizer;
-    struct gradient gradient;
-    int V = setup->shape.n_vocab;
-    struct error *e = model_open(&model, p->dev, &setup->shape, p->arena);
-    if (!e)
-        e = model_reserve(&model, (int)setup->batch, (int)setup->T, true);
-    if (!e)
-        e = optimizer_open(&optimizer, &model, &rates);
-    if (!e)
-        e = gradient_open(&gradient, &model, setup->rows, (int)setup->T, (int)setup->batch);
-    if (!e)
-        model_init_weights(&model, 1);
+    struct trial trial;
+    double took = INFINITY;
+    struct error *e = trial_open(&trial, p->dev, setup, p->arena);
     for (int step = 0; step <= STEPS && !e; step++) {
-        const struct tensor *sum;
-        double loss, begin = clock_seconds();
-        e = gradient_of_rows(&gradient, (struct row_source){.self = &V, .read = read_rows}, step * setup->rows, &loss, &sum);
-        if (e)
-            break;
-        optimizer_measure(&optimizer, sum, step, 1, 0.9, 1);
-        optimizer_step(&optimizer, sum);
-        e = error_from_fault(device_fault(p->dev));
-        double took = clock_seconds() - begin;
-        *seconds = step && took < *seconds ? took : *seconds;
+        e = trial_step(&trial, &took);
+        *seconds = step && !e ? fmin(*seconds, took) : *seconds;
     }
     return e;
 }

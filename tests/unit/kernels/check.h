@@ -100,6 +100,7 @@ static inline struct device *open_device(enum device_kind kind, int threads)
     struct device *dev = device_open(kind, threads, &fault);
     if (!dev)
         fail_msg("%s: %s", fault.op, fault.what);
+    device_set_alone(dev, 0); // small tensors are divided among threads too
     return dev;
 }
 

@@ -34,6 +34,7 @@ static void start(struct fixture *f, enum device_kind kind, int threads, int n_s
     memset(f, 0, sizeof *f);
     f->dev = device_open(kind, threads, &fault);
     assert_non_null(f->dev);
+    device_set_alone(f->dev, 0);
     f->tokenizer = vocabulary(&f->arena, GOLDEN_V - 256 - TOKEN_SPECIALS);
     assert_null(model_open(&f->m, f->dev, &shape, &f->arena));
     golden_weights(&f->m);

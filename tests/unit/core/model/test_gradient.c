@@ -177,6 +177,7 @@ static void initial_loss(void **state)
     struct fault fault;
     struct arena arena = {0};
     struct device *dev = device_open(DEVICE_CPU, 2, &fault);
+    device_set_alone(dev, 0);
     struct shape shape;
     struct model m;
     struct tensor *g;

@@ -227,6 +227,7 @@ static float *train(struct row_source rows, bool is_2026, int threads, int devic
     struct arena arena = {0};
     struct device *dev = device_open(DEVICE_CPU, threads, &fault);
     assert_non_null(dev);
+    device_set_alone(dev, 0);
     struct shape shape = {.n_layer = 2,
                           .n_embd = 48,
                           .n_head = 3,

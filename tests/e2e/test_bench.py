@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""`retort bench train` and `kernels`: what they answer and refuse; never how fast.
+
+    test_bench.py RETORT SAME_RESULT SOURCE_FOLDER [TestClass[.test]]
+"""
+import json
+import unittest
+
+from harness import MICRO, SOURCE, Folder, call
+import sys
+
+
+class Bench(Folder):
+    def train(self, *args):
+        return json.loads(call("bench", "train", *args, "--json", results=self.results, check=0).stdout)
+
+    def test_a_stage(self):
+        answer = self.train(MICRO, "-s", "base.batch_tokens=512", "--profile")
+        (base,) = answer["trainings"]
+        self.assertEqual((base["name"], base["seq_len"], base["rows"], base["device_batch"]), ("base", 64, 8, 4))
+        self.assertGreaterEqual(base["tok_s"], base["tok_s_median"])
+        self.assertAlmostEqual(base["tok_s"] * base["seconds"], 512, places=6)
+        self.assertAlmostEqual(base["mfu"] * base["peak_flops"] * base["seconds"] / base["flops"], 1)
+        calls = {o["op"]: o["calls"] for o in base["operations"]}
+        self.assertEqual((calls["loss"], calls["attention"], calls["clip"]), (8, 16, 1))
+        self.assertLess(sum(o["share"] for o in base["operations"]), 1.001)
+        self.assertTrue(all(o["products_share"] <= o["share"] for o in base["operations"]))
+
+    def test_as_text(self):
+        out = call("bench", "train", MICRO, "base", results=self.results, check=0).stdout
+        self.assertRegex(out, r"\nbase +\d+ +\d+ ")
+        self.assertLessEqual(max(map(len, out.splitlines())), 80)
+        self.assertNotIn("loss", out)
+
+    def test_refused(self):
+        def refused(status, *args):
+            return call("bench", *args, results=self.results, check=status).stderr
+
+        self.assertIn("no stage 'bsae'", refused(2, "train", MICRO, "bsae"))
+        self.assertIn("base_eval' is no training", refused(2, "train", MICRO, "base_eval"))
+        self.assertIn("none is named", refused(2, "train", "-s", "base.depth=2"))
+        self.assertIn("one argument too many", refused(2, "machine", MICRO))
+        self.assertIn("one argument too many", refused(2, "train", MICRO, "base", "more"))
+        self.assertIn("cannot load", refused(3, "kernels", "--blas", SOURCE / "README.md"))
+        self.assertIn("not an option", call("plan", MICRO, "--profile", check=2).stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[4:]])
