@@ -2,7 +2,10 @@
 //
 // Elementwise work is cut into blocks of FLAT_BLOCK elements; sums of squares are taken a block at a time in double and the
 // blocks' sums added in order, so nothing depends on threads. Newton-Schulz works on the shorter side of a matrix, without
-// transposing it: with cols < rows, A = X^T X and X = X (aI + bA + cA^2).
+// transposing it: with cols < rows, A = X^T X and X = X (aI + bA + cA^2). Under bf16 X, A and bA + cA^2 are rounded as they are made, and
+// aX, which the reference never multiplies out, is added in float32.
+#include "kernels/bf16.h"
+
 #include "kernels/cpu/cpu.h"
 
 static const double NS_A = 3.4445, NS_B = -4.7750, NS_C = 2.0315;
@@ -185,16 +188,68 @@ static size_t lay_out(const struct device *dev, int64_t rows, int64_t cols, char
     return x_bytes + 2 * s_bytes + sums_bytes + product_bytes;
 }
 
+static void swap(struct orthogonal *o)
+{
+    float *x = o->x;
+    o->x = o->other;
+    o->other = x;
+}
+
+// x = the nearest bfloat16; times = a * x where that is wanted.
+static void round_all(struct device *dev, float *x, int64_t N, float *times, float a)
+{
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+    for (int64_t b = 0; b < N; b += FLAT_BLOCK) {
+        int64_t end = min_i64(b + FLAT_BLOCK, N);
+        cpu_round(x + b, end - b);
+        for (int64_t i = b; times && i < end; i++)
+            times[i] = a * x[i];
+    }
+}
+
+// poly, which holds A^2, becomes bA + cA^2, with A rounded first.
+static void round_polynomial(struct device *dev, float *poly, const float *sq, int64_t side)
+{
+    int64_t N = side * side;
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+    for (int64_t b = 0; b < N; b += FLAT_BLOCK) {
+        int64_t end = min_i64(b + FLAT_BLOCK, N);
+        for (int64_t i = b; i < end; i++)
+            poly[i] = (float)NS_B * bf16_round(sq[i]) + (float)NS_C * poly[i];
+        cpu_round(poly + b, end - b);
+    }
+}
+
+static void step_bf16(struct device *dev, int64_t rows, int64_t cols, struct orthogonal *o)
+{
+    int64_t side = rows < cols ? rows : cols;
+    round_all(dev, o->x, rows * cols, o->other, (float)NS_A);
+    struct product p = gram(rows, cols, *o);
+    cpu_product(dev, &p, o->product_workspace);
+    p = square(side, *o);
+    cpu_product(dev, &p, o->product_workspace);
+    round_polynomial(dev, o->poly, o->square, side);
+    p = apply(rows, cols, *o);
+    p.add = true;
+    cpu_product(dev, &p, o->product_workspace);
+    swap(o);
+}
+
 static void orthogonalise(struct device *dev, int64_t rows, int64_t cols, struct orthogonal *o)
 {
     int64_t N = rows * cols, side = rows < cols ? rows : cols;
     block_sums(dev, o->sums, o->x, N);
     float inverse = (float)(1 / (__builtin_sqrt(in_order(o->sums, blocks(N))) + 1e-7));
     float *x = o->x;
+    bool bf16 = dev->precision == PRECISION_BF16;
 #pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
     for (int64_t i = 0; i < N; i++)
         x[i] *= inverse;
-    for (int step = 0; step < NS_STEPS; step++) {
+    for (int step = 0; step < NS_STEPS && bf16; step++)
+        step_bf16(dev, rows, cols, o);
+    if (bf16)
+        round_all(dev, o->x, N, NULL, 0);
+    for (int step = 0; step < NS_STEPS && !bf16; step++) {
         struct product p = gram(rows, cols, *o);
         cpu_product(dev, &p, o->product_workspace);
         p = square(side, *o);
@@ -209,9 +264,7 @@ static void orthogonalise(struct device *dev, int64_t rows, int64_t cols, struct
         }
         p = apply(rows, cols, *o);
         cpu_product(dev, &p, o->product_workspace);
-        float *swap = o->x;
-        o->x = o->other;
-        o->other = swap;
+        swap(o);
     }
 }
 

@@ -53,7 +53,8 @@ static void add_product(double *out, const double *a, const double *b, int64_t m
 }
 
 // The iteration of Jordan et al. 2024 on the wide orientation X [m,n], m <= n: X = a X + (b A + c A A) X with A = X X^T. It
-// drives singular values towards 0.7 .. 1.2, not to 1: the coefficients trade exactness for a steep slope at 0.
+// drives singular values towards 0.7 .. 1.2, not to 1: the coefficients trade exactness for a steep slope at 0. Under bf16 X, A and
+// the polynomial without its a X are rounded where they are made.
 void ref_newton_schulz(struct device *dev, struct tensor x)
 {
     static const double a = 3.4445, b = -4.7750, c = 2.0315;
@@ -71,15 +72,19 @@ void ref_newton_schulz(struct device *dev, struct tensor x)
     if (is_tall)
         transpose(X, row(x, 0), n, m);
     for (int64_t i = 0; i < m * n; i++)
-        X[i] /= sqrt(sum) + 1e-7;
+        X[i] = operand(dev, X[i] / (sqrt(sum) + 1e-7));
     for (int step = 0; step < 5; step++) {
         times_transposed(A, X, X, m, n);
+        for (int64_t i = 0; i < m * m; i++)
+            A[i] = operand(dev, A[i]);
         times_transposed(B, A, A, m, m); // A is symmetric: A A^T = A A
         for (int64_t i = 0; i < m * m; i++)
-            B[i] = b * A[i] + c * B[i];
+            B[i] = operand(dev, b * A[i] + c * B[i]);
         for (int64_t i = 0; i < m * n; i++)
             next[i] = a * X[i];
         add_product(next, B, X, m, n);
+        for (int64_t i = 0; i < m * n; i++)
+            next[i] = operand(dev, next[i]);
         double *last = X;
         X = next;
         next = last;
