@@ -3,6 +3,8 @@
 #define RUNNER_COMMANDS_LOAD_H
 
 #include "core/base/json.h"
+#include "core/store/store.h"
+#include "kernels/kernels.h"
 #include "runner/commands/command.h"
 #include "runner/graph/plan.h"
 
@@ -40,6 +42,9 @@ struct error *CHECKED load_run(struct run *run, const struct call *call, const c
 // The result file of MODEL: RECIPE.yaml:STAGE, RUN:STAGE (RUN as for load_run), or a file; in the arena. ERROR_USAGE for a stage that
 // is no model or has not been made.
 struct error *CHECKED load_model(const struct call *call, const char *what, const char **path);
+
+// The precision in which the model of a result file was made, by its payload; F32 where that says nothing.
+struct error *CHECKED load_precision(struct store_file *file, struct arena *arena, enum precision *precision);
 
 // Opens the object of a stage of the plan and writes what every answer says of it: name kind key state reasons.
 struct error *CHECKED stage_to_json(struct json *json, const struct plan_stage *stage, struct arena *arena);
