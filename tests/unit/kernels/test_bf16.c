@@ -290,6 +290,33 @@ static void test_bits_of_paths(void **state)
     }
 }
 
+// Attention with and without the instruction, all else being the same: also what is rounded on the way falls on the same side.
+static void test_bits_of_attention(void **state)
+{
+    (void)state;
+    enum { B = 2, A = 131, H = 2, D = 40 };
+    struct attention a = {.B = B, .T = A, .n_head = H, .n_kv_head = 1, .head_dim = D};
+    struct tensor made[2][4];
+    struct device *devs[2] = {open_path("avx512", 1, PRECISION_BF16), open_path("avx512bf16", 2, PRECISION_BF16)};
+    for (int i = 0; i < 2 && devs[0] && devs[1]; i++) {
+        struct device *dev = devs[i];
+        struct tensor q = filled(dev, B * A, H * D, 1, 1.7), k = filled(dev, B * A, D, 2, 1.7), v = filled(dev, B * A, D, 3, 1);
+        struct tensor dout = filled(dev, B * A, H * D, 4, 1), lse = device_tensor(dev, B * A, H);
+        made[i][0] = device_tensor(dev, B * A, H * D);
+        made[i][1] = device_tensor(dev, B * A, H * D);
+        made[i][2] = device_tensor(dev, B * A, D);
+        made[i][3] = device_tensor(dev, B * A, D);
+        op_attention(dev, made[i][0], lse, q, k, v, a);
+        op_attention_back(dev, made[i][1], made[i][2], made[i][3], dout, q, k, v, made[i][0], lse, a);
+        assert_no_fault(dev);
+    }
+    static const char *const names[4] = {"o", "dq", "dk", "dv"};
+    for (int i = 0; i < 4 && devs[0] && devs[1]; i++)
+        assert_same_bits(names[i], "avx512bf16", made[0][i], made[1][i]);
+    device_close(devs[0]);
+    device_close(devs[1]);
+}
+
 static void test_bits_of_pieces(void **state)
 {
     (void)state;
@@ -341,10 +368,15 @@ static void test_device(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding),      cmocka_unit_test(test_rounding_of_paths),
-        cmocka_unit_test(test_products),      cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_loss),          cmocka_unit_test(test_newton_schulz),
-        cmocka_unit_test(test_bits_of_paths), cmocka_unit_test(test_bits_of_pieces),
+        cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_rounding_of_paths),
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_newton_schulz),
+        cmocka_unit_test(test_bits_of_attention),
+        cmocka_unit_test(test_bits_of_paths),
+        cmocka_unit_test(test_bits_of_pieces),
         cmocka_unit_test(test_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,13 +139,19 @@ static struct error *report(void *self, const struct step_report *r)
     return NULL;
 }
 
-// Trains a tiny model for some steps and returns all its parameters, in a block; *loss is the last one.
-static float *train(struct row_source rows, int threads, int device_batch, double *loss, size_t *n_values)
+struct course {
+    enum precision precision;
+    int steps;
+};
+
+// Trains a tiny model and returns all its parameters, in a block; *loss is the last one.
+static float *train(struct course course, struct row_source rows, int threads, int device_batch, double *loss, size_t *n_values)
 {
     struct fault fault;
     struct arena arena = {0};
     struct device *dev = device_open(DEVICE_CPU, threads, &fault);
     assert_non_null(dev);
+    device_set_precision(dev, course.precision);
     struct shape shape = {.n_layer = 2,
                           .n_embd = 48,
                           .n_head = 3,
@@ -172,7 +178,7 @@ static float *train(struct row_source rows, int threads, int device_batch, doubl
                            .optimizer = &o,
                            .gradient = &g,
                            .rows = rows,
-                           .schedule = {.n_steps = 7, .warmdown = 0.2},
+                           .schedule = {.n_steps = course.steps, .warmdown = 0.2},
                            .eval_every = 2,
                            .sample_every = -1,
                            .self = &t,
@@ -184,7 +190,7 @@ static float *train(struct row_source rows, int threads, int device_batch, doubl
                            .evaluated_step = -1,
                            .sampled_step = -1};
     assert_null(loop_run(&t.loop));
-    assert_int_equal(t.n_evaluated, 5); // 0 2 4 6 and the end, 7
+    assert_int_equal(t.n_evaluated, (course.steps + 1) / 2 + 1); // 0 2 4 6 and the end, 7
     assert_int_equal(t.n_saved, 1);
     *loss = t.last_loss;
     *n_values = (size_t)shape_params(&shape);
@@ -199,15 +205,15 @@ static float *train(struct row_source rows, int threads, int device_batch, doubl
     return values;
 }
 
-static void check_cuts(struct row_source rows, double most_loss)
+static void check_cuts(struct course course, struct row_source rows, double most_loss)
 {
     double loss, other_loss;
     size_t n, other_n;
-    float *whole = train(rows, 1, R, &loss, &n);
+    float *whole = train(course, rows, 1, R, &loss, &n);
     assert_true(isfinite(loss) && loss < most_loss);
-    static const int cuts[][2] = {{1, 1}, {2, 2}, {3, 5}, {2, R}};
+    static const int cuts[][2] = {{1, 1}, {2, 2}, {3, 4}, {3, 5}, {2, R}};
     for (size_t i = 0; i < countof(cuts); i++) {
-        float *other = train(rows, cuts[i][0], cuts[i][1], &other_loss, &other_n);
+        float *other = train(course, rows, cuts[i][0], cuts[i][1], &other_loss, &other_n);
         assert_true(n == other_n);
         assert_true(loss == other_loss);
         assert_memory_equal(whole, other, n * sizeof *whole);
@@ -219,14 +225,21 @@ static void check_cuts(struct row_source rows, double most_loss)
 static void cuts_and_threads_leave_the_bits(void **state)
 {
     (void)state;
-    check_cuts((struct row_source){.read = read_rows}, log(V));
+    check_cuts((struct course){PRECISION_F32, 7}, (struct row_source){.read = read_rows}, log(V));
+}
+
+static void cuts_and_threads_leave_the_bits_of_bf16(void **state)
+{
+    (void)state;
+    check_cuts((struct course){PRECISION_BF16, 30}, (struct row_source){.read = read_rows}, log(V));
 }
 
 // The width of a micro-batch is that of its longest row, so the cut decides how far the others are padded.
 static void padding_leaves_the_bits(void **state)
 {
     (void)state;
-    check_cuts(ragged, 2 * log(V));
+    check_cuts((struct course){PRECISION_F32, 7}, ragged, 2 * log(V));
+    check_cuts((struct course){PRECISION_BF16, 7}, ragged, 2 * log(V));
 }
 
 // The loss of a batch of ragged rows is the sum of weight * loss over its targets by their number, those of left-out rows included.
@@ -346,9 +359,12 @@ static void a_loss_that_is_not_finite_stops(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(schedule_points), cmocka_unit_test(horizons),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(schedule_points),
+                                       cmocka_unit_test(horizons),
                                        cmocka_unit_test(cuts_and_threads_leave_the_bits),
-                                       cmocka_unit_test(padding_leaves_the_bits), cmocka_unit_test(ragged_rows_count_targets),
+                                       cmocka_unit_test(cuts_and_threads_leave_the_bits_of_bf16),
+                                       cmocka_unit_test(padding_leaves_the_bits),
+                                       cmocka_unit_test(ragged_rows_count_targets),
                                        cmocka_unit_test(a_loss_that_is_not_finite_stops)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
