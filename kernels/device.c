@@ -112,11 +112,13 @@ static struct fault open_fault(enum fault_kind kind, const char *what)
     return fault;
 }
 
-enum isa { ISA_PORTABLE, ISA_AVX2, ISA_AVX512, ISA_COUNT };
+enum isa { ISA_PORTABLE, ISA_AVX2, ISA_AVX512, ISA_AVX512BF16, ISA_COUNT };
 
-static enum isa best_isa(void)
+static enum isa best_isa(enum precision precision)
 {
 #ifdef __x86_64__
+    if (precision == PRECISION_BF16 && __builtin_cpu_supports("avx512bf16"))
+        return ISA_AVX512BF16;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq"))
         return ISA_AVX512;
@@ -127,24 +129,25 @@ static enum isa best_isa(void)
 }
 
 // RETORT_ISA lowers the path and never raises it: a path the processor lacks would only crash.
-static const struct table *cpu_table(struct fault *fault)
+static const struct table *cpu_table(enum precision precision, struct fault *fault)
 {
-    static const char *const names[ISA_COUNT] = {"portable", "avx2", "avx512"};
+    static const char *const names[ISA_COUNT] = {"portable", "avx2", "avx512", "avx512bf16"};
     static const struct table *const tables[ISA_COUNT] = {
         &table_cpu_portable,
 #ifdef __x86_64__
         &table_cpu_avx2,
         &table_cpu_avx512,
+        &table_cpu_avx512bf16,
 #endif
     };
-    enum isa isa = best_isa();
+    enum isa isa = best_isa(precision);
     const char *wanted = getenv("RETORT_ISA");
     if (wanted && *wanted) {
         int named = 0;
         while (named < ISA_COUNT && strcmp(names[named], wanted))
             named++;
         if (named == ISA_COUNT) {
-            *fault = open_fault(FAULT_DEVICE, "RETORT_ISA must be portable, avx2 or avx512");
+            *fault = open_fault(FAULT_DEVICE, "RETORT_ISA must be portable, avx2, avx512 or avx512bf16");
             return NULL;
         }
         if (named < (int)isa)
@@ -158,7 +161,7 @@ struct device *device_open(enum device_kind kind, int threads, struct fault *fau
     *fault = (struct fault){.kind = FAULT_NONE, .step = -1};
     const struct table *table = NULL;
     if (kind == DEVICE_CPU)
-        table = cpu_table(fault);
+        table = cpu_table(PRECISION_F32, fault);
     else if (kind == DEVICE_REF)
         table = &table_ref;
     else if (kind == DEVICE_COUNT)
@@ -196,6 +199,30 @@ void device_close(struct device *dev)
 enum dtype device_dtype(const struct device *dev)
 {
     return dev->table->dtype;
+}
+
+void device_set_precision(struct device *dev, enum precision precision)
+{
+    struct fault fault = {0};
+    const struct table *table = dev->kind == DEVICE_CPU ? cpu_table(precision, &fault) : dev->table;
+    if (dev->used_bytes)
+        device_set_fault(dev, FAULT_DEVICE, "device_set_precision", "there are tensors on the device");
+    if (!table)
+        device_set_fault(dev, fault.kind, "device_set_precision", "%s", fault.what);
+    if (dev->fault.kind != FAULT_NONE)
+        return;
+    dev->table = table;
+    dev->precision = precision;
+}
+
+enum precision device_precision(const struct device *dev)
+{
+    return dev->precision;
+}
+
+bool device_emulates(const struct device *dev)
+{
+    return dev->precision == PRECISION_BF16 && dev->kind == DEVICE_CPU && !dev->table->has_bf16;
 }
 
 int device_threads(const struct device *dev)

@@ -16,10 +16,15 @@
 // Tensors    row-major matrices [rows, cols]; shapes such as [B,T,C] are written as rows B*T, cols C
 // Arguments  device, outputs, saved values, inputs, sizes. "=" writes, "+=" accumulates
 // Types      activations, weights and gradients have the device's own type (device_dtype): F32 on cpu, F64 on ref; ids are I32
+// Precision  device_set_precision(dev, PRECISION_BF16): what products and attention multiply is rounded to bfloat16 at their door, and
+//            they sum in the device's type; tensors, masters, moments and gradients keep that type (bf16.h has the whole rule)
 // Errors     an operation returns nothing: the first fault sticks to the device, and after it operations do nothing
 // Memory     tensors live until device_close, or device_reset to a mark. Operations allocate nothing but workspace, which grows
 //            in the first step and is then kept
 // Threads    one device, one calling thread
+// Bounds     those against ref stand for f32. Under bf16 ref rounds at the same places, and where these are inputs bounds are the same
+//            (products, losses); what is rounded on the way may fall to the other side of a tie: attention 1e-3, gradients of logits
+//            5e-5, Newton-Schulz 5e-2 of the largest, see tests/unit/kernels/test_bf16.c
 // Bits       a row of an output depends on that row of the input alone, not on the other rows, on how many there are, or on the
 //            number of threads. Weight gradients are sums over sequences in row order, each sequence summed in a fixed order, so
 //            that a batch cut in two and accumulated gives the bits of the whole. Bits differ between instruction sets
@@ -45,6 +50,8 @@ struct fault {
 enum device_kind { DEVICE_CPU, DEVICE_REF, DEVICE_COUNT, DEVICE_KIND_COUNT };
 
 enum dtype { DTYPE_F32, DTYPE_F64, DTYPE_I32 };
+
+enum precision { PRECISION_F32, PRECISION_BF16 };
 
 struct tensor {
     void *data; // on the device; NULL on count, and for an absent tensor
@@ -73,7 +80,15 @@ int device_threads(const struct device *dev);
 // on it; tests set 0, so that small tensors are divided too.
 void device_set_alone(struct device *dev, int64_t multiply_adds);
 
-// The instruction-set path: "avx2", "avx512", "portable" (cpu), "double" (ref), "count". RETORT_ISA in the environment lowers it.
+// Right after device_open, before anything is made on the device; F32 without it.
+void device_set_precision(struct device *dev, enum precision precision);
+enum precision device_precision(const struct device *dev);
+
+// Whether bfloat16 numbers are multiplied as float32 ones for want of an instruction: the same products, no faster than in float32.
+bool device_emulates(const struct device *dev);
+
+// The instruction-set path: "portable", "avx2", "avx512", in bf16 also "avx512bf16" (cpu), "double" (ref), "count". RETORT_ISA in the
+// environment lowers it.
 const char *device_isa(const struct device *dev);
 
 // Waits for the device and tells its first fault (FAULT_NONE when all is well).
@@ -134,7 +149,7 @@ double device_peak_flops(struct device *dev, double seconds);
 
 // --- rows of a table --------------------------------------------------------------------------------------------------------
 
-// x[n,:] = table[ids[n],:]       x [N,C]   table [V,C]   ids [N]     0 <= id < V
+// x[n,:] = table[ids[n],:], under bf16 rounded       x [N,C]   table [V,C]   ids [N]     0 <= id < V
 void op_embed(struct device *dev, struct tensor x, const struct weight *table, struct tensor ids);
 
 // dtable[ids[n],:] += dx[n,:]    in order of n
@@ -245,7 +260,7 @@ void op_attention_back(struct device *dev, struct tensor dq, struct tensor dk, s
 
 // Decoding, one new token a row. Caches are [S*capacity, Hkv*D]: S slots, slot s owning cache rows s*capacity .. .
 // cache[slots[r]*capacity + positions[r], :] = x[r,:]               x [R, Hkv*D]   slots, positions [R] ids
-//   no two rows go to one place; x may be rows of the cache itself that are not written
+//   under bf16 rounded; no two rows go to one place; x may be rows of the cache itself that are not written
 void op_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor slots, struct tensor positions,
                   int capacity);
 

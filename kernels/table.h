@@ -11,6 +11,7 @@
 struct table {
     const char *isa; // what device_isa tells
     enum dtype dtype;
+    bool has_bf16; // multiplies bfloat16 as such
 
     void (*embed)(struct device *, struct tensor x, const struct weight *table, struct tensor ids);
     void (*embed_back)(struct device *, struct tensor dtable, struct tensor dx, struct tensor ids);
@@ -61,7 +62,7 @@ struct table {
 };
 
 extern const struct table table_ref, table_count;
-extern const struct table table_cpu_portable, table_cpu_avx2, table_cpu_avx512;
+extern const struct table table_cpu_portable, table_cpu_avx2, table_cpu_avx512, table_cpu_avx512bf16;
 
 // The scalars of device_set_step and device_set_decay, and what op_clip found.
 struct step_scalars {
@@ -81,6 +82,7 @@ struct profile {
 struct device {
     const struct table *table;
     enum device_kind kind;
+    enum precision precision;
     int n_threads;
     int64_t alone_work; // multiply-adds up to which an operation stays on the calling thread
     struct fault fault;

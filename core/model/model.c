@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "core/base/philox.h"
+#include "kernels/bf16.h"
 
 enum { PIECE = 1 << 12 };
 
@@ -37,7 +38,7 @@ static int add_param(struct model *m, const char *name, enum param_group group, 
     return m->n_params++;
 }
 
-// float32 devices get the reference's float32 angles, ref its own double ones.
+// float32 devices get the reference's float32 angles, ref its own double ones; under bf16 cosines and sines are rounded.
 static struct error *fill_rotary(struct model *m)
 {
     int half = m->shape.head_dim / 2;
@@ -56,6 +57,10 @@ static struct error *fill_rotary(struct model *m)
             }
             row[i] = cos(angle);
             row[half + i] = sin(angle);
+            if (device_precision(m->dev) == PRECISION_BF16) {
+                row[i] = bf16_round_f64(row[i]);
+                row[half + i] = bf16_round_f64(row[half + i]);
+            }
         }
         device_put_f64(m->dev, m->cosine, (int64_t)t * half, half, row);
         device_put_f64(m->dev, m->sine, (int64_t)t * half, half, row + half);

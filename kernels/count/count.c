@@ -281,6 +281,8 @@ static void count_attention_decode(struct device *dev, struct tensor o, struct t
     double keys = a.window && a.window < a.T ? a.window + 1 : a.T;
     spend_on(dev, COUNT_ATTENTION, keys * a.B * a.n_head * (4.0 * a.head_dim + 4) + size(o),
              size(o) + size(q) + size(slots) + size(positions) + 2 * keys * a.B * (double)k_cache.cols);
+    if (dev->precision == PRECISION_BF16)
+        work(dev, q.rows * q.cols, "attention_decode");
 }
 
 // --- loss -------------------------------------------------------------------------------------------------------------------

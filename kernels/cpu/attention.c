@@ -11,6 +11,8 @@
 //    not depend on the queries beside it.
 // 2. Backwards a task is one sequence and one kv head: its query heads and their tiles follow in order, so dk and dv are summed
 //    in an order that threads do not change.
+// 3. Under bf16 both operands of every product are rounded as they are packed, the scores' panel too, which then is packed apart:
+//    a panel of depth K has deep(K) rows. What is summed or scaled meanwhile stays float32.
 // Source: Dao et al. 2022 (FlashAttention), algorithms 1 and 4, for the tiles; the layout is ours.
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/logarithm.h"
@@ -24,6 +26,8 @@ enum {
     PANEL_SCORES = KEYS * TILE_COLS,
 };
 
+_Static_assert(PANELS > 1, "the scores' second panel is where the first is packed");
+
 // Sizes that all functions here need; strides in floats.
 struct shape {
     int64_t T, D, q_stride, kv_stride;
@@ -32,11 +36,13 @@ struct shape {
     int64_t n_tiles;        // of queries, in a sequence
     int group, window;      // query heads of a kv head
     float scale;
+    bool bf16;
 };
 
-static struct shape shape_of(struct attention a)
+static struct shape shape_of(const struct device *dev, struct attention a)
 {
-    struct shape s = {.T = a.T, .D = a.head_dim, .group = a.n_head / a.n_kv_head, .window = a.window};
+    struct shape s = {
+        .bf16 = dev->precision == PRECISION_BF16, .T = a.T, .D = a.head_dim, .group = a.n_head / a.n_kv_head, .window = a.window};
     s.q_stride = (int64_t)a.n_head * a.head_dim;
     s.kv_stride = (int64_t)a.n_kv_head * a.head_dim;
     s.D_rows = round_up(s.D, TILE_ROWS);
@@ -52,18 +58,48 @@ static int64_t max_i64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+static int64_t deep(struct shape s, int64_t K)
+{
+    return panel_depth(s.bf16, K);
+}
+
+static void pack_rows(struct shape s, float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
+{
+    (s.bf16 ? cpu_pack_rows_bf16 : cpu_pack_rows)(to, from, i_stride, k_stride, n, K);
+}
+
+static void pack_cols(struct shape s, float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
+{
+    (s.bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, from, i_stride, k_stride, n, K);
+}
+
+static void tile(struct shape s, int64_t K, const float *a, const float *b, float *c, int64_t c_stride, int rows, int cols,
+                 bool add)
+{
+    (s.bf16 ? cpu_tile_bf16 : cpu_tile)(K, a, b, c, c_stride, rows, cols, add);
+}
+
+// The right operand that n rows [TILE_COLS] are: themselves, or packed into `packed`.
+static const float *as_operand(struct shape s, const float *from, float *packed, int64_t n)
+{
+    if (!s.bf16)
+        return from;
+    cpu_pack_cols_bf16(packed, from, 1, TILE_COLS, TILE_COLS, n);
+    return packed;
+}
+
 // [T, D] with k over D: T_rows * D floats.
 static void pack_by_row(float *to, const float *from, struct shape s)
 {
     for (int64_t t = 0; t < s.T; t += TILE_ROWS)
-        cpu_pack_rows(to + t * s.D, from + t * s.kv_stride, s.kv_stride, 1, min_i64(TILE_ROWS, s.T - t), s.D);
+        pack_rows(s, to + t * deep(s, s.D), from + t * s.kv_stride, s.kv_stride, 1, min_i64(TILE_ROWS, s.T - t), s.D);
 }
 
 // The transpose of [T, D], with k over T: D_rows * T floats.
 static void pack_by_col(float *to, const float *from, struct shape s)
 {
     for (int64_t d = 0; d < s.D; d += TILE_ROWS)
-        cpu_pack_rows(to + d * s.T, from + d, 1, s.kv_stride, min_i64(TILE_ROWS, s.D - d), s.T);
+        pack_rows(s, to + d * deep(s, s.T), from + d, 1, s.kv_stride, min_i64(TILE_ROWS, s.D - d), s.T);
 }
 
 // Queries q0.. of one head as PANELS right operands [D, TILE_COLS].
@@ -71,7 +107,7 @@ static void pack_queries(float *to, const float *from, int64_t q0, struct shape 
 {
     for (int p = 0; p < PANELS; p++) {
         int64_t at = q0 + p * TILE_COLS, n = max_i64(0, min_i64(TILE_COLS, s.T - at));
-        cpu_pack_cols(to + p * TILE_COLS * s.D, from + (n ? at * s.q_stride : 0), s.q_stride, 1, n, s.D);
+        pack_cols(s, to + p * TILE_COLS * deep(s, s.D), from + (n ? at * s.q_stride : 0), s.q_stride, 1, n, s.D);
     }
 }
 
@@ -108,10 +144,10 @@ static inline vec choose(ivec mask, vec yes, vec no)
 }
 
 // to [n, TILE_COLS] = n rows of the left panels times a right panel
-static void scores(float *to, const float *left, const float *right, int64_t n, int64_t D)
+static void scores(struct shape s, float *to, const float *left, const float *right, int64_t n)
 {
     for (int64_t i = 0; i < n; i += TILE_ROWS)
-        cpu_tile(D, left + i * D, right, to + i * TILE_COLS, TILE_COLS, TILE_ROWS, TILE_COLS, false);
+        tile(s, s.D, left + i * deep(s, s.D), right, to + i * TILE_COLS, TILE_COLS, TILE_ROWS, TILE_COLS, false);
 }
 
 struct running {
@@ -159,6 +195,8 @@ static void forward_tile(float *o, float *lse, int64_t lse_stride, const float *
                          int64_t q0, struct shape s, float *work)
 {
     float *queries = work, *output = queries + PANELS * s.D * TILE_COLS, *score = output + PANELS * s.D_rows * TILE_COLS;
+    float *packed = score + PANEL_SCORES;
+    int64_t first_value = deep(s, s.T), first_key = deep(s, s.D);
     struct running run[PANELS];
     pack_queries(queries, q, q0, s);
     memset(output, 0, (size_t)(PANELS * s.D_rows * TILE_COLS) * sizeof *output);
@@ -176,10 +214,12 @@ static void forward_tile(float *o, float *lse, int64_t lse_stride, const float *
             if (!n || at >= s.T)
                 continue;
             float *out = output + p * s.D_rows * TILE_COLS;
-            scores(score, keys + k0 * s.D, queries + p * TILE_COLS * s.D, n, s.D);
+            scores(s, score, keys + k0 * first_key, queries + p * TILE_COLS * first_key, n);
             soften(score, out, &run[p], s, at, k0, n, partly);
+            const float *weights = as_operand(s, score, packed, n);
             for (int64_t d = 0; d < s.D; d += TILE_ROWS)
-                cpu_tile(n, values + d * s.T + k0 * TILE_ROWS, score, out + d * TILE_COLS, TILE_COLS, TILE_ROWS, TILE_COLS, true);
+                tile(s, n, values + d * first_value + deep(s, k0) * TILE_ROWS, weights, out + d * TILE_COLS, TILE_COLS, TILE_ROWS,
+                     TILE_COLS, true);
         }
     for (int p = 0; p < PANELS; p++) {
         int64_t at = q0 + p * TILE_COLS;
@@ -200,7 +240,7 @@ static void forward_tile(float *o, float *lse, int64_t lse_stride, const float *
 void cpu_attention(struct device *dev, struct tensor o, struct tensor lse, struct tensor q, struct tensor k, struct tensor v,
                    struct attention a)
 {
-    struct shape s = shape_of(a);
+    struct shape s = shape_of(dev, a);
     int64_t keys_floats = round_up(s.T_rows * s.D, 16), values_floats = round_up(s.D_rows * s.T, 16);
     int64_t work_floats = PANELS * (s.D + s.D_rows + KEYS) * TILE_COLS, tiles_in_sequence = a.n_head * s.n_tiles;
     // Sequences packed at a time: enough tasks for the threads, no more memory than that takes.
@@ -245,7 +285,7 @@ struct back_work {
     float *query_rows, *dout_rows; // D_cols / TILE_COLS panels x [QUERIES, TILE_COLS]
     float *dqueries;               // PANELS x [D_rows, TILE_COLS]
     float *weights, *dscores;      // PANELS x [KEYS, TILE_COLS]
-    float *turned;                 // KEYS / TILE_ROWS panels x [QUERIES, TILE_ROWS]
+    float *turned;                 // KEYS / TILE_ROWS panels x [QUERIES, TILE_ROWS]; before that, under bf16, dscores packed
 };
 
 // With base NULL only measures; in floats.
@@ -269,8 +309,9 @@ static void pack_rows_of_queries(float *to, const float *from, int64_t q0, struc
 {
     int64_t n = min_i64(QUERIES, s.T - q0);
     for (int64_t d = 0; d < s.D; d += TILE_COLS) {
-        cpu_pack_cols(to + d * QUERIES, from + q0 * s.q_stride + d, 1, s.q_stride, min_i64(TILE_COLS, s.D - d), n);
-        memset(to + d * QUERIES + n * TILE_COLS, 0, (size_t)((QUERIES - n) * TILE_COLS) * sizeof *to);
+        float *panel = to + d * deep(s, QUERIES);
+        pack_cols(s, panel, from + q0 * s.q_stride + d, 1, s.q_stride, min_i64(TILE_COLS, s.D - d), n);
+        memset(panel + deep(s, n) * TILE_COLS, 0, (size_t)((deep(s, QUERIES) - deep(s, n)) * TILE_COLS) * sizeof *to);
     }
 }
 
@@ -299,11 +340,11 @@ static void add_to_keys(float *to, const float *from, const float *rows, float *
     int64_t K = (p1 - p0) * TILE_COLS;
     for (int64_t i = 0; i < n; i += TILE_ROWS) {
         for (int p = p0; p < p1; p++)
-            cpu_pack_rows(turned + (p - p0) * TILE_COLS * TILE_ROWS, from + p * PANEL_SCORES + i * TILE_COLS, TILE_COLS, 1,
-                          TILE_ROWS, TILE_COLS);
+            pack_rows(s, turned + (p - p0) * deep(s, TILE_COLS) * TILE_ROWS, from + p * PANEL_SCORES + i * TILE_COLS, TILE_COLS,
+                      1, TILE_ROWS, TILE_COLS);
         for (int64_t d = 0; d < s.D; d += TILE_COLS)
-            cpu_tile(K, turned, rows + d * QUERIES + p0 * TILE_COLS * TILE_COLS, to + (k0 + i) * s.kv_stride + d, s.kv_stride,
-                     (int)min_i64(TILE_ROWS, s.T - k0 - i), (int)min_i64(TILE_COLS, s.D - d), true);
+            tile(s, K, turned, rows + d * deep(s, QUERIES) + p0 * deep(s, TILE_COLS) * TILE_COLS, to + (k0 + i) * s.kv_stride + d,
+                 s.kv_stride, (int)min_i64(TILE_ROWS, s.T - k0 - i), (int)min_i64(TILE_COLS, s.D - d), true);
     }
 }
 
@@ -349,15 +390,16 @@ static void backward_tile(struct back b, int64_t q0, struct shape s, struct back
             if (!n)
                 continue;
             float *weight = w->weights + p * PANEL_SCORES, *dscore = w->dscores + p * PANEL_SCORES;
-            scores(weight, w->keys_by_row + k0 * s.D, w->queries + p * TILE_COLS * s.D, n, s.D);
-            scores(dscore, w->values_by_row + k0 * s.D, w->douts + p * TILE_COLS * s.D, n, s.D);
+            scores(s, weight, w->keys_by_row + k0 * deep(s, s.D), w->queries + p * TILE_COLS * deep(s, s.D), n);
+            scores(s, dscore, w->values_by_row + k0 * deep(s, s.D), w->douts + p * TILE_COLS * deep(s, s.D), n);
             harden(weight, dscore, lse + p * TILE_COLS, delta + p * TILE_COLS, s, at, k0, n, partly);
             // Rows that the panels after this one fill further down must count 0 here.
             memset(weight + n * TILE_COLS, 0, (size_t)((KEYS - n) * TILE_COLS) * sizeof *weight);
             memset(dscore + n * TILE_COLS, 0, (size_t)((KEYS - n) * TILE_COLS) * sizeof *dscore);
+            const float *right = as_operand(s, dscore, w->turned, n);
             for (int64_t d = 0; d < s.D; d += TILE_ROWS)
-                cpu_tile(n, w->keys_by_col + d * s.T + k0 * TILE_ROWS, dscore, w->dqueries + (p * s.D_rows + d) * TILE_COLS,
-                         TILE_COLS, TILE_ROWS, TILE_COLS, true);
+                tile(s, n, w->keys_by_col + d * deep(s, s.T) + deep(s, k0) * TILE_ROWS, right,
+                     w->dqueries + (p * s.D_rows + d) * TILE_COLS, TILE_COLS, TILE_ROWS, TILE_COLS, true);
             longest = max_i64(longest, n);
             p0 = p < p0 ? p : p0;
             p1 = p + 1;
@@ -374,7 +416,7 @@ static void backward_tile(struct back b, int64_t q0, struct shape s, struct back
 void cpu_attention_back(struct device *dev, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor dout,
                         struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse, struct attention a)
 {
-    struct shape s = shape_of(a);
+    struct shape s = shape_of(dev, a);
     struct back_work measure = {0};
     int64_t work_floats = lay_out(&measure, NULL, s), n_tasks = (int64_t)a.B * a.n_kv_head;
     float *work = device_workspace(dev, (size_t)(dev->n_threads * work_floats) * sizeof *work, "attention_back");

@@ -9,6 +9,10 @@
 #define cpu_pack_cols CPU_NAME(cpu_pack_cols)
 #define cpu_transpose CPU_NAME(cpu_transpose)
 #define cpu_tile CPU_NAME(cpu_tile)
+#define cpu_round CPU_NAME(cpu_round)
+#define cpu_pack_rows_bf16 CPU_NAME(cpu_pack_rows_bf16)
+#define cpu_pack_cols_bf16 CPU_NAME(cpu_pack_cols_bf16)
+#define cpu_tile_bf16 CPU_NAME(cpu_tile_bf16)
 #define cpu_product_bytes CPU_NAME(cpu_product_bytes)
 #define cpu_product CPU_NAME(cpu_product)
 #define cpu_square_sum CPU_NAME(cpu_square_sum)
@@ -94,6 +98,22 @@ void cpu_pack_rows(float *to, const float *from, int64_t i_stride, int64_t k_str
 // One panel of the right operand: to[k][TILE_COLS].
 void cpu_pack_cols(float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K);
 
+// --- bf16.c: the same with operands rounded to bfloat16 (bf16.h) -----------------------------------------------------------------
+
+// x[i] = the nearest bfloat16
+void cpu_round(float *x, int64_t n);
+
+// Panels of rounded operands have K / BF16_DEPTH rows, rounded up: where the processor multiplies bfloat16 a row is two k's, else one
+// in float32. K of the tile is that of the panels' numbers.
+void cpu_pack_rows_bf16(float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K);
+void cpu_pack_cols_bf16(float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K);
+void cpu_tile_bf16(int64_t K, const float *a, const float *b, float *c, int64_t c_stride, int rows, int cols, bool add);
+
+static inline int64_t panel_depth(bool bf16, int64_t K)
+{
+    return bf16 ? (K + BF16_DEPTH - 1) / BF16_DEPTH : K;
+}
+
 // --- product.c -------------------------------------------------------------------------------------------------------------
 
 // c[rows, cols] = or += a * b from one panel each, 1 <= rows <= TILE_ROWS, 1 <= cols <= TILE_COLS; one chain of multiply-adds.
@@ -112,6 +132,7 @@ struct product {
     bool add;
     bool symmetric; // c is known to be: a * b is symmetric and add is false
     float *squares; // NULL, or: c = max(c, 0), squares = c^2, with c's stride
+    bool bf16;      // operands are rounded; cpu_product says it, from the device's precision
 };
 
 size_t cpu_product_bytes(const struct device *dev, const struct product *p);

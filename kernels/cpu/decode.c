@@ -1,6 +1,7 @@
 // decode.c - attention of one new query a row over its cache. A task is a row and a head; keys go by in blocks of BLOCK from the
 // cache's start, with running maximum and sum as in attention.c. Several keys, or several columns of the values, are in work at a time:
-// sums of their own, each in the order of columns or of keys.
+// sums of their own, each in the order of columns or of keys. Under bf16 caches hold rounded numbers (op_cache_put), the query and the
+// weights of a block are rounded here, and the sums are float32's.
 #include "kernels/cpu/cpu.h"
 
 #include <omp.h>
@@ -54,7 +55,7 @@ static inline __attribute__((always_inline)) void add_values(float *o, const flo
 
 // Keys and values at position 0; o [D] is written.
 static void one_query(float *o, const float *q, const float *keys, const float *values, int64_t stride, int64_t D, int64_t first,
-                      int64_t last, float scale)
+                      int64_t last, float scale, bool bf16)
 {
     float most = -1e30f, sum = 0, weight[BLOCK];
     memset(o, 0, (size_t)D * sizeof *o);
@@ -81,6 +82,8 @@ static void one_query(float *o, const float *q, const float *keys, const float *
         }
         float keep = vec_exp(splat(before - most))[0];
         sum = sum * keep + vec_sum(total);
+        if (bf16)
+            cpu_round(weight, BLOCK);
         for (d = 0; d < D; d++)
             o[d] *= keep;
         const float *w = weight + (from - k0), *first_value = values + from * stride;
@@ -104,6 +107,15 @@ void cpu_attention_decode(struct device *dev, struct tensor o, struct tensor q, 
     float *o_ = o.data, scale = (float)(1 / __builtin_sqrt((double)D));
     const float *q_ = q.data, *k_ = k_cache.data, *v_ = v_cache.data;
     const int32_t *slot = slots.data, *position = positions.data;
+    bool bf16 = dev->precision == PRECISION_BF16;
+    if (bf16) {
+        float *rounded = device_workspace(dev, (size_t)(n_tasks * D) * sizeof *rounded, "attention_decode");
+        if (!rounded)
+            return;
+        memcpy(rounded, q_, (size_t)(n_tasks * D) * sizeof *rounded);
+        cpu_round(rounded, n_tasks * D);
+        q_ = rounded;
+    }
     int64_t n_keys = 0;
     for (int64_t r = 0; r < a.B; r++)
         n_keys += position[r] + 1;
@@ -112,6 +124,6 @@ void cpu_attention_decode(struct device *dev, struct tensor o, struct tensor q, 
     for (int64_t i = 0; i < n_tasks; i++) {
         int64_t r = i / a.n_head, h = i % a.n_head, last = position[r];
         int64_t first = a.window && last > a.window ? last - a.window : 0, cache = slot[r] * a.T * stride + h / group * D;
-        one_query(o_ + i * D, q_ + i * D, k_ + cache, v_ + cache, stride, D, first, last, scale);
+        one_query(o_ + i * D, q_ + i * D, k_ + cache, v_ + cache, stride, D, first, last, scale, bf16);
     }
 }

@@ -13,6 +13,14 @@ static int64_t elements(struct tensor t)
     return t.rows * t.cols;
 }
 
+// What products are going to multiply, or what has to be as if they did.
+static void copy_row(const struct device *dev, float *to, const float *from, int64_t n)
+{
+    memcpy(to, from, (size_t)n * sizeof *to);
+    if (dev->precision == PRECISION_BF16)
+        cpu_round(to, n);
+}
+
 void cpu_embed(struct device *dev, struct tensor x, const struct weight *table, struct tensor ids)
 {
     const float *from = table->master.data;
@@ -21,7 +29,7 @@ void cpu_embed(struct device *dev, struct tensor x, const struct weight *table, 
     int64_t C = x.cols;
 #pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(dev, elements(x)))
     for (int64_t n = 0; n < x.rows; n++)
-        memcpy(to + n * C, from + id[n] * C, (size_t)C * sizeof *to);
+        copy_row(dev, to + n * C, from + id[n] * C, C);
 }
 
 // A row of the table belongs to one thread, which meets its ids in order of n.
@@ -98,7 +106,6 @@ void cpu_cache_put(struct device *dev, struct tensor cache, struct tensor x, str
     float *to = cache.data;
     const float *from = x.data;
     const int32_t *slot = slots.data, *position = positions.data;
-    (void)dev;
     for (int64_t r = 0; r < x.rows; r++)
-        memcpy(to + ((int64_t)slot[r] * capacity + position[r]) * x.cols, from + r * x.cols, (size_t)x.cols * sizeof *to);
+        copy_row(dev, to + ((int64_t)slot[r] * capacity + position[r]) * x.cols, from + r * x.cols, x.cols);
 }

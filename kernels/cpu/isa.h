@@ -1,6 +1,6 @@
 // isa.h - what one instruction set looks like to the cpu table's sources, which are compiled once for each.
 //
-// CPU_ISA (portable, avx2, avx512) comes from the build and ends every symbol's name; the vector length follows from the
+// CPU_ISA (portable, avx2, avx512, avx512bf16) comes from the build and ends every symbol's name; the vector length follows from the
 // compiler's own macros. Arithmetic is written with vector extensions, a*b + c is fused where the processor can, and no libm is
 // called.
 //
@@ -32,6 +32,13 @@ enum { LANES = 4, TILE_ROWS = 6, TILE_VECS = 2, BLOCK_K = 256 };
 #endif
 enum { TILE_COLS = LANES * TILE_VECS };
 
+// How many bfloat16 numbers a lane multiplies at once; 1: none, they are float32 numbers.
+#if defined(__AVX512BF16__)
+enum { BF16_DEPTH = 2 };
+#else
+enum { BF16_DEPTH = 1 };
+#endif
+
 // Before a loop of constant length over an array of vectors, which must be unrolled whole for the array to live in registers.
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -41,6 +48,7 @@ enum { TILE_COLS = LANES * TILE_VECS };
 
 typedef float vec __attribute__((vector_size(LANES * 4)));
 typedef int32_t ivec __attribute__((vector_size(LANES * 4)));
+typedef uint32_t uvec __attribute__((vector_size(LANES * 4)));
 typedef float vec_unaligned __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
 static inline vec load(const float *p)
@@ -96,6 +104,20 @@ static inline vec vec_min(vec a, vec b)
 #else
     ivec m = a < b;
     return (vec)(((ivec)a & m) | ((ivec)b & ~m));
+#endif
+}
+
+// The nearest bfloat16 numbers, as bf16_round has them.
+static inline vec vec_bf16(vec x)
+{
+#if defined(__AVX512BF16__)
+    return (vec)_mm512_cvtpbh_ps(_mm512_cvtneps_pbh((__m512)x));
+#else
+    uvec u = (uvec)x, rounded = u + 0x7fff + ((u >> 16) & 1);
+    uvec small = (uvec)((u & 0x7f800000) == 0), nan = (uvec)((u & 0x7fffffff) > 0x7f800000);
+    rounded = (rounded & ~nan) | ((u | 0x00400000) & nan);
+    rounded = (rounded & ~small) | (u & 0x80000000 & small);
+    return (vec)(rounded & 0xffff0000);
 #endif
 }
 

@@ -2,7 +2,10 @@
 //
 // Elementwise work is cut into blocks of FLAT_BLOCK elements; sums of squares are taken a block at a time in double and the
 // blocks' sums added in order, so nothing depends on threads. Newton-Schulz works on the shorter side of a matrix, without
-// transposing it: with cols < rows, A = X^T X and X = X (aI + bA + cA^2).
+// transposing it: with cols < rows, A = X^T X and X = X (aI + bA + cA^2). Under bf16 X, A and bA + cA^2 are rounded as they are made, and
+// aX, which the reference never multiplies out, is added in float32.
+#include "kernels/bf16.h"
+
 #include "kernels/cpu/cpu.h"
 
 static int64_t elements(struct tensor t)
@@ -188,9 +191,56 @@ static size_t lay_out(const struct device *dev, int64_t rows, int64_t cols, char
 // x *= factor
 static void scale(struct device *dev, float *x, float factor, int64_t N)
 {
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * WORK_ELEMENT))
     for (int64_t i = 0; i < N; i++)
         x[i] *= factor;
+}
+
+static void swap(struct orthogonal *o)
+{
+    float *x = o->x;
+    o->x = o->other;
+    o->other = x;
+}
+
+// x = the nearest bfloat16; times = a * x where that is wanted.
+static void round_all(struct device *dev, float *x, int64_t N, float *times, float a)
+{
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * WORK_ELEMENT))
+    for (int64_t b = 0; b < N; b += FLAT_BLOCK) {
+        int64_t end = min_i64(b + FLAT_BLOCK, N);
+        cpu_round(x + b, end - b);
+        for (int64_t i = b; times && i < end; i++)
+            times[i] = a * x[i];
+    }
+}
+
+// poly, which holds A^2, becomes bA + cA^2, with A rounded first.
+static void round_polynomial(struct device *dev, float *poly, const float *sq, int64_t side, float b, float c)
+{
+    int64_t N = side * side;
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * WORK_ELEMENT))
+    for (int64_t from = 0; from < N; from += FLAT_BLOCK) {
+        int64_t end = min_i64(from + FLAT_BLOCK, N);
+        for (int64_t i = from; i < end; i++)
+            poly[i] = b * bf16_round(sq[i]) + c * poly[i];
+        cpu_round(poly + from, end - from);
+    }
+}
+
+static void step_bf16(struct device *dev, int64_t rows, int64_t cols, struct orthogonal *o, const double coefficients[3])
+{
+    int64_t side = rows < cols ? rows : cols;
+    round_all(dev, o->x, rows * cols, o->other, (float)coefficients[0]);
+    struct product p = gram(rows, cols, *o);
+    cpu_product(dev, &p, o->product_workspace);
+    p = square(side, *o);
+    cpu_product(dev, &p, o->product_workspace);
+    round_polynomial(dev, o->poly, o->square, side, (float)coefficients[1], (float)coefficients[2]);
+    p = apply(rows, cols, *o);
+    p.add = true;
+    cpu_product(dev, &p, o->product_workspace);
+    swap(o);
 }
 
 static void orthogonalise(struct device *dev, int64_t rows, int64_t cols, const struct newton_schulz *iteration,
@@ -199,8 +249,13 @@ static void orthogonalise(struct device *dev, int64_t rows, int64_t cols, const 
     int64_t N = rows * cols, side = rows < cols ? rows : cols;
     block_sums(dev, o->sums, o->x, N);
     double norm = __builtin_sqrt(in_order(o->sums, blocks(N)));
+    bool bf16 = dev->precision == PRECISION_BF16;
     scale(dev, o->x, (float)(1 / (iteration->stretch * norm + iteration->floor)), N);
-    for (int step = 0; step < NEWTON_SCHULZ_STEPS; step++) {
+    for (int step = 0; step < NEWTON_SCHULZ_STEPS && bf16; step++)
+        step_bf16(dev, rows, cols, o, iteration->steps[step]);
+    if (bf16)
+        round_all(dev, o->x, N, NULL, 0);
+    for (int step = 0; step < NEWTON_SCHULZ_STEPS && !bf16; step++) {
         float a = (float)iteration->steps[step][0], b = (float)iteration->steps[step][1], c = (float)iteration->steps[step][2];
         struct product p = gram(rows, cols, *o);
         cpu_product(dev, &p, o->product_workspace);
@@ -216,9 +271,7 @@ static void orthogonalise(struct device *dev, int64_t rows, int64_t cols, const 
         }
         p = apply(rows, cols, *o);
         cpu_product(dev, &p, o->product_workspace);
-        float *swap = o->x;
-        o->x = o->other;
-        o->other = swap;
+        swap(o);
     }
 }
 

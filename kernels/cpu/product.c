@@ -94,11 +94,19 @@ static void square_positive(float *r, float *squares, int64_t stride, int rows, 
 // Where rows of a lie side by side in memory, some k of all panels before the next: a line of memory has parts of several panels.
 static void pack_block(const struct product *p, float *a_panels, int64_t m0, int64_t m1, int64_t k0, int64_t K)
 {
-    int64_t some = p->a_m == 1 ? SOME_K : K;
+    int64_t some = p->a_m == 1 && !p->bf16 ? SOME_K : K;
     for (int64_t k = 0; k < K; k += some)
         for (int64_t m = m0; m < m1; m += TILE_ROWS)
-            cpu_pack_rows(a_panels + (m - m0) * K + k * TILE_ROWS, p->a + m * p->a_m + (k0 + k) * p->a_k, p->a_m, p->a_k,
-                          min_i64(TILE_ROWS, m1 - m), min_i64(some, K - k));
+            (p->bf16 ? cpu_pack_rows_bf16 : cpu_pack_rows)(a_panels + (m - m0) * panel_depth(p->bf16, K) + k * TILE_ROWS,
+                                                           p->a + m * p->a_m + (k0 + k) * p->a_k, p->a_m, p->a_k,
+                                                           min_i64(TILE_ROWS, m1 - m), min_i64(some, K - k));
+}
+
+// The panel of b that begins at column n and ends before n1.
+static void pack_panel(const struct product *p, float *to, int64_t n, int64_t n1, int64_t k0, int64_t K)
+{
+    (p->bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, p->b + k0 * p->b_k + n * p->b_n, p->b_n, p->b_k,
+                                                   min_i64(TILE_COLS, n1 - n), K);
 }
 
 // Rows m0..m1 and columns n0..n1 of c, one block of K; the panels begin at m0 and n0.
@@ -106,11 +114,13 @@ static void run_tiles(const struct product *p, const float *a_panels, const floa
                       int64_t n1, int64_t k0, int64_t K)
 {
     bool add = p->add || k0 > 0, last = k0 + K == p->K;
+    int64_t depth = panel_depth(p->bf16, K);
     for (int64_t n = n0; n < n1; n += TILE_COLS)
         for (int64_t m = p->symmetric && n > m0 ? m0 + (n - m0) / TILE_ROWS * TILE_ROWS : m0; m < m1; m += TILE_ROWS) {
             int rows = (int)min_i64(TILE_ROWS, m1 - m), cols = (int)min_i64(TILE_COLS, n1 - n);
             float *c = p->c + m * p->c_m + n;
-            cpu_tile(K, a_panels + (m - m0) * K, b_panels + (n - n0) * K, c, p->c_m, rows, cols, add);
+            (p->bf16 ? cpu_tile_bf16 : cpu_tile)(K, a_panels + (m - m0) * depth, b_panels + (n - n0) * depth, c, p->c_m, rows,
+                                                 cols, add);
             if (p->squares && last)
                 square_positive(c, p->squares + m * p->c_m + n, p->c_m, rows, cols);
         }
@@ -161,7 +171,7 @@ static void narrow_product(struct device *dev, const struct product *p, struct p
             pack_block(p, a_panels, 0, p->M, k0, K);
             for (int64_t n = n0; n < min_i64(n0 + TASK_COLS, p->N); n += TILE_COLS) {
                 int64_t end = min_i64(n + TILE_COLS, p->N);
-                cpu_pack_cols(b_panel, p->b + k0 * p->b_k + n * p->b_n, p->b_n, p->b_k, end - n, K);
+                pack_panel(p, b_panel, n, end, k0, K);
                 run_tiles(p, a_panels, b_panel, 0, p->M, n, end, k0, K);
             }
         }
@@ -182,12 +192,10 @@ static void wide_product(struct device *dev, const struct product *p, struct pla
             n_cuts = (n_panels + cut - 1) / cut;
             for (int64_t k0 = 0, K; k0 < p->K; k0 += K) {
                 K = block_at(p, k0);
+                int64_t panel = TILE_COLS * panel_depth(p->bf16, K); // floats of one
 #pragma omp for schedule(static)
-                for (int64_t j = 0; j < n_panels; j++) {
-                    int64_t n = n0 + j * TILE_COLS;
-                    cpu_pack_cols(b_panels + j * TILE_COLS * K, p->b + k0 * p->b_k + n * p->b_n, p->b_n, p->b_k,
-                                  min_i64(TILE_COLS, n1 - n), K);
-                }
+                for (int64_t j = 0; j < n_panels; j++)
+                    pack_panel(p, b_panels + j * panel, n0 + j * TILE_COLS, n1, k0, K);
 #pragma omp for schedule(dynamic, 1)
                 for (int64_t task = 0; task < plan.n_row_blocks * n_cuts; task++) {
                     int64_t m0 = task / n_cuts * plan.rows, m1 = min_i64(m0 + plan.rows, p->M), j = task % n_cuts * cut;
@@ -195,7 +203,7 @@ static void wide_product(struct device *dev, const struct product *p, struct pla
                     if (p->symmetric && from >= m1)
                         continue;
                     pack_block(p, a_panels, m0, m1, k0, K);
-                    run_tiles(p, a_panels, b_panels + j * TILE_COLS * K, m0, m1, from, to, k0, K);
+                    run_tiles(p, a_panels, b_panels + j * panel, m0, m1, from, to, k0, K);
                 }
             }
         }
@@ -229,10 +237,12 @@ void cpu_product(struct device *dev, const struct product *p, void *workspace)
     struct plan plan = plan_of(dev, p);
     bool timed = dev->profile.own != NULL;
     double begin = timed ? omp_get_wtime() : 0;
+    struct product rounded = *p;
+    rounded.bf16 = dev->precision == PRECISION_BF16;
     if (plan.narrow)
-        narrow_product(dev, p, plan, workspace);
+        narrow_product(dev, &rounded, plan, workspace);
     else
-        wide_product(dev, p, plan, workspace);
+        wide_product(dev, &rounded, plan, workspace);
     if (p->symmetric)
         mirror(dev, p->c, p->c_m, p->M);
     if (timed)

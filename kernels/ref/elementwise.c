@@ -3,10 +3,9 @@
 
 void ref_embed(struct device *dev, struct tensor x, const struct weight *table, struct tensor ids)
 {
-    (void)dev;
     for (int64_t n = 0; n < x.rows; n++)
         for (int64_t c = 0; c < x.cols; c++)
-            row(x, n)[c] = row(table->master, id_at(ids, n))[c];
+            row(x, n)[c] = operand(dev, row(table->master, id_at(ids, n))[c]);
 }
 
 void ref_embed_back(struct device *dev, struct tensor dtable, struct tensor dx, struct tensor ids)

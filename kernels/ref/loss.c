@@ -6,21 +6,20 @@
 
 #include <math.h>
 
-static void capped_row(double *l, const double *x, struct tensor w, int n_vocab, double cap)
+static void capped_row(const struct device *dev, double *l, const double *x, struct tensor w, int n_vocab, double cap)
 {
     for (int v = 0; v < n_vocab; v++) {
         double z = 0;
         for (int64_t c = 0; c < w.cols; c++)
-            z += x[c] * row(w, v)[c];
+            z += operand(dev, x[c]) * operand(dev, row(w, v)[c]);
         l[v] = cap > 0 ? cap * tanh(z / cap) : z;
     }
 }
 
 void ref_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap)
 {
-    (void)dev;
     for (int64_t n = 0; n < x.rows; n++)
-        capped_row(row(logits, n), row(x, n), w->master, n_vocab, cap);
+        capped_row(dev, row(logits, n), row(x, n), w->master, n_vocab, cap);
 }
 
 void ref_loss(struct device *dev, struct tensor losses, struct tensor dx, struct tensor dw, struct tensor x,
@@ -38,7 +37,7 @@ void ref_loss(struct device *dev, struct tensor losses, struct tensor dx, struct
         *row(losses, n) = 0;
         if (target < 0)
             continue;
-        capped_row(l, row(x, n), w->master, n_vocab, cap);
+        capped_row(dev, l, row(x, n), w->master, n_vocab, cap);
         double most = -INFINITY, sum = 0;
         for (int v = 0; v < n_vocab; v++)
             most = fmax(most, l[v]);
@@ -48,10 +47,10 @@ void ref_loss(struct device *dev, struct tensor losses, struct tensor dx, struct
         *row(losses, n) = lse - l[target];
         for (int v = 0; has_gradients && v < n_vocab; v++) {
             double dl = *row(weights, n) * (exp(l[v] - lse) - (v == target));
-            double dz = cap > 0 ? dl * (1 - l[v] / cap * (l[v] / cap)) : dl;
+            double dz = operand(dev, cap > 0 ? dl * (1 - l[v] / cap * (l[v] / cap)) : dl);
             for (int64_t c = 0; c < x.cols; c++) {
-                row(dx, n)[c] += dz * row(w->master, v)[c];
-                row(dw, v)[c] += dz * row(x, n)[c];
+                row(dx, n)[c] += dz * operand(dev, row(w->master, v)[c]);
+                row(dw, v)[c] += dz * operand(dev, row(x, n)[c]);
             }
         }
     }

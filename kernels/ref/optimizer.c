@@ -61,7 +61,8 @@ static double norm_of(const double *x, int64_t n)
 }
 
 // The iteration on the wide orientation X [m,n], m <= n: X = a X + (b A + c A A) X with A = X X^T. The coefficients of 2025 drive
-// singular values towards 0.7 .. 1.2, not to 1: they trade exactness for a steep slope at 0.
+// singular values towards 0.7 .. 1.2, not to 1: they trade exactness for a steep slope at 0. Under bf16 X, A and the polynomial
+// without its a X are rounded where they are made.
 void ref_newton_schulz(struct device *dev, struct tensor x, const struct newton_schulz *iteration)
 {
     bool is_tall = x.rows > x.cols;
@@ -76,16 +77,20 @@ void ref_newton_schulz(struct device *dev, struct tensor x, const struct newton_
     if (is_tall)
         transpose(X, row(x, 0), n, m);
     for (int64_t i = 0; i < m * n; i++)
-        X[i] /= iteration->stretch * norm + iteration->floor;
+        X[i] = operand(dev, X[i] / (iteration->stretch * norm + iteration->floor));
     for (int step = 0; step < NEWTON_SCHULZ_STEPS; step++) {
         const double *k = iteration->steps[step];
         times_transposed(A, X, X, m, n);
+        for (int64_t i = 0; i < m * m; i++)
+            A[i] = operand(dev, A[i]);
         times_transposed(B, A, A, m, m); // A is symmetric: A A^T = A A
         for (int64_t i = 0; i < m * m; i++)
-            B[i] = k[1] * A[i] + k[2] * B[i];
+            B[i] = operand(dev, k[1] * A[i] + k[2] * B[i]);
         for (int64_t i = 0; i < m * n; i++)
             next[i] = k[0] * X[i];
         add_product(next, B, X, m, n);
+        for (int64_t i = 0; i < m * n; i++)
+            next[i] = operand(dev, next[i]);
         double *last = X;
         X = next;
         next = last;

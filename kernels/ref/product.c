@@ -9,12 +9,11 @@ void ref_weight_prepare(struct device *dev, struct weight *w)
 
 void ref_matmul(struct device *dev, struct tensor y, struct tensor x, const struct weight *w, bool add)
 {
-    (void)dev;
     for (int64_t n = 0; n < x.rows; n++)
         for (int64_t o = 0; o < y.cols; o++) {
             double sum = 0;
             for (int64_t i = 0; i < x.cols; i++)
-                sum += row(x, n)[i] * row(w->master, o)[i];
+                sum += operand(dev, row(x, n)[i]) * operand(dev, row(w->master, o)[i]);
             row(y, n)[o] = (add ? row(y, n)[o] : 0) + sum;
         }
 }
@@ -38,25 +37,23 @@ void ref_relu2_back(struct device *dev, struct tensor dh, struct tensor da, stru
 
 void ref_matmul_dx(struct device *dev, struct tensor dx, struct tensor dy, const struct weight *w, bool add)
 {
-    (void)dev;
     for (int64_t n = 0; n < dx.rows; n++)
         for (int64_t i = 0; i < dx.cols; i++) {
             double sum = 0;
             for (int64_t o = 0; o < dy.cols; o++)
-                sum += row(dy, n)[o] * row(w->master, o)[i];
+                sum += operand(dev, row(dy, n)[o]) * operand(dev, row(w->master, o)[i]);
             row(dx, n)[i] = (add ? row(dx, n)[i] : 0) + sum;
         }
 }
 
 void ref_matmul_dw(struct device *dev, struct tensor dw, struct tensor dy, struct tensor x, int T)
 {
-    (void)dev;
     for (int64_t b = 0; b < x.rows; b += T)
         for (int64_t o = 0; o < dw.rows; o++)
             for (int64_t i = 0; i < dw.cols; i++) {
                 double sum = 0;
                 for (int64_t n = b; n < b + T; n++)
-                    sum += row(dy, n)[o] * row(x, n)[i];
+                    sum += operand(dev, row(dy, n)[o]) * operand(dev, row(x, n)[i]);
                 row(dw, o)[i] += sum;
             }
 }

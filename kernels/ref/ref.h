@@ -4,6 +4,7 @@
 #ifndef KERNELS_REF_REF_H
 #define KERNELS_REF_REF_H
 
+#include "kernels/bf16.h"
 #include "kernels/table.h"
 
 void ref_embed(struct device *dev, struct tensor x, const struct weight *table, struct tensor ids);
@@ -62,6 +63,12 @@ void ref_newton_schulz(struct device *dev, struct tensor x, const struct newton_
 static inline double *row(struct tensor t, int64_t n)
 {
     return (double *)t.data + n * t.cols;
+}
+
+// A number as products see it.
+static inline double operand(const struct device *dev, double x)
+{
+    return dev->precision == PRECISION_BF16 ? bf16_round_f64(x) : x;
 }
 
 static inline int32_t id_at(struct tensor ids, int64_t n)

@@ -73,6 +73,7 @@ static struct error *open_model(struct chat *c, const char *path)
     struct store_file *file = NULL;
     struct shape shape;
     struct fault fault;
+    enum precision precision = PRECISION_F32;
     struct error *e = store_open(&file, path);
     if (!e)
         e = store_verify(file);
@@ -80,8 +81,12 @@ static struct error *open_model(struct chat *c, const char *path)
         e = model_file_shape(file, &shape);
     if (!e)
         e = tokenizer_load(file, c->arena, &c->tokenizer);
+    if (!e)
+        e = load_precision(file, c->arena, &precision);
     if (!e && !(c->dev = device_open(DEVICE_CPU, 0, &fault)))
         e = error_from_fault(fault);
+    if (!e)
+        device_set_precision(c->dev, precision);
     if (!e)
         e = model_open(&c->model, c->dev, &shape, c->arena);
     if (!e)

@@ -3,7 +3,9 @@
 #define RUNNER_COMMANDS_LOAD_H
 
 #include "core/base/json.h"
+#include "core/store/store.h"
 #include "core/text/tokenizer.h"
+#include "kernels/kernels.h"
 #include "runner/commands/command.h"
 #include "runner/graph/plan.h"
 
@@ -44,6 +46,9 @@ struct error *CHECKED load_model(const struct call *call, const char *what, cons
 
 // The tokenizer of MODEL, which may also be a stage that makes nothing else; in the arena. *of_model: a model came with it.
 struct error *CHECKED load_tokenizer(const struct call *call, const char *what, struct tokenizer **tokenizer, bool *of_model);
+
+// The precision in which the model of a result file was made, by its payload; F32 where that says nothing.
+struct error *CHECKED load_precision(struct store_file *file, struct arena *arena, enum precision *precision);
 
 // Opens the object of a stage of the plan and writes what every answer says of it: name kind key state reasons.
 struct error *CHECKED stage_to_json(struct json *json, const struct plan_stage *stage, struct arena *arena);

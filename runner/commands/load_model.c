@@ -1,6 +1,8 @@
 // load_model.c - which file a MODEL of the command line is, and the tokenizer in it.
 #include <string.h>
 
+#include <jansson.h>
+
 #include "core/store/atomic.h"
 #include "core/text/tokenizer_file.h"
 #include "runner/commands/load.h"
@@ -91,6 +93,19 @@ static struct error *of_run(const struct call *call, const char *what, const cha
     if (*path && file_exists(*path))
         return NULL;
     return error_new(ERROR_USAGE, NOWHERE, "run the recipe again", "the result of stage '%s' is not there (any more)", name);
+}
+
+struct error *load_precision(struct store_file *file, struct arena *arena, enum precision *precision)
+{
+    const char *payload;
+    struct error *e = store_get_text(file, "/", "payload", arena, &payload);
+    if (e)
+        return e;
+    json_t *root = json_loads(payload, 0, NULL);
+    const char *named = json_string_value(json_object_get(json_object_get(root, "fields"), "precision"));
+    *precision = named && !strcmp(named, "bf16") ? PRECISION_BF16 : PRECISION_F32;
+    json_decref(root);
+    return NULL;
 }
 
 static struct error *find(const struct call *call, const char *what, enum wanted wanted, const char **path)

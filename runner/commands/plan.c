@@ -289,6 +289,21 @@ static void print_too_large(const struct plan *plan)
     }
 }
 
+// Once: the first stage to run whose bfloat16 products this processor has no instruction for.
+static void print_emulated(const struct plan *plan)
+{
+    for (int i = 0; i < plan->n_stages && hardware_is_here(plan->work->hardware); i++) {
+        const struct graph_node *node = plan->stages[i].node;
+        const struct setting *s = node->stage ? stage_setting(node->stage, "precision") : NULL;
+        const char *precision = s ? *(const char *const *)((const char *)node->options + s->field->offset) : NULL;
+        if (plan->stages[i].state == PLAN_CACHED || !precision || strcmp(precision, "bf16") || !machine_emulates_bf16())
+            continue;
+        printf("! %s computes in bf16, which this processor has no instruction for: the same numbers, no faster than f32\n",
+               node->name);
+        return;
+    }
+}
+
 static void print_times(const struct plan *plan, const struct total *t)
 {
     const struct work_setting *w = plan->work;
@@ -348,6 +363,7 @@ static struct error *print_table(const struct call *call, const struct plan *pla
     printf("\n%d of %d stages to run; `-` is not known before it has run once\n", n_run, plan->n_stages);
     print_not_fetched(plan, call->arena);
     print_too_large(plan);
+    print_emulated(plan);
     print_times(plan, &total);
     return NULL;
 }

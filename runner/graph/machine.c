@@ -52,6 +52,17 @@ struct error *machine_here(struct machine *here, struct arena *arena)
     return NULL;
 }
 
+bool machine_emulates_bf16(void)
+{
+    struct fault fault;
+    struct device *dev = device_open(DEVICE_CPU, 1, &fault);
+    if (dev)
+        device_set_precision(dev, PRECISION_BF16);
+    bool emulates = dev && device_emulates(dev);
+    device_close(dev);
+    return emulates;
+}
+
 static struct error *read_all(const char *path, struct arena *arena, struct machine **rows, int64_t *n)
 {
     struct store_file *file = NULL;

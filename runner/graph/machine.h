@@ -37,6 +37,9 @@ struct error *CHECKED machine_read(struct machine *measured, const char *results
                                    struct arena *arena);
 struct error *CHECKED machine_write(const struct machine *measured, const char *results, struct arena *arena);
 
+// Whether precision bf16 is emulated by the processor that answers.
+bool machine_emulates_bf16(void);
+
 struct device_rates machine_rates(const struct machine *measured);
 
 // By what to multiply the time of the operations of a model of that width.

@@ -51,7 +51,10 @@ static int64_t parts_of(int64_t n, int64_t size)
 static bool is_f32(const struct working *w)
 {
     const struct setting *s = w->node->stage ? stage_setting(w->node->stage, "precision") : NULL;
-    return hardware_is_here(w->setting->hardware) || (s && s->by != BY_DEFAULT && s->by != BY_NOBODY);
+    if (hardware_is_here(w->setting->hardware))
+        return true;
+    const char *precision = s ? *(const char *const *)((const char *)w->node->options + s->field->offset) : NULL;
+    return precision && s->by != BY_DEFAULT && s->by != BY_NOBODY && !strcmp(precision, "f32");
 }
 
 static double reached(const struct working *w)

@@ -160,26 +160,34 @@ static void check_rows_of_finetuning(struct reader *r, int user)
     reader_error(r, error_while(e, place_of(from, "seq_len"), "following its model to '%s'", from->name));
 }
 
-static const char *precision_of(const struct recipe_stage *stage)
+static const char **precision_of(const struct recipe_stage *stage)
 {
-    return stage->kind == KIND_PRETRAIN   ? ((const struct pretrain_options *)stage->options)->precision
-           : stage->kind == KIND_FINETUNE ? ((const struct finetune_options *)stage->options)->precision
-           : stage->kind == KIND_GRPO     ? ((const struct grpo_options *)stage->options)->precision
-           : stage->kind == KIND_EVAL     ? ((const struct eval_options *)stage->options)->precision
-                                          : NULL;
+    return stage->kind == KIND_PRETRAIN   ? &((struct pretrain_options *)stage->options)->precision
+           : stage->kind == KIND_FINETUNE ? &((struct finetune_options *)stage->options)->precision
+           : stage->kind == KIND_GRPO     ? &((struct grpo_options *)stage->options)->precision
+                                          : &((struct eval_options *)stage->options)->precision;
 }
 
-// One precision from the pretraining on, unless nobody says any.
-static void check_precision(struct reader *r, int user, const char *model)
+// One precision from the pretraining on: who says none, and reads this model first of all, has that one.
+static void resolve_precision(struct reader *r, int user, const char *model, bool first)
 {
     const struct recipe_stage *stage = &r->recipe->stages[user];
     bool imported;
     const struct recipe_stage *from = pretraining_of(r, model, &imported);
-    const char *asked = given(stage, "precision") ? precision_of(stage) : NULL, *trained = from ? precision_of(from) : NULL;
-    if (!asked || !trained || !strcmp(asked, trained))
+    const char *trained = from ? *precision_of(from) : NULL, **asked = precision_of(stage);
+    if (trained && first && !given(stage, "precision"))
+        *asked = trained;
+    if (!trained || !*asked || !strcmp(*asked, trained))
         return;
+    if (!given(stage, "precision")) {
+        reader_error(r, error_while(error_new(ERROR_RECIPE, stage->at, "evaluate the others in a stage of their own",
+                                              "stage '%s' computes in %s as its first model, and '%s' was trained in %s",
+                                              stage->name, *asked, model, trained),
+                                    place_of(from, "precision"), "following its model to '%s'", from->name));
+        return;
+    }
     struct error *e = error_new(ERROR_RECIPE, place_of(stage, "precision"), "write the same, or leave it out",
-                                "precision of stage '%s' is %s, and its model was trained in %s", stage->name, asked, trained);
+                                "precision of stage '%s' is %s, and its model was trained in %s", stage->name, *asked, trained);
     reader_error(r, error_while(e, place_of(from, "precision"), "following its model to '%s'", from->name));
 }
 
@@ -200,12 +208,12 @@ static int64_t seq_len_of(const struct reader *r, const char *model, const struc
     return -1;
 }
 
-static void check_eval_of_model(struct reader *r, int user, const char *model)
+static void check_eval_of_model(struct reader *r, int user, const char *model, bool first)
 {
     const struct recipe_stage *stage = &r->recipe->stages[user], *by = NULL;
     const struct eval_options *o = stage->options;
     int i = stage_index(r->recipe, model);
-    check_precision(r, user, model);
+    resolve_precision(r, user, model, first);
     if (o->tasks.n && i >= 0 && r->recipe->stages[i].kind == KIND_PRETRAIN) {
         struct error *e =
             error_new(ERROR_RECIPE, o->tasks.uses[0].at, "evaluate a finetune or grpo stage, or keep to bpb",
@@ -253,15 +261,15 @@ void flow_check(struct reader *r)
         case KIND_FINETUNE:
             resolve_rows_of_finetuning(r, i);
             check_rows_of_finetuning(r, i);
-            check_precision(r, i, ((const struct finetune_options *)stage->options)->model);
+            resolve_precision(r, i, ((const struct finetune_options *)stage->options)->model, true);
             break;
         case KIND_GRPO:
-            check_precision(r, i, ((const struct grpo_options *)stage->options)->model);
+            resolve_precision(r, i, ((const struct grpo_options *)stage->options)->model, true);
             break;
         case KIND_EVAL:
             check_validation_of_eval(r, i);
             for (int k = 0; k < eval->model.n && !reader_full(r); k++)
-                check_eval_of_model(r, i, eval->model.names[k]);
+                check_eval_of_model(r, i, eval->model.names[k], k == 0);
             break;
         default:
             break;

@@ -123,7 +123,7 @@ static struct error *open_model(struct evaluation *v, const char *path)
     if (!e)
         e = store_get_i64(file, "/", "step", &v->step);
     if (!e)
-        e = resume_device(&v->resume, &v->dev);
+        e = resume_device(&v->resume, v->options->precision, &v->dev);
     if (!e)
         e = model_open(&v->model, v->dev, &shape, v->stage->arena);
     if (!e)

@@ -147,6 +147,7 @@ static struct error *open_trainer(struct finetuning *f, const char *model, const
     struct trainer_setup setup = {.shape = shape,
                                   .from = model,
                                   .tokenizer = f->inputs.tokenizer,
+                                  .precision = o->precision,
                                   .rates = {.matrix_lr = o->matrix_lr * o->lr_frac,
                                             .embedding_lr = o->embedding_lr * o->lr_frac,
                                             .unembedding_lr = o->unembedding_lr * o->lr_frac,

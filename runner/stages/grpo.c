@@ -362,6 +362,7 @@ static struct error *open_trainer(struct grpo *g, const char *model, const struc
     struct trainer_setup setup = {.shape = shape,
                                   .from = model,
                                   .tokenizer = g->inputs.tokenizer,
+                                  .precision = o->precision,
                                   .rates = {.matrix_lr = o->matrix_lr * o->lr_frac,
                                             .embedding_lr = o->embedding_lr * o->lr_frac,
                                             .unembedding_lr = o->unembedding_lr * o->lr_frac},

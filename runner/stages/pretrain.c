@@ -50,6 +50,7 @@ static struct error *open_trainer(struct pretraining *p, const struct shape *sha
     const struct pretrain_options *o = p->options;
     struct trainer_setup setup = {.shape = shape,
                                   .tokenizer = p->text.tokenizer,
+                                  .precision = o->precision,
                                   .rates = {.matrix_lr = o->matrix_lr,
                                             .embedding_lr = o->embedding_lr,
                                             .unembedding_lr = o->unembedding_lr,

@@ -27,7 +27,7 @@ struct error *resume_find(struct resume *r, struct stage *stage)
     return e;
 }
 
-struct error *resume_device(struct resume *r, struct device **dev)
+struct error *resume_device(struct resume *r, const char *precision, struct device **dev)
 {
     const char *recorded = NULL;
     struct error *e = r->file ? store_get_text(r->file, "/", "isa", r->stage->arena, &recorded) : NULL;
@@ -39,6 +39,8 @@ struct error *resume_device(struct resume *r, struct device **dev)
     *dev = device_open(DEVICE_CPU, 0, &fault);
     if (!*dev)
         return error_from_fault(fault);
+    if (precision && !strcmp(precision, "bf16"))
+        device_set_precision(*dev, PRECISION_BF16);
     if (!recorded || !strcmp(recorded, device_isa(*dev)))
         return NULL;
     r->note = arena_printf(r->stage->arena, "from here on %s instead of %s: bits may differ from a run left alone",

@@ -1,7 +1,7 @@
 // resume.h - the parts by which a stage that was stopped or killed goes on: OUT.part.h5, and OUT.part.prev.h5, the one before it.
 //
 //     e = resume_find(&r, stage);                            // r.file: where to go on from, open; NULL: from the beginning
-//     e = resume_device(&r, &dev);                           // computes as the part did, if this processor can
+//     e = resume_device(&r, precision, &dev);                // computes as the part did, if this processor can
 //     if (resume_due(&r))
 //         e = resume_save(&r, attributes, n_attributes, sets, n_sets);
 //     resume_forget(&r);                                     // the result is saved
@@ -30,8 +30,9 @@ struct resume {
 
 struct error *CHECKED resume_find(struct resume *r, struct stage *stage);
 
-// The instruction-set path of the part is taken again; where that cannot be, the note says that bits may differ.
-struct error *CHECKED resume_device(struct resume *r, struct device **dev);
+// precision: "f32" or "bf16". The instruction-set path of the part is taken again; where that cannot be, the note says that bits may
+// differ.
+struct error *CHECKED resume_device(struct resume *r, const char *precision, struct device **dev);
 
 bool resume_due(const struct resume *r);
 struct error *CHECKED resume_save(struct resume *r, const struct store_attribute *attributes, int n_attributes,

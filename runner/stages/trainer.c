@@ -174,7 +174,7 @@ struct error *trainer_open(struct trainer *t, const struct trainer_setup *s)
     t->from = s->from;
     struct error *e = resume_find(&t->resume, t->stage);
     if (!e)
-        e = resume_device(&t->resume, &t->dev);
+        e = resume_device(&t->resume, s->precision, &t->dev);
     if (e)
         return e;
     int64_t most = s->rows > s->eval_rows ? s->rows : s->eval_rows;
@@ -201,7 +201,10 @@ struct error *trainer_open(struct trainer *t, const struct trainer_setup *s)
                             .report = report,
                             .evaluated_step = -1,
                             .sampled_step = -1};
-    return tokenizer_sets(s->tokenizer, arena, &t->training.extra, &t->training.n_extra);
+    e = tokenizer_sets(s->tokenizer, arena, &t->training.extra, &t->training.n_extra);
+    if (!e && device_emulates(t->dev))
+        e = trainer_note(t, "bf16 is emulated, for this processor has no avx512_bf16: the same numbers, no faster than f32");
+    return e;
 }
 
 struct error *trainer_note(struct trainer *t, const char *text)

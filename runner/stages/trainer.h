@@ -24,6 +24,7 @@ struct trainer_setup {
     const struct shape *shape;
     const char *from; // model file to begin with; NULL: initial weights of the seed
     const struct tokenizer *tokenizer;
+    const char *precision; // "f32" or "bf16"
     struct rates rates;
     struct schedule schedule;
     int64_t seed, rows;               // rows of an update

@@ -110,6 +110,48 @@ class Runs(Folder):
         self.assertEqual(first.wait(timeout=120), 0)
 
 
+class Bf16(Folder):
+    """precision: bf16 from the pretraining to the chat."""
+
+    def setUp(self):
+        super().setUp()
+        self.recipe = self.folder / "bf16.yaml"
+        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes")).replace("name: micro", "name: bf16")
+        self.recipe.write_text(text.replace("    steps: 60\n", "    steps: 60\n    precision: bf16\n"))
+
+    def test_trains_resumes_is_evaluated_and_chats(self):
+        self.assertIn("base_eval.precision", call("plan", self.recipe, "--resolved", results=self.results, check=0).stdout)
+        alone = self.folder / "alone"
+        call("run", self.recipe, "-s", "base.device_batch=3", results=alone, env={"OMP_NUM_THREADS": "1"}, check=0)
+        runner = subprocess.Popen([RETORT, "run", self.recipe, "--results", self.results], stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, env={**os.environ, "RETORT_CHECKPOINT_SECONDS": "0.05"})
+        wait_for(lambda: live_step(self.results, "pretrain") >= 12 and any(self.results.glob("store/pretrain-*.part.h5"))
+                 or runner.poll() is not None)
+        self.assertIsNone(runner.poll(), "the run ended before it could be killed")
+        for pid in children(runner.pid):
+            os.kill(pid, signal.SIGKILL)
+        runner.communicate(timeout=60)
+        done = call("run", self.recipe, results=self.results, check=0)
+        self.assertRegex(done.stdout, r"resum\w*[^\n]*step \d+")
+        for kind in ("tokenizer", "pretrain", "eval"):
+            self.assertSame(self.result(kind, alone), self.result(kind))
+        self.assertTrue(call("chat", f"{self.recipe}:base", "-m", "8", "-p", "Who is Sam?", results=self.results, check=0).stdout)
+
+        # Another precision is another result; a model is never read in another than its own.
+        f32 = self.plan(self.recipe, "-s", "base.precision=f32")
+        self.assertEqual({f32["base"]["state"], f32["base_eval"]["state"]}, {"run"})
+        wrong = call("plan", self.recipe, "-s", "base_eval.precision=f32", results=self.results, check=2).stderr
+        self.assertIn("its model was trained in bf16", wrong)
+
+    def test_emulated(self):
+        # What has no instruction for it says so, and makes numbers that are as good.
+        said = call("plan", self.recipe, results=self.results, env={"RETORT_ISA": "portable"}, check=0).stdout
+        self.assertIn("no faster than f32", said)
+        self.assertNotIn("no faster", call("plan", MICRO, results=self.results, env={"RETORT_ISA": "portable"}, check=0).stdout)
+        call("run", self.recipe, "-s", "base.steps=10", results=self.results, env={"RETORT_ISA": "portable"}, check=0)
+        self.assertIn("emulated", call("report", "bf16", results=self.results, check=0).stdout)
+
+
 class Kills(Folder):
     """SIGKILL of stage, runner and both, in every kind of stage; stop by Ctrl-C. After running again the bits are those of a run
     left alone."""

@@ -9,6 +9,7 @@
 //         keep(out, dev, "y", y, BOUND_ROW, 2e-6);
 //     }
 //     hold(norm, (int[]){7, 33});   // runs it on ref and, for every instruction set, on cpu with 1, 2 and 3 threads
+//     hold_bf16(norm, (int[]){7, 33});                                    // the same in precision bf16
 //
 // Inputs are float32 values, so ref and cpu start from the same numbers.
 #ifndef TESTS_KERNELS_CHECK_H
@@ -105,12 +106,14 @@ static inline struct device *open_device(enum device_kind kind, int threads)
 }
 
 static const char *const isas[] = {"portable", "avx2", "avx512"};
+static const char *const isas_bf16[] = {"portable", "avx2", "avx512", "avx512bf16"};
 
 // A cpu device on that path, or NULL where the processor lacks it.
-static inline struct device *open_isa(const char *isa, int threads)
+static inline struct device *open_path(const char *isa, int threads, enum precision precision)
 {
     setenv("RETORT_ISA", isa, 1);
     struct device *dev = open_device(DEVICE_CPU, threads);
+    device_set_precision(dev, precision);
     unsetenv("RETORT_ISA");
     if (strcmp(device_isa(dev), isa) == 0)
         return dev;
@@ -123,6 +126,11 @@ static inline void assert_no_fault(struct device *dev)
     struct fault fault = device_fault(dev);
     if (fault.kind != FAULT_NONE)
         fail_msg("%s: %s", fault.op, fault.what);
+}
+
+static inline struct device *open_isa(const char *isa, int threads)
+{
+    return open_path(isa, threads, PRECISION_F32);
 }
 
 // --- holding cpu to ref -----------------------------------------------------------------------------------------------------
@@ -191,17 +199,20 @@ static inline double error_share(const struct output *got, const struct output *
 
 typedef void (*operation)(struct device *dev, const int *size, struct outputs *out);
 
-static inline void hold_(const char *name, operation run, const int *size, const char *size_text)
+static inline void hold_(const char *name, operation run, const int *size, const char *size_text, enum precision precision)
 {
     struct outputs want = {0};
     struct device *ref = open_device(DEVICE_REF, 1);
+    bool bf16 = precision == PRECISION_BF16;
+    const char *const *paths = bf16 ? isas_bf16 : isas;
+    device_set_precision(ref, precision);
     run(ref, size, &want);
     assert_no_fault(ref);
     device_close(ref);
-    for (size_t i = 0; i < countof(isas); i++) {
+    for (size_t i = 0; i < (bf16 ? countof(isas_bf16) : countof(isas)); i++) {
         struct outputs first = {0};
         for (int threads = 1; threads <= 3; threads++) {
-            struct device *dev = open_isa(isas[i], threads);
+            struct device *dev = open_path(paths[i], threads, precision);
             if (!dev)
                 break;
             struct outputs got = {0};
@@ -211,14 +222,14 @@ static inline void hold_(const char *name, operation run, const int *size, const
             for (int k = 0; k < want.n; k++) {
                 double share = error_share(&got.list[k], &want.list[k]);
                 if (getenv("KERNELS_SHOW") && threads == 1)
-                    print_message("%-24s %-10s %-9s %.3f of %g %s\n", name, got.list[k].name, isas[i], share, want.list[k].limit,
+                    print_message("%-24s %-10s %-9s %.3f of %g %s\n", name, got.list[k].name, paths[i], share, want.list[k].limit,
                                   size_text);
                 if (!(share <= 1))
-                    fail_msg("%s %s on %s, %d threads: '%s' is off by %.3g times its bound %g", name, size_text, isas[i], threads,
-                             got.list[k].name, share, want.list[k].limit);
+                    fail_msg("%s %s on %s, %d threads: '%s' is off by %.3g times its bound %g", name, size_text, paths[i],
+                             threads, got.list[k].name, share, want.list[k].limit);
                 size_t bytes = (size_t)(got.list[k].rows * got.list[k].cols) * sizeof(double);
                 if (threads > 1 && memcmp(got.list[k].values, first.list[k].values, bytes))
-                    fail_msg("%s %s on %s: the bits of '%s' depend on the number of threads", name, size_text, isas[i],
+                    fail_msg("%s %s on %s: the bits of '%s' depend on the number of threads", name, size_text, paths[i],
                              got.list[k].name);
             }
             if (threads == 1)
@@ -231,7 +242,8 @@ static inline void hold_(const char *name, operation run, const int *size, const
     drop(&want);
 }
 
-#define hold(run, ...) hold_(#run, run, (const int[])__VA_ARGS__, #__VA_ARGS__)
+#define hold(run, ...) hold_(#run, run, (const int[])__VA_ARGS__, #__VA_ARGS__, PRECISION_F32)
+#define hold_bf16(run, ...) hold_(#run, run, (const int[])__VA_ARGS__, #__VA_ARGS__, PRECISION_BF16)
 
 static inline void assert_same_bits(const char *what, const char *isa, struct tensor a, struct tensor b)
 {

@@ -14,7 +14,7 @@ static void test_open(void **state)
     setenv("RETORT_ISA", "mmx", 1);
     assert_null(device_open(DEVICE_CPU, 1, &fault));
     assert_int_equal(fault.kind, FAULT_DEVICE);
-    assert_non_null(strstr(fault.what, "portable, avx2 or avx512"));
+    assert_non_null(strstr(fault.what, "portable, avx2, avx512 or avx512bf16"));
     setenv("RETORT_ISA", "portable", 1);
     struct device *dev = open_device(DEVICE_CPU, 3);
     assert_string_equal(device_isa(dev), "portable");

@@ -29,17 +29,23 @@ struct fixture {
     struct golden_rows rows;
 };
 
-static void start(struct fixture *f, enum device_kind kind)
+static void start_in(struct fixture *f, enum device_kind kind, enum precision precision)
 {
     struct fault fault;
     memset(f, 0, sizeof *f);
     f->dev = device_open(kind, 1, &fault);
     assert_non_null(f->dev);
+    device_set_precision(f->dev, precision);
     struct shape shape = golden_shape();
     assert_null(model_open(&f->m, f->dev, &shape, &f->arena));
     golden_weights(&f->m);
     golden_batch(&f->rows);
     assert_null(model_reserve(&f->m, GOLDEN_B, GOLDEN_T, true));
+}
+
+static void start(struct fixture *f, enum device_kind kind)
+{
+    start_in(f, kind, PRECISION_F32);
 }
 
 static void end(struct fixture *f)
@@ -254,6 +260,42 @@ static void steps_clipped(void **state)
     ten_steps(*state, 1, losses, wte, head, blocks);
 }
 
+static void losses_bf16(enum device_kind kind, double losses[11])
+{
+    struct fixture f;
+    struct tensor *g;
+    struct optimizer o;
+    struct rates rates = {.matrix_lr = 0.02, .embedding_lr = 0.2, .unembedding_lr = 0.004};
+    start_in(&f, kind, PRECISION_BF16);
+    assert_null(optimizer_open(&o, &f.m, &rates));
+    assert_null(model_gradients(&f.m, &g));
+    for (int it = 0; it <= 10; it++) {
+        for (int i = 0; i < f.m.n_params; i++)
+            op_zero(f.dev, g[i]);
+        losses[it] = mean_loss(&f, g);
+        optimizer_measure(&o, g, it, 1, 0.85 + 0.1 * it / 300, 1);
+        optimizer_step(&o, g);
+    }
+    end(&f);
+}
+
+// Precision bf16 beside what the spec printed of the reference in bfloat16. That rounds more (kernels/bf16.h), so it is not met to the
+// digit, but it is met as well as it meets float32: to 3e-3. cpu and ref round at the same places, and part by what falls on ties.
+static void steps_bf16(void **state)
+{
+    (void)state;
+    static const double printed[11] = {5.8057, 3.4569, 2.1298, 1.2534, 0.7058, 0.4081, 0.2515, 0.1615, 0.1083, 0.0739, 0.0523};
+    double cpu[11], ref[11];
+    losses_bf16(DEVICE_CPU, cpu);
+    losses_bf16(DEVICE_REF, ref);
+    for (int it = 0; it <= 10; it++) {
+        if (getenv("GOLDEN_SHOW"))
+            print_message("%d cpu %.6f ref %.6f printed %.4f\n", it, cpu[it], ref[it], printed[it]);
+        near_absolute(cpu[it], printed[it], 3e-3 * printed[it] + 1.5e-3);
+        near_relative(cpu[it], ref[it], it ? 1e-2 : 5e-5);
+    }
+}
+
 static int32_t argmax(const float *v, int n)
 {
     int best = 0;
@@ -314,6 +356,7 @@ int main(void)
         cmocka_unit_test_prestate(greedy, (void *)&cpu_bounds),
         cmocka_unit_test_prestate(steps_unclipped, (void *)&cpu_bounds),
         cmocka_unit_test_prestate(steps_clipped, (void *)&cpu_bounds),
+        cmocka_unit_test(steps_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

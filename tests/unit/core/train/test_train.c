@@ -219,15 +219,21 @@ static struct error *report(void *self, const struct step_report *r)
     return NULL;
 }
 
-// Trains a tiny model, of 2025 or with all that 2026 adds, for some steps and returns all its parameters, in a block; *loss is the
-// last one.
-static float *train(struct row_source rows, bool is_2026, int threads, int device_batch, double *loss, size_t *n_values)
+struct course {
+    enum precision precision;
+    int steps;
+    bool is_2026;
+};
+
+// Trains a tiny model, of 2025 or with all that 2026 adds, and returns all its parameters, in a block; *loss is the last one.
+static float *train(struct course course, struct row_source rows, int threads, int device_batch, double *loss, size_t *n_values)
 {
     struct fault fault;
     struct arena arena = {0};
     struct device *dev = device_open(DEVICE_CPU, threads, &fault);
     assert_non_null(dev);
     device_set_alone(dev, 0);
+    device_set_precision(dev, course.precision);
     struct shape shape = {.n_layer = 2,
                           .n_embd = 48,
                           .n_head = 3,
@@ -244,14 +250,14 @@ static float *train(struct row_source rows, bool is_2026, int threads, int devic
     struct optimizer o;
     struct gradient g;
     struct rates rates = {.matrix_lr = 0.02, .embedding_lr = 0.2, .unembedding_lr = 0.004, .grad_clip = 1};
-    if (is_2026) {
+    if (course.is_2026) {
         assert_null(shape_from_depth_2026(&shape, 3, 16, 16, V, T));
         shape.window_short = 7;
         rates.weight_decay = 0.28;
     }
-    struct optimizer_laws laws = is_2026 ? optimizer_laws_2026(&shape, &rates, 1, 1) : optimizer_laws_2025(&shape, &rates);
+    struct optimizer_laws laws = course.is_2026 ? optimizer_laws_2026(&shape, &rates, 1, 1) : optimizer_laws_2025(&shape, &rates);
     assert_null(model_open(&m, dev, &shape, &arena));
-    if (is_2026)
+    if (course.is_2026)
         model_init_weights_2026(&m, 5);
     else
         model_init_weights(&m, 5);
@@ -263,7 +269,8 @@ static float *train(struct row_source rows, bool is_2026, int threads, int devic
                            .optimizer = &o,
                            .gradient = &g,
                            .rows = rows,
-                           .schedule = is_2026 ? schedule_2026(7) : (struct schedule){.n_steps = 7, .warmdown = 0.2},
+                           .schedule = course.is_2026 ? schedule_2026(course.steps)
+                                                       : (struct schedule){.n_steps = course.steps, .warmdown = 0.2},
                            .eval_every = 2,
                            .sample_every = -1,
                            .self = &t,
@@ -275,7 +282,7 @@ static float *train(struct row_source rows, bool is_2026, int threads, int devic
                            .evaluated_step = -1,
                            .sampled_step = -1};
     assert_null(loop_run(&t.loop));
-    assert_int_equal(t.n_evaluated, 5); // 0 2 4 6 and the end, 7
+    assert_int_equal(t.n_evaluated, (course.steps + 1) / 2 + 1); // 0 2 4 6 and the end, 7
     assert_int_equal(t.n_saved, 1);
     *loss = t.last_loss;
     *n_values = (size_t)shape_params(&shape);
@@ -290,15 +297,15 @@ static float *train(struct row_source rows, bool is_2026, int threads, int devic
     return values;
 }
 
-static void check_cuts(struct row_source rows, bool is_2026, double most_loss)
+static void check_cuts(struct course course, struct row_source rows, double most_loss)
 {
     double loss, other_loss;
     size_t n, other_n;
-    float *whole = train(rows, is_2026, 1, R, &loss, &n);
+    float *whole = train(course, rows, 1, R, &loss, &n);
     assert_true(isfinite(loss) && loss < most_loss);
-    static const int cuts[][2] = {{1, 1}, {2, 2}, {3, 5}, {2, R}};
+    static const int cuts[][2] = {{1, 1}, {2, 2}, {3, 4}, {3, 5}, {2, R}};
     for (size_t i = 0; i < countof(cuts); i++) {
-        float *other = train(rows, is_2026, cuts[i][0], cuts[i][1], &other_loss, &other_n);
+        float *other = train(course, rows, cuts[i][0], cuts[i][1], &other_loss, &other_n);
         assert_true(n == other_n);
         assert_true(loss == other_loss);
         assert_memory_equal(whole, other, n * sizeof *whole);
@@ -310,16 +317,23 @@ static void check_cuts(struct row_source rows, bool is_2026, double most_loss)
 static void cuts_and_threads_leave_the_bits(void **state)
 {
     (void)state;
-    check_cuts((struct row_source){.read = read_rows}, false, log(V));
-    check_cuts((struct row_source){.read = read_rows}, true, log(V));
+    check_cuts((struct course){PRECISION_F32, 7, false}, (struct row_source){.read = read_rows}, log(V));
+    check_cuts((struct course){PRECISION_F32, 7, true}, (struct row_source){.read = read_rows}, log(V));
+}
+
+static void cuts_and_threads_leave_the_bits_of_bf16(void **state)
+{
+    (void)state;
+    check_cuts((struct course){PRECISION_BF16, 30, false}, (struct row_source){.read = read_rows}, log(V));
 }
 
 // The width of a micro-batch is that of its longest row, so the cut decides how far the others are padded.
 static void padding_leaves_the_bits(void **state)
 {
     (void)state;
-    check_cuts(ragged, false, 2 * log(V));
-    check_cuts(ragged, true, 2 * log(V));
+    check_cuts((struct course){PRECISION_F32, 7, false}, ragged, 2 * log(V));
+    check_cuts((struct course){PRECISION_F32, 7, true}, ragged, 2 * log(V));
+    check_cuts((struct course){PRECISION_BF16, 7, false}, ragged, 2 * log(V));
 }
 
 // The loss of a batch of ragged rows is the sum of weight * loss over its targets by their number, those of left-out rows included.
@@ -444,6 +458,7 @@ int main(void)
                                        cmocka_unit_test(schedule_points_2026),
                                        cmocka_unit_test(depths_2026),
                                        cmocka_unit_test(cuts_and_threads_leave_the_bits),
+                                       cmocka_unit_test(cuts_and_threads_leave_the_bits_of_bf16),
                                        cmocka_unit_test(padding_leaves_the_bits),
                                        cmocka_unit_test(ragged_rows_count_targets),
                                        cmocka_unit_test(a_loss_that_is_not_finite_stops)};

@@ -296,7 +296,7 @@ static void settings(void **state)
     fails(text, "score.model[0]=bpb", ERROR_USAGE, "is not a list");
     fails(text, "score.suites[0]=core", ERROR_NOT_BUILT, "suites 'core' is not built");
     fails(text, "score.model=[base", ERROR_RECIPE, "expected ',' or ']'");
-    fails(text, "base.precision=bf16", ERROR_NOT_BUILT, "precision 'bf16' is not built");
+    fails(text, "base.precision=f64", ERROR_RECIPE, "precision is 'f64'");
 }
 
 static void validation(void **state)
