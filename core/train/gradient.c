@@ -82,8 +82,8 @@ static void read_ahead(const struct gradient *g, struct row_source rows, int64_t
 }
 
 // Into the buffers in turn; *inputs and *targets are this micro-batch's until the next but one is read.
-static struct error *read_rows(struct gradient *g, struct row_source rows, int64_t first, int64_t row, int B, int T, int32_t **inputs,
-                               int32_t **targets)
+static struct error *read_rows(struct gradient *g, struct row_source rows, int64_t first, int64_t row, int B, int T,
+                               int32_t **inputs, int32_t **targets)
 {
     *inputs = g->inputs[g->i_buffer];
     *targets = g->targets[g->i_buffer];

@@ -24,7 +24,7 @@ struct gradient {
     struct model *model;
     int64_t R;
     int T, device_batch;
-    int64_t n_targets; // of the batch at hand
+    int64_t n_targets;               // of the batch at hand
     int32_t *inputs[2], *targets[2]; // one micro-batch that is computed, one that is read meanwhile
     int i_buffer;                    // of the next
     struct prefetch *ahead;          // of the caller, on the rows that it gives; NULL: rows are read when they are needed

@@ -133,8 +133,8 @@ static struct error *mix_parts(struct graph *g, struct graph_node *node, const s
         return NULL;
     }
     return error_new(ERROR_RECIPE, mix->validate_at, "name a file of the same kind as one of its sources, or a source of it",
-                     "'%s' is read as the files of the mix '%s' are, and none of these ends in '%s'", mix->validate_file, mix->name,
-                     ending_of(mix->validate_file));
+                     "'%s' is read as the files of the mix '%s' are, and none of these ends in '%s'", mix->validate_file,
+                     mix->name, ending_of(mix->validate_file));
 }
 
 // Training parts in order, then the validation part.

@@ -24,7 +24,8 @@ static struct error *fill_input(struct job_input *to, const struct plan *plan, c
     return NULL;
 }
 
-static struct error *fill_mixed(struct job_mixed *to, const struct plan *plan, const struct graph_input *from, struct arena *arena)
+static struct error *fill_mixed(struct job_mixed *to, const struct plan *plan, const struct graph_input *from,
+                                struct arena *arena)
 {
     struct job_input input;
     struct error *e = fill_input(&input, plan, from, arena);
@@ -69,7 +70,8 @@ static struct error *fill_places(struct job *job, const struct recipe_stage *sta
         job->places[job->n_places++] = (struct job_place){.field = "", .at = stage->at};
     for (int i = 0; stage && i < stage->n_settings; i++)
         if (stage->settings[i].at.file)
-            job->places[job->n_places++] = (struct job_place){.field = stage->settings[i].field->name, .at = stage->settings[i].at};
+            job->places[job->n_places++] =
+                (struct job_place){.field = stage->settings[i].field->name, .at = stage->settings[i].at};
     return NULL;
 }
 
@@ -103,7 +105,7 @@ struct error *stage_job(struct job *job, const struct plan *plan, const struct p
         return no_places;
     for (int i = 0; i < node->n_inputs; i++) {
         const struct graph_input *input = &node->inputs[i];
-        struct error *e = is_task(input)   ? fill_task(&job->tasks[job->n_tasks++], plan, input, arena)
+        struct error *e = is_task(input) ? fill_task(&job->tasks[job->n_tasks++], plan, input, arena)
                           : input->share ? fill_mixed(&job->mix[job->n_mix++], plan, input, arena)
                                          : fill_input(&job->inputs[job->n_inputs++], plan, input, arena);
         if (e)

@@ -24,8 +24,8 @@ static struct error *open_list(struct token_list *list, const char *const *paths
 {
     struct error *e = token_list_open(list, paths, n_paths, arena);
     if (!e && list->n_vocab != n_vocab)
-        e = error_plain(ERROR_DATA, "the token files have a vocabulary of %lld, the tokenizer one of %lld", (long long)list->n_vocab,
-                        (long long)n_vocab);
+        e = error_plain(ERROR_DATA, "the token files have a vocabulary of %lld, the tokenizer one of %lld",
+                        (long long)list->n_vocab, (long long)n_vocab);
     return e;
 }
 
