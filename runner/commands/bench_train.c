@@ -298,8 +298,8 @@ struct error *bench_train(struct call *call)
             print_profile(&shapes[i]);
     }
     if (!call->json && !e)
-        printf("\nby formula (the reference's 6 a parameter and attention) and counted: GFLOP/s, and\n"
-               "their share of the peak of multiply-adds measured beside, %.1f GFLOP/s\n",
+        printf("\nby formula (the reference's, 6 a parameter and attention) and counted: GFLOP/s,\n"
+               "and their share of the peak of multiply-adds measured beside, %.1f GFLOP/s\n",
                shapes[n - 1].peak / 1e9);
     if (!call->json)
         return e;
