@@ -283,7 +283,7 @@ struct error *bench_train(struct call *call)
         json_key(&j, "trainings");
         json_open(&j, '[');
     } else {
-        printf("%-22s %7s %7s %8s %15s %15s\n", "", "tok/s", "median", "s a step", "GFLOP/s formula", "counted");
+        printf("%-22s %7s %7s %8s %15s %15s\n", "", "tok/s", "median", "s a step", "by formula", "counted");
     }
     for (int i = 0; i < n && !e; i++) {
         e = error_while(measure(&shapes[i], call->profile), NOWHERE, "training %s", shapes[i].name);
@@ -297,6 +297,10 @@ struct error *bench_train(struct call *call)
         if (!call->json && call->profile)
             print_profile(&shapes[i]);
     }
+    if (!call->json && !e)
+        printf("\nby formula (the reference's, 6 a parameter and attention) and counted: GFLOP/s,\n"
+               "and their share of the peak of multiply-adds measured beside, %.1f GFLOP/s\n",
+               shapes[n - 1].peak / 1e9);
     if (!call->json)
         return e;
     json_close(&j, ']');
