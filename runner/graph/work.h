@@ -4,7 +4,8 @@
 //     e = work_of(&work, node, &facts, &setting);
 //
 // FLOPs      counted (cost.h) and, beside them, by the reference's formula
-// Time here  the counted operations by this machine's rates (machine.h); unknown without them
+// Time here  the counted operations by this machine's rates (machine.h), which are of float32: bf16 takes no longer; unknown without
+//            them
 // Elsewhere  FLOPs by the formula over peak * mfu * devices (hardware.h); a token that is written costs the larger of its arithmetic and of
 //            reading all weights and its keys and values. In bf16, as the reference trains, unless the recipe asks for f32 itself:
 //            activations then take half of what they take here

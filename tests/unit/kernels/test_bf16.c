@@ -264,7 +264,7 @@ static void test_bits_of_paths(void **state)
     static const double scales[] = {1, 0x1p-62, 0x1p-66};
     for (size_t s = 0; s < countof(scales); s++) {
         struct device *first = NULL;
-        struct results want;
+        struct results want = {0};
         for (size_t i = 0; i < countof(isas_bf16); i++) {
             struct device *dev = open_path(isas_bf16[i], 1 + (int)i, PRECISION_BF16);
             // What the portable path rounds twice is below 2^-126 only with the small ones.

@@ -260,7 +260,8 @@ static void steps_clipped(void **state)
     ten_steps(*state, 1, losses, wte, head, blocks);
 }
 
-static void losses_bf16(enum device_kind kind, double losses[11])
+// Before each of n steps.
+static void losses_bf16(enum device_kind kind, double *losses, int n)
 {
     struct fixture f;
     struct tensor *g;
@@ -269,7 +270,7 @@ static void losses_bf16(enum device_kind kind, double losses[11])
     start_in(&f, kind, PRECISION_BF16);
     assert_null(optimizer_open(&o, &f.m, &rates));
     assert_null(model_gradients(&f.m, &g));
-    for (int it = 0; it <= 10; it++) {
+    for (int it = 0; it < n; it++) {
         for (int i = 0; i < f.m.n_params; i++)
             op_zero(f.dev, g[i]);
         losses[it] = mean_loss(&f, g);
@@ -285,14 +286,16 @@ static void steps_bf16(void **state)
 {
     (void)state;
     static const double printed[11] = {5.8057, 3.4569, 2.1298, 1.2534, 0.7058, 0.4081, 0.2515, 0.1615, 0.1083, 0.0739, 0.0523};
-    double cpu[11], ref[11];
-    losses_bf16(DEVICE_CPU, cpu);
-    losses_bf16(DEVICE_REF, ref);
+    enum { REF = 3 }; // steps of ref, which takes its time
+    double cpu[11], ref[REF];
+    losses_bf16(DEVICE_CPU, cpu, 11);
+    losses_bf16(DEVICE_REF, ref, REF);
     for (int it = 0; it <= 10; it++) {
         if (getenv("GOLDEN_SHOW"))
-            print_message("%d cpu %.6f ref %.6f printed %.4f\n", it, cpu[it], ref[it], printed[it]);
+            print_message("%d cpu %.6f ref %.6f printed %.4f\n", it, cpu[it], it < REF ? ref[it] : NAN, printed[it]);
         near_absolute(cpu[it], printed[it], 3e-3 * printed[it] + 1.5e-3);
-        near_relative(cpu[it], ref[it], it ? 1e-2 : 5e-5);
+        if (it < REF)
+            near_relative(cpu[it], ref[it], it ? 3e-3 : 5e-5);
     }
 }
 
