@@ -109,8 +109,11 @@ struct error *command_bench(struct call *call)
         const char *name;
         struct error *(*run)(struct call *call);
         int most; // arguments behind it
-    } parts[] = {{"machine", bench_machine, 0}, {"train", bench_train, 2}, {"kernels", bench_kernels, 0},
-                 {"tokenizer", bench_tokenizer, INT_MAX}, {"data", bench_data, INT_MAX}};
+    } parts[] = {{"machine", bench_machine, 0},
+                 {"train", bench_train, 2},
+                 {"kernels", bench_kernels, 0},
+                 {"tokenizer", bench_tokenizer, INT_MAX},
+                 {"data", bench_data, INT_MAX}};
     const char *name = call->n_args ? call->args[0] : "machine";
     for (size_t i = 0; i < countof(parts); i++) {
         if (strcmp(parts[i].name, name))
@@ -120,6 +123,6 @@ struct error *command_bench(struct call *call)
                              call->args[parts[i].most + 1]);
         return parts[i].run(call);
     }
-    return error_new(ERROR_NOT_BUILT, NOWHERE, "see `retort bench --help`",
+    return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort bench machine`, `train`, `kernels`, `tokenizer` and `data` are there",
                      "bench '%s' is not built in this version", name);
 }
