@@ -23,6 +23,7 @@ struct fetching {
     struct arena arena;
     int n_running, n_failed;
     double settled;
+    bool is_unsettled; // the caller could not settle: there is no use in asking again
 };
 
 static struct error *multi_error(CURLMcode code)
@@ -260,6 +261,7 @@ static struct error *settle(struct fetching *g, bool now)
     if (!n || (!now && n < MOST_UNSETTLED && g->n_running && clock_seconds() - g->settled < SETTLE_S))
         return NULL;
     struct error *e = g->hooks->settle(g->hooks->self);
+    g->is_unsettled = e != NULL;
     for (int i = 0; i < g->n; i++) {
         struct fetch_file *f = &g->files[i];
         if (f->own && f->own->fd >= 0 && (f->state == FETCH_DONE || f->state == FETCH_FAILED))
@@ -298,7 +300,7 @@ struct error *fetch_run(const struct fetch_setting *setting, const struct fetch_
         if (!e)
             e = wait_for_more(&g);
     }
-    struct error *last = settle(&g, true);
+    struct error *last = g.is_unsettled ? NULL : settle(&g, true); // told already
     close_all(&g);
     return error_append(e, last);
 }

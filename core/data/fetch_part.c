@@ -60,6 +60,7 @@ static struct error *write_note(const struct transfer *t)
     char text[MOST_NOTE];
     int n = snprintf(text, sizeof text, "%s\n%s\n%lld\n", t->etag, t->modified, (long long)t->file->bytes);
     int fd = open(t->note, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    errno = fd < 0 ? errno : 0; // a short write leaves it
     struct error *e = fd < 0 || write(fd, text, (size_t)n) != n
                           ? error_system(ERROR_MACHINE, errno ? errno : ENOSPC, "cannot write '%s'", t->note)
                           : NULL;

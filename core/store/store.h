@@ -78,11 +78,11 @@ struct store_attribute store_text(const char *object, const char *name, const ch
 struct store_attribute store_i64(const char *object, const char *name, int64_t value);
 struct store_attribute store_f64(const char *object, const char *name, double value);
 
-// path ends in ".h5"; an existing file of that name is replaced by the rename. Runs to the end even when a stop was asked for: saving
-// is what one does then.
 // Bytes that a file of that name could take more; NaN, and errno: its folder does not tell.
 double store_available(const char *path);
 
+// path ends in ".h5"; an existing file of that name is replaced by the rename. Runs to the end even when a stop was asked for: saving
+// is what one does then.
 struct error *CHECKED store_save(const char *path, const struct store_attribute *attributes, int n_attributes,
                                  const struct store_set *sets, int n_sets);
 

@@ -4,14 +4,15 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/store/atomic.h"
+#include "core/store/store.h"
 #include "runner/recipe/number.h"
 #include "runner/view/format.h"
 
@@ -124,7 +125,6 @@ static struct error *check_pins(const struct data_call *d)
 
 struct error *data_check_disk(const struct data_call *d)
 {
-    struct statvfs disk;
     struct stat st;
     struct arena scratch = {0};
     char a[FORMAT_TEXT], b[FORMAT_TEXT];
@@ -135,15 +135,16 @@ struct error *data_check_disk(const struct data_call *d)
     for (int i = 0; i < d->n && !e; i++) {
         const struct fetch_file *f = &d->files[i];
         const char *part = arena_printf(&scratch, "%s.part", f->path);
-        int64_t there = part && !stat(part, &st) ? (int64_t)st.st_size : 0;
-        need += f->bytes > there ? f->bytes - there : 0;
+        bool begun = part && !stat(part, &st);
+        int64_t held = begun ? (int64_t)st.st_blocks * 512 : 0; // reserved when it was begun, and so not free any more
+        held = begun && st.st_size > held ? (int64_t)st.st_size : held;
+        need += f->bytes > held ? f->bytes - held : 0;
     }
+    const char *inside = arena_printf(&scratch, "%s/", d->folder);
+    double free_bytes = inside ? store_available(inside) : NAN;
     arena_release(&scratch);
-    if (e || statvfs(d->folder, &disk))
+    if (e || !((double)need > free_bytes)) // also where the disk does not say
         return e;
-    double free_bytes = (double)disk.f_bavail * (double)disk.f_frsize;
-    if ((double)need <= free_bytes)
-        return NULL;
     return error_new(ERROR_MACHINE, NOWHERE, "free space on that disk, or keep results on another: --results FOLDER",
                      "%s are still to fetch, and '%s' has room for %s", format_bytes(a, need), d->folder,
                      format_bytes(b, (int64_t)free_bytes));

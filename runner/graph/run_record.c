@@ -384,9 +384,7 @@ struct error *run_forget(const char *results, const char *name, int number, stru
     if (!from || !to || !log || !gone)
         return error_memory();
     struct error *e = atomic_publish(from, to);
-    if (!e && rename(log, gone) && errno != ENOENT)
-        e = error_system(ERROR_MACHINE, errno, "cannot rename '%s'", log);
-    return e;
+    return e || !file_exists(log) ? e : atomic_publish(log, gone);
 }
 
 struct error *run_logs_left(const char *results, const char *name, struct arena *arena, const char ***paths, int *n_paths)

@@ -2,7 +2,6 @@
 #include "runner/view/fetching.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,39 +34,26 @@ static struct sums sum(const struct fetching_view *v)
     return s;
 }
 
-static void put(char *text, size_t n_bytes, int width, const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-static void put(char *text, size_t n_bytes, int width, const char *format, ...)
-{
-    char part[128];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(part, sizeof part, format, args);
-    va_end(args);
-    if (text_width(text) + text_width(part) <= width && strlen(text) + strlen(part) < n_bytes)
-        strcat(text, part);
-}
-
 void fetching_line(const struct fetching_view *v, char *text, size_t n_bytes, int width)
 {
     char a[FORMAT_TEXT], b[FORMAT_TEXT], bar[BAR + 1] = {0};
     struct sums s = sum(v);
     text[0] = '\0';
-    put(text, n_bytes, width, "%d/%d file%s", s.n_done, v->n, v->n == 1 ? "" : "s");
+    text_put(text, n_bytes, width, "%d/%d file%s", s.n_done, v->n, v->n == 1 ? "" : "s");
     if (s.whole > 0 && width >= PLAIN_WIDTH - 1) {
         int filled = (int)(fmin((double)s.have / (double)s.whole, 1) * BAR);
         memset(bar, '-', BAR);
         memset(bar, '#', (size_t)filled);
-        put(text, n_bytes, width, "  %s", bar);
+        text_put(text, n_bytes, width, "  %s", bar);
     }
     if (s.whole >= 0)
-        put(text, n_bytes, width, "  %s of %s", format_bytes(a, s.have), format_bytes(b, s.whole));
+        text_put(text, n_bytes, width, "  %s of %s", format_bytes(a, s.have), format_bytes(b, s.whole));
     else
-        put(text, n_bytes, width, "  %s", format_bytes(a, s.have));
+        text_put(text, n_bytes, width, "  %s", format_bytes(a, s.have));
     if (v->rate > 0)
-        put(text, n_bytes, width, "  %s/s", format_bytes(a, (int64_t)v->rate));
+        text_put(text, n_bytes, width, "  %s/s", format_bytes(a, (int64_t)v->rate));
     if (v->rate > 0 && s.whole > s.have)
-        put(text, n_bytes, width, "  %s left", format_seconds(a, (double)(s.whole - s.have) / v->rate));
+        text_put(text, n_bytes, width, "  %s left", format_seconds(a, (double)(s.whole - s.have) / v->rate));
 }
 
 void fetching_init(struct fetching_view *v, FILE *to, const struct fetch_file *files, int n)

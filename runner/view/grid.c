@@ -1,6 +1,7 @@
 // grid.c - first the widths, then row by row: a row takes as many lines as its wrapped cell.
 #include "runner/view/grid.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 enum { GAP = 2, WRAP_LEAST = 16, NAME_LEAST = 8 };
@@ -11,6 +12,18 @@ int text_width(const char *text)
     for (; *text; text++)
         n += (*text & 0xC0) != 0x80;
     return n;
+}
+
+void text_put(char *text, size_t n_bytes, int width, const char *format, ...)
+{
+    char part[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(part, sizeof part, format, args);
+    va_end(args);
+    size_t n = strlen(text), more = strlen(part);
+    if (text_width(text) + text_width(part) <= width && n + more < n_bytes)
+        memcpy(text + n, part, more + 1);
 }
 
 size_t text_prefix(const char *text, int n)

@@ -5,7 +5,6 @@
 #include "runner/view/progress.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,21 +17,6 @@
 enum { WIDTH = 80, ROWS = 24, BAR_MOST = 24, BAR_LEAST = 4 };
 
 static const double PLAIN_SECONDS = 10, PLAIN_SHARE = 0.1;
-
-// Appends a part if it fits into the width.
-static void put(char *text, size_t n_bytes, int width, const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-static void put(char *text, size_t n_bytes, int width, const char *format, ...)
-{
-    char part[256];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(part, sizeof part, format, args);
-    va_end(args);
-    size_t n = strlen(text), more = strlen(part);
-    if (text_width(text) + text_width(part) <= width && n + more < n_bytes)
-        memcpy(text + n, part, more + 1);
-}
 
 static struct winsize terminal_size(FILE *to)
 {
@@ -59,7 +43,7 @@ static void put_bar(char *text, size_t n_bytes, int width, double share)
     for (int i = 0; i < length; i++)
         bar[i] = i < filled ? '#' : '-';
     bar[length] = '\0';
-    put(text, n_bytes, width, "  %s", bar);
+    text_put(text, n_bytes, width, "  %s", bar);
 }
 
 void progress_line(char *text, size_t n_bytes, int width, const char *label, const struct live_line *line)
@@ -69,23 +53,24 @@ void progress_line(char *text, size_t n_bytes, int width, const char *label, con
     if (line->step >= 0 && line->of > 0)
         put_bar(text, n_bytes, width, fmin((double)line->step / (double)line->of, 1));
     if (line->step >= 0 && line->of > 0 && line->of < 100000)
-        put(text, n_bytes, width, "  %lld/%lld %s", (long long)line->step, (long long)line->of, line->unit ? line->unit : "");
+        text_put(text, n_bytes, width, "  %lld/%lld %s", (long long)line->step, (long long)line->of,
+                 line->unit ? line->unit : "");
     else if (line->step >= 0 && line->of > 0)
-        put(text, n_bytes, width, "  %s/%s %s", format_count(a, line->step), format_count(b, line->of),
-            line->unit ? line->unit : "");
+        text_put(text, n_bytes, width, "  %s/%s %s", format_count(a, line->step), format_count(b, line->of),
+                 line->unit ? line->unit : "");
     else if (line->step >= 0)
-        put(text, n_bytes, width, "  %s %s", format_count(a, line->step), line->unit ? line->unit : "");
+        text_put(text, n_bytes, width, "  %s %s", format_count(a, line->step), line->unit ? line->unit : "");
     bool says = line->text && line->text[0] && line->e && !strcmp(line->e, "step");
     if (says) // what this kind of stage is about: the task that is asked, the reward
-        put(text, n_bytes, width, "  %s", line->text);
+        text_put(text, n_bytes, width, "  %s", line->text);
     if (isfinite(line->loss) && !says)
-        put(text, n_bytes, width, "  loss %.3f", line->loss);
+        text_put(text, n_bytes, width, "  loss %.3f", line->loss);
     if (isfinite(line->bpb) && line->bpb > 0)
-        put(text, n_bytes, width, "  bpb %.3f", line->bpb);
+        text_put(text, n_bytes, width, "  bpb %.3f", line->bpb);
     if (isfinite(line->tok_s) && line->tok_s > 0)
-        put(text, n_bytes, width, "  %s tok/s", format_count(a, (int64_t)line->tok_s));
+        text_put(text, n_bytes, width, "  %s tok/s", format_count(a, (int64_t)line->tok_s));
     if (isfinite(line->eta_s) && line->eta_s >= 0)
-        put(text, n_bytes, width, "  %s left", format_seconds(a, line->eta_s));
+        text_put(text, n_bytes, width, "  %s left", format_seconds(a, line->eta_s));
 }
 
 static void erase(struct progress *p)
