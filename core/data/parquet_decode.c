@@ -36,10 +36,9 @@ static struct error *begin_booleans(struct parquet *p)
         return NULL;
     }
     if (first < last) { // a page of nulls may have no values at all
-        if (last - first < 4 || parquet_u32(first) > (size_t)(last - first) - 4)
+        const uint8_t *at = first;
+        if (!parquet_take_counted(&at, last, &first, &last))
             return parquet_error(p, NULL, "a page whose values are longer than itself");
-        last = first + 4 + parquet_u32(first);
-        first += 4;
     }
     parquet_runs_begin(&page->numbers, first, last, 1);
     return NULL;

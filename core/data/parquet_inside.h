@@ -133,6 +133,9 @@ const char *parquet_type_name(int type);
 // Makes a buffer of *capacity bytes hold n; keep: with the bytes that it has.
 struct error *CHECKED parquet_room(uint8_t **buffer, size_t *capacity, size_t n, bool keep);
 
+// Bytes behind their count of four: [*first, *last) of [*at, end), which goes on behind them. False: they are not all there.
+bool parquet_take_counted(const uint8_t **at, const uint8_t *end, const uint8_t **first, const uint8_t **last);
+
 static inline uint32_t parquet_u32(const uint8_t *at)
 {
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;

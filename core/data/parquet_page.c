@@ -206,8 +206,7 @@ static int bits_of(int value)
     return bits;
 }
 
-// Bytes behind their count: [*first, *last) of [*at, end), which goes on behind them.
-static bool take_counted(const uint8_t **at, const uint8_t *end, const uint8_t **first, const uint8_t **last)
+bool parquet_take_counted(const uint8_t **at, const uint8_t *end, const uint8_t **first, const uint8_t **last)
 {
     size_t n = (size_t)(end - *at);
     if (n < 4 || parquet_u32(*at) > n - 4)
@@ -248,8 +247,8 @@ static struct error *open_data(struct parquet *p, const struct header *h, const 
         if (e)
             return e;
         const uint8_t *end = at + n;
-        if ((leaf->n_repeated > 0 && !take_counted(&at, end, &repeats, &repeats_end)) ||
-            (leaf->max_level > 0 && !take_counted(&at, end, &levels, &levels_end)))
+        if ((leaf->n_repeated > 0 && !parquet_take_counted(&at, end, &repeats, &repeats_end)) ||
+            (leaf->max_level > 0 && !parquet_take_counted(&at, end, &levels, &levels_end)))
             return parquet_error(p, NULL, "a page whose levels are longer than itself");
         n = (size_t)(end - at);
     }

@@ -57,12 +57,6 @@ struct bpe_counter {
     int n_started;
 };
 
-static uint64_t hash_of(const uint8_t *p, size_t n)
-{
-    struct piece_key k = piece_key(p, n, n > SHORT_PIECE ? n : SHORT_PIECE);
-    return piece_key_hash(k);
-}
-
 // The counts of a thread over to the parts. Both are in the order of hashes, so each lock is taken about once.
 static struct error *hand_over(struct bpe_counter *c, struct own *own)
 {
@@ -72,7 +66,9 @@ static struct error *hand_over(struct bpe_counter *c, struct own *own)
     size_t n_before = 0, bytes_before = 0, distinct = 0, bytes = 0;
     struct error *e = NULL;
     for (size_t i = 0, n; !e && (p = piece_counts_next(&own->counts, &i, &n, &count));) {
-        int part = (int)(hash_of(p, n) >> (64 - PART_BITS));
+        struct piece_key k = piece_key(p, n, n > SHORT_PIECE ? n : SHORT_PIECE);
+        uint64_t hash = piece_key_hash(k);
+        int part = (int)(hash >> (64 - PART_BITS));
         if (part != at) {
             if (at >= 0) {
                 distinct += c->parts[at].n - n_before;
@@ -84,7 +80,7 @@ static struct error *hand_over(struct bpe_counter *c, struct own *own)
             n_before = c->parts[at].n;
             bytes_before = c->parts[at].n_bytes;
         }
-        e = piece_counts_add(&c->parts[at], p, n, n > SHORT_PIECE ? n : SHORT_PIECE, count);
+        e = piece_counts_add_key(&c->parts[at], k, hash, p, count);
     }
     if (at >= 0) {
         distinct += c->parts[at].n - n_before;
@@ -309,8 +305,9 @@ struct error *bpe_counter_reserve(struct bpe_counter *c, size_t n)
 
 struct error *bpe_counter_put(struct bpe_counter *c, const uint8_t *piece, size_t n, size_t readable, int64_t count)
 {
-    struct piece_counts *part = &c->parts[piece_key_hash(piece_key(piece, n, readable)) >> (64 - PART_BITS)];
-    return piece_counts_add(part, piece, n, readable, count);
+    struct piece_key k = piece_key(piece, n, readable);
+    uint64_t hash = piece_key_hash(k);
+    return piece_counts_add_key(&c->parts[hash >> (64 - PART_BITS)], k, hash, piece, count);
 }
 
 struct error *bpe_counter_end(struct bpe_counter *c)

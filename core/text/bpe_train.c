@@ -5,10 +5,10 @@
 #include "core/text/bpe_merge.h"
 #include "core/text/token_index.h"
 #include "core/text/utf8.h"
+#include "kernels/memory.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 struct error *bpe_trainer_new(struct bpe_trainer **out, int64_t doc_cap, int64_t max_chars)
 {
@@ -38,8 +38,9 @@ void bpe_trainer_free(struct bpe_trainer *t)
 struct error *bpe_trainer_use(struct bpe_trainer *t, int threads, int64_t memory_bytes)
 {
     struct bpe_counter *counter;
+    size_t most = memory_bytes > 0 ? 0 : memory_most("");
     if (memory_bytes <= 0)
-        memory_bytes = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+        memory_bytes = most < INT64_MAX ? (int64_t)most : INT64_MAX;
     struct error *e = bpe_counter_new(&counter, threads, memory_bytes);
     if (e)
         return e;

@@ -50,7 +50,7 @@ struct error *CHECKED bpe_trainer_new(struct bpe_trainer **out, int64_t doc_cap,
 void bpe_trainer_free(struct bpe_trainer *t);
 
 // Before the first document: the threads that count, and the memory that learning may take. 0, as without this call: all threads
-// that the process may use; the memory that the machine has.
+// that the process may use; the memory that the process may have.
 struct error *CHECKED bpe_trainer_use(struct bpe_trainer *t, int threads, int64_t memory_bytes);
 
 // Adds a document; *n_chars (may be NULL) is how many of its characters were taken. Adds to a full trainer too: stopping is the

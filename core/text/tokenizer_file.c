@@ -87,21 +87,20 @@ static struct error *read_items(struct store_file *file, const char *path, enum 
 // Takes the counts of the file, which must be those of a rule.
 static struct error *load_counts(struct store_file *file, struct arena *arena, struct tokenizer *t)
 {
-    static const enum token_bytes_rule rules[] = {TOKEN_BYTES_2025, TOKEN_BYTES_2026};
     void *stored = NULL;
     int64_t n = 0;
-    int32_t *counts = arena_array(arena, (size_t)t->n_vocab, sizeof *counts);
-    struct error *e = counts ? NULL : error_memory();
-    if (!e)
-        e = read_items(file, "/tokenizer/token_bytes", STORE_I32, sizeof(int32_t), TOKEN_TABLE_MAX, arena, &stored, &n);
+    struct error *e = read_items(file, "/tokenizer/token_bytes", STORE_I32, sizeof(int32_t), TOKEN_TABLE_MAX, arena, &stored, &n);
     if (e)
         return e;
-    for (size_t i = 0; n == t->n_vocab && i < countof(rules); i++) {
-        token_bytes_count(&t->table, rules[i], counts);
-        if (!memcmp(counts, stored, (size_t)n * sizeof *counts)) {
-            t->token_bytes = counts;
-            return NULL;
-        }
+    if (n == t->n_vocab && !memcmp(t->token_bytes, stored, (size_t)n * sizeof(int32_t))) // counted by 2025's when it was made
+        return NULL;
+    int32_t *counts = arena_array(arena, (size_t)t->n_vocab, sizeof *counts);
+    if (!counts)
+        return error_memory();
+    token_bytes_count(&t->table, TOKEN_BYTES_2026, counts);
+    if (n == t->n_vocab && !memcmp(counts, stored, (size_t)n * sizeof *counts)) {
+        t->token_bytes = counts;
+        return NULL;
     }
     return error_plain(ERROR_DATA, "the tokenizer counts the bytes of its tokens by no rule that this version knows");
 }

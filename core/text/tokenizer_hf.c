@@ -84,16 +84,22 @@ static struct error *write_vocab(struct writing *w)
     return e;
 }
 
+// The next place at which n bytes can be cut into two tokens, from `cut` on; n: there is none.
+static size_t next_cut(const struct tokenizer *t, const uint8_t *p, size_t n, size_t cut)
+{
+    // The first bytes last: they are the longer string, on the whole, and the rest mostly is no token.
+    while (cut < n && (token_find(t->index, p + cut, n - cut, n - cut) < 0 || token_find(t->index, p, cut, n) < 0))
+        cut++;
+    return cut;
+}
+
 // Every pair of tokens whose bytes are token id.
 static struct error *write_pairs(struct writing *w, int32_t id)
 {
     size_t n;
     const uint8_t *p = token_table_bytes(&w->t->table, id, &n);
     struct error *e = NULL;
-    for (size_t cut = 1; cut < n && !e; cut++) {
-        // The first bytes last: they are the longer string, on the whole, and the rest mostly is no token.
-        if (token_find(w->t->index, p + cut, n - cut, n - cut) < 0 || token_find(w->t->index, p, cut, n) < 0)
-            continue;
+    for (size_t cut = 1; !e && (cut = next_cut(w->t, p, n, cut)) < n; cut++) {
         json_open(w->j, '[');
         if (!(e = write_name(w, p, cut)))
             e = write_name(w, p + cut, n - cut);
@@ -429,10 +435,7 @@ static bool has_pair(const struct tokenizer *t, int32_t id)
 {
     size_t n;
     const uint8_t *p = token_table_bytes(&t->table, id, &n);
-    for (size_t cut = 1; cut < n; cut++)
-        if (token_find(t->index, p + cut, n - cut, n - cut) >= 0 && token_find(t->index, p, cut, n) >= 0)
-            return true;
-    return false;
+    return next_cut(t, p, n, 1) < n;
 }
 
 // The id of a token that is not special, or -1.

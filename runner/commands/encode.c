@@ -24,8 +24,8 @@ struct encoding {
     const struct tokenizer *tokenizer;
     bool screen; // someone reads what is written as it is
     int64_t n_tokens, n_bytes;
-    struct ids ids, all; // of a part; for JSON of all parts
-    struct bytes text;   // decoded: what is not written yet, for JSON everything
+    struct ids ids;    // of a part; for JSON of all parts
+    struct bytes text; // decoded: what is not written yet, for JSON everything
 };
 
 // The bytes of the input, part by part: what was given as an argument, or a file.
@@ -167,11 +167,10 @@ static struct error *encode_all(struct encoding *x, struct input *in, struct enc
         e = n ? encode_stream_add(stream, part, n, &x->ids) : encode_stream_end(stream, &x->ids);
         if (e || (x->call->json && x->n_bytes > JSON_MOST))
             return e ? e : too_much();
-        if (x->call->json)
-            e = ids_append(&x->all, x->ids.id, x->ids.n);
-        else
+        if (!x->call->json) {
             show(x);
-        x->ids.n = 0;
+            x->ids.n = 0;
+        }
         if (ferror(stdout))
             e = error_plain(ERROR_MACHINE, "cannot write the ids");
     }
@@ -184,17 +183,17 @@ static struct error *encode_json(const struct encoding *x)
     answer_open(&j, x->call, NULL);
     json_key(&j, "n_vocab"), json_i64(&j, x->tokenizer->n_vocab);
     json_key(&j, "bytes"), json_i64(&j, x->n_bytes);
-    json_key(&j, "tokens"), json_i64(&j, (int64_t)x->all.n);
+    json_key(&j, "tokens"), json_i64(&j, (int64_t)x->ids.n);
     json_key(&j, "ids");
     json_open(&j, '[');
-    for (size_t i = 0; i < x->all.n; i++)
-        json_i64(&j, x->all.id[i]);
+    for (size_t i = 0; i < x->ids.n; i++)
+        json_i64(&j, x->ids.id[i]);
     json_close(&j, ']');
     json_key(&j, "pieces");
     json_open(&j, '[');
-    for (size_t i = 0; i < x->all.n; i++) {
+    for (size_t i = 0; i < x->ids.n; i++) {
         size_t n;
-        const uint8_t *p = token_table_bytes(&x->tokenizer->table, x->all.id[i], &n);
+        const uint8_t *p = token_table_bytes(&x->tokenizer->table, x->ids.id[i], &n);
         json_str_n(&j, (const char *)p, n);
     }
     json_close(&j, ']');
@@ -377,7 +376,6 @@ struct error *command_encode(struct call *call)
     }
     input_close(&in);
     ids_release(&x.ids);
-    ids_release(&x.all);
     bytes_release(&x.text);
     return e;
 }

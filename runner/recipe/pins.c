@@ -8,6 +8,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/json.h"
+#include "core/data/fetch.h"
 #include "core/store/atomic.h"
 #include "core/text/buffer.h"
 #include "runner/recipe/address.h"
@@ -15,8 +16,6 @@
 #include "runner/recipe/yaml.h"
 
 enum { MOST_ETAG = 1000 };
-
-static const int64_t MOST_BYTES = (int64_t)1 << 50;
 
 static const char entry_fix[] = "write {url: ADDRESS, bytes: N, sha256: HEX}, or delete the entry: `retort data` writes it anew";
 
@@ -33,7 +32,7 @@ static int place_of(const struct pins *pins, const char *url, bool *found)
         else
             high = middle;
     }
-    return high < pins->n && *found ? high : low;
+    return high;
 }
 
 const struct pin *pins_find(const struct pins *pins, const char *url)
@@ -106,7 +105,7 @@ static struct error *read_value(struct pin *pin, const struct node *node)
     }
     if (!strcmp(key, "bytes")) {
         struct error *e = number_int(text, false, node->at, "bytes", &pin->bytes);
-        bool size = pin->bytes >= 0 && pin->bytes <= MOST_BYTES;
+        bool size = pin->bytes >= 0 && pin->bytes <= FETCH_MOST_BYTES;
         return e || size ? e : bad(node->at, "bytes is not the size of a file");
     }
     if (!strcmp(key, "etag")) {

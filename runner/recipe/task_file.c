@@ -622,7 +622,7 @@ struct error *task_file_of_jsonl(const char *path, struct arena *arena, struct t
     return NULL;
 }
 
-const char *task_file_shipped(const char *name, struct arena *arena)
+static const char *shipped(const char *folder, const char *name, struct arena *arena)
 {
     static const char *const beside[] = {"recipes",
                                          "share/retort/recipes"}; // of a build folder in the sources; of an installation
@@ -635,11 +635,21 @@ const char *task_file_shipped(const char *name, struct arena *arena)
             *slash = 0;
     }
     for (size_t i = 0; i < countof(beside); i++) {
-        const char *path = arena_printf(arena, "%s/%s/tasks/%s.yaml", program, beside[i], name);
+        const char *path = arena_printf(arena, "%s/%s/%s/%s.yaml", program, beside[i], folder, name);
         if (!path || (n > 0 && access(path, R_OK) == 0))
             return path;
     }
-    return arena_printf(arena, "%s/tasks/%s.yaml", RETORT_RECIPES, name);
+    return arena_printf(arena, "%s/%s/%s.yaml", RETORT_RECIPES, folder, name);
+}
+
+const char *task_file_shipped(const char *name, struct arena *arena)
+{
+    return shipped("tasks", name, arena);
+}
+
+const char *world_file_shipped(const char *name, struct arena *arena)
+{
+    return shipped("worlds", name, arena);
 }
 
 const struct task_split *task_split_find(const struct task_file *task, const char *name)

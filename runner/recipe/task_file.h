@@ -74,6 +74,9 @@ struct error *CHECKED task_file_of_jsonl(const char *path, struct arena *arena, 
 // Where the shipped tasks are: the folder recipes/ of this build, or of an installation. In the arena.
 const char *task_file_shipped(const char *name, struct arena *arena);
 
+// The same of a world: "town" is .../recipes/worlds/town.yaml.
+const char *world_file_shipped(const char *name, struct arena *arena);
+
 const struct task_split *task_split_find(const struct task_file *task, const char *name);
 
 #endif
