@@ -7,8 +7,6 @@
 
 #include <omp.h>
 
-enum { ROWS_WORTH_THREADS = 16 };
-
 static inline float sigmoid(float x)
 {
     return 1.0f / (1.0f + vec_exp(splat(-x))[0]);
@@ -24,7 +22,7 @@ void cpu_mix(struct device *dev, struct tensor y, struct tensor x, struct tensor
     float *to = y.data, wx = number_of(a), wz = sign * number_of(b);
     const float *x_ = x.data, *z_ = z.data;
     int64_t C = x.cols;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (x.rows >= ROWS_WORTH_THREADS)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, x.rows * C * WORK_ELEMENT))
     for (int64_t n = 0; n < x.rows; n++)
         for (int64_t i = n * C; i < (n + 1) * C; i++)
             to[i] = wx * x_[i] + wz * z_[i];
@@ -51,7 +49,7 @@ void cpu_mix_back(struct device *dev, struct tensor dx, struct tensor dz, struct
         return;
     float *dx_ = dx.data, *dz_ = dz.data, wx = number_of(a), wz = sign * number_of(b);
     const float *dy_ = dy.data, *x_ = x.data, *z_ = z.data;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N >= ROWS_WORTH_THREADS)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * C * WORK_ELEMENT))
     for (int64_t n = 0; n < N; n++) {
         const float *d = dy_ + n * C;
         along_z[n] = sign * cpu_dot(d, z_ + n * C, C);
@@ -74,7 +72,7 @@ void cpu_smear(struct device *dev, struct tensor x, struct tensor s, struct tens
     const float *e_ = e.data, *g = gate->master.data;
     float *x_ = x.data, *kept = s.data, l = number_of(lambda);
     int64_t C = e.cols, K = gate->master.cols;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (e.rows >= ROWS_WORTH_THREADS)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, e.rows * C * WORK_ELEMENT))
     for (int64_t n = 0; n < e.rows; n++) {
         const float *own = e_ + n * C, *before = own - C;
         float *to = x_ + n * C;
@@ -115,7 +113,7 @@ void cpu_smear_back(struct device *dev, struct tensor de, struct tensor dgate, s
     float *to_lambda = (float *)(scratch + K), *to_gate = to_lambda + N;
     float *de_ = de.data, l = number_of(lambda);
     const float *dx_ = dx.data, *e_ = e.data, *kept = s.data, *g = gate->master.data;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N >= ROWS_WORTH_THREADS)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * C * WORK_ELEMENT))
     for (int64_t n = 0; n < N; n++) {
         const float *d = dx_ + n * C;
         float *to = de_ + n * C;
@@ -145,7 +143,7 @@ void cpu_value_embed(struct device *dev, struct tensor v, struct tensor s, struc
     const float *x_ = x.data, *from = table->master.data, *g = gate->master.data;
     const int32_t *id = ids.data;
     float *v_ = v.data, *kept = s.data;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (x.rows >= ROWS_WORTH_THREADS)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, x.rows * v.cols * WORK_ELEMENT))
     for (int64_t n = 0; n < x.rows; n++)
         for (int64_t h = 0; h < H; h++) {
             const float *own = from + id[n] * v.cols + h * D;
@@ -161,7 +159,7 @@ static void add_to_table(struct device *dev, float *table, struct tensor dv, str
 {
     const float *dv_ = dv.data, *kept = s.data;
     int64_t N = dv.rows, H = s.cols, D = dv.cols / H;
-#pragma omp parallel num_threads(dev->n_threads) if (N >= ROWS_WORTH_THREADS)
+#pragma omp parallel num_threads(dev->n_threads) if (worth_threads(dev, N * dv.cols * WORK_ELEMENT))
     {
         int mine = omp_get_thread_num(), n_threads = omp_get_num_threads();
         for (int64_t n = 0; n < N; n++) {
@@ -189,7 +187,7 @@ void cpu_value_embed_back(struct device *dev, struct tensor dx, struct tensor dt
     float *to_gate = (float *)(scratch + H * K), *dx_ = dx.data, *dgate_ = dgate.data;
     const float *dv_ = dv.data, *kept = s.data, *from = table->master.data, *g = gate->master.data, *x_ = x.data;
     const int32_t *id = ids.data;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N >= ROWS_WORTH_THREADS)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * dv.cols * WORK_ELEMENT))
     for (int64_t n = 0; n < N; n++)
         for (int64_t h = 0; h < H; h++) {
             float along = cpu_dot(dv_ + n * dv.cols + h * D, from + id[n] * dv.cols + h * D, D), open = kept[n * H + h];
@@ -199,7 +197,7 @@ void cpu_value_embed_back(struct device *dev, struct tensor dx, struct tensor dt
                 dx_[n * C + k] += slope * g[h * K + k];
         }
     add_to_table(dev, dtable.data, dv, s, id, gain);
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (N >= ROWS_WORTH_THREADS)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * H * K * WORK_ELEMENT))
     for (int64_t h = 0; h < H; h++)
         add_weighted_rows(dgate_ + h * K, to_gate + h, H, x_, C, K, N, T, scratch + h * K);
 }

@@ -301,7 +301,7 @@ static double larger(double a, double b)
 
 static void row_sums(struct device *dev, double *sums, const float *x, int64_t rows, int64_t cols)
 {
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (rows * cols > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, rows * cols * WORK_ELEMENT))
     for (int64_t r = 0; r < rows; r++)
         sums[r] = cpu_square_sum(x + r * cols, cols);
 }
@@ -310,7 +310,7 @@ static void row_sums(struct device *dev, double *sums, const float *x, int64_t r
 static void column_sums(struct device *dev, double *sums, const float *x, int64_t rows, int64_t cols)
 {
     enum { COLUMNS = 64 };
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (rows * cols > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, rows * cols * WORK_ELEMENT))
     for (int64_t c0 = 0; c0 < cols; c0 += COLUMNS) {
         int64_t end = min_i64(c0 + COLUMNS, cols);
         for (int64_t c = c0; c < end; c++)
@@ -325,7 +325,7 @@ static void even_rows(struct device *dev, float *x, int64_t rows, int64_t cols, 
 {
     row_sums(dev, sums, x, rows, cols);
     double level = __builtin_sqrt(in_order(sums, rows) / (double)rows);
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (rows * cols > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, rows * cols * WORK_ELEMENT))
     for (int64_t r = 0; r < rows; r++) {
         float factor = (float)(level / larger(__builtin_sqrt(sums[r]), 1e-6));
         for (int64_t i = r * cols; i < (r + 1) * cols; i++)
@@ -361,7 +361,7 @@ static void even_variance(struct device *dev, float *x, int64_t rows, int64_t co
         sums[l] = factor;
     }
     double keep = __builtin_sqrt(before) / larger(__builtin_sqrt(after), 1e-10);
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (rows * cols > 4 * FLAT_BLOCK)
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, rows * cols * WORK_ELEMENT))
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < cols; c++)
             x[r * cols + c] *= (float)(sums[by_row ? r : c] * keep);

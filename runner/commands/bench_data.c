@@ -9,20 +9,10 @@
 #include "core/data/tokens.h"
 #include "runner/commands/bench.h"
 #include "runner/graph/data_probe.h"
-#include "runner/graph/machine.h"
 #include "runner/recipe/task_file.h"
 #include "runner/recipe/world_file.h"
 
 enum { MADE_DOCUMENTS = 40000, BYTES = 256, NAME = 31 };
-
-// The shipped world; in the arena.
-static const char *shipped_world(struct arena *arena)
-{
-    static const char tail[] = "/tasks/town_quiz.yaml";
-    const char *task = task_file_shipped("town_quiz", arena);
-    size_t n = task ? strlen(task) : 0;
-    return n > strlen(tail) ? arena_printf(arena, "%.*s/worlds/town.yaml", (int)(n - strlen(tail)), task) : NULL;
-}
 
 // The world's documents as JSON lines and, a byte a token, as a token file.
 static struct error *make_files(const char *world_path, const char *lines, const char *tokens, struct arena *arena)
@@ -122,7 +112,7 @@ static struct error *measure_made(const struct call *call, struct json *j)
     char folder[] = "/tmp/retort-bench-XXXXXX";
     if (!mkdtemp(folder))
         return error_plain(ERROR_MACHINE, "cannot make a folder in /tmp");
-    const char *paths[] = {shipped_world(call->arena), arena_printf(call->arena, "%s/town.jsonl", folder),
+    const char *paths[] = {world_file_shipped("town", call->arena), arena_printf(call->arena, "%s/town.jsonl", folder),
                            arena_printf(call->arena, "%s/town.h5", folder)};
     struct error *e = paths[0] && paths[1] && paths[2] ? make_files(paths[0], paths[1], paths[2], call->arena) : error_memory();
     if (!e)
@@ -135,20 +125,12 @@ static struct error *measure_made(const struct call *call, struct json *j)
 
 struct error *bench_data(struct call *call)
 {
-    struct machine here;
     struct json j = {0};
-    struct error *e = machine_here(&here, call->arena);
+    struct error *e = bench_open(call, &j);
     if (e)
         return e;
-    if (call->json) {
-        answer_open(&j, call, NULL);
-        json_key(&j, "machine"), json_str(&j, here.machine);
-        json_key(&j, "build"), json_str(&j, here.build);
-        json_key(&j, "files");
-        json_open(&j, '[');
-    } else {
-        printf("%s\n\n", here.machine);
-    }
+    if (call->json)
+        json_key(&j, "files"), json_open(&j, '[');
     e = call->n_args > 1 ? measure(call, &j, call->args + 1, call->n_args - 1) : measure_made(call, &j);
     if (e) {
         json_release(&j);

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "runner/commands/bench.h"
-#include "runner/graph/machine.h"
 #include "runner/graph/tokenizer_probe.h"
 
 static struct error *get_text(const struct call *call, struct probe_text *text)
@@ -44,8 +43,7 @@ static void print(const struct tokenizer_figures *f)
         printf("\nothers used this machine (%.0f%% of it was left): measure again when it is idle\n", 100 * f->had);
 }
 
-static struct error *print_json(const struct call *call, const struct machine *m, const struct probe_text *text,
-                                const struct tokenizer_figures *f)
+static struct error *print_json(struct json *j, const struct probe_text *text, const struct tokenizer_figures *f)
 {
     const struct {
         const char *name;
@@ -61,38 +59,36 @@ static struct error *print_json(const struct call *call, const struct machine *m
     const struct {
         const char *name;
         int64_t value;
-    } counts[] = {{"threads", f->threads},          {"vocab", PROBE_VOCAB},       {"documents", (int64_t)text->n},
-                  {"bytes", f->totals.bytes},       {"pieces", f->totals.pieces}, {"distinct", f->totals.distinct},
-                  {"replaced", f->totals.replaced}, {"tokens", f->tokens}};
-    struct json j;
-    answer_open(&j, call, NULL);
-    json_key(&j, "machine"), json_str(&j, m->machine);
-    json_key(&j, "build"), json_str(&j, m->build);
+    } counts[] = {{"vocab", PROBE_VOCAB},       {"documents", (int64_t)text->n},  {"bytes", f->totals.bytes},
+                  {"pieces", f->totals.pieces}, {"distinct", f->totals.distinct}, {"replaced", f->totals.replaced},
+                  {"tokens", f->tokens}};
     for (size_t i = 0; i < countof(counts); i++)
-        json_key(&j, counts[i].name), json_i64(&j, counts[i].value);
+        json_key(j, counts[i].name), json_i64(j, counts[i].value);
     for (size_t i = 0; i < countof(figures); i++)
-        json_key(&j, figures[i].name), json_f64(&j, figures[i].value);
-    return answer_print(&j);
+        json_key(j, figures[i].name), json_f64(j, figures[i].value);
+    return answer_print(j);
 }
 
 struct error *bench_tokenizer(struct call *call)
 {
     struct probe_text text = {0};
     struct tokenizer_figures f;
-    struct machine here;
-    struct error *e = machine_here(&here, call->arena);
+    struct json j = {0};
+    struct error *e = bench_open(call, &j);
     if (!e)
         e = get_text(call, &text);
     if (!e && !call->json) {
-        printf("%s\n%s: %.1f MB in %zu documents\n", here.machine, call->n_args == 1 ? "made-up words" : "text of files",
+        printf("%s: %.1f MB in %zu documents\n", call->n_args == 1 ? "made-up words" : "text of files",
                (double)text.bytes.n / 1e6, text.n);
         fflush(stdout);
     }
     if (!e)
         e = tokenizer_probe(&f, &text, PROBE_VOCAB, 0);
     if (!e && call->json) {
-        e = print_json(call, &here, &text, &f);
-    } else if (!e) {
+        e = print_json(&j, &text, &f);
+    } else if (e) {
+        json_release(&j);
+    } else {
         printf("%lld pieces, %lld different; a vocabulary of %d; %.2f bytes a token\n\n", (long long)f.totals.pieces,
                (long long)f.totals.distinct, PROBE_VOCAB, (double)f.totals.bytes / (double)f.tokens);
         print(&f);

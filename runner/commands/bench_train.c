@@ -15,6 +15,7 @@
 #include "runner/commands/load.h"
 #include "runner/graph/estimate.h"
 #include "runner/graph/trial.h"
+#include "runner/stages/shape_of.h"
 #include "runner/view/format.h"
 
 enum { STEPS_MOST = 32, SHAPES_MOST = 8, PEAK_MS = 200 };
@@ -23,6 +24,7 @@ static const double ENOUGH_S = 20;
 struct measured {
     const char *name;
     struct cost_setup setup;
+    enum precision precision;
     double seconds[STEPS_MOST]; // of each step, the first left out; sorted
     int n_steps;
     double peak;                 // FLOP/s of the machine, the better of before and after
@@ -110,6 +112,7 @@ static struct error *recipe_shape(const struct call *call, struct measured *m)
     m->setup.batch = batch < m->setup.rows ? batch : m->setup.rows;
     m->setup.T = m->setup.width = T;
     m->setup.trains = true;
+    m->precision = precision_of(pretrains ? p->precision : f->precision);
     return NULL;
 }
 
@@ -154,6 +157,7 @@ static struct error *measure(struct measured *m, bool profile)
     struct device *dev = device_open(DEVICE_CPU, 0, &fault);
     if (!dev)
         return error_from_fault(fault);
+    device_set_precision(dev, m->precision);
     struct error *e = cost_of(&costs, &m->setup, &cost);
     if (!e) {
         m->flops = shape_flops_per_token(&m->setup.shape) * (double)m->setup.rows * (double)m->setup.T;

@@ -7,6 +7,7 @@
 #include "core/text/tokenizer_file.h"
 #include "runner/commands/load.h"
 #include "runner/graph/keys.h"
+#include "runner/stages/shape_of.h"
 
 enum wanted { MODEL, TOKENIZER };
 
@@ -103,7 +104,7 @@ struct error *load_precision(struct store_file *file, struct arena *arena, enum 
         return e;
     json_t *root = json_loads(payload, 0, NULL);
     const char *named = json_string_value(json_object_get(json_object_get(root, "fields"), "precision"));
-    *precision = named && !strcmp(named, "bf16") ? PRECISION_BF16 : PRECISION_F32;
+    *precision = precision_of(named);
     json_decref(root);
     return NULL;
 }

@@ -106,12 +106,11 @@ static const char *quoted(const char *text, struct arena *arena)
     return out;
 }
 
-// The world as the recipe names it: from here where it lies below this folder, else from the root.
-static const char *shipped_world(struct arena *arena)
+// The shipped town as the recipe names it: from here where it lies below this folder, else from the root.
+static const char *town(struct arena *arena)
 {
     char here[PATH_MAX], there[PATH_MAX];
-    const char *task = task_file_shipped("town_quiz", arena), *tasks = task ? strstr(task, "/tasks/town_quiz.yaml") : NULL;
-    const char *path = tasks ? arena_printf(arena, "%.*s/worlds/town.yaml", (int)(tasks - task), task) : NULL;
+    const char *path = world_file_shipped("town", arena);
     if (!path || !realpath(path, there) || !getcwd(here, sizeof here))
         return path;
     size_t n = strlen(here);
@@ -120,7 +119,7 @@ static const char *shipped_world(struct arena *arena)
 
 static struct error *world_source(struct beginning *b, struct arena *arena)
 {
-    const char *path = shipped_world(arena), *name = path ? quoted(path, arena) : NULL;
+    const char *path = town(arena), *name = path ? quoted(path, arena) : NULL;
     if (!name)
         return error_memory();
     b->world = b->kept = true;

@@ -7,6 +7,7 @@
 #include "runner/graph/downloads.h"
 #include "runner/graph/work.h"
 #include "runner/stages/error_json.h"
+#include "runner/stages/shape_of.h"
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 #include "runner/view/reasons.h"
@@ -292,16 +293,17 @@ static void print_too_large(const struct plan *plan)
 // Once: the first stage to run whose bfloat16 products this processor has no instruction for.
 static void print_emulated(const struct plan *plan)
 {
-    for (int i = 0; i < plan->n_stages && hardware_is_here(plan->work->hardware); i++) {
+    const struct graph_node *first = NULL;
+    for (int i = 0; i < plan->n_stages && !first; i++) {
         const struct graph_node *node = plan->stages[i].node;
         const struct setting *s = node->stage ? stage_setting(node->stage, "precision") : NULL;
         const char *precision = s ? *(const char *const *)((const char *)node->options + s->field->offset) : NULL;
-        if (plan->stages[i].state == PLAN_CACHED || !precision || strcmp(precision, "bf16") || !machine_emulates_bf16())
-            continue;
-        printf("! %s computes in bf16, which this processor has no instruction for: the same numbers, no faster than f32\n",
-               node->name);
-        return;
+        if (plan->stages[i].state != PLAN_CACHED && precision_of(precision) == PRECISION_BF16)
+            first = node;
     }
+    if (first && hardware_is_here(plan->work->hardware) && machine_emulates_bf16())
+        printf("! %s computes in bf16, which this processor has no instruction for: the same numbers, no faster than f32\n",
+               first->name);
 }
 
 static void print_times(const struct plan *plan, const struct total *t)

@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/stop.h"
 #include "core/train/checkpoint.h"
+#include "runner/stages/shape_of.h"
 
 static const double EVERY_S = 10;
 
@@ -39,8 +40,7 @@ struct error *resume_device(struct resume *r, const char *precision, struct devi
     *dev = device_open(DEVICE_CPU, 0, &fault);
     if (!*dev)
         return error_from_fault(fault);
-    if (precision && !strcmp(precision, "bf16"))
-        device_set_precision(*dev, PRECISION_BF16);
+    device_set_precision(*dev, precision_of(precision));
     if (!recorded || !strcmp(recorded, device_isa(*dev)))
         return NULL;
     r->note = arena_printf(r->stage->arena, "from here on %s instead of %s: bits may differ from a run left alone",

@@ -1,7 +1,14 @@
 // shape_of.c - from a stage's options to the plain structs of core.
 #include "runner/stages/shape_of.h"
 
+#include <string.h>
+
 #include "core/train/schedule.h"
+
+enum precision precision_of(const char *name)
+{
+    return name && !strcmp(name, "bf16") ? PRECISION_BF16 : PRECISION_F32;
+}
 
 static void take(int *size, int64_t given)
 {

@@ -22,6 +22,9 @@ struct error *CHECKED finetune_schedule(struct schedule *schedule, const struct 
 
 struct schedule grpo_schedule(int64_t n_steps);
 
+// "bf16", or float32 for any other name and NULL: a checked recipe has no third.
+enum precision precision_of(const char *name);
+
 // Answers of GRPO that are written at the same time, each with keys and values of so many positions.
 int64_t slots_of(const struct grpo_options *options, const struct shape *shape, int64_t capacity);
 
