@@ -39,6 +39,7 @@ static void spend_product(struct device *dev, double flops, double elements)
 // --- workspace, in the sizes of the cpu table with 512-bit vectors ----------------------------------------------------------
 
 enum { TILE_ROWS = 8, TILE_COLS = 32, BLOCK_M = 192, BLOCK_N = 4096, BLOCK_K = 256, QUERIES = 64, KEYS = 128, FLAT = 4096 };
+enum { LOSS_ROWS = 512, V_BLOCK = 128, SLICES = 16 };
 
 static int64_t up(int64_t n, int64_t to)
 {
@@ -307,10 +308,16 @@ static void count_loss(struct device *dev, struct tensor losses, struct tensor d
     if (has_gradients)
         spend_product(dev, logits * (4 * C + small), size(dx) + 2 * head);
 
-    int64_t tile = T <= BLOCK_K ? BLOCK_K / T * T : BLOCK_K, rows = least(tile, x.rows), c = x.cols;
-    int64_t widest = most(product_floats(dev, rows, n_vocab, c),
-                          most(product_floats(dev, rows, c, n_vocab), product_floats(dev, n_vocab, c, least(rows, T))));
-    work(dev, rows * up(n_vocab, 16) + widest, "loss");
+    int64_t rows = least(T <= LOSS_ROWS ? LOSS_ROWS / T * T : LOSS_ROWS, x.rows), c = x.cols;
+    int64_t blocks = (n_vocab + V_BLOCK - 1) / V_BLOCK, slices = least(blocks, SLICES);
+    int64_t panel_rows = up(rows, TILE_ROWS), panel_cols = up(c, TILE_COLS);
+    int64_t own = least(c, BLOCK_K) * TILE_COLS + (has_gradients ? 0 : rows * V_BLOCK);
+    int64_t shared = 2 * blocks * rows + panel_rows * c;
+    if (has_gradients) {
+        own = most(own, V_BLOCK * (panel_cols + panel_rows + least(rows, BLOCK_K)));
+        shared += blocks * rows * V_BLOCK + rows * panel_cols + slices * rows * c;
+    }
+    work(dev, shared + 2 * rows + dev->n_threads * own, "loss");
 }
 
 // --- optimizer --------------------------------------------------------------------------------------------------------------

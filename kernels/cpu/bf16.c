@@ -76,6 +76,11 @@ static inline __m512bh pairs_at(const float *p)
 static inline __attribute__((always_inline)) void tile_rows(int64_t K, const float *restrict a, const float *restrict b, float *c,
                                                             int64_t c_stride, int rows, int cols, bool add, const int R)
 {
+    UNROLL
+    for (int i = 0; i < R; i++)
+        UNROLL
+    for (int j = 0; j < TILE_VECS; j++)
+        __builtin_prefetch(c + (i < rows ? i : 0) * c_stride + j * LANES, 1);
     __m512 sum[TILE_ROWS][TILE_VECS];
     UNROLL
     for (int i = 0; i < R; i++)

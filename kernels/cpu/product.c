@@ -29,6 +29,11 @@ enum {
 static inline __attribute__((always_inline)) void tile_rows(int64_t K, const float *restrict a, const float *restrict b, float *c,
                                                             int64_t c_stride, int rows, int cols, bool add, const int R)
 {
+    UNROLL
+    for (int i = 0; i < R; i++)
+        UNROLL
+    for (int j = 0; j < TILE_VECS; j++)
+        __builtin_prefetch(c + (i < rows ? i : 0) * c_stride + j * LANES, 1);
     vec sum[TILE_ROWS][TILE_VECS];
     UNROLL
     for (int i = 0; i < R; i++)
