@@ -7,6 +7,7 @@
 
 #include "core/base/lost.h"
 #include "runner/commands/command.h"
+#include "runner/commands/mirror.h"
 #include "runner/graph/launch.h"
 #include "runner/recipe/reader.h"
 #include "runner/view/errors.h"
@@ -86,6 +87,8 @@ int main(int argc, char **argv)
     open_standard_files();
     if (argc > 1 && !strcmp(argv[1], "_stage"))
         return stage_process(argc, argv);
+    if (argc > 1 && !strcmp(argv[1], "_mirror"))
+        return mirror_process();
     struct arena arena = {0};
     struct call call = {.arena = &arena};
     lost_on_signal(report_lost, &call);

@@ -18,6 +18,7 @@ enum {                       // options of a command
     TAKES_RESOLVED = 1 << 2, // --resolved
     TAKES_WATCH = 1 << 3,    // --watch
     TAKES_DETACH = 1 << 4,   // --detach; --slurm: not built
+    TAKES_FROM = 1 << 15,    // --from MIRROR
     TAKES_MACHINE = 1 << 5,  // --machine: not built
     TAKES_HTML = 1 << 6,     // --html FILE: not built
     TAKES_CHAT = 1 << 7,     // -p, -t, -k, -m, --seed
@@ -39,6 +40,7 @@ struct call {
     bool json, help, resolved, watch, detach, yes, md, csv, ids, decode, tokenizer, profile;
     bool list, offline; // of data
     const char *until, *only, *fresh, *jobs;
+    const char *from; // of run: a mirror
     const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written
     const char *file, *to;                                        // of encode, of export
     const char *blas;                                             // of bench: a library to name beside ours

@@ -23,11 +23,13 @@ const struct command commands[] = {
      "  --until STAGE   only what STAGE needs, and STAGE\n"
      "  --only STAGE    STAGE alone; what it needs must be there\n"
      "  --fresh STAGE   make the result of STAGE anew although it is there\n"
+     "  --from MIRROR   first bring back what is missing here and there in the mirror\n"
+     "                  (`retort help mirror`): results, else the newest checkpoint\n"
      "  --detach        go on in the background; `retort status --watch` follows\n"
      "  --jobs N        so many stages at once, which divide the cores; 1: one after\n"
      "                  the other. Without it a training has all cores (or as many as\n"
      "                  OMP_NUM_THREADS says), and evaluations run side by side",
-     command_run, TAKES_SETTINGS | TAKES_STAGES | TAKES_DETACH, 1, 1},
+     command_run, TAKES_SETTINGS | TAKES_STAGES | TAKES_DETACH | TAKES_FROM, 1, 1},
     {"stop", "[RECIPE]", "ask a run to save and stop",
      "Asks the run of that recipe (or, without one, the only run there is) to save and\n"
      "stop.",

@@ -15,6 +15,7 @@ enum option_id {
     OPTION_UNTIL,
     OPTION_ONLY,
     OPTION_FRESH,
+    OPTION_FROM,
     OPTION_JOBS,
     OPTION_LIST,
     OPTION_OFFLINE,
@@ -43,6 +44,7 @@ static const struct option longs[] = {{"results", required_argument, NULL, OPTIO
                                       {"until", required_argument, NULL, OPTION_UNTIL},
                                       {"only", required_argument, NULL, OPTION_ONLY},
                                       {"fresh", required_argument, NULL, OPTION_FRESH},
+                                      {"from", required_argument, NULL, OPTION_FROM},
                                       {"jobs", required_argument, NULL, OPTION_JOBS},
                                       {"list", no_argument, NULL, OPTION_LIST},
                                       {"offline", no_argument, NULL, OPTION_OFFLINE},
@@ -78,6 +80,8 @@ static uint32_t needs(int id)
     case OPTION_UNTIL:
     case OPTION_FRESH:
         return TAKES_STAGES;
+    case OPTION_FROM:
+        return TAKES_FROM;
     case OPTION_ONLY:
     case OPTION_JOBS:
         return TAKES_STAGES | TAKES_FETCH;
@@ -155,6 +159,9 @@ static struct error *take(struct call *call, int id, const char *value, const ch
         break;
     case OPTION_FRESH:
         call->fresh = value;
+        break;
+    case OPTION_FROM:
+        call->from = value;
         break;
     case OPTION_JOBS:
         call->jobs = value;

@@ -9,7 +9,9 @@
 #include "core/base/stop.h"
 #include "core/store/atomic.h"
 #include "runner/commands/detach.h"
+#include "runner/commands/hook.h"
 #include "runner/commands/load.h"
+#include "runner/commands/mirror.h"
 #include "runner/graph/schedule.h"
 #include "runner/graph/stage_job.h"
 #include "runner/recipe/number.h"
@@ -72,13 +74,27 @@ static struct error *select_stages(struct loaded *l, const struct call *call, bo
     return NULL;
 }
 
+// What an earlier run could not copy to the mirror is copied now.
+static struct error *copy_what_lacks(const struct call *call, const struct plan *plan, struct mirror_state *copied)
+{
+    struct mirror mirror;
+    mirror_begin(&mirror, call, plan, 0);
+    return mirror_end(&mirror, call, plan, false, copied);
+}
+
 static struct error *print_nothing_to_do(const struct call *call, const struct plan *plan)
 {
+    struct mirror_state copied;
+    struct error *e = copy_what_lacks(call, plan, &copied);
+    if (e)
+        return e;
     if (call->json) {
         struct json j;
         answer_open(&j, call, NULL);
         json_key(&j, "run"), json_nil(&j);
         json_key(&j, "n_cached"), json_i64(&j, plan->n_cached);
+        if (copied.address)
+            json_key(&j, "mirror"), mirror_to_json(&j, &copied);
         return answer_print(&j);
     }
     if (plan->n_cached < plan->n_stages)
@@ -88,6 +104,7 @@ static struct error *print_nothing_to_do(const struct call *call, const struct p
     if (plan->last.number)
         printf(" (run %04d)", plan->last.number);
     putchar('\n');
+    mirror_print(&copied, plan->graph->recipe->path);
     return NULL;
 }
 
@@ -129,7 +146,8 @@ static struct error *open_record(struct run *record, const struct loaded *l, con
     return e ? e : run_create(record, call->results, call->arena);
 }
 
-static struct error *print_answer(const struct call *call, const struct run *record, const struct error *errors)
+static struct error *print_answer(const struct call *call, const struct run *record, const struct mirror_state *mirror,
+                                  const struct error *errors)
 {
     struct json j;
     answer_open(&j, call, errors);
@@ -150,6 +168,8 @@ static struct error *print_answer(const struct call *call, const struct run *rec
         json_close(&j, '}');
     }
     json_close(&j, ']');
+    if (mirror->address)
+        json_key(&j, "mirror"), mirror_to_json(&j, mirror);
     return answer_print(&j);
 }
 
@@ -223,11 +243,15 @@ static struct error *go_into_background(struct running *r, struct call *call, st
     return e;
 }
 
-static struct error *print_end(const struct run *record, const struct schedule_result *result, struct call *call)
+static struct error *print_end(const struct run *record, const struct schedule_result *result, const struct mirror_state *mirror,
+                               struct call *call)
 {
     struct error *e = card_print(record, stdout, call->arena);
     if (result->stopped && !result->errors)
         printf("\nstopped; everything is saved: run it again to go on\n");
+    if (mirror->address)
+        putchar('\n');
+    mirror_print(mirror, record->recipe_path);
     return e;
 }
 
@@ -236,6 +260,8 @@ static struct error *carry_out(struct running *r, struct call *call)
     struct run record;
     struct schedule_result result;
     struct watching w = {.stop_file = r->stop_file};
+    struct mirror mirror;
+    struct mirror_state copied;
     bool told = false;
     struct error *e = open_record(&record, r->loaded, call);
     if (!e && call->detach)
@@ -247,17 +273,21 @@ static struct error *carry_out(struct running *r, struct call *call)
     if (!call->json)
         hooks = progress_hooks(&w.progress);
     hooks.tick = look_for_stop;
+    mirror_begin(&mirror, call, &r->loaded->plan, record.number);
     e = schedule_run(&result, &r->loaded->plan, r->selected, &record, &hooks, r->jobs, call->arena);
     struct error *errors = error_append(result.errors, e);
     call->status = errors ? error_exit_status(errors) : result.stopped ? 75 : 0;
+    record.exit_status = call->status;
+    e = mirror_end(&mirror, call, &r->loaded->plan, result.stopped, &copied);
     if (call->json) {
-        e = print_answer(call, &record, errors);
+        e = error_append(e, print_answer(call, &record, &copied, errors));
         error_free(errors);
+        hook_run(&r->loaded->recipe, &record, &copied);
         return e;
     }
-    if (!e)
-        errors = error_append(errors, print_end(&record, &result, call));
+    errors = error_append(errors, e ? e : print_end(&record, &result, &copied, call));
     fflush(stdout);
+    hook_run(&r->loaded->recipe, &record, &copied);
     if (w.progress.terminal && ferror(stdout) && !freopen("/dev/null", "w", stdout)) // nobody is left to read that it was closed
         clearerr(stdout);
     return errors;
@@ -276,6 +306,15 @@ static struct error *read_jobs(const struct call *call, int *jobs)
     return e;
 }
 
+// From a mirror, under the lock of nobody: results have locks of their own.
+static struct error *bring_back(struct loaded *l, const struct call *call)
+{
+    if (!call->from)
+        return NULL;
+    struct error *e = mirror_bring(call, &l->plan, call->from);
+    return e ? e : load_plan(l, call, call->args[0]);
+}
+
 struct error *command_run(struct call *call)
 {
     struct loaded l;
@@ -285,8 +324,8 @@ struct error *command_run(struct call *call)
     struct running r = {.loaded = &l};
     stop_on_signals();
     struct error *e = read_jobs(call, &r.jobs);
-    if (e || (e = load_plan(&l, call, call->args[0])) || (e = select_stages(&l, call, &selected, &fresh)) ||
-        (e = schedule_check(&l.plan, selected)))
+    if (e || (e = load_plan(&l, call, call->args[0])) || (e = bring_back(&l, call)) ||
+        (e = select_stages(&l, call, &selected, &fresh)) || (e = schedule_check(&l.plan, selected)))
         return e;
     if (!schedule_count(&l.plan, selected) && !fresh)
         return print_nothing_to_do(call, &l.plan);

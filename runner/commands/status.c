@@ -14,6 +14,7 @@
 #include "runner/commands/load.h"
 #include "runner/graph/keys.h"
 #include "runner/graph/lock.h"
+#include "runner/graph/mirror.h"
 #include "runner/stages/live.h"
 #include "runner/view/card.h"
 #include "runner/view/format.h"
@@ -200,6 +201,22 @@ static void print_head(FILE *to, struct seen *seen, const struct run *run, const
     print_line(to, seen, text);
 }
 
+// How the copying to the mirror stands, of a run that has one.
+static void print_mirror(FILE *to, struct seen *seen, const struct mirror_state *m, bool running)
+{
+    char text[800], a[FORMAT_TEXT];
+    int n = snprintf(text, sizeof text, "  mirror: %d of %d files are there", m->n_there, m->n_files);
+    if (m->n_missing)
+        n += snprintf(text + n, sizeof text - (size_t)n, ", %s to go", format_bytes(a, m->bytes_left - m->bytes_sent));
+    if (m->now && running)
+        snprintf(text + n, sizeof text - (size_t)n, "; now %.60s", m->now);
+    print_line(to, seen, text);
+    if (m->warning) {
+        snprintf(text, sizeof text, "      %.*s", (int)text_prefix(m->warning, STATUS_WIDTH * 4), m->warning);
+        print_line(to, seen, text);
+    }
+}
+
 static int exit_status_of(const struct run *run, const char *state)
 {
     if (run->exit_status >= 0)
@@ -210,7 +227,10 @@ static int exit_status_of(const struct run *run, const char *state)
 static struct error *show_run(const struct call *call, const char *name, FILE *to, struct json *j, struct seen *seen)
 {
     struct run run;
+    struct mirror_state mirror;
     struct error *e = run_newest(&run, call->results, name, call->arena);
+    if (!e)
+        e = mirror_read(&mirror, call->results, name, call->arena);
     if (e)
         return e;
     if (!run.number) {
@@ -249,8 +269,15 @@ static struct error *show_run(const struct call *call, const char *name, FILE *t
             print_stage(to, seen, &run.stages[i], name_width(&run), &status);
     }
     store_close(record);
+    if (to && !e && mirror.address)
+        print_mirror(to, seen, &mirror, running);
     if (j) {
         json_close(j, ']');
+        json_key(j, "mirror");
+        if (mirror.address)
+            mirror_to_json(j, &mirror);
+        else
+            json_nil(j);
         json_close(j, '}');
     }
     return e;

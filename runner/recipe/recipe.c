@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/remote/remote.h"
 #include "runner/recipe/number.h"
 #include "runner/recipe/reader.h"
 
@@ -122,16 +123,23 @@ static void read_budget_and_hardware(struct reader *r)
         read_money(r, node, &recipe->usd_per_hour);
 }
 
-// Words of the language that are read and checked, and have no code behind them.
-static void refuse_unbuilt(struct reader *r)
+static void read_mirror(struct reader *r)
 {
-    static const char *const unbuilt[] = {"mirror", "on_end", "on_fail"};
-    for (size_t i = 0; i < countof(unbuilt); i++) {
-        const struct node *node = node_get(r->root, unbuilt[i]);
-        if (node && (is_unresolved(node) || scalar_text(r, node, unbuilt[i])))
-            reader_error(
-                r, error_new(ERROR_NOT_BUILT, node->key_at, "take it out", "'%s:' is not built in this version", unbuilt[i]));
-    }
+    const struct node *node = node_get(r->root, "mirror");
+    const char *text = node && !is_unresolved(node) ? scalar_text(r, node, "mirror") : NULL;
+    if (!text)
+        return;
+    if (remote_is_address(text))
+        reader_error(r, remote_check(text, node->at));
+    else
+        text = node_file(r, node, text);
+    r->recipe->mirror = text;
+}
+
+static const char *read_command(struct reader *r, const char *word)
+{
+    const struct node *node = node_get(r->root, word);
+    return node && !is_unresolved(node) ? scalar_text(r, node, word) : NULL;
 }
 
 // The values under a node, noted under its name.
@@ -178,7 +186,9 @@ static void read_recipe(struct reader *r, const char *const *settings, int n_set
     read_name(r);
     read_nanochat(r);
     read_budget_and_hardware(r);
-    refuse_unbuilt(r);
+    read_mirror(r);
+    recipe->on_end = read_command(r, "on_end");
+    recipe->on_fail = read_command(r, "on_fail");
     recipe->seed = 42;
     if ((r->seed = node_get(r->root, "seed")))
         read_int(r, r->seed, 0, FIELD_NO_MAX, &recipe->seed);

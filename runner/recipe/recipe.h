@@ -83,6 +83,8 @@ struct recipe {
     int64_t device_count;
     double usd_per_hour; // NaN: unknown
     const char *data;    // base address as written, or NULL
+    const char *mirror;  // a folder as the program opens it, or an address (core/remote), or NULL
+    const char *on_end, *on_fail; // commands for sh, or NULL
     struct source *sources;
     int n_sources;
     struct recipe_stage *stages; // its own, and behind them what they need of other recipes

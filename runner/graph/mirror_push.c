@@ -1,0 +1,674 @@
+// mirror_push.c - items, one a file that is here; each is there, or on its way, or waits.
+//
+// What is there is known by what this process brought there, and at first by one look at the mirror for each stage: a result of the same
+// length whose note, NAME.sha256, has its SHA-256. A file is read through one descriptor from beginning to end: stages replace checkpoints
+// by rename, and what was opened stays as it was.
+#include "runner/graph/mirror_push.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/remote/remote.h"
+#include "core/store/atomic.h"
+#include "core/store/identity.h"
+#include "core/store/store.h"
+
+enum { LOOK_MS = 500, RECORDS_MOST = 50, NOTE_MOST = 4096, WHY = 400, IDLE_PRIORITY = 3 << 13, OF_THIS_PROCESS = 1 };
+
+static const double WAIT_MOST_S = 300, TELL_S = 0.5;
+
+enum item_kind { ITEM_RESULT, ITEM_KEPT, ITEM_RECORD, ITEM_PART };
+
+// What a file is known by, to see that it is another.
+struct stamp {
+    dev_t dev;
+    ino_t ino;
+    off_t size;
+    int64_t mtime_ns;
+};
+
+struct item {
+    enum item_kind kind;
+    int i_stage;                     // -1: a record
+    const char *label, *path, *name; // name: there; of a checkpoint it depends on its step
+    struct stamp seen, pushed, damaged;
+    bool is_here, is_there, looked; // looked: whether the mirror has it was asked
+    int n_failed;
+    char why[WHY];
+};
+
+// What the mirror had of a stage when it was looked at.
+struct shelf {
+    bool looked;
+    struct remote_entry *entries;
+    int n;
+    int64_t newest; // step of a checkpoint; -1: none
+};
+
+struct pusher {
+    const struct mirror_job *job;
+    struct arena arena;
+    struct remote *remote;
+    struct identities *ids;
+    const char **stems; // of the stages
+    struct shelf *shelves, records;
+    struct item **items;
+    int n_items, capacity;
+    struct item *now;
+    int lifeline, tries; // tries: once told to finish; else 0
+    bool quit;
+    int n_failed, n_pushed; // n_failed: in a row
+    double wait_s, again_at, told_at;
+    int64_t told; // a number that is another when there is something new to tell
+    int64_t sent;
+    char warning[WHY], line[64];
+    size_t n_line;
+};
+
+static bool same(const struct stamp *a, const struct stamp *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime_ns == b->mtime_ns;
+}
+
+static struct stamp stamp_of(const struct stat *st)
+{
+    return (struct stamp){st->st_dev, st->st_ino, st->st_size, (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec};
+}
+
+// ---- the other end of stdin
+
+static void take_line(struct pusher *p, char c)
+{
+    if (c != '\n') {
+        if (p->n_line + 1 < sizeof p->line)
+            p->line[p->n_line++] = c;
+        return;
+    }
+    p->line[p->n_line] = '\0';
+    p->n_line = 0;
+    if (!strncmp(p->line, "finish ", 7) && !p->tries) {
+        p->tries = atoi(p->line + 7) > 0 ? atoi(p->line + 7) : 1;
+        p->n_failed = 0;
+        p->again_at = 0;
+        for (int i = 0; i < p->n_items; i++)
+            p->items[i]->n_failed = 0;
+    }
+}
+
+static void listen_for(struct pusher *p, int milliseconds)
+{
+    struct pollfd fd = {.fd = p->lifeline, .events = POLLIN};
+    char text[256];
+    while (!p->quit && poll(&fd, 1, milliseconds) > 0) {
+        ssize_t n = read(p->lifeline, text, sizeof text);
+        if (n < 0 && errno == EINTR)
+            continue;
+        p->quit = n <= 0;
+        for (ssize_t i = 0; i < n; i++)
+            take_line(p, text[i]);
+        milliseconds = 0;
+    }
+}
+
+// ---- how it stands
+
+static bool is_pending(const struct item *item)
+{
+    return item->is_here && !item->is_there;
+}
+
+// The state, if it is another than the last.
+static void tell(struct pusher *p, bool ended)
+{
+    struct arena arena = {0};
+    struct mirror_state s = {.address = p->job->address,
+                             .number = p->job->number,
+                             .pid = getpid(),
+                             .ended = ended,
+                             .now = p->now ? p->now->label : NULL,
+                             .bytes_sent = p->now ? p->sent : 0,
+                             .n_pushed = p->n_pushed,
+                             .warning = p->warning[0] ? p->warning : NULL};
+    s.missing = arena_array(&arena, (size_t)p->n_items + 1, sizeof *s.missing);
+    for (int i = 0; i < p->n_items && s.missing; i++) {
+        const struct item *item = p->items[i];
+        s.n_files += item->is_here;
+        s.n_there += item->is_here && item->is_there;
+        if (!is_pending(item))
+            continue;
+        s.bytes_left += item->seen.size;
+        s.missing[s.n_missing++] = (struct mirror_missing){item->label, item->path, item->why[0] ? item->why : NULL};
+    }
+    int64_t is =
+        (s.n_there * 31 + s.n_files) * 31 + p->n_failed * 7 + s.bytes_left + s.bytes_sent + (p->now ? p->now->kind + 1 : 0);
+    p->told_at = clock_seconds();
+    if (s.missing && (ended || is != p->told))
+        error_free(mirror_write(&s, p->job->results, p->job->name)); // who wants to know asks again
+    p->told = is;
+    arena_release(&arena);
+}
+
+static bool go_on(void *self, int64_t bytes)
+{
+    struct pusher *p = self;
+    p->sent = bytes;
+    listen_for(p, 0);
+    if (clock_seconds() - p->told_at >= TELL_S)
+        tell(p, false);
+    struct stat st;
+    bool over = p->now && p->now->kind == ITEM_PART && !stat(p->items[p->now->i_stage]->path, &st); // its stage has finished
+    return !p->quit && !over;
+}
+
+// ---- what is here
+
+static struct error *add_item(struct pusher *p, struct item **added, enum item_kind kind, int i_stage, const char *label,
+                              const char *path, const char *name)
+{
+    if (p->n_items == p->capacity) {
+        int more = p->capacity ? 2 * p->capacity : 64;
+        struct item **all = arena_grow(&p->arena, p->items, (size_t)p->n_items, (size_t)more, sizeof *all);
+        if (!all)
+            return error_memory();
+        p->items = all;
+        p->capacity = more;
+    }
+    struct item *item = arena_alloc(&p->arena, sizeof *item);
+    if (!item || !label || !path || !name)
+        return error_memory();
+    *item = (struct item){.kind = kind, .i_stage = i_stage, .label = label, .path = path, .name = name};
+    p->items[p->n_items++] = item;
+    if (added)
+        *added = item;
+    return NULL;
+}
+
+// The first n_stages items are the results, the next n_stages the checkpoints.
+static struct error *add_stages(struct pusher *p)
+{
+    const struct mirror_job *job = p->job;
+    struct error *e = NULL;
+    p->stems = arena_array(&p->arena, (size_t)job->n_stages + 1, sizeof *p->stems);
+    p->shelves = arena_array(&p->arena, (size_t)job->n_stages + 1, sizeof *p->shelves);
+    if (!p->stems || !p->shelves)
+        return error_memory();
+    for (int i = 0; i < job->n_stages; i++)
+        if (!(p->stems[i] = mirror_stem(job->stages[i].kind, job->stages[i].key, &p->arena)))
+            return error_memory();
+    for (int part = 0; part < 2; part++)
+        for (int i = 0; i < job->n_stages && !e; i++)
+            e = add_item(p, NULL, part ? ITEM_PART : ITEM_RESULT, i,
+                         part ? arena_printf(&p->arena, "checkpoint of %s", job->stages[i].name) : job->stages[i].name,
+                         arena_printf(&p->arena, "%s/store/%s%s", job->results, p->stems[i], part ? ".part.h5" : ".h5"),
+                         arena_printf(&p->arena, "store/%s%s", p->stems[i], part ? ".part" : ".h5"));
+    return e;
+}
+
+static struct item *item_of(const struct pusher *p, const char *name)
+{
+    for (int i = 0; i < p->n_items; i++)
+        if (!strcmp(p->items[i]->name, name))
+            return p->items[i];
+    return NULL;
+}
+
+// "STEM@STEP.h5" among the files of the store.
+static struct error *add_kept(struct pusher *p, const char *file)
+{
+    const char *at = strchr(file, '@');
+    size_t digits = at ? strspn(at + 1, "0123456789") : 0;
+    if (!digits || strcmp(at + 1 + digits, ".h5"))
+        return NULL;
+    for (int i = 0; i < p->job->n_stages; i++) {
+        if (strlen(p->stems[i]) != (size_t)(at - file) || strncmp(p->stems[i], file, (size_t)(at - file)))
+            continue;
+        const char *name = arena_printf(&p->arena, "store/%s", file);
+        if (!name)
+            return error_memory();
+        if (item_of(p, name))
+            return NULL;
+        return add_item(p, NULL, ITEM_KEPT, i, arena_printf(&p->arena, "%s@%.*s", p->job->stages[i].name, (int)digits, at + 1),
+                        arena_printf(&p->arena, "%s/store/%s", p->job->results, file), name);
+    }
+    return NULL;
+}
+
+static struct error *look_for_kept(struct pusher *p)
+{
+    struct arena scratch = {0};
+    const char *folder = arena_printf(&scratch, "%s/store", p->job->results);
+    DIR *dir = folder ? opendir(folder) : NULL;
+    struct error *e = folder ? NULL : error_memory();
+    for (const struct dirent *each; !e && dir && (each = readdir(dir));)
+        e = strchr(each->d_name, '@') ? add_kept(p, each->d_name) : NULL;
+    if (dir)
+        closedir(dir);
+    arena_release(&scratch);
+    return e;
+}
+
+// The newest runs; a run of another process that begins meanwhile has a mirror of its own.
+static struct error *add_records(struct pusher *p)
+{
+    int *numbers, n;
+    struct error *e = run_numbers(p->job->results, p->job->name, &p->arena, &numbers, &n);
+    for (int i = n > RECORDS_MOST ? n - RECORDS_MOST : 0; i < n && !e; i++)
+        e = add_item(p, NULL, ITEM_RECORD, -1, arena_printf(&p->arena, "record of run %04d", numbers[i]),
+                     run_path(&p->arena, p->job->results, p->job->name, numbers[i]),
+                     arena_printf(&p->arena, "runs/%s/%04d.h5", p->job->name, numbers[i]));
+    return e;
+}
+
+// Which files are there now, and whether they are those that were pushed.
+static struct error *look_here(struct pusher *p)
+{
+    struct error *e = look_for_kept(p);
+    int n = p->job->n_stages;
+    for (int i = 0; i < p->n_items; i++) {
+        struct item *item = p->items[i];
+        struct stat st;
+        item->is_here =
+            !stat(item->path, &st) && S_ISREG(st.st_mode) && st.st_size > 0; // an empty record is of a run that begins
+        if (item->kind == ITEM_PART && p->items[i - n]->is_here)
+            item->is_here = false;
+        if (!item->is_here)
+            continue;
+        item->seen = stamp_of(&st);
+        item->is_there = same(&item->seen, &item->pushed);
+        if (same(&item->seen, &item->damaged))
+            continue;
+        if (item->damaged.size) // another file by now
+            item->damaged = (struct stamp){0}, item->why[0] = '\0', item->n_failed = 0;
+    }
+    return e;
+}
+
+// ---- what is there
+
+static const struct remote_entry *entry_of(const struct shelf *shelf, const char *name)
+{
+    const char *file = strrchr(name, '/') + 1;
+    for (int i = 0; i < shelf->n; i++)
+        if (!strcmp(shelf->entries[i].name, file))
+            return &shelf->entries[i];
+    return NULL;
+}
+
+static struct shelf *shelf_of(struct pusher *p, const struct item *item)
+{
+    return item->i_stage < 0 ? &p->records : &p->shelves[item->i_stage];
+}
+
+static struct error *look_there(struct pusher *p, const struct item *item)
+{
+    struct shelf *shelf = shelf_of(p, item);
+    const char *folder = item->i_stage < 0 ? arena_printf(&p->arena, "runs/%s", p->job->name) : "store";
+    if (shelf->looked)
+        return NULL;
+    if (!folder)
+        return error_memory();
+    struct error *e = remote_make(p->remote, folder);
+    if (!e)
+        e = remote_list(p->remote, folder, item->i_stage < 0 ? "" : p->stems[item->i_stage], &p->arena, &shelf->entries,
+                        &shelf->n);
+    if (e)
+        return e;
+    shelf->looked = true;
+    shelf->newest = -1;
+    for (int i = 0; i < shelf->n && item->i_stage >= 0; i++) {
+        int64_t step = mirror_step(shelf->entries[i].name, p->stems[item->i_stage]);
+        shelf->newest = step > shelf->newest ? step : shelf->newest;
+    }
+    return NULL;
+}
+
+// The note of a file there: its SHA-256, and for a record whose it is; empty where there is none.
+static struct error *read_note(struct pusher *p, const char *name, char text[NOTE_MOST])
+{
+    struct arena scratch = {0};
+    const char *note = arena_printf(&scratch, "%s.sha256", name);
+    int fd = memfd_create("note", MFD_CLOEXEC);
+    text[0] = '\0';
+    struct error *e = !note ? error_memory() : fd < 0 ? error_system(ERROR_MACHINE, errno, "cannot make a file in memory") : NULL;
+    if (!e)
+        e = remote_get(p->remote, note, fd, NOTE_MOST - 1, NULL);
+    if (e && e->kind == ERROR_DATA) {
+        error_free(e);
+        e = NULL;
+    } else if (!e) {
+        ssize_t n = pread(fd, text, NOTE_MOST - 1, 0);
+        text[n > 0 ? n : 0] = '\0';
+    }
+    if (fd >= 0)
+        close(fd);
+    arena_release(&scratch);
+    return e;
+}
+
+// "# run 3 of HOST since TIME": two machines that number their runs by themselves are told apart.
+static const char *owner_of(const struct item *item, struct arena *arena)
+{
+    struct run run;
+    struct error *e = run_read(&run, item->path, arena);
+    bool good = !e && run.started && run.host;
+    error_free(e);
+    return good ? arena_printf(arena, "# run %04d of %s since %s\n", run.number, run.host, run.started) : NULL;
+}
+
+static struct error *write_note(struct pusher *p, const struct item *item, const char *sha256)
+{
+    struct arena scratch = {0};
+    char of_note[SHA256_HEX];
+    const char *owner = item->kind == ITEM_RECORD ? owner_of(item, &scratch) : NULL;
+    const char *text = arena_printf(&scratch, "%s%s  %s\n", owner ? owner : "", sha256, strrchr(item->name, '/') + 1);
+    const char *name = arena_printf(&scratch, "%s.sha256", item->name);
+    int fd = memfd_create("note", MFD_CLOEXEC);
+    struct error *e = !text || !name ? error_memory() : NULL;
+    if (!e && (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)))
+        e = error_system(ERROR_MACHINE, errno, "cannot make a file in memory");
+    if (!e)
+        e = sha256_bytes(text, strlen(text), of_note);
+    if (!e)
+        e = remote_put(p->remote, name, fd, (int64_t)strlen(text), of_note, NULL);
+    if (fd >= 0)
+        close(fd);
+    arena_release(&scratch);
+    return e;
+}
+
+// A record of the same number that another machine put there keeps its name; ours gets its start into its own.
+static struct error *name_record(struct pusher *p, struct item *item, const char *note)
+{
+    struct arena scratch = {0};
+    const char *owner = owner_of(item, &scratch);
+    struct error *e = NULL;
+    if (owner && *note == '#' && strncmp(note, owner, strlen(owner))) {
+        char digits[32];
+        int n = 0;
+        for (const char *c = strstr(owner, " since "); c && *c && n < 20; c++)
+            if (*c >= '0' && *c <= '9')
+                digits[n++] = *c;
+        digits[n] = '\0';
+        size_t stem = strlen(item->name) - strlen(".h5");
+        const char *name = arena_printf(&p->arena, "%.*s-%s.h5", (int)stem, item->name, digits);
+        e = name ? NULL : error_memory();
+        item->name = name ? name : item->name;
+    }
+    arena_release(&scratch);
+    return e;
+}
+
+// Whether a note is of the same bytes as the file here.
+static struct error *compare_note(struct pusher *p, struct item *item, const char *note)
+{
+    char hex[SHA256_HEX];
+    while (*note == '#')
+        note += strcspn(note, "\n") + (note[strcspn(note, "\n")] == '\n');
+    if (strlen(note) <= 64)
+        return NULL;
+    struct error *e = identities_get(p->ids, item->path, hex);
+    if (!e && !strncmp(note, hex, 64))
+        item->pushed = item->seen, item->is_there = true;
+    return e;
+}
+
+// Whether the mirror has an item from before. A record may get another name on the way, and is looked for under that.
+static struct error *look_for(struct pusher *p, struct item *item)
+{
+    char note[NOTE_MOST];
+    struct error *e = look_there(p, item);
+    if (e || item->looked)
+        return e;
+    for (int tries = 0; tries < 2 && !e && item->kind != ITEM_PART; tries++) {
+        const char *name = item->name;
+        const struct remote_entry *entry = entry_of(shelf_of(p, item), name);
+        if (!entry || (e = read_note(p, name, note)))
+            break;
+        if (item->kind == ITEM_RECORD && !tries)
+            e = name_record(p, item, note);
+        if (!e && name == item->name) {
+            e = entry->bytes == item->seen.size ? compare_note(p, item, note) : NULL;
+            break;
+        }
+    }
+    item->looked = !e;
+    return e;
+}
+
+// ---- copying
+
+// Checkpoints there that are older than `newer`; with INT64_MAX, of a stage that has finished, all, and what killed processes left of its
+// files. What cannot be removed, for want of the right to, is no harm; the next time tries again.
+static void remove_older(struct pusher *p, int i_stage, int64_t newer)
+{
+    struct shelf *shelf = &p->shelves[i_stage];
+    for (int i = 0; i < shelf->n; i++) {
+        struct arena scratch = {0};
+        int64_t step = mirror_step(shelf->entries[i].name, p->stems[i_stage]);
+        bool left = newer == INT64_MAX && remote_is_temporary(shelf->entries[i].name);
+        const char *name =
+            left || (step >= 0 && step < newer) ? arena_printf(&scratch, "store/%s", shelf->entries[i].name) : NULL;
+        struct error *e = name ? remote_remove(p->remote, name) : NULL;
+        if (name && !e)
+            shelf->entries[i].name = "";
+        error_free(e);
+        arena_release(&scratch);
+    }
+}
+
+static struct error *note_part(struct pusher *p, int i_stage, const char *name, int64_t step)
+{
+    struct shelf *shelf = &p->shelves[i_stage];
+    shelf->newest = step;
+    int free = 0;
+    while (free < shelf->n && shelf->entries[free].name[0])
+        free++;
+    const char *file = arena_strdup(&p->arena, strrchr(name, '/') + 1);
+    if (!file)
+        return error_memory();
+    if (free < shelf->n) {
+        shelf->entries[free].name = file;
+        return NULL;
+    }
+    struct remote_entry *more = arena_grow(&p->arena, shelf->entries, (size_t)shelf->n, (size_t)shelf->n + 1, sizeof *more);
+    if (!more)
+        return error_memory();
+    more[shelf->n++] = (struct remote_entry){.name = file};
+    shelf->entries = more;
+    return NULL;
+}
+
+// Reads all of it against its own checksums, through the descriptor that is going to be copied. step: of a checkpoint, 0 where it has none.
+static struct error *verify_here(int fd, int64_t *step)
+{
+    char path[64];
+    struct store_file *file = NULL;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    *step = 0;
+    struct error *e = store_open(&file, path);
+    if (!e)
+        e = store_verify(file);
+    if (!e)
+        error_free(store_get_i64(file, "/", "step", step));
+    store_close(file);
+    return e;
+}
+
+static struct error *put(struct pusher *p, struct item *item, int fd, int64_t step)
+{
+    struct arena scratch = {0};
+    char sha256[SHA256_HEX];
+    const char *name = item->kind == ITEM_PART ? arena_printf(&scratch, "%s@%lld.h5", item->name, (long long)step) : item->name;
+    const struct remote_watch watch = {p, go_on};
+    struct error *e = name ? hash_range(fd, 0, item->seen.size, sha256, NULL) : error_memory();
+    if (!e)
+        e = remote_put(p->remote, name, fd, item->seen.size, sha256, &watch);
+    if (!e && item->kind != ITEM_PART)
+        e = write_note(p, item, sha256);
+    if (!e && item->kind == ITEM_PART)
+        e = note_part(p, item->i_stage, name, step);
+    if (!e && (item->kind == ITEM_PART || item->kind == ITEM_RESULT))
+        remove_older(p, item->i_stage, item->kind == ITEM_PART ? step : INT64_MAX);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    arena_release(&scratch);
+    return e;
+}
+
+// The file as it is now, if it is still there.
+static struct error *push_open(struct pusher *p, struct item *item, int fd)
+{
+    struct stat st;
+    int64_t step;
+    if (fstat(fd, &st))
+        return error_system(ERROR_MACHINE, errno, "cannot read '%s'", item->path);
+    item->seen = stamp_of(&st);
+    struct error *e = look_for(p, item);
+    if (!e && item->is_there && item->kind == ITEM_RESULT)
+        remove_older(p, item->i_stage, INT64_MAX);
+    if (e || item->is_there)
+        return e;
+    if ((e = verify_here(fd, &step))) {
+        item->damaged = item->seen;
+        snprintf(item->why, sizeof item->why, "not copied, since it is damaged here: %s", e->what);
+        error_free(e);
+        return NULL;
+    }
+    // One that goes on from an older checkpoint makes the same bits again: the mirror's stays until there is a newer one.
+    bool older = item->kind == ITEM_PART && step <= p->shelves[item->i_stage].newest;
+    if (!older)
+        e = put(p, item, fd, step);
+    if (!e) {
+        item->pushed = item->seen;
+        item->is_there = true;
+        item->why[0] = '\0';
+        p->n_pushed += !older;
+    }
+    return e;
+}
+
+static void fail(struct pusher *p, struct item *item, struct error *e)
+{
+    bool refused = e->kind == ERROR_USAGE;
+    item->n_failed++;
+    p->n_failed++;
+    snprintf(item->why, sizeof item->why, "%s%s%s", e->what, e->fix ? "; " : "", e->fix ? e->fix : "");
+    snprintf(p->warning, sizeof p->warning, "%s", item->why);
+    if (refused && p->tries)
+        item->n_failed = p->n_failed = p->tries;
+    p->again_at =
+        clock_seconds() + (refused ? WAIT_MOST_S : fmin(ldexp(p->wait_s, p->n_failed < 12 ? p->n_failed - 1 : 11), WAIT_MOST_S));
+    error_free(e);
+}
+
+static void push(struct pusher *p, struct item *item)
+{
+    int fd = open(item->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return; // it has gone meanwhile
+    p->now = item;
+    p->sent = 0;
+    tell(p, false);
+    struct error *e = push_open(p, item, fd);
+    close(fd);
+    if (e && e->kind == ERROR_STOPPED) { // by go_on
+        error_free(e);
+    } else if (e) {
+        fail(p, item, e);
+    } else {
+        p->n_failed = item->n_failed = 0;
+        p->warning[0] = '\0';
+    }
+    p->now = NULL;
+    tell(p, false);
+}
+
+// The next to be copied: what failed least, in the order of kinds.
+static struct item *next(const struct pusher *p)
+{
+    struct item *best = NULL;
+    if (p->tries && p->n_failed >= p->tries)
+        return NULL;
+    for (int i = 0; i < p->n_items; i++) {
+        struct item *item = p->items[i];
+        if (!is_pending(item) || same(&item->seen, &item->damaged) || (p->tries && item->n_failed >= p->tries))
+            continue;
+        if (!best || item->n_failed < best->n_failed || (item->n_failed == best->n_failed && item->kind < best->kind))
+            best = item;
+    }
+    return best;
+}
+
+static struct error *set_up(struct pusher *p)
+{
+    const char *wait = getenv("RETORT_MIRROR_WAIT"), *cache = arena_printf(&p->arena, "%s/identity.tsv", p->job->results);
+    p->wait_s = wait && strtod(wait, NULL) > 0 ? fmin(strtod(wait, NULL), WAIT_MOST_S) : 1;
+    if (setpriority(PRIO_PROCESS, 0, 19) || syscall(SYS_ioprio_set, OF_THIS_PROCESS, 0, IDLE_PRIORITY))
+        errno = 0; // then it is as greedy as others
+    struct error *e = cache ? identities_open(&p->ids, cache, &p->arena) : error_memory();
+    if (!e)
+        e = add_stages(p);
+    return e ? e : add_records(p);
+}
+
+// Opening is looking at the address and for keys: what is wrong with them does not pass, but is told as anything else is.
+static struct error *open_remote(struct pusher *p)
+{
+    struct error *e = remote_open(&p->remote, p->job->address, &p->arena);
+    if (!e || e == error_memory())
+        return e;
+    snprintf(p->warning, sizeof p->warning, "%s%s%s", e->what, e->fix ? "; " : "", e->fix ? e->fix : "");
+    error_free(e);
+    return NULL;
+}
+
+static struct error *run(struct pusher *p)
+{
+    for (;;) {
+        listen_for(p, 0);
+        if (p->quit)
+            return NULL;
+        struct error *e = look_here(p);
+        if (e)
+            return e;
+        struct item *item = p->remote ? next(p) : NULL;
+        double left = p->again_at - clock_seconds();
+        if (item && left <= 0) {
+            push(p, item);
+            continue;
+        }
+        if (p->tries && !item)
+            return NULL;
+        if (clock_seconds() - p->told_at >= 2 * TELL_S)
+            tell(p, false);
+        listen_for(p, left > 0 && left * 1000 < LOOK_MS ? (int)(left * 1000) + 1 : LOOK_MS);
+    }
+}
+
+struct error *mirror_push(const struct mirror_job *job, int lifeline)
+{
+    struct pusher p = {.job = job, .lifeline = lifeline};
+    struct error *e = set_up(&p);
+    if (!e)
+        e = open_remote(&p);
+    if (!e)
+        e = run(&p);
+    if (e)
+        snprintf(p.warning, sizeof p.warning, "%s", e->what);
+    if (!p.quit)
+        tell(&p, true);
+    remote_close(p.remote);
+    arena_release(&p.arena);
+    return e;
+}
