@@ -633,6 +633,14 @@ static struct error *open_remote(struct pusher *p)
     return NULL;
 }
 
+// What could not be removed when its result came there, once more.
+static void tidy(struct pusher *p)
+{
+    for (int i = 0; i < p->job->n_stages && !p->n_failed && p->remote; i++)
+        if (p->items[i]->is_there)
+            remove_older(p, i, INT64_MAX);
+}
+
 static struct error *run(struct pusher *p)
 {
     for (;;) {
@@ -648,8 +656,10 @@ static struct error *run(struct pusher *p)
             push(p, item);
             continue;
         }
-        if (p->tries && !item)
+        if (p->tries && !item) {
+            tidy(p);
             return NULL;
+        }
         if (clock_seconds() - p->told_at >= 2 * TELL_S)
             tell(p, false);
         listen_for(p, left > 0 && left * 1000 < LOOK_MS ? (int)(left * 1000) + 1 : LOOK_MS);
