@@ -13,13 +13,16 @@
 //   packed   the examples' tokens one after the other as one stream, each cut to T; every token is a target
 //   padded   an example a row: targets are the tokens with mask 1, all others -1; padded with assistant_end and -1. An example that
 //            has no target within the cut is not among the rows
-// Both go over the same order again where rows run past the end.
+//   whole    such examples whole, as many to a row as fit into its T + 1 tokens; the rest is padded with BOS and -1. From the next 100
+//            in order the longest that fits is taken, the earliest of equals, until none fits
+// All go over the same order again where rows run past the end.
 //
 // Ownership  lives in the arena; the task rows and the parts' names stay the caller's, the rows open
 // Errors     ERROR_DATA: n_rows beyond the task's rows, a mixture of nothing or of more than 2^32 - 1 examples, parts of different
 //            vocabularies, fewer tokens than one row, no row with a target; ERROR_FAILED: a width below that of a row
 // Threads    immutable once open
-// Source     nanochat 2025-10-13: TaskMixture, mid_train (stream), chat_sft (padding)
+// Source     nanochat 2025-10-13: TaskMixture, mid_train (stream), chat_sft (padding); nanochat 2026-07-03: chat_sft (whole). Its
+//            examples without a target take their places in rows; here they are left out
 #ifndef CORE_DATA_MIXTURE_H
 #define CORE_DATA_MIXTURE_H
 
@@ -81,5 +84,19 @@ struct error *CHECKED padded_rows_open(struct padded_rows *p, const struct mixtu
 // n rows of width inputs each; width is at least the rows' lengths.
 struct error *CHECKED padded_rows_read(const struct padded_rows *p, int64_t first, int64_t n, int64_t width, int32_t *inputs,
                                        int32_t *targets);
+
+// Row r is made of the examples example[first[r]] .. example[first[r + 1] - 1], counted in the rows of `each`; r modulo n_rows.
+struct whole_rows {
+    struct padded_rows each; // cut to T tokens
+    int64_t n_rows;
+    const int64_t *first, *example;
+    const int32_t *lengths, *n_targets; // [n_rows]: inputs of the row, and targets
+};
+
+struct error *CHECKED whole_rows_open(struct whole_rows *w, const struct mixture *m, int64_t T, int32_t bos, struct arena *arena);
+
+// n rows of width inputs each; width is at least the rows' lengths.
+struct error *CHECKED whole_rows_read(const struct whole_rows *w, int64_t first, int64_t n, int64_t width, int32_t *inputs,
+                                      int32_t *targets);
 
 #endif

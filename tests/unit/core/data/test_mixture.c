@@ -256,6 +256,82 @@ static void padded(void **state)
     }
 }
 
+// The rows by their definition: a list of what waits, looked through for each place.
+static void whole_of(const struct made *x, int64_t n_vocab, int64_t T)
+{
+    struct arena arena = {0};
+    struct whole_rows w;
+    assert_good(whole_rows_open(&w, &x->m, T, PAD, &arena));
+    const struct padded_rows *each = &w.each;
+    int64_t waiting[100], n_waiting = 0, next = 0, r = 0, width = T + 3, n_seen = 0;
+    int32_t *ids = arena_array(&arena, (size_t)T + 1, 4), *inputs = arena_array(&arena, (size_t)width, 4),
+            *targets = arena_array(&arena, (size_t)width, 4);
+    uint8_t *mask = arena_array(&arena, (size_t)T + 1, 1);
+    while (next < each->n_rows && n_waiting < 100)
+        waiting[n_waiting++] = next++;
+    for (; n_waiting; r++) {
+        int64_t n = 0, n_targets = 0;
+        for (;;) {
+            int64_t best = -1;
+            for (int64_t i = 0; i < n_waiting; i++)
+                if (n + each->lengths[waiting[i]] + 1 <= T + 1 &&
+                    (best < 0 || each->lengths[waiting[i]] > each->lengths[waiting[best]]))
+                    best = i;
+            if (best < 0)
+                break;
+            struct made_row row;
+            made_example(x, each->example[waiting[best]], n_vocab, &row);
+            for (int64_t t = 0; t <= each->lengths[waiting[best]]; t++, n++) {
+                ids[n] = row.ids[t];
+                mask[n] = t ? row.mask[t] : 0;
+                n_targets += mask[n];
+            }
+            n_seen++;
+            for (int64_t i = best; i < n_waiting - 1; i++)
+                waiting[i] = waiting[i + 1];
+            n_waiting--;
+            if (next < each->n_rows)
+                waiting[n_waiting++] = next++;
+        }
+        assert_true(r < w.n_rows);
+        assert_int_equal(w.lengths[r], n - 1);
+        assert_int_equal(w.n_targets[r], n_targets);
+        assert_true(n_targets > 0 && n <= T + 1);
+        const int64_t widths[] = {n - 1, width};
+        for (size_t k = 0; k < countof(widths); k++) {
+            memset(inputs, 0xFF, (size_t)width * sizeof *inputs);
+            assert_good(whole_rows_read(&w, r + (int64_t)k * w.n_rows, 1, widths[k], inputs, targets));
+            for (int64_t t = 0; t < widths[k]; t++) {
+                assert_int_equal(inputs[t], t < n - 1 ? ids[t] : PAD);
+                assert_int_equal(targets[t], t < n - 1 && mask[t + 1] ? ids[t + 1] : -1);
+            }
+            if (widths[k] < width)
+                assert_int_equal(inputs[widths[k]], -1);
+        }
+        if (n > 2)
+            assert_error(whole_rows_read(&w, r, 1, n - 2, inputs, targets), ERROR_FAILED, "more than the");
+    }
+    assert_int_equal(r, w.n_rows);
+    assert_int_equal(n_seen, each->n_rows);
+    assert_error(whole_rows_read(&w, -1, 1, width, inputs, targets), ERROR_FAILED, "are asked for");
+    arena_release(&arena);
+}
+
+static void whole(void **state)
+{
+    (void)state;
+    const int64_t n_vocabs[] = {300, 70000}, Ts[] = {3, 20, 128, 512, 2048};
+    for (size_t v = 0; v < countof(n_vocabs); v++) {
+        struct made x;
+        open_made(&x, n_vocabs[v]);
+        for (size_t t = 0; t < countof(Ts); t++)
+            whole_of(&x, n_vocabs[v], Ts[t]);
+        struct whole_rows w;
+        assert_error(whole_rows_open(&w, &x.m, 1, PAD, &x.arena), ERROR_DATA, "has a token to learn within 1 tokens");
+        close_made(&x);
+    }
+}
+
 // ---- golden cases ----
 
 // Rows such that MIXTURE_IN_ORDER gives them in the order of the list: row order[k] of the file is rows[k].
@@ -430,6 +506,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(shares),       cmocka_unit_test(passes_go_over_the_permutation),
                                        cmocka_unit_test(odd_mixtures), cmocka_unit_test(packed),
-                                       cmocka_unit_test(padded),       cmocka_unit_test(golden)};
+                                       cmocka_unit_test(padded),       cmocka_unit_test(whole),
+                                       cmocka_unit_test(golden)};
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }
