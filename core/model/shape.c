@@ -2,6 +2,7 @@
 #include "core/model/shape.h"
 
 #include <math.h>
+#include <string.h>
 
 struct error *shape_from_depth(struct shape *shape, int depth, int n_vocab, int seq_len)
 {
@@ -33,14 +34,39 @@ static int64_t up(int64_t n, int64_t to)
     return (n + to - 1) / to * to;
 }
 
+static int short_window(int seq_len)
+{
+    enum { STEP = 128 };
+    return (int)up((seq_len + 3) / 4, STEP);
+}
+
+struct error *shape_set_windows(struct shape *s, const char *pattern)
+{
+    size_t n = strlen(pattern);
+    int bits = 0;
+    if (n < 1 || n > SHAPE_PATTERN_MOST || pattern[strspn(pattern, "SL")])
+        return error_new(ERROR_RECIPE, NOWHERE, "write letters S (short) and L (long), such as SSSL, at most 30",
+                         "window_pattern '%.40s' is none", pattern);
+    if (!s->window_short && !strcmp(pattern, "L"))
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        bits |= (pattern[i] == 'S') << i;
+    s->window_pattern = bits | 1 << n;
+    s->window_short = short_window(s->seq_len);
+    return NULL;
+}
+
 struct error *shape_from_depth_2026(struct shape *shape, int depth, int aspect, int head_dim, int n_vocab, int seq_len)
 {
-    enum { PAD = 64, WINDOW_STEP = 128, SSSL = 0x17 };
+    enum { PAD = 64, SSSL = 0x17 };
     if (depth < 1 || aspect < 1 || depth > (1 << 20) / aspect || head_dim < 2 || head_dim > 1 << 16 || n_vocab < 1 ||
         n_vocab > 1 << 24 || seq_len < 1 || seq_len > SHAPE_SEQ_LEN_MAX)
         return error_plain(ERROR_RECIPE, "depth %d, aspect %d, heads of %d, vocabulary %d and %d tokens make no model", depth,
                            aspect, head_dim, n_vocab, seq_len);
     int n_embd = (int)up((int64_t)depth * aspect, head_dim);
+    if (n_embd < SHAPE_SMEAR_CHANNELS_2026)
+        return error_new(ERROR_RECIPE, NOWHERE, "make the model wider",
+                         "the smear of 2026 looks at %d channels, and the model has %d", SHAPE_SMEAR_CHANNELS_2026, n_embd);
     *shape = (struct shape){.n_layer = depth,
                             .n_embd = n_embd,
                             .n_head = n_embd / head_dim,
@@ -54,12 +80,12 @@ struct error *shape_from_depth_2026(struct shape *shape, int depth, int aspect, 
                             .rope_base = 100000,
                             .softcap = 15,
                             .qk_scale = 1.2,
-                            .window_short = (int)up((seq_len + 3) / 4, WINDOW_STEP),
+                            .window_short = short_window(seq_len),
                             .window_pattern = SSSL,
                             .value_embeds = 3,
                             .value_gate_channels = 12,
                             .residual_lambdas = 1,
-                            .smear_channels = 24,
+                            .smear_channels = SHAPE_SMEAR_CHANNELS_2026,
                             .backout = depth / 2 + 1};
     return shape_check(shape);
 }

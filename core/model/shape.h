@@ -38,8 +38,13 @@ struct error *CHECKED shape_from_depth(struct shape *shape, int depth, int n_voc
 
 // Dimensions and switches of nanochat 2026 from depth: C = depth * aspect rounded up to whole heads of head_dim, MLP 4C, base 100000,
 // windows SSSL of a quarter of seq_len, vocabulary padded to 64. The reference's aspect is 64 and its head_dim 128.
-enum { SHAPE_ASPECT_2026 = 64, SHAPE_HEAD_DIM_2026 = 128 };
+enum { SHAPE_ASPECT_2026 = 64, SHAPE_HEAD_DIM_2026 = 128, SHAPE_SMEAR_CHANNELS_2026 = 24 };
 struct error *CHECKED shape_from_depth_2026(struct shape *shape, int depth, int aspect, int head_dim, int n_vocab, int seq_len);
+
+// Windows by letters, taken in turn, S for short and L for long layers; the last layer is long whatever its letter. Short ones see a
+// quarter of seq_len, rounded up to 128. "L" on a shape without windows leaves it so.
+enum { SHAPE_PATTERN_MOST = 30 };
+struct error *CHECKED shape_set_windows(struct shape *shape, const char *pattern);
 
 // Checks bounds and divisions, and that there are no more than SHAPE_PARAMS_MAX parameters.
 struct error *CHECKED shape_check(const struct shape *shape);

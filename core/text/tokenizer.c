@@ -65,6 +65,16 @@ struct error *tokenizer_new(struct tokenizer **out, struct arena *arena, const s
     return NULL;
 }
 
+struct error *tokenizer_count_bytes(struct tokenizer *t, enum token_bytes_rule rule, struct arena *arena)
+{
+    int32_t *counts = arena_array(arena, (size_t)t->n_vocab, sizeof *counts);
+    if (!counts)
+        return error_memory();
+    token_bytes_count(&t->table, rule, counts);
+    t->token_bytes = counts;
+    return NULL;
+}
+
 struct error *tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n, struct bytes *out)
 {
     size_t total = 0, length;

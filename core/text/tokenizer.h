@@ -57,6 +57,9 @@ struct encoder {
 
 struct error *CHECKED tokenizer_new(struct tokenizer **out, struct arena *arena, const struct token_table *table);
 
+// Counts by another rule from here on, in the arena.
+struct error *CHECKED tokenizer_count_bytes(struct tokenizer *tokenizer, enum token_bytes_rule rule, struct arena *arena);
+
 // Fills token_bytes [n] of a table that is one of a tokenizer's.
 void token_bytes_count(const struct token_table *table, enum token_bytes_rule rule, int32_t *token_bytes);
 

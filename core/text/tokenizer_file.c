@@ -94,14 +94,10 @@ static struct error *load_counts(struct store_file *file, struct arena *arena, s
         return e;
     if (n == t->n_vocab && !memcmp(t->token_bytes, stored, (size_t)n * sizeof(int32_t))) // counted by 2025's when it was made
         return NULL;
-    int32_t *counts = arena_array(arena, (size_t)t->n_vocab, sizeof *counts);
-    if (!counts)
-        return error_memory();
-    token_bytes_count(&t->table, TOKEN_BYTES_2026, counts);
-    if (n == t->n_vocab && !memcmp(counts, stored, (size_t)n * sizeof *counts)) {
-        t->token_bytes = counts;
+    if ((e = tokenizer_count_bytes(t, TOKEN_BYTES_2026, arena)))
+        return e;
+    if (n == t->n_vocab && !memcmp(t->token_bytes, stored, (size_t)n * sizeof(int32_t)))
         return NULL;
-    }
     return error_plain(ERROR_DATA, "the tokenizer counts the bytes of its tokens by no rule that this version knows");
 }
 

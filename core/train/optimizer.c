@@ -21,7 +21,7 @@ struct optimizer_laws optimizer_laws_2025(const struct shape *s, const struct ra
 
 struct optimizer_laws optimizer_laws_2026(const struct shape *s, const struct rates *r, double lr_scale, double decay_scale)
 {
-    const double numbers_lr = 0.5, wide = lr_scale * width_scale(s);
+    const double numbers_lr = r->scalar_lr, wide = lr_scale * width_scale(s);
     return (struct optimizer_laws){
         .adamw =
             {

@@ -11,6 +11,7 @@
 
 struct rates {
     double matrix_lr, embedding_lr, unembedding_lr, weight_decay; // as in the recipe: not yet scaled by width
+    double scalar_lr;                                             // of the lambdas of 2026
     double grad_clip;                                             // 0: none
 };
 
@@ -24,7 +25,7 @@ struct optimizer_laws {
 struct optimizer_laws optimizer_laws_2025(const struct shape *shape, const struct rates *rates);
 
 // lr_scale multiplies all rates but those of smear and backout, decay_scale Muon's weight decay (scaling_law in schedule.h). Value
-// embeddings have half the rate of the embedding, x0 lambdas 0.5, residual lambdas a hundredth of that, smear and backout 0.2.
+// embeddings have half the rate of the embedding, x0 lambdas scalar_lr, residual lambdas a hundredth of that, smear and backout 0.2.
 struct optimizer_laws optimizer_laws_2026(const struct shape *shape, const struct rates *rates, double lr_scale,
                                           double decay_scale);
 

@@ -105,13 +105,17 @@ static struct error *recipe_shape(const struct call *call, struct measured *m)
     const struct pretrain_options *p = node->options;
     const struct finetune_options *f = node->options;
     bool pretrains = node->kind == KIND_PRETRAIN;
-    int64_t T = m->setup.shape.seq_len, batch_tokens = pretrains ? p->batch_tokens : f->batch_tokens;
+    struct scaling_law law = {0};
+    if (pretrains && (e = law_of(&law, p, &m->setup.shape)))
+        return e;
+    int64_t T = m->setup.shape.seq_len, batch_tokens = pretrains ? law.batch_tokens : f->batch_tokens;
     int64_t batch = pretrains ? p->device_batch : f->device_batch;
     m->name = node->name;
     m->setup.rows = batch_tokens != FIELD_UNSET_INT ? batch_tokens / T : f->rows;
     m->setup.batch = batch < m->setup.rows ? batch : m->setup.rows;
     m->setup.T = m->setup.width = T;
     m->setup.trains = true;
+    m->setup.optimizer_2026 = is_2026(pretrains ? p->optimizer : f->optimizer);
     m->precision = precision_of(pretrains ? p->precision : f->precision);
     return NULL;
 }

@@ -34,26 +34,47 @@ static int count_fields(enum stage_kind_id kind, enum field_class class, bool bu
     return n;
 }
 
+// Whether fields of the class have defaults of their own in 2026.
+static bool differs_by_year(enum stage_kind_id kind, enum field_class class)
+{
+    for (int i = 0; i < n_fields; i++)
+        if (is_of(&fields[i], kind) && fields[i].class == class && fields[i].built && !field_years_agree(&fields[i]))
+            return true;
+    return false;
+}
+
 static struct error *class_table(enum stage_kind_id kind, enum field_class class, struct arena *arena)
 {
-    static const struct column columns[] = {{"field", false, false}, {"default", true, false}, {"what", false, true}};
-    static const struct column presets[] = {
-        {"field", false, false}, {"default", true, false}, {"mid", true, false}, {"sft", true, false}, {"what", false, true}};
-    bool with_presets = field_find(kind, "preset") != NULL;
+    enum { MOST_COLUMNS = 6 };
+    bool with_presets = field_find(kind, "preset") != NULL, with_years = differs_by_year(kind, class);
+    struct column columns[MOST_COLUMNS] = {{"field", false, false}, {"default", true, false}};
+    int n_columns = 2;
     struct grid grid;
-    grid_init(&grid, with_presets ? presets : columns, with_presets ? countof(presets) : countof(columns), arena);
+    if (with_presets) {
+        columns[n_columns++] = (struct column){"mid", true, false};
+        columns[n_columns++] = (struct column){"sft", true, false};
+    }
+    if (with_years)
+        columns[n_columns++] = (struct column){"2026", true, false};
+    columns[n_columns++] = (struct column){"what", false, true};
+    grid_init(&grid, columns, n_columns, arena);
     for (int i = 0; i < n_fields; i++) {
         const struct field *f = &fields[i];
+        const char *cells[MOST_COLUMNS] = {f->name, f->required ? "required" : f->def_2025 ? f->def_2025 : ""};
+        int n = 2;
         if (!is_of(f, kind) || f->class != class || !f->built)
             continue;
         const char *takes = field_takes(f, arena), *what = takes ? arena_printf(arena, "%s (%s)", f->help, takes) : NULL;
-        const char *def = f->required ? "required" : f->def_2025 ? f->def_2025 : "";
         if (!what)
             return error_memory();
-        if (with_presets)
-            grid_add(&grid, (const char *const[]){f->name, def, f->def_mid, f->def_sft, what});
-        else
-            grid_add(&grid, (const char *const[]){f->name, def, what});
+        if (with_presets) {
+            cells[n++] = f->def_mid;
+            cells[n++] = f->def_sft;
+        }
+        if (with_years)
+            cells[n++] = field_years_agree(f) ? "" : f->def_2026 ? f->def_2026 : "-";
+        cells[n++] = what;
+        grid_add(&grid, cells);
     }
     if (grid.failed)
         return error_memory();
@@ -145,7 +166,7 @@ static bool alike(const struct field *a, const struct field *b)
 {
     return !strcmp(a->name, b->name) && a->type == b->type && a->class == b->class && a->required == b->required &&
            a->each == b->each && a->exact == b->exact && a->built == b->built && a->min == b->min && a->max == b->max &&
-           same_text(a->choices, b->choices) && same_text(a->unit, b->unit) && same_text(a->def_2025, b->def_2025) &&
+           same_text(a->choices, b->choices) && same_text(a->unit, b->unit) && same_text(a->def_2025, b->def_2025) && same_text(a->def_2026, b->def_2026) &&
            same_text(a->def_mid, b->def_mid) && same_text(a->def_sft, b->def_sft) && same_text(a->help, b->help);
 }
 
@@ -265,6 +286,7 @@ static void field_to_json(struct json *j, const struct field *f, enum stage_kind
     bounded && f->max < FIELD_NO_MAX ? json_f64(j, f->max) : json_nil(j);
     json_key(j, "unit"), json_str(j, f->unit);
     json_key(j, "default"), json_str(j, f->def_2025);
+    json_key(j, "default_2026"), json_str(j, f->def_2026);
     json_key(j, "default_mid"), json_str(j, f->def_mid);
     json_key(j, "default_sft"), json_str(j, f->def_sft);
     json_key(j, "help"), json_str(j, f->help);

@@ -13,7 +13,9 @@ const struct word top_word_help[] = {
      "an included file count from its own folder. At most 16 deep.",
      false},
     {"nanochat", "2025 or 2026", "2025",
-     "Which row of defaults the stages take. Only the values that it leads to are in keys. 2026 is not built in this version.",
+     "Which row of defaults the stages take: nanochat as of October 2025, or as of July 2026. Only the values that it leads to "
+     "are "
+     "in keys. architecture: and optimizer: of a stage take either alone from the other year.",
      false},
     {"seed", "whole number, 0 or more", "42",
      "Every random choice follows from it. Each stage takes it unless it has its own, and it is in the keys of all of them.",
@@ -155,12 +157,20 @@ const char *field_takes(const struct field *f, struct arena *arena)
     return "";
 }
 
+bool field_years_agree(const struct field *f)
+{
+    return f->def_2025 && f->def_2026 ? !strcmp(f->def_2025, f->def_2026) : !f->def_2025 && !f->def_2026;
+}
+
 const char *field_default(const struct field *f, struct arena *arena)
 {
     if (f->required)
         return "required";
+    const char *def = f->def_2025 ? f->def_2025 : "";
     if (f->def_mid || f->def_sft)
-        return arena_printf(arena, "%s%smid %s, sft %s", f->def_2025 ? f->def_2025 : "", f->def_2025 ? "; " : "",
-                            f->def_mid ? f->def_mid : "-", f->def_sft ? f->def_sft : "-");
-    return f->def_2025 ? f->def_2025 : "";
+        def = arena_printf(arena, "%s%smid %s, sft %s", def, *def ? "; " : "", f->def_mid ? f->def_mid : "-",
+                           f->def_sft ? f->def_sft : "-");
+    if (!def || field_years_agree(f))
+        return def;
+    return arena_printf(arena, "%s%s2026: %s", def, *def ? "; " : "", f->def_2026 ? f->def_2026 : "-");
 }

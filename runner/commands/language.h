@@ -28,7 +28,10 @@ const struct word *word_find(const struct word *words, int n, const char *name);
 // NULL when memory runs out.
 const char *field_takes(const struct field *field, struct arena *arena);
 
-// Its default: "65536", "required", "mid 524288, sft -", "" where there is none; in the arena.
+// Whether a field has one default, or none, whatever nanochat: says.
+bool field_years_agree(const struct field *field);
+
+// Its default: "65536; 2026: 32768", "required", "mid 524288, sft -", "" where there is none; in the arena.
 const char *field_default(const struct field *field, struct arena *arena);
 
 #endif

@@ -33,7 +33,7 @@ static const char head[] = "# %s: a recipe to begin with. Every line can be chan
                            "# `retort help batch_tokens` explains one.\n"
                            "retort: 1                         # version of the language\n"
                            "name: %s\n"
-                           "nanochat: 2025                    # which row of defaults\n"
+                           "nanochat: 2025                    # which row of defaults: 2025 or 2026\n"
                            "seed: 42\n"
                            "\n"
                            "sources:\n";

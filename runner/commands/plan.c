@@ -93,6 +93,12 @@ static void put_stage(struct json *j, const struct plan_stage *s)
     bool files = s->state != PLAN_CACHED && s->bytes_checkpoints > 0 && s->bytes_disk >= 0;
     json_key(j, "params"), json_count(j, s->params);
     json_key(j, "tokens"), json_count(j, s->tokens);
+    if (s->node->kind == KIND_PRETRAIN) {
+        json_key(j, "scaling_params"), json_count(j, s->scaling_params);
+        json_key(j, "batch_tokens"), json_count(j, s->batch_tokens);
+        json_key(j, "steps"), json_count(j, s->steps);
+        put_real(j, "flops_per_token", s->flops_per_token);
+    }
     put_real(j, "flops", s->flops);
     put_real(j, "flops_counted", s->flops_counted);
     json_key(j, "bytes_device"), json_count(j, s->bytes_device);

@@ -91,10 +91,11 @@ static const struct {
     {KIND_PRETRAIN, {"depth", "n_embd"}},
     {KIND_PRETRAIN, {"depth", "n_head"}},
     {KIND_PRETRAIN, {"depth", "n_kv_head"}},
-    {KIND_PRETRAIN, {"depth", "head_dim"}},
     {KIND_PRETRAIN, {"depth", "n_mlp"}},
+    {KIND_PRETRAIN, {"warmup", "warmup_steps"}},
     {KIND_FINETUNE, {"steps", "epochs"}},
     {KIND_FINETUNE, {"batch_tokens", "rows"}},
+    {KIND_FINETUNE, {"packing", "rows"}},
     {KIND_GRPO, {"steps", "epochs"}},
 };
 
@@ -102,9 +103,8 @@ static const struct {
 static const char *const also_required[KIND_COUNT] = {
     [KIND_PRETRAIN] =
         "{\"if\":{\"not\":{\"required\":[\"depth\"]},\"anyOf\":[{\"required\":[\"n_layer\"]},{\"required\":[\"n_embd\"]},"
-        "{\"required\":[\"n_head\"]},{\"required\":[\"n_kv_head\"]},{\"required\":[\"head_dim\"]},"
-        "{\"required\":[\"n_mlp\"]}]},\"then\":{\"required\":[\"n_layer\",\"n_embd\",\"n_head\"]}}",
-    [KIND_FINETUNE] = "{\"anyOf\":[{\"required\":[\"batch_tokens\"]},{\"required\":[\"rows\"]},{\"required\":[\"preset\"]}]}",
+        "{\"required\":[\"n_head\"]},{\"required\":[\"n_kv_head\"]},{\"required\":[\"n_mlp\"]}]},\"then\":{\"required\":[\"n_"
+        "layer\",\"n_embd\",\"n_head\"]}}",
 };
 
 static void reference(struct json *j, const char *definition)
@@ -239,8 +239,13 @@ static void type_of(struct json *j, const struct field *f)
 static void property(struct json *j, const struct field *f, struct arena *arena)
 {
     static const char *const classes[] = {[FIELD_RESULT] = "result", [FIELD_SPEED] = "speed", [FIELD_DISPLAY] = "display"};
-    const char *text = arena_printf(arena, "%s (%s field%s%s%s)", f->help, classes[f->class], f->unit ? ", in " : "",
-                                    f->unit ? f->unit : "", f->built ? "" : "; not built in this version");
+    bool agree = field_years_agree(f);
+    const char *text = arena_printf(arena, "%s (%s field%s%s%s%s%s)", f->help, classes[f->class], f->unit ? ", in " : "",
+                                    f->unit ? f->unit : "", agree ? "" : "; default of nanochat 2026: ",
+                                    agree         ? ""
+                                    : f->def_2026 ? f->def_2026
+                                                  : "none",
+                                    f->built ? "" : "; not built in this version");
     j->failed |= !text;
     json_key(j, f->name);
     json_open(j, '{');
@@ -485,6 +490,13 @@ static void recipe_keywords(struct json *j)
     key_raw(j, "then",
             "{\"required\":[\"stages\"],\"properties\":{\"stages\":{\"minProperties\":1,\"additionalProperties\":"
             "{\"$ref\":\"#/$defs/whole_stage\"}},\"sources\":{\"additionalProperties\":{\"$ref\":\"#/$defs/whole_source\"}}}}");
+    // What a fine-tuning of 2026 has from its pretraining, one of 2025 says itself.
+    key_raw(j, "allOf",
+            "[{\"if\":{\"not\":{\"required\":[\"include\"]},\"anyOf\":[{\"not\":{\"required\":[\"nanochat\"]}},"
+            "{\"properties\":{\"nanochat\":{\"enum\":[2025,\"2025\"]}}}]},"
+            "\"then\":{\"properties\":{\"stages\":{\"additionalProperties\":{\"if\":{\"required\":[\"kind\"],"
+            "\"properties\":{\"kind\":{\"const\":\"finetune\"}}},\"then\":{\"anyOf\":[{\"required\":[\"batch_tokens\"]},"
+            "{\"required\":[\"rows\"]},{\"required\":[\"preset\"]}]}}}}}}]");
 }
 
 // Those of a stage of that kind.

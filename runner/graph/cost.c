@@ -46,8 +46,8 @@ static bool same(const struct cost_setup *a, const struct cost_setup *b)
            s->window_short == t->window_short && s->window_pattern == t->window_pattern && s->value_embeds == t->value_embeds &&
            s->value_gate_channels == t->value_gate_channels && s->residual_lambdas == t->residual_lambdas &&
            s->smear_channels == t->smear_channels && s->backout == t->backout && a->batch == b->batch && a->T == b->T &&
-           a->trains == b->trains && a->rows == b->rows && a->width == b->width && a->slots == b->slots &&
-           a->capacity == b->capacity && a->prompt == b->prompt;
+           a->trains == b->trains && a->optimizer_2026 == b->optimizer_2026 && a->rows == b->rows && a->width == b->width &&
+           a->slots == b->slots && a->capacity == b->capacity && a->prompt == b->prompt;
 }
 
 struct counting {
@@ -114,14 +114,16 @@ static struct error *count_writing(struct counting *c, struct cost *cost)
 static struct error *count(struct counting *c, struct cost *cost)
 {
     const struct cost_setup *s = c->setup;
-    struct rates rates = {.matrix_lr = 1, .embedding_lr = 1, .unembedding_lr = 1, .grad_clip = 1};
+    struct rates rates = {.matrix_lr = 1, .embedding_lr = 1, .unembedding_lr = 1, .scalar_lr = 1, .grad_clip = 1};
+    struct optimizer_laws laws =
+        s->optimizer_2026 ? optimizer_laws_2026(&s->shape, &rates, 1, 1) : optimizer_laws_2025(&s->shape, &rates);
     struct error *e = model_open(&c->model, c->dev, &s->shape, c->arena);
     size_t fixed = device_mark(c->dev);
     if (!e && s->batch)
         e = model_reserve(&c->model, (int)s->batch, (int)s->T, s->trains);
     cost->activation_bytes = (int64_t)(device_mark(c->dev) - fixed);
     if (!e && s->trains)
-        e = optimizer_open(&c->optimizer, &c->model, &rates);
+        e = optimizer_open_with(&c->optimizer, &c->model, &laws);
     if (!e && s->slots)
         e = decoder_open(&c->decoder, &c->model, (int)s->slots, (int)s->capacity);
     if (!e && s->slots)

@@ -35,17 +35,21 @@ static struct error *estimate_pretrain(struct estimate *estimate, const struct g
 {
     const struct pretrain_options *o = node->options;
     struct shape shape;
+    struct scaling_law law;
     int64_t n_steps;
     bool known;
     struct error *e = node_shape(node, &shape, &known);
-    if (e || !known || (e = steps_of(&n_steps, o, &shape)))
+    if (e || !known || (e = law_of(&law, o, &shape)) || (e = steps_of(&n_steps, o, &shape)))
         return e;
     estimate->params = shape_params(&shape);
+    estimate->scaling_params = shape_scaling_params(&shape);
+    estimate->batch_tokens = law.batch_tokens;
+    estimate->steps = n_steps;
     estimate->bytes_disk = estimate->params * (int64_t)sizeof(float);
     estimate->flops_per_token = shape_flops_per_token(&shape);
-    estimate->flops = estimate->flops_per_token * (double)n_steps * (double)o->batch_tokens;
-    if (n_steps <= INT64_MAX / o->batch_tokens)
-        estimate->tokens = n_steps * o->batch_tokens;
+    estimate->flops = estimate->flops_per_token * (double)n_steps * (double)law.batch_tokens;
+    if (n_steps <= INT64_MAX / law.batch_tokens)
+        estimate->tokens = n_steps * law.batch_tokens;
     return NULL;
 }
 
@@ -91,6 +95,12 @@ static struct error *estimate_eval(struct estimate *estimate, const struct graph
     return NULL;
 }
 
+// How whole conversations fit into rows is found out by the stage; here they fill them.
+static int64_t packed_rows_of(const struct finetune_options *o, int64_t n_tokens)
+{
+    return o->packing && !strcmp(o->packing, "best_fit") ? n_tokens / (o->seq_len + 1) : (n_tokens - 1) / o->seq_len;
+}
+
 void estimate_mixture(struct estimate *estimate, const struct graph_node *node, int64_t n_examples, int64_t n_tokens)
 {
     if (node->kind != KIND_FINETUNE || estimate->tokens >= 0 || n_examples <= 0 || n_tokens < 1)
@@ -98,7 +108,7 @@ void estimate_mixture(struct estimate *estimate, const struct graph_node *node, 
     const struct finetune_options *o = node->options;
     double tokens = (double)o->epochs * (double)n_tokens;
     if (o->batch_tokens != FIELD_UNSET_INT && o->seq_len > 0 && o->batch_tokens >= o->seq_len) {
-        int64_t rows = (n_tokens - 1) / o->seq_len, batch = o->batch_tokens / o->seq_len;
+        int64_t rows = packed_rows_of(o, n_tokens), batch = o->batch_tokens / o->seq_len;
         tokens = (double)(rows / batch) * (double)o->epochs * (double)(batch * o->seq_len);
     } else if (o->rows > 0 && o->steps > 0) {
         tokens = (double)n_tokens / (double)n_examples * (double)o->rows * (double)o->steps;
@@ -124,7 +134,7 @@ int64_t estimate_steps(const struct graph_node *node, int64_t n_examples, int64_
             return o->steps;
         if (o->seq_len < 1 || (is_packed ? n_tokens < 1 || o->batch_tokens < o->seq_len : n_examples < 0 || o->rows < 1))
             return -1;
-        int64_t rows = is_packed ? (n_tokens - 1) / o->seq_len : n_examples,
+        int64_t rows = is_packed ? packed_rows_of(o, n_tokens) : n_examples,
                 batch = is_packed ? o->batch_tokens / o->seq_len : o->rows;
         if (__builtin_mul_overflow(rows / batch, o->epochs, &steps))
             return -1;
@@ -135,7 +145,14 @@ int64_t estimate_steps(const struct graph_node *node, int64_t n_examples, int64_
 
 struct error *estimate_stage(struct estimate *estimate, const struct graph_node *node)
 {
-    *estimate = (struct estimate){.params = -1, .tokens = -1, .bytes_disk = -1, .flops = NAN, .flops_per_token = NAN};
+    *estimate = (struct estimate){.params = -1,
+                                  .scaling_params = -1,
+                                  .batch_tokens = -1,
+                                  .steps = -1,
+                                  .tokens = -1,
+                                  .bytes_disk = -1,
+                                  .flops = NAN,
+                                  .flops_per_token = NAN};
     struct error *e = node->kind == KIND_PRETRAIN   ? estimate_pretrain(estimate, node)
                       : node->kind == KIND_FINETUNE ? estimate_training(estimate, node)
                       : node->kind == KIND_GRPO     ? estimate_training(estimate, node)

@@ -15,7 +15,8 @@
 #include "runner/graph/graph.h"
 
 struct estimate {
-    int64_t params, tokens, bytes_disk; // -1: unknown
+    int64_t params, tokens, bytes_disk;          // -1: unknown
+    int64_t scaling_params, batch_tokens, steps; // of a pretraining; scaling_params: those that the scaling laws of 2026 count
     double flops, flops_per_token;      // NaN: unknown
 };
 
@@ -26,7 +27,7 @@ struct error *CHECKED estimate_shape(const struct graph_node *node, struct shape
 struct error *CHECKED estimate_stage(struct estimate *estimate, const struct graph_node *node);
 
 // For a finetune stage whose tokens are not known yet: n_examples with n_tokens are one pass over its mixture. Where rows are packed
-// it is whole batches, as the stage makes them; where a conversation is a row and steps are given, rows of the average length.
+// it is whole batches, as the stage makes them, but of best_fit as if no row had to be padded; where a conversation is a row and steps are given, rows of the average length.
 void estimate_mixture(struct estimate *estimate, const struct graph_node *node, int64_t n_examples, int64_t n_tokens);
 
 // Updates that a training makes; -1: not known. Of finetune and grpo, whose mixture has n_examples with n_tokens (-1: not known).

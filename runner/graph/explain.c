@@ -51,8 +51,11 @@ static void explain_field(struct explainer *x, const char *name, const json_t *o
     const struct recipe_stage *stage = x->stage->node->stage;
     const struct setting *setting = stage ? stage_setting(stage, name) : NULL;
     struct reason reason = {.kind = REASON_FIELD, .name = arena_strdup(x->arena, name)};
-    reason.old = value_text(old, x->arena);
-    reason.new = value_text(new, x->arena);
+    // A field that is left out of payloads for its value has that value.
+    const struct field *field = field_find(x->stage->node->kind, name);
+    const char *left_out = field ? field->left_out : NULL;
+    reason.old = old ? value_text(old, x->arena) : left_out;
+    reason.new = new ? value_text(new, x->arena) : left_out;
     if (setting) {
         reason.at = setting->at;
         reason.by = value_by_name(setting->by);

@@ -88,12 +88,19 @@ static bool is_idle(const struct field *field, enum stage_kind_id kind, const vo
            (!strcmp(field->name, "max_tokens") || !strcmp(field->name, "examples"));
 }
 
+// Has the value that every stage had before there was the field.
+static bool is_left_out(const struct field *field, const void *options, struct arena *arena)
+{
+    const char *text = field->left_out ? field_text(options, field, arena) : NULL;
+    return text && !strcmp(text, field->left_out);
+}
+
 // Names of stages and sources are not content: their keys and data stand in the payload instead.
-static bool in_payload(const struct field *field, enum stage_kind_id kind, const void *options)
+static bool in_payload(const struct field *field, enum stage_kind_id kind, const void *options, struct arena *arena)
 {
     return field->kinds & 1u << kind && field->class == FIELD_RESULT && field->type != FIELD_STAGE &&
            field->type != FIELD_SOURCE && field->type != FIELD_STAGES && field_is_set(options, field) &&
-           !is_idle(field, kind, options);
+           !is_idle(field, kind, options) && !is_left_out(field, options, arena);
 }
 
 static int by_name(const void *a, const void *b)
@@ -171,7 +178,7 @@ static struct error *write_fields(struct json *j, const struct graph_node *node,
     if (!sorted)
         return error_memory();
     for (int i = 0; i < n_fields; i++)
-        if (in_payload(&fields[i], node->kind, node->options))
+        if (in_payload(&fields[i], node->kind, node->options, arena))
             sorted[n++] = &fields[i];
     qsort(sorted, (size_t)n, sizeof *sorted, by_name);
     struct error *e = NULL;

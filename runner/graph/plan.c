@@ -336,8 +336,13 @@ static struct error *count(const struct plan *plan, struct plan_stage *s, struct
     if ((e = texts_make(plan, s, arena)))
         return e;
     facts.flops_per_token = estimate.flops_per_token;
-    facts.steps = s->node->kind == KIND_PRETRAIN && estimate.tokens >= 0
-                      ? estimate.tokens / ((const struct pretrain_options *)s->node->options)->batch_tokens
+    s->scaling_params = estimate.scaling_params;
+    s->batch_tokens = estimate.batch_tokens;
+    s->flops_per_token = estimate.flops_per_token;
+    s->steps = estimate.steps;
+    facts.batch_tokens = estimate.batch_tokens;
+    facts.steps = s->node->kind == KIND_PRETRAIN
+                      ? estimate.steps
                       : estimate_steps(s->node, s->n_shares ? rows : -1, s->n_shares ? tokens : -1);
     return weigh(plan, s, &facts);
 }

@@ -88,6 +88,9 @@ struct plan_stage {
     int64_t training_tokens;   // of a token stage whose training parts are all there; else -1
 
     int64_t params, tokens;      // -1: unknown
+    int64_t scaling_params;      // of a pretraining, with the next three: those that the scaling laws of 2026 count
+    int64_t batch_tokens, steps; // -1: unknown
+    double flops_per_token;      // of training, by the reference's formula; NaN: unknown
     int64_t bytes_disk;          // of the result; -1: unknown
     int64_t bytes_checkpoints;   // of all files beside it, while it runs
     int64_t bytes_device;        // most memory that a device needs

@@ -16,16 +16,22 @@ static struct error *read_rows(void *self, int64_t first, int n, int T, int32_t 
 
 struct error *trial_open(struct trial *t, struct device *dev, const struct cost_setup *setup, struct arena *arena)
 {
-    struct rates rates = {.matrix_lr = 0.02, .embedding_lr = 0.2, .unembedding_lr = 0.004, .grad_clip = 1};
+    const struct shape *shape = &setup->shape;
+    struct rates rates = {
+        .matrix_lr = 0.02, .embedding_lr = 0.2, .unembedding_lr = 0.004, .scalar_lr = 0.5, .weight_decay = 0.01, .grad_clip = 1};
+    struct optimizer_laws laws =
+        setup->optimizer_2026 ? optimizer_laws_2026(shape, &rates, 1, 1) : optimizer_laws_2025(shape, &rates);
     *t = (struct trial){.rows = setup->rows, .n_vocab = setup->shape.n_vocab};
     struct error *e = model_open(&t->model, dev, &setup->shape, arena);
     if (!e)
         e = model_reserve(&t->model, (int)setup->batch, (int)setup->T, true);
     if (!e)
-        e = optimizer_open(&t->optimizer, &t->model, &rates);
+        e = optimizer_open_with(&t->optimizer, &t->model, &laws);
     if (!e)
         e = gradient_open(&t->gradient, &t->model, setup->rows, (int)setup->T, (int)setup->batch);
-    if (!e)
+    if (!e && shape->residual_lambdas)
+        model_init_weights_2026(&t->model, 1);
+    else if (!e)
         model_init_weights(&t->model, 1);
     return e;
 }

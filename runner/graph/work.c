@@ -136,23 +136,35 @@ static struct error *count(struct working *w)
     return cost_of(&w->setting->costs, &w->setup, &w->cost);
 }
 
+// Numbers that the optimizer of 2026 keeps of matrices beside their momentum: one of each row or column, whatever there are more of.
+static double variances(const struct shape *s)
+{
+    int64_t C = s->n_embd, heads = (int64_t)s->n_head * s->head_dim, kv = (int64_t)s->n_kv_head * s->head_dim, n = 0;
+    for (int l = 0; l < s->n_layer; l++)
+        n += 2 * most(heads, C) + 2 * most(kv, C) + 2 * most(s->n_mlp, C) +
+             (shape_has_values(s, l) ? most(s->n_kv_head, s->value_gate_channels) : 0);
+    return (double)n;
+}
+
 static void disk(struct working *w)
 {
     const struct shape *s = &w->shape;
     // Parameters and a moment of each, and a second one of all but the matrices: embeddings, unembedding, single numbers.
     int64_t matrices = shape_scaling_params(s) - (int64_t)s->n_vocab_padded * s->n_embd;
     double floats = 3 * (double)shape_params(s) - (double)matrices;
+    floats += w->setup.optimizer_2026 ? variances(s) : 0;
     w->work->bytes_checkpoints = (int64_t)(CHECKPOINT_FILES * floats * sizeof(float));
 }
 
 static struct error *pretraining(struct working *w)
 {
     const struct pretrain_options *o = w->node->options;
-    int64_t T = w->shape.seq_len, rows = o->batch_tokens / T, eval_rows = (int64_t)validation(w, o->eval_tokens) / T;
+    int64_t T = w->shape.seq_len, rows = w->facts->batch_tokens / T, eval_rows = (int64_t)validation(w, o->eval_tokens) / T;
     w->setup = (struct cost_setup){.shape = w->shape,
                                    .batch = batch_of(w, o->device_batch, most(rows, eval_rows)),
                                    .T = T,
                                    .trains = true,
+                                   .optimizer_2026 = is_2026(o->optimizer),
                                    .rows = rows,
                                    .width = T,
                                    .slots = WRITER_FREE,
@@ -176,8 +188,13 @@ static struct error *finetuning(struct working *w)
     // A micro-batch never has rows of two groups; it is as wide as its longest row.
     double width = is_packed ? (double)T : lengths_widest(&w->facts->rows, least(batch, parts_of(rows, ROW_GROUPS))) - 1;
     bool is_known = w->facts->steps > 0 && width >= 1;
-    w->setup = (struct cost_setup){
-        .shape = w->shape, .batch = batch, .T = T, .trains = true, .rows = rows, .width = is_known ? (int64_t)ceil(width) : T};
+    w->setup = (struct cost_setup){.shape = w->shape,
+                                   .batch = batch,
+                                   .T = T,
+                                   .trains = true,
+                                   .optimizer_2026 = is_2026(o->optimizer),
+                                   .rows = rows,
+                                   .width = is_known ? (int64_t)ceil(width) : T};
     struct error *e = count(w);
     if (e)
         return e;
@@ -204,6 +221,7 @@ static struct error *reinforcing(struct working *w)
                                    .batch = batch_of(w, o->device_batch, o->rows * o->samples),
                                    .T = capacity - 1,
                                    .trains = true,
+                                   .optimizer_2026 = is_2026(o->optimizer),
                                    .rows = o->rows * o->samples,
                                    .width = capacity - 1,
                                    .slots = slots_of(o, &w->shape, capacity),

@@ -34,6 +34,7 @@ struct work_setting {
 // What is known of the text that the stage reads; -1 and no rows: unknown.
 struct work_facts {
     int64_t steps;             // updates that it makes
+    int64_t batch_tokens;      // of a pretraining
     double flops_per_token;    // of training, by the formula
     struct lengths rows;       // of a mixture, one pass; of the questions of an evaluation
     int64_t choices, written;  // questions of an evaluation, by whether an answer is written

@@ -71,6 +71,11 @@ const struct field *field_find(enum stage_kind_id kind, const char *name)
     return NULL;
 }
 
+const char *field_of_year(const struct field *field, int64_t year)
+{
+    return year == 2026 ? field->def_2026 : field->def_2025;
+}
+
 bool choice_find(const char *choices, const char *word, bool *built)
 {
     *built = true;

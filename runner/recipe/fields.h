@@ -9,7 +9,10 @@
 //            is FIELD_UNSET_INT or NaN, an unset text NULL
 // Choices    "f32|bf16!": a choice that ends in '!' is a word of the language without code behind it; "bpb|core!|*": any other fits too
 // Class      FIELD_RESULT fields are in the key; FIELD_SPEED and FIELD_DISPLAY never are
-// Keys       a RESULT field is left out of the payload when it is unset; a field that was added later and equals its default too
+// Years      def_2025 and def_2026 are the rows of defaults that `nanochat:` picks; def_mid and def_sft lie over that of 2025, and
+//            what 2026 fine-tunes by is its one row. A default that is missing from a row follows from other fields, or from nothing
+// Keys       a RESULT field is left out of the payload when it is unset; a field that was added later also where it has the value that all
+//            had before it was there (left_out), so that keys stay what they were
 #ifndef RUNNER_RECIPE_FIELDS_H
 #define RUNNER_RECIPE_FIELDS_H
 
@@ -69,6 +72,7 @@ struct field {
     const char *choices;        // "f32|bf16!", or for FIELD_STAGE and FIELD_STAGES the kinds that fit: "tokenizer|import"
     const char *unit;           // "tokens", "s", "usd"
     const char *def_2025, *def_2026, *def_mid, *def_sft; // recipe text, or NULL
+    const char *left_out;                                // the value, as recipe text, that is left out of the payload; or NULL
     size_t offset;                                       // in the struct of options.h
     const char *help;                                    // one line
 };
@@ -76,6 +80,9 @@ struct field {
 // A kind has rows of its own in the table; a name such as seed can stand in several rows with different kinds.
 extern const struct field fields[];
 extern const int n_fields;
+
+// The default of a field in the row of a year, or NULL.
+const char *field_of_year(const struct field *field, int64_t year);
 
 const char *kind_name(enum stage_kind_id kind);
 const char *kind_help(enum stage_kind_id kind);

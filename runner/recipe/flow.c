@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "runner/recipe/laws.h"
+
 // The stage that another's weights begin with: itself where it makes them, else the stage of its `model`.
 static int model_of(const struct recipe *recipe, int i)
 {
@@ -58,17 +60,91 @@ static const struct source *pretraining_source(const struct reader *r, const cha
     return source ? recipe_source(r->recipe, source) : NULL;
 }
 
+static struct setting *setting_of(const struct recipe_stage *stage, const char *field)
+{
+    for (int i = 0; i < stage->n_settings; i++)
+        if (strcmp(stage->settings[i].field->name, field) == 0)
+            return &stage->settings[i];
+    return NULL;
+}
+
+// A batch that nobody gave: by the scaling law, where the vocabulary is known before the stage runs. What is wrong with the shape is told
+// when it is planned.
+static void resolve_batch(struct reader *r, int user)
+{
+    const struct recipe_stage *stage = &r->recipe->stages[user];
+    struct pretrain_options *o = stage->options;
+    int i = o->tokenizer ? stage_index(r->recipe, o->tokenizer) : -1;
+    const struct recipe_stage *from = i >= 0 ? &r->recipe->stages[i] : NULL;
+    int64_t vocab =
+        from && from->kind == KIND_TOKENIZER && from->options ? ((const struct tokenizer_options *)from->options)->vocab : -1;
+    struct setting *batch = setting_of(stage, "batch_tokens");
+    struct shape shape;
+    struct scaling_law law;
+    if (batch->by != BY_NOBODY || vocab <= 0 || o->seq_len <= 0)
+        return;
+    struct error *e = shape_of(&shape, o, vocab);
+    if (e) {
+        error_free(e);
+        return;
+    }
+    batch->by = BY_DEFAULT;
+    if ((e = law_of(&law, o, &shape))) {
+        reader_error(
+            r, error_while(error_new(e->kind, stage->at, e->fix, "%s", e->what), stage->at, "reading stage '%s'", stage->name));
+        error_free(e);
+        return;
+    }
+    o->batch_tokens = law.batch_tokens;
+    if (o->tokens > 0 && o->tokens < o->batch_tokens)
+        reader_error(r, error_new(ERROR_RECIPE, setting_of(stage, "tokens")->at, "train on more tokens, or write batch_tokens",
+                                  "%lld tokens are less than one batch of %lld, which the scaling law says", (long long)o->tokens,
+                                  (long long)o->batch_tokens));
+}
+
+static void inherit_real(const struct recipe_stage *stage, const char *field, double *to, double from)
+{
+    if (setting_of(stage, field)->by <= BY_DEFAULT)
+        *to = from;
+}
+
+// In 2026 a fine-tuning goes on as the pretraining did: by its learning rates, where the optimizer is the same, and with its batches.
+static void resolve_tuning_of_2026(struct reader *r, int user)
+{
+    const struct recipe_stage *stage = &r->recipe->stages[user];
+    struct finetune_options *o = stage->options;
+    bool imported;
+    const struct recipe_stage *origin = pretraining_of(r, o->model, &imported);
+    const struct pretrain_options *from = origin ? origin->options : NULL;
+    struct setting *batch = setting_of(stage, "batch_tokens");
+    if (r->recipe->nanochat != 2026)
+        return;
+    if (from && is_2026(from->optimizer) == is_2026(o->optimizer)) {
+        inherit_real(stage, "matrix_lr", &o->matrix_lr, from->matrix_lr);
+        inherit_real(stage, "embedding_lr", &o->embedding_lr, from->embedding_lr);
+        inherit_real(stage, "unembedding_lr", &o->unembedding_lr, from->unembedding_lr);
+    }
+    if (batch->by != BY_NOBODY || setting_of(stage, "rows")->by != BY_NOBODY)
+        return;
+    if (from && from->batch_tokens > 0) {
+        batch->by = BY_DEFAULT;
+        o->batch_tokens = from->batch_tokens;
+    } else if (imported || (from && setting_of(origin, "batch_tokens")->by == BY_NOBODY)) {
+        reader_error(
+            r, error_new(ERROR_RECIPE, stage->at, "write batch_tokens: 524288, or rows: 32 for a conversation a row",
+                         "stage '%s' does not say what an update is made of, and its model comes from no pretraining that does",
+                         stage->name));
+    }
+}
+
 // Rows as long as those that the model learned from, unless the recipe says otherwise; and batches of whole rows.
 static void resolve_rows_of_finetuning(struct reader *r, int user)
 {
     const struct recipe_stage *stage = &r->recipe->stages[user];
     struct finetune_options *o = stage->options;
-    struct setting *seq_len = NULL;
+    struct setting *seq_len = setting_of(stage, "seq_len");
     bool imported;
     const struct recipe_stage *from = pretraining_of(r, o->model, &imported);
-    for (int i = 0; i < stage->n_settings; i++)
-        if (strcmp(stage->settings[i].field->name, "seq_len") == 0)
-            seq_len = &stage->settings[i];
     if (seq_len->by == BY_NOBODY && from && ((const struct pretrain_options *)from->options)->seq_len > 0) {
         seq_len->by = BY_DEFAULT;
         o->seq_len = ((const struct pretrain_options *)from->options)->seq_len;
@@ -248,6 +324,9 @@ static void check_from(struct reader *r, int user)
 void flow_check(struct reader *r)
 {
     find_origins(r);
+    for (int i = 0; i < r->n_own && !r->no_memory; i++)
+        if (r->recipe->stages[i].kind == KIND_PRETRAIN && r->recipe->stages[i].options)
+            resolve_batch(r, i);
     for (int i = 0; i < r->n_own && !r->no_memory; i++) {
         const struct recipe_stage *stage = &r->recipe->stages[i];
         const struct eval_options *eval = stage->options;
@@ -259,6 +338,7 @@ void flow_check(struct reader *r)
             check_from(r, i);
             break;
         case KIND_FINETUNE:
+            resolve_tuning_of_2026(r, i);
             resolve_rows_of_finetuning(r, i);
             check_rows_of_finetuning(r, i);
             resolve_precision(r, i, ((const struct finetune_options *)stage->options)->model, true);

@@ -26,6 +26,7 @@ struct tokenizer_options {
     int64_t vocab;   // with the nine special tokens
     int64_t chars;   // stop after so many characters (the crossing document is included)
     int64_t doc_cap; // characters of a document that count
+    const char *token_bytes; // decoded | raw
     int64_t seed;
 };
 
@@ -35,14 +36,19 @@ struct tokens_options { // nobody writes these: the runner fills them from the s
 
 struct pretrain_options {
     const char *tokenizer, *source;
-    int64_t depth; // or the six below
+    const char *architecture; // 2025 | 2026
+    int64_t depth;            // or the six below
     int64_t n_layer, n_embd, n_head, n_kv_head, head_dim, n_mlp;
-    int64_t seq_len, batch_tokens;
+    int64_t aspect;             // of depth, 2026: width a layer
+    const char *window_pattern; // letters S and L
+    int64_t seq_len, batch_tokens; // batch_tokens unset: by the scaling law, of a vocabulary that only the stage knows
     int64_t device_batch;  // speed
     int64_t steps, tokens; // exactly one of steps tokens flops ratio
     double flops, ratio;
-    double matrix_lr, embedding_lr, unembedding_lr, weight_decay;
+    const char *optimizer; // 2025 | 2026
+    double matrix_lr, embedding_lr, unembedding_lr, scalar_lr, weight_decay;
     double warmup, warmdown, final_lr, grad_clip; // warmup, warmdown: shares of the steps
+    int64_t warmup_steps;                         // instead of warmup
     const char *precision;                        // f32 | bf16
     int64_t seed;
     const char *from;
@@ -56,6 +62,8 @@ struct pretrain_options {
 struct finetune_options {
     const char *model, *preset;
     struct mixture_uses mixture;
+    const char *packing;   // of batch_tokens: flat | best_fit
+    const char *optimizer; // 2025 | 2026
     int64_t seq_len, batch_tokens, device_batch, steps, rows, epochs;
     double lr_frac, matrix_lr, embedding_lr, unembedding_lr, weight_decay, warmup, warmdown, final_lr, grad_clip;
     const char *precision;
@@ -69,6 +77,7 @@ struct grpo_options {
     const char *model;
     struct mixture_uses mixture;
     int64_t samples, max_tokens, top_k, rows, epochs, steps, device_batch;
+    const char *optimizer; // 2025 | 2026
     double temperature, lr_frac, matrix_lr, embedding_lr, unembedding_lr;
     const char *precision;
     int64_t seed, eval_every, eval_rows;

@@ -83,8 +83,7 @@ static void read_nanochat(struct reader *r)
     if (!text || strcmp(text, "2025") == 0)
         return;
     if (strcmp(text, "2026") == 0)
-        reader_error(r,
-                     error_new(ERROR_NOT_BUILT, node->at, "write nanochat: 2025", "nanochat 2026 is not built in this version"));
+        r->recipe->nanochat = 2026;
     else
         reader_error(r, error_new(ERROR_RECIPE, node->at, "write 2025 or 2026", "nanochat is '%.80s'", text));
 }

@@ -1,8 +1,10 @@
 // stages.c - a stage's map to the options of its kind: what was written, then what follows from it, then defaults.
 //
-// 1. Of fields that exclude each other (steps, tokens, flops, ratio; depth and the six of the shape; batch_tokens and rows) the layer
-//    nearest to the user decides: -s over recipe over preset. Two of one layer are an error with both lines.
-// 2. Every field's setting says who set it; a field that was given, but wrongly, is given: nothing is said twice.
+// 1. Of fields that exclude each other (steps, tokens, flops, ratio; depth and the six of the shape; batch_tokens and rows; warmup and
+//    warmup_steps) the layer nearest to the user decides: -s over recipe over preset. Two of one layer are an error with both lines.
+// 2. A default is that of the row of `nanochat:`, but what an architecture or an optimizer asks for is of the row of its own year, so that
+//    either can be taken alone from the other year.
+// 3. Every field's setting says who set it; a field that was given, but wrongly, is given: nothing is said twice.
 #include "runner/recipe/matrix.h"
 
 #include <inttypes.h>
@@ -11,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "core/model/shape.h"
+#include "runner/recipe/laws.h"
 
 struct stage_reader {
     struct reader *r;
@@ -120,6 +123,34 @@ static void set_default(struct stage_reader *s, struct setting *setting, const c
         report(s, e);
 }
 
+static bool is_among(const char *name, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(name, names[i]))
+            return true;
+    return false;
+}
+
+// What a field of the stage that takes a year says, or is about to.
+static int64_t year_of(const struct stage_reader *s, const char *field)
+{
+    const struct setting *setting = setting_of(s->stage, field);
+    const char *text = setting ? *(const char *const *)((const char *)s->stage->options + setting->field->offset) : NULL;
+    return !text ? s->r->recipe->nanochat : is_2026(text) ? 2026 : 2025;
+}
+
+static const char *default_of(const struct stage_reader *s, const struct field *field)
+{
+    static const char *const of_architecture[] = {"aspect", "window_pattern", "ratio"};
+    static const char *const of_optimizer[] = {"matrix_lr", "embedding_lr", "unembedding_lr", "scalar_lr", "weight_decay"};
+    int64_t year = s->r->recipe->nanochat;
+    if (is_among(field->name, of_architecture, countof(of_architecture)))
+        year = year_of(s, "architecture");
+    if (is_among(field->name, of_optimizer, countof(of_optimizer)))
+        year = year_of(s, "optimizer");
+    return field_of_year(field, year);
+}
+
 static void set_int_default(struct stage_reader *s, const char *name, int64_t *to, int64_t value)
 {
     struct setting *setting = setting_of(s->stage, name);
@@ -197,7 +228,7 @@ static void resolve_horizon(struct stage_reader *s)
     static const char *const names[] = {"steps", "tokens", "flops", "ratio"};
     if (!keep_one(s, names, countof(names), "keep one of steps, tokens, flops, ratio")) {
         struct setting *ratio = setting_of(s->stage, "ratio");
-        set_default(s, ratio, ratio->field->def_2025);
+        set_default(s, ratio, default_of(s, ratio->field));
     }
 }
 
@@ -206,14 +237,21 @@ static void resolve_epochs(struct stage_reader *s)
 {
     if (!keep_one(s, (const char *const[]){"steps", "epochs"}, 2, "keep one of steps, epochs")) {
         struct setting *epochs = setting_of(s->stage, "epochs");
-        set_default(s, epochs, epochs->field->def_2025);
+        set_default(s, epochs, default_of(s, epochs->field));
     }
 }
 
-// The preset's row of defaults, under whatever the recipe says.
+// The preset's row of defaults, under whatever the recipe says. The row of 2026 is its preset sft.
 static void apply_preset(struct stage_reader *s, const struct finetune_options *o)
 {
     const struct setting *preset = setting_of(s->stage, "preset");
+    if (s->r->recipe->nanochat == 2026) {
+        if (o->preset && !strcmp(o->preset, "mid"))
+            report(s, error_new(ERROR_RECIPE, preset->at,
+                                "write preset: sft, which goes from the base model to a chat on the mixture that mid had; or nanochat: 2025",
+                                "nanochat 2026 has no preset mid: its fine-tuning took the place of mid-training"));
+        return;
+    }
     for (int i = 0; i < s->stage->n_settings && o->preset; i++) {
         struct setting *setting = &s->stage->settings[i];
         const char *text = strcmp(o->preset, "mid") == 0 ? setting->field->def_mid : setting->field->def_sft;
@@ -225,29 +263,49 @@ static void apply_preset(struct stage_reader *s, const struct finetune_options *
     }
 }
 
-// What one update is made of: rows that are packed with tokens, or a conversation a row.
+// What one update is made of: rows that are packed with tokens, or a conversation a row. In 2026 it is by default what it was in the
+// pretraining (flow.c).
 static void resolve_update(struct stage_reader *s)
 {
-    if (!keep_one(s, (const char *const[]){"batch_tokens", "rows"}, 2,
-                  "batch_tokens packs conversations into full rows, rows gives each a row of its own: keep one"))
+    const struct setting *packing = setting_of(s->stage, "packing");
+    const struct setting *kept = keep_one(s, (const char *const[]){"batch_tokens", "rows"}, 2,
+                                          "batch_tokens packs conversations into full rows, rows gives each a row of its own: keep one");
+    if (kept && !strcmp(kept->field->name, "rows") && is_given(packing))
+        report_both(s, packing, kept, "packing is of batch_tokens: keep that instead of rows, or take packing out");
+    if (!kept && s->r->recipe->nanochat != 2026)
         report(s, error_new(ERROR_RECIPE, s->stage->at,
                             "write batch_tokens: 16384 (full rows, every token learned), rows: 32 (a conversation a row, answers "
                             "learned), or preset: mid or sft",
                             "stage '%s' does not say what an update is made of", s->stage->name));
 }
 
-static const char *const shape_names[] = {"n_layer", "n_embd", "n_head", "n_kv_head", "head_dim", "n_mlp"};
+// Those that depth excludes: of 2026 without the last.
+static const char *const shape_names[] = {"n_layer", "n_embd", "n_head", "n_kv_head", "n_mlp", "head_dim"};
+
+static int n_shape_names(const struct stage_reader *s)
+{
+    return (int)countof(shape_names) - (year_of(s, "architecture") == 2026);
+}
+
+static struct error *shape_from_depth_of_year(const struct stage_reader *s, const struct pretrain_options *o, struct shape *shape)
+{
+    if (year_of(s, "architecture") == 2025)
+        return shape_from_depth(shape, (int)o->depth, 1, 1);
+    int aspect = o->aspect == FIELD_UNSET_INT ? SHAPE_ASPECT_2026 : (int)o->aspect;
+    int head_dim = o->head_dim == FIELD_UNSET_INT ? SHAPE_HEAD_DIM_2026 : (int)o->head_dim;
+    return shape_from_depth_2026(shape, (int)o->depth, aspect, head_dim, 1, 1);
+}
 
 static void shape_by_depth(struct stage_reader *s, struct pretrain_options *o)
 {
     struct shape shape;
-    struct error *e = shape_from_depth(&shape, (int)o->depth, 1, 1);
+    struct error *e = shape_from_depth_of_year(s, o, &shape);
     if (!e && shape.head_dim % 2)
         e = error_new(ERROR_RECIPE, NOWHERE, "take an even depth, or 1, 3, 7, 15, 31, 63",
                       "depth %" PRId64 " gives heads of odd width %d", o->depth, shape.head_dim);
     if (e) {
         if (e != error_memory())
-            report(s, error_new(e->kind, place_of(s, "depth"), e->fix, "%s", e->what));
+            report(s, error_new(ERROR_RECIPE, place_of(s, "depth"), e->fix, "%s", e->what));
         else
             report(s, error_memory());
         error_free(e);
@@ -292,9 +350,9 @@ static void shape_by_fields(struct stage_reader *s, struct pretrain_options *o)
 static void resolve_shape(struct stage_reader *s, struct pretrain_options *o)
 {
     struct setting *depth = setting_of(s->stage, "depth");
-    int of_shape = top_layer(s, shape_names, countof(shape_names));
+    int n_names = n_shape_names(s), of_shape = top_layer(s, shape_names, n_names);
     if (is_given(depth) && of_shape == layer(depth)) {
-        for (size_t i = 0; i < countof(shape_names); i++) {
+        for (int i = 0; i < n_names; i++) {
             const struct setting *other = setting_of(s->stage, shape_names[i]);
             if (is_given(other) && layer(other) == of_shape)
                 report_both(s, depth, other, "keep depth, or the fields of the shape");
@@ -302,16 +360,42 @@ static void resolve_shape(struct stage_reader *s, struct pretrain_options *o)
         return;
     }
     if (of_shape > (is_given(depth) ? layer(depth) : 0)) {
+        const struct setting *aspect = setting_of(s->stage, "aspect");
         drop_below(s, (const char *const[]){"depth"}, 1, of_shape);
+        if (is_given(aspect))
+            report(s, error_new(ERROR_RECIPE, aspect->at, "take it out, or give depth in place of n_layer, n_embd and the others",
+                                "aspect is the width of a layer of depth, and there is no depth"));
         shape_by_fields(s, o);
         return;
     }
     if (is_given(depth))
-        drop_below(s, shape_names, countof(shape_names), layer(depth));
+        drop_below(s, shape_names, n_names, layer(depth));
     else
-        set_default(s, depth, depth->field->def_2025);
+        set_default(s, depth, default_of(s, depth->field));
     if (o->depth != FIELD_UNSET_INT)
         shape_by_depth(s, o);
+}
+
+// What only one year's architecture or optimizer has.
+static void check_years(struct stage_reader *s, const struct pretrain_options *o)
+{
+    const struct setting *aspect = setting_of(s->stage, "aspect"), *scalar_lr = setting_of(s->stage, "scalar_lr");
+    if (is_given(aspect) && !is_2026(o->architecture))
+        report(s, error_new(ERROR_RECIPE, aspect->at, "write architecture: 2026, or n_layer, n_embd and n_head",
+                            "the model of 2025 has no aspect: its width is 64 times its depth"));
+    if (is_given(scalar_lr) && !is_2026(o->optimizer))
+        report(s, error_new(ERROR_RECIPE, scalar_lr->at, "write optimizer: 2026, or take it out",
+                            "the optimizer of 2025 has no scalar_lr"));
+    if (is_2026(o->architecture) && o->n_embd > 0 && o->n_embd < SHAPE_SMEAR_CHANNELS_2026)
+        report(s, error_new(ERROR_RECIPE, place_of(s, is_given(setting_of(s->stage, "n_embd")) ? "n_embd" : "depth"),
+                            "make the model wider", "the smear of 2026 looks at %d channels, and the model has %" PRId64,
+                            SHAPE_SMEAR_CHANNELS_2026, o->n_embd));
+    struct shape any = {.seq_len = 1};
+    struct error *e = o->window_pattern ? shape_set_windows(&any, o->window_pattern) : NULL;
+    if (e) {
+        report(s, error_new(e->kind, place_of(s, "window_pattern"), e->fix, "%s", e->what));
+        error_free(e);
+    }
 }
 
 static void check_warm(struct stage_reader *s, double warmup, double warmdown)
@@ -340,6 +424,7 @@ static void check_pretrain(struct stage_reader *s, const struct pretrain_options
         report(s, error_while(e, place_of(s, "seq_len"), "cutting validation text into rows of seq_len"));
     }
     check_warm(s, o->warmup, o->warmdown);
+    check_years(s, o);
 }
 
 // A file that is there by its name a model's.
@@ -372,6 +457,7 @@ static void resolve(struct stage_reader *s)
     switch (stage->kind) {
     case KIND_PRETRAIN:
         resolve_horizon(s);
+        keep_one(s, (const char *const[]){"warmup", "warmup_steps"}, 2, "keep one of warmup, warmup_steps");
         resolve_shape(s, stage->options);
         break;
     case KIND_FINETUNE:
@@ -396,6 +482,15 @@ static void resolve(struct stage_reader *s)
 static bool takes_default(const struct stage_reader *s, const struct field *field)
 {
     static const char *const resolved[] = {"depth", "ratio", "epochs"};
+    if (s->stage->kind == KIND_PRETRAIN) {
+        const struct pretrain_options *o = s->stage->options;
+        if (strcmp(field->name, "aspect") == 0)
+            return o->depth != FIELD_UNSET_INT && default_of(s, field);
+        if (strcmp(field->name, "warmup") == 0 || strcmp(field->name, "warmup_steps") == 0)
+            return !is_given(setting_of(s->stage, "warmup")) && !is_given(setting_of(s->stage, "warmup_steps")) && default_of(s, field);
+    }
+    if (s->stage->kind == KIND_FINETUNE && strcmp(field->name, "packing") == 0)
+        return ((const struct finetune_options *)s->stage->options)->rows == FIELD_UNSET_INT;
     if (s->stage->kind == KIND_EVAL) {
         const struct eval_options *o = s->stage->options;
         bool bpb = false;
@@ -409,7 +504,7 @@ static bool takes_default(const struct stage_reader *s, const struct field *fiel
     for (size_t i = 0; i < countof(resolved); i++)
         if (strcmp(field->name, resolved[i]) == 0)
             return false;
-    return field->def_2025;
+    return default_of(s, field);
 }
 
 static void read_fields(struct stage_reader *s)
@@ -438,7 +533,7 @@ static void read_fields(struct stage_reader *s)
         else if (strcmp(field->name, "seed") == 0)
             set_seed(s, setting);
         else if (takes_default(s, field))
-            set_default(s, setting, field->def_2025);
+            set_default(s, setting, default_of(s, field));
     }
     if (stage->kind == KIND_PRETRAIN)
         check_pretrain(s, stage->options);

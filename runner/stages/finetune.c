@@ -1,16 +1,20 @@
-// finetune.c - training on a mixture of tasks: packed (mid-training: batch_tokens is given) or a conversation a row (SFT: rows is given).
+// finetune.c - training on a mixture of tasks: packed (batch_tokens is given: mid-training, and the SFT of 2026) or a conversation a row
+// (SFT of 2025: rows is given).
 //
-// Packed     the mixture is one stream of tokens, all of them targets; n_steps is whole batches of one pass, times epochs
+// Flat       the mixture is one stream of tokens, all of them targets; n_steps is whole batches of one pass, times epochs
+// Best fit   whole conversations, several to a row (mixture.h); targets are what the assistant says. n_steps as of flat ones
 // A row      each conversation is a row, padded; targets are what the assistant says. One pass is floor(rows / batch) steps, and, as in
 //            the reference, all but the last of them are made, of one that one; `steps` counts what is made. Conversations without a
 //            target within seq_len are left out, and a note says how many
-// Validation bits per byte over the test splits of the mixture's tasks, mixed as they are, up to eval_tokens; of padded rows the bytes
-//            of answers alone. Test splits that do not make one row are no failure: a note says so, and nothing is measured
+// Validation bits per byte over the test splits of the mixture's tasks, mixed as they are, up to eval_tokens; but of flat rows the
+//            bytes of answers alone. Test splits that do not make one row are no failure: a note says so, and nothing is measured
 // Momentum   ramped as in pretraining where rows are packed, else 0.95
 // Result     checkpoint.h's layout without /optim, with /tokenizer beside the model
-// Source     nanochat 2025-10-13, mid_train and chat_sft; mid's learning rate as of 2025-10-15
+// Loss       the mean over the targets of the whole update; the reference of 2026 takes that of each micro-batch, and their mean
+// Source     nanochat 2025-10-13, mid_train and chat_sft; mid's learning rate as of 2025-10-15; nanochat 2026-07-03, chat_sft
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/data/mixture.h"
 #include "core/eval/bpb.h"
@@ -19,12 +23,16 @@
 #include "runner/stages/task_inputs.h"
 #include "runner/stages/trainer.h"
 
+enum form { FLAT, BEST_FIT, A_ROW };
+
 struct side { // training, or validation
+    enum form form;
     struct mixture mixture;
     struct packed_rows packed;
+    struct whole_rows whole;
     struct padded_rows padded;
-    bool is_packed;
-    int64_t n_rows;
+    int64_t n_rows, n_dropped;
+    const int32_t *lengths, *n_targets; // of rows that are not full
 };
 
 struct finetuning {
@@ -39,26 +47,27 @@ struct finetuning {
 static struct error *read_rows(void *self, int64_t first, int n, int T, int32_t *inputs, int32_t *targets)
 {
     const struct side *s = self;
-    return s->is_packed ? packed_rows_read(&s->packed, first, n, inputs, targets)
-                        : padded_rows_read(&s->padded, first, n, T, inputs, targets);
+    return s->form == FLAT       ? packed_rows_read(&s->packed, first, n, inputs, targets)
+           : s->form == BEST_FIT ? whole_rows_read(&s->whole, first, n, T, inputs, targets)
+                                 : padded_rows_read(&s->padded, first, n, T, inputs, targets);
 }
 
 static int width(void *self, int64_t row)
 {
-    const struct padded_rows *p = &((const struct side *)self)->padded;
-    return p->lengths[row % p->n_rows];
+    const struct side *s = self;
+    return s->lengths[row % s->n_rows];
 }
 
 static int n_targets(void *self, int64_t row)
 {
-    const struct padded_rows *p = &((const struct side *)self)->padded;
-    return p->n_targets[row % p->n_rows];
+    const struct side *s = self;
+    return s->n_targets[row % s->n_rows];
 }
 
 static struct row_source rows_of(struct side *s)
 {
     struct row_source rows = {.self = s, .read = read_rows};
-    if (!s->is_packed) {
+    if (s->lengths) {
         rows.width = width;
         rows.n_targets = n_targets;
     }
@@ -83,6 +92,11 @@ static struct error *evaluate(void *self, int64_t step)
                          .step = step, .tokens = result.tokens, .bpb = result.bpb, .nats = result.nats, .bytes = result.bytes});
 }
 
+static enum form form_of(const struct finetune_options *o)
+{
+    return o->batch_tokens == FIELD_UNSET_INT ? A_ROW : o->packing && !strcmp(o->packing, "best_fit") ? BEST_FIT : FLAT;
+}
+
 static struct error *open_side(struct side *s, const struct finetuning *f, const char *role, struct arena *arena)
 {
     const struct finetune_options *o = f->options;
@@ -91,15 +105,29 @@ static struct error *open_side(struct side *s, const struct finetuning *f, const
     struct error *e = task_inputs_parts(&f->inputs, role, arena, &parts, &n_parts);
     if (e || !n_parts)
         return e;
-    s->is_packed = o->batch_tokens != FIELD_UNSET_INT;
-    e = mixture_open(&s->mixture, parts, n_parts, (uint64_t)o->seed, MIXTURE_SHUFFLED, arena);
-    if (!e && s->is_packed) {
+    const struct tokenizer *tokenizer = f->inputs.tokenizer;
+    s->form = form_of(o);
+    if ((e = mixture_open(&s->mixture, parts, n_parts, (uint64_t)o->seed, MIXTURE_SHUFFLED, arena)))
+        return e;
+    switch (s->form) {
+    case FLAT:
         e = packed_rows_open(&s->packed, &s->mixture, o->seq_len, arena);
         s->n_rows = s->packed.n_rows;
-    } else if (!e) {
-        e = padded_rows_open(&s->padded, &s->mixture, o->seq_len, tokenizer_special(f->inputs.tokenizer, "<|assistant_end|>"),
-                             arena);
+        break;
+    case BEST_FIT:
+        e = whole_rows_open(&s->whole, &s->mixture, o->seq_len, tokenizer_special(tokenizer, "<|bos|>"), arena);
+        s->n_rows = s->whole.n_rows;
+        s->n_dropped = s->whole.each.n_dropped;
+        s->lengths = s->whole.lengths;
+        s->n_targets = s->whole.n_targets;
+        break;
+    case A_ROW:
+        e = padded_rows_open(&s->padded, &s->mixture, o->seq_len, tokenizer_special(tokenizer, "<|assistant_end|>"), arena);
         s->n_rows = s->padded.n_rows;
+        s->n_dropped = s->padded.n_dropped;
+        s->lengths = s->padded.lengths;
+        s->n_targets = s->padded.n_targets;
+        break;
     }
     return e;
 }
@@ -119,40 +147,36 @@ static struct error *open_validation(struct finetuning *f, struct arena *arena)
 // Rows of validation until eval_tokens are reached, at least one.
 static int64_t eval_rows(const struct side *s, int64_t seq_len, int64_t eval_tokens)
 {
-    if (s->is_packed) {
+    if (s->form == FLAT) {
         int64_t n = eval_tokens / seq_len > 0 ? eval_tokens / seq_len : 1;
         return n < s->n_rows ? n : s->n_rows;
     }
     int64_t tokens = 0, n = 0;
     while (n < s->n_rows && tokens < eval_tokens)
-        tokens += s->padded.lengths[n++];
+        tokens += s->lengths[n++];
     return n;
 }
 
 static struct error *tell_dropped(struct finetuning *f)
 {
-    const struct padded_rows *p = &f->training.padded;
+    const struct side *s = &f->training;
     char text[EVENT_TEXT];
-    if (f->training.is_packed || !p->n_dropped)
+    if (!s->n_dropped)
         return NULL;
-    snprintf(text, sizeof text, "%lld of %lld conversations have nothing to learn within %lld tokens", (long long)p->n_dropped,
-             (long long)f->training.mixture.n, (long long)p->T);
+    snprintf(text, sizeof text, "%lld of %lld conversations have nothing to learn within %lld tokens", (long long)s->n_dropped,
+             (long long)s->mixture.n, (long long)f->options->seq_len);
     return trainer_note(&f->trainer, text);
 }
 
 static struct error *open_trainer(struct finetuning *f, const char *model, const struct shape *shape)
 {
     const struct finetune_options *o = f->options;
-    int64_t batch = f->training.is_packed ? o->batch_tokens / o->seq_len : o->rows;
+    int64_t batch = f->training.form == A_ROW ? o->rows : o->batch_tokens / o->seq_len;
     struct trainer_setup setup = {.shape = shape,
                                   .from = model,
                                   .tokenizer = f->inputs.tokenizer,
                                   .precision = o->precision,
-                                  .rates = {.matrix_lr = o->matrix_lr * o->lr_frac,
-                                            .embedding_lr = o->embedding_lr * o->lr_frac,
-                                            .unembedding_lr = o->unembedding_lr * o->lr_frac,
-                                            .weight_decay = o->weight_decay,
-                                            .grad_clip = o->grad_clip},
+                                  .laws = finetune_laws(o, shape),
                                   .seed = o->seed,
                                   .rows = batch,
                                   .seq_len = shape->seq_len,

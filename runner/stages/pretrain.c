@@ -45,29 +45,24 @@ static struct error *sample(void *self, int64_t step)
     return e;
 }
 
-static struct error *open_trainer(struct pretraining *p, const struct shape *shape, int64_t n_steps)
+static struct error *open_trainer(struct pretraining *p, const struct shape *shape, int64_t batch_tokens, int64_t n_steps)
 {
     const struct pretrain_options *o = p->options;
     struct trainer_setup setup = {.shape = shape,
                                   .tokenizer = p->text.tokenizer,
                                   .precision = o->precision,
-                                  .rates = {.matrix_lr = o->matrix_lr,
-                                            .embedding_lr = o->embedding_lr,
-                                            .unembedding_lr = o->unembedding_lr,
-                                            .weight_decay = o->weight_decay,
-                                            .grad_clip = o->grad_clip},
-                                  .schedule = {.n_steps = n_steps,
-                                               .warmup = o->warmup,
-                                               .warmdown = o->warmdown,
-                                               .final_lr = o->final_lr},
+                                  .begins_2026 = is_2026(o->architecture),
+                                  .schedule = pretrain_schedule(o, n_steps),
                                   .seed = o->seed,
-                                  .rows = o->batch_tokens / shape->seq_len,
+                                  .rows = batch_tokens / shape->seq_len,
                                   .seq_len = shape->seq_len,
                                   .device_batch = o->device_batch,
                                   .eval_rows = p->n_eval_rows,
                                   .eval_every = o->eval_every,
                                   .sample_every = o->sample_every};
-    struct error *e = trainer_open(&p->trainer, &setup);
+    struct error *e = pretrain_laws(&setup.laws, o, shape);
+    if (!e)
+        e = trainer_open(&p->trainer, &setup);
     if (!e)
         e = writer_open(&p->writer, &p->trainer.model);
     struct loop *loop = &p->trainer.loop;
@@ -84,10 +79,13 @@ static struct error *pretrain(struct pretraining *p)
     const struct pretrain_options *o = p->options;
     struct stage *stage = p->trainer.stage;
     struct shape shape;
+    struct scaling_law law;
     int64_t n_steps = 0;
     struct error *e = text_inputs_open(&p->text, stage->job, "tokenizer", o->seq_len, (uint64_t)o->seed, stage->arena);
     if (!e)
         e = shape_of(&shape, o, p->text.tokenizer->n_vocab);
+    if (!e)
+        e = law_of(&law, o, &shape);
     if (!e)
         e = steps_of(&n_steps, o, &shape);
     if (e)
@@ -95,7 +93,7 @@ static struct error *pretrain(struct pretraining *p)
     p->n_eval_rows = o->eval_tokens / shape.seq_len;
     if (p->n_eval_rows > p->text.validation.n_rows)
         p->n_eval_rows = p->text.validation.n_rows;
-    e = open_trainer(p, &shape, n_steps);
+    e = open_trainer(p, &shape, law.batch_tokens, n_steps);
     return e ? e : trainer_run(&p->trainer);
 }
 

@@ -3,50 +3,9 @@
 
 #include <string.h>
 
-#include "core/train/schedule.h"
-
 enum precision precision_of(const char *name)
 {
     return name && !strcmp(name, "bf16") ? PRECISION_BF16 : PRECISION_F32;
-}
-
-static void take(int *size, int64_t given)
-{
-    if (given != FIELD_UNSET_INT)
-        *size = (int)given;
-}
-
-struct error *shape_of(struct shape *shape, const struct pretrain_options *o, int64_t n_vocab)
-{
-    // Widths come from the six sizes where depth is not given; one head of 128 and a MLP of 4 C are the reference's habits.
-    if (o->depth != FIELD_UNSET_INT) {
-        struct error *e = shape_from_depth(shape, (int)o->depth, (int)n_vocab, (int)o->seq_len);
-        if (e)
-            return e;
-    } else if (o->n_layer == FIELD_UNSET_INT || o->n_embd == FIELD_UNSET_INT) {
-        return error_new(ERROR_RECIPE, NOWHERE, "give depth, or n_layer, n_embd, n_head and the others",
-                         "the model has neither depth nor n_layer and n_embd");
-    } else {
-        struct error *e = shape_from_depth(shape, 2, (int)n_vocab, (int)o->seq_len); // for eps, base and softcap
-        if (e)
-            return e;
-        shape->n_embd = (int)o->n_embd;
-        shape->n_head = shape->n_embd > 128 ? (shape->n_embd + 127) / 128 : 1;
-        shape->n_kv_head = 0;
-        shape->head_dim = 0;
-        shape->n_mlp = 4 * shape->n_embd;
-    }
-    take(&shape->n_layer, o->n_layer);
-    take(&shape->n_embd, o->n_embd);
-    take(&shape->n_head, o->n_head);
-    take(&shape->n_kv_head, o->n_kv_head);
-    take(&shape->head_dim, o->head_dim);
-    take(&shape->n_mlp, o->n_mlp);
-    if (!shape->n_kv_head)
-        shape->n_kv_head = shape->n_head;
-    if (!shape->head_dim && shape->n_head > 0)
-        shape->head_dim = shape->n_embd / shape->n_head;
-    return shape_check(shape);
 }
 
 // More rows than these decode together gain little; fewer do where keys and values would take too much memory, with the same bits.
@@ -65,15 +24,31 @@ int64_t slots_of(const struct grpo_options *o, const struct shape *shape, int64_
 
 struct error *steps_of(int64_t *n_steps, const struct pretrain_options *o, const struct shape *shape)
 {
-    struct horizon horizon = {.steps = o->steps, .tokens = o->tokens, .flops = o->flops, .ratio = o->ratio};
-    *n_steps = horizon_steps(&horizon, shape, o->batch_tokens);
+    struct scaling_law law;
+    struct horizon horizon = {
+        .steps = o->steps, .tokens = o->tokens, .flops = o->flops, .ratio = o->ratio, .counts_scaling = is_2026(o->architecture)};
+    struct error *e = law_of(&law, o, shape);
+    if (e)
+        return e;
+    *n_steps = horizon_steps(&horizon, shape, law.batch_tokens);
     if (*n_steps < 1)
         return error_new(ERROR_RECIPE, NOWHERE, "ask for more tokens, or take a smaller batch_tokens",
-                         "the training is shorter than one step of %lld tokens", (long long)o->batch_tokens);
+                         "the training is shorter than one step of %lld tokens", (long long)law.batch_tokens);
     return NULL;
 }
 
+struct schedule pretrain_schedule(const struct pretrain_options *o, int64_t n_steps)
+{
+    struct schedule s = is_2026(o->optimizer) ? schedule_2026(n_steps) : (struct schedule){.n_steps = n_steps};
+    s.warmup = o->warmup_steps == FIELD_UNSET_INT ? o->warmup : 0;
+    s.warmup_steps = o->warmup_steps == FIELD_UNSET_INT ? 0 : o->warmup_steps;
+    s.warmdown = o->warmdown;
+    s.final_lr = o->final_lr;
+    return s;
+}
+
 static const double MOMENTUM = 0.95; // where it is constant
+static const double SCALAR_LR = 0.5; // where no field says one
 
 struct error *finetune_schedule(struct schedule *schedule, const struct finetune_options *o, int64_t n_rows)
 {
@@ -97,4 +72,57 @@ struct error *finetune_schedule(struct schedule *schedule, const struct finetune
 struct schedule grpo_schedule(int64_t n_steps)
 {
     return (struct schedule){.n_steps = n_steps, .warmdown = 1, .momentum = MOMENTUM};
+}
+
+static struct optimizer_laws all_times(struct optimizer_laws laws, double factor)
+{
+    for (int g = 0; g < PARAM_GROUPS; g++)
+        laws.adamw[g].lr *= factor;
+    laws.muon.lr *= factor;
+    return laws;
+}
+
+struct error *pretrain_laws(struct optimizer_laws *laws, const struct pretrain_options *o, const struct shape *shape)
+{
+    struct scaling_law law;
+    struct rates rates = {.matrix_lr = o->matrix_lr,
+                          .embedding_lr = o->embedding_lr,
+                          .unembedding_lr = o->unembedding_lr,
+                          .scalar_lr = o->scalar_lr,
+                          .weight_decay = o->weight_decay,
+                          .grad_clip = o->grad_clip};
+    struct error *e = law_of(&law, o, shape);
+    if (e)
+        return e;
+    *laws = is_2026(o->optimizer) ? optimizer_laws_2026(shape, &rates, law.lr_scale, law.decay_scale)
+                                  : optimizer_laws_2025(shape, &rates);
+    return NULL;
+}
+
+// The reference of 2025 multiplies what is asked for, that of 2026 what it comes to: also what has a fixed rate.
+static struct optimizer_laws tuning_laws(const char *optimizer, struct rates rates, double lr_frac, const struct shape *shape)
+{
+    rates.scalar_lr = SCALAR_LR;
+    if (is_2026(optimizer))
+        return all_times(optimizer_laws_2026(shape, &rates, 1, 1), lr_frac);
+    rates.matrix_lr *= lr_frac;
+    rates.embedding_lr *= lr_frac;
+    rates.unembedding_lr *= lr_frac;
+    return optimizer_laws_2025(shape, &rates);
+}
+
+struct optimizer_laws finetune_laws(const struct finetune_options *o, const struct shape *shape)
+{
+    struct rates rates = {.matrix_lr = o->matrix_lr,
+                          .embedding_lr = o->embedding_lr,
+                          .unembedding_lr = o->unembedding_lr,
+                          .weight_decay = o->weight_decay,
+                          .grad_clip = o->grad_clip};
+    return tuning_laws(o->optimizer, rates, o->lr_frac, shape);
+}
+
+struct optimizer_laws grpo_laws(const struct grpo_options *o, const struct shape *shape)
+{
+    struct rates rates = {.matrix_lr = o->matrix_lr, .embedding_lr = o->embedding_lr, .unembedding_lr = o->unembedding_lr};
+    return tuning_laws(o->optimizer, rates, o->lr_frac, shape);
 }

@@ -1,26 +1,33 @@
-// shape_of.h - what the options of a stage come to: the shape and the number of steps of a pretraining, the schedules of fine-tuning and
-// GRPO, the slots of GRPO.
+// shape_of.h - what the options of a stage come to: the shape (laws.h) and the number of steps of a pretraining, schedules and optimizers,
+// the slots of GRPO.
 //
 // plan and the stages both ask here, so that what plan prints is what the stage does.
 //
-// Errors  ERROR_RECIPE for widths that heads do not divide, ERROR_NOT_BUILT for shapes this version does not run
+// Errors  those of laws.h
 #ifndef RUNNER_STAGES_SHAPE_OF_H
 #define RUNNER_STAGES_SHAPE_OF_H
 
-#include "core/train/schedule.h"
-#include "runner/recipe/options.h"
-
-// From depth, or from the six sizes; n_vocab is the tokenizer's. Sizes that are given replace what depth leads to.
-struct error *CHECKED shape_of(struct shape *shape, const struct pretrain_options *options, int64_t n_vocab);
+#include "core/train/optimizer.h"
+#include "runner/recipe/laws.h"
 
 // By the one of steps, tokens, flops and ratio that is given; ERROR_RECIPE when that is less than one step.
 struct error *CHECKED steps_of(int64_t *n_steps, const struct pretrain_options *options, const struct shape *shape);
+
+// Momentum and weight decay as the optimizer's year has them.
+struct schedule pretrain_schedule(const struct pretrain_options *options, int64_t n_steps);
 
 // Over n_rows rows, packed or a conversation each. n_steps is whole batches of one pass, times epochs. Of padded rows all but the last
 // are made, as in the reference, unless there is one step alone or `steps` is given; ERROR_RECIPE when there is no whole batch.
 struct error *CHECKED finetune_schedule(struct schedule *schedule, const struct finetune_options *options, int64_t n_rows);
 
 struct schedule grpo_schedule(int64_t n_steps);
+
+// What the optimizer of the stage does to each group of parameters: rates by the scaling law, times lr_frac where there is one. Fine-tuning
+// and GRPO have no law of size, as in the reference.
+struct error *CHECKED pretrain_laws(struct optimizer_laws *laws, const struct pretrain_options *options,
+                                    const struct shape *shape);
+struct optimizer_laws finetune_laws(const struct finetune_options *options, const struct shape *shape);
+struct optimizer_laws grpo_laws(const struct grpo_options *options, const struct shape *shape);
 
 // "bf16", or float32 for any other name and NULL: a checked recipe has no third.
 enum precision precision_of(const char *name);

@@ -5,6 +5,7 @@
 // Files   OUT.part.h5 (resume.h): the counts (core/text/bpe_file.h), once all documents are counted. Merging begins anew from there;
 //         counting that was cut off begins anew from the first document
 #include <math.h>
+#include <string.h>
 
 #include "core/base/clock.h"
 #include "core/base/stop.h"
@@ -162,6 +163,8 @@ static struct error *finish(struct work *w, struct token_table *table)
     struct error *e = token_table_add_specials(table, arena, token_specials, TOKEN_SPECIALS);
     if (!e)
         e = tokenizer_new(&tokenizer, arena, table);
+    if (!e && w->options->token_bytes && !strcmp(w->options->token_bytes, "raw"))
+        e = tokenizer_count_bytes(tokenizer, TOKEN_BYTES_2026, arena);
     if (!e)
         e = compression_own(&own, w->stage, w->options);
     if (!e)

@@ -138,7 +138,9 @@ static struct error *begin(struct trainer *t)
 {
     struct store_file *file = NULL;
     struct error *e = NULL;
-    if (!t->from) {
+    if (!t->from && t->begins_2026) {
+        model_init_weights_2026(&t->model, (uint64_t)t->seed);
+    } else if (!t->from) {
         model_init_weights(&t->model, (uint64_t)t->seed);
     } else {
         e = store_open(&file, t->from);
@@ -172,6 +174,7 @@ struct error *trainer_open(struct trainer *t, const struct trainer_setup *s)
     struct arena *arena = t->stage->arena;
     t->seed = s->seed;
     t->from = s->from;
+    t->begins_2026 = s->begins_2026;
     struct error *e = resume_find(&t->resume, t->stage);
     if (!e)
         e = resume_device(&t->resume, s->precision, &t->dev);
@@ -183,7 +186,7 @@ struct error *trainer_open(struct trainer *t, const struct trainer_setup *s)
     if (!e)
         e = model_reserve(&t->model, t->device_batch, s->seq_len, true);
     if (!e)
-        e = optimizer_open(&t->optimizer, &t->model, &s->rates);
+        e = optimizer_open_with(&t->optimizer, &t->model, &s->laws);
     if (!e)
         e = gradient_open(&t->gradient, &t->model, s->rows, s->seq_len, t->device_batch);
     if (e)

@@ -25,7 +25,8 @@ struct trainer_setup {
     const char *from; // model file to begin with; NULL: initial weights of the seed
     const struct tokenizer *tokenizer;
     const char *precision; // "f32" or "bf16"
-    struct rates rates;
+    bool begins_2026;      // those initial weights are of 2026
+    struct optimizer_laws laws;
     struct schedule schedule;
     int64_t seed, rows;               // rows of an update
     int seq_len;                      // longest row
@@ -44,6 +45,7 @@ struct trainer {
     struct loop loop;
     struct resume resume; // its file: until trainer_run
     const char *from;
+    bool begins_2026;
     bool reads_ahead; // set by the caller: its rows are there before their update is prepared, and any thread may read them
     void (*resumed)(void *self); // of the caller, with loop.self: the tables are those of the checkpoint by now; may be NULL
     int64_t seed, tokens;        // tokens: targets trained on so far

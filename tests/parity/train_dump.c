@@ -113,7 +113,7 @@ static struct error *train(struct training *t, const int *args, int device_batch
     int R = args[4], n_steps = args[5];
     bool is_2026 = args[0] == 2026;
     struct rates old = {.matrix_lr = 0.02, .embedding_lr = 0.2, .unembedding_lr = 0.004, .grad_clip = 1};
-    struct rates new = {.matrix_lr = 0.02, .embedding_lr = 0.3, .unembedding_lr = 0.008, .weight_decay = 0.28};
+    struct rates new = {.matrix_lr = 0.02, .embedding_lr = 0.3, .unembedding_lr = 0.008, .scalar_lr = 0.5, .weight_decay = 0.28};
     struct schedule schedule = is_2026 ? schedule_2026(n_steps) : (struct schedule){.n_steps = n_steps, .warmdown = 0.2};
     struct fault fault;
     t->dev = device_open(DEVICE_CPU, threads, &fault);

@@ -26,18 +26,49 @@ struct fixture {
     struct engine_job jobs[N_JOBS];
 };
 
+// The small model with all that 2026 adds, and windows that most answers leave.
+static struct shape shape_of_2026(void)
+{
+    struct shape s;
+    assert_null(shape_from_depth_2026(&s, GOLDEN_L, 42, 32, GOLDEN_V, GOLDEN_T));
+    assert_int_equal(s.n_embd, GOLDEN_C);
+    s.n_kv_head = 2;
+    s.window_short = 9;
+    assert_null(shape_check(&s));
+    return s;
+}
+
+// Of 2026: what the initial weights leave at zero, is not.
+static void weights_of(struct model *m)
+{
+    const double lambda = 0.25;
+    if (!m->shape.smear_channels) {
+        golden_weights(m);
+        return;
+    }
+    model_init_weights_2026(m, 1);
+    golden_weights(m);
+    for (int l = 0; l < GOLDEN_L; l++)
+        if (m->layers[l].values >= 0) {
+            golden_fill(m, m->layers[l].gate, 14 + 10 * (uint64_t)l, 1.0 / 2);
+            golden_fill(m, m->layers[l].values, 200 + (uint64_t)l, 1.0 / 2);
+        }
+    golden_fill(m, m->smear_gate, 300, 1.0 / 2);
+    device_put_f64(m->dev, m->params[m->smear_lambda].w.master, 0, 1, &lambda);
+    model_prepare(m);
+}
+
 // 50 prompts of 1 .. 40 tokens, so that the shortest rows have room for 48 more and the longest for 24.
-static void start(struct fixture *f, enum device_kind kind, int threads, int n_slots)
+static void start_with(struct fixture *f, struct shape shape, enum device_kind kind, int threads, int n_slots)
 {
     struct fault fault;
-    struct shape shape = golden_shape();
     memset(f, 0, sizeof *f);
     f->dev = device_open(kind, threads, &fault);
     assert_non_null(f->dev);
     device_set_alone(f->dev, 0);
     f->tokenizer = vocabulary(&f->arena, GOLDEN_V - 256 - TOKEN_SPECIALS);
     assert_null(model_open(&f->m, f->dev, &shape, &f->arena));
-    golden_weights(&f->m);
+    weights_of(&f->m);
     assert_null(engine_open(&f->engine, &f->m, f->tokenizer, n_slots, CAPACITY));
     for (int i = 0; i < N_JOBS; i++) {
         int n = 1 + (int)(golden_mix(500, (uint64_t)i) % 40);
@@ -46,6 +77,11 @@ static void start(struct fixture *f, enum device_kind kind, int threads, int n_s
         f->jobs[i] = (struct engine_job){
             .prompt = f->prompts[i], .n_prompt = n, .n_samples = 1, .stream = 100 * (uint64_t)i, .max_tokens = 8 + i % 17};
     }
+}
+
+static void start(struct fixture *f, enum device_kind kind, int threads, int n_slots)
+{
+    start_with(f, golden_shape(), kind, threads, n_slots);
 }
 
 static void end(struct fixture *f)
@@ -151,11 +187,10 @@ static void whole_row(struct fixture *f, const struct engine_job *job, struct to
     turn_release(&turn);
 }
 
-static void recomputed(void **state)
+static void recompute(struct shape shape, enum device_kind kind)
 {
     struct fixture f;
-    const enum device_kind kind = *(const enum device_kind *)*state;
-    start(&f, kind, 1, 7);
+    start_with(&f, shape, kind, 1, 7);
     for (int i = 0; i < N_JOBS && kind == DEVICE_REF; i++)
         f.jobs[i].max_tokens = 2 + i % 3; // it is slow
     assert_null(model_reserve(&f.m, 1, CAPACITY, false));
@@ -171,6 +206,16 @@ static void recomputed(void **state)
     }
     assert_true(n_tokens > 2 * N_JOBS);
     end(&f);
+}
+
+static void recomputed(void **state)
+{
+    recompute(golden_shape(), *(const enum device_kind *)*state);
+}
+
+static void recomputed_of_2026(void **state)
+{
+    recompute(shape_of_2026(), *(const enum device_kind *)*state);
 }
 
 static void known_ids(void **state)
@@ -202,12 +247,12 @@ static void mixed_jobs(struct fixture *f)
     }
 }
 
-static void independent(void **state)
+static void are_independent(struct shape shape, enum device_kind kind)
 {
     static const int slots[] = {1, 3, 64};
     static const int threads[] = {1, 1, 2};
     struct fixture first;
-    start(&first, *(const enum device_kind *)*state, 1, 11);
+    start_with(&first, shape, kind, 1, 11);
     mixed_jobs(&first);
     struct results *want = results_of(&first, first.jobs, N_MIXED, NULL);
     for (int i = 0; i < N_MIXED; i++)
@@ -216,7 +261,7 @@ static void independent(void **state)
     same(want, results_of(&first, first.jobs, N_MIXED, NULL)); // nothing stays of a run
     for (size_t s = 0; s < countof(slots); s++) {
         struct fixture f;
-        start(&f, *(const enum device_kind *)*state, threads[s], slots[s]);
+        start_with(&f, shape, kind, threads[s], slots[s]);
         mixed_jobs(&f);
         same(want, results_of(&f, f.jobs, N_MIXED, NULL));
 
@@ -230,6 +275,16 @@ static void independent(void **state)
         end(&f);
     }
     end(&first);
+}
+
+static void independent(void **state)
+{
+    are_independent(golden_shape(), *(const enum device_kind *)*state);
+}
+
+static void independent_of_2026(void **state)
+{
+    are_independent(shape_of_2026(), *(const enum device_kind *)*state);
 }
 
 // Activations that the model has reserved for training serve the prefill, and give the same bits.
@@ -573,9 +628,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(recomputed, (void *)&ref),
         cmocka_unit_test_prestate(recomputed, (void *)&cpu),
+        cmocka_unit_test_prestate(recomputed_of_2026, (void *)&ref),
+        cmocka_unit_test_prestate(recomputed_of_2026, (void *)&cpu),
         cmocka_unit_test_prestate(known_ids, (void *)&ref),
         cmocka_unit_test_prestate(known_ids, (void *)&cpu),
         cmocka_unit_test_prestate(independent, (void *)&cpu),
+        cmocka_unit_test_prestate(independent_of_2026, (void *)&cpu),
         cmocka_unit_test(shared_activations),
         cmocka_unit_test(many_samples),
         cmocka_unit_test_prestate(logits_of_prompts, (void *)&ref),

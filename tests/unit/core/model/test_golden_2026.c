@@ -246,7 +246,7 @@ static void gradient_norms(void **state)
 
 static struct optimizer_laws laws_of(const struct model *m)
 {
-    struct rates rates = {.matrix_lr = 0.02, .embedding_lr = 0.3, .unembedding_lr = 0.008, .weight_decay = 0.28};
+    struct rates rates = {.matrix_lr = 0.02, .embedding_lr = 0.3, .unembedding_lr = 0.008, .scalar_lr = 0.5, .weight_decay = 0.28};
     return optimizer_laws_2026(&m->shape, &rates, 1, 1);
 }
 

@@ -29,7 +29,7 @@ static void start(struct fixture *f, const struct shape *shape)
     memset(f, 0, sizeof *f);
     f->dev = device_open(DEVICE_CPU, 1, &fault);
     assert_non_null(f->dev);
-    struct rates rates = {.matrix_lr = 0.02, .embedding_lr = 0.3, .unembedding_lr = 0.008, .weight_decay = 0.28};
+    struct rates rates = {.matrix_lr = 0.02, .embedding_lr = 0.3, .unembedding_lr = 0.008, .scalar_lr = 0.5, .weight_decay = 0.28};
     struct optimizer_laws laws = optimizer_laws_2026(shape, &rates, 1, 1);
     assert_null(model_open(&f->m, f->dev, shape, &f->arena));
     assert_null(model_reserve(&f->m, B, T, true));

@@ -253,6 +253,7 @@ static float *train(struct course course, struct row_source rows, int threads, i
     if (course.is_2026) {
         assert_null(shape_from_depth_2026(&shape, 3, 16, 16, V, T));
         shape.window_short = 7;
+        rates.scalar_lr = 0.5;
         rates.weight_decay = 0.28;
     }
     struct optimizer_laws laws = course.is_2026 ? optimizer_laws_2026(&shape, &rates, 1, 1) : optimizer_laws_2025(&shape, &rates);

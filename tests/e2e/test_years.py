@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Recipes of nanochat 2026 with the real binary: run whole, cut another way, killed and resumed to the same bits, asked, compared.
+
+    test_years.py RETORT SAME_RESULT SOURCE_FOLDER [TestClass[.test]]
+
+Needs nothing but Python's own library.
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from harness import MICRO, RETORT, SOURCE, Folder, call, children, live_step, wait_for
+
+MICRO_2026 = SOURCE / "tests/e2e/micro_2026.yaml"
+NAME = "micro_2026"
+MADE = ("base", "sft", "rl", "chat_eval@sft", "chat_eval@rl")
+
+
+class Alone(Folder):
+    """Tests that start from one whole run, made once."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.alone = pathlib.Path(tempfile.mkdtemp(prefix="retort-alone-"))
+        cls.first = call("run", MICRO_2026, results=cls.alone, check=0)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.alone, ignore_errors=True)
+
+    def files(self, results):
+        """name -> result file"""
+        stages = json.loads(call("plan", MICRO_2026, "--json", results=results, check=0).stdout)["stages"]
+        return {s["name"]: results / "store" / f"{s['kind']}-{s['key'][:16]}.h5" for s in stages if s["name"] in MADE}
+
+
+class Years(Alone):
+    def setUp(self):
+        super().setUp()
+        shutil.copytree(self.alone, self.results)
+
+    def resolved(self, recipe, *more):
+        out = call("plan", recipe, "--resolved", "--json", *more, results=self.results, check=0).stdout
+        return {v["name"]: v for v in json.loads(out)["values"]}
+
+    def test_second_run_has_nothing_to_do(self):
+        self.assertIn("nothing to do", call("run", MICRO_2026, results=self.results, check=0).stdout)
+        header = next(line for line in self.first.stdout.splitlines() if line.startswith("score"))
+        self.assertEqual(header.split(), ["score", "sft", "rl"])
+        report = json.loads(call("report", NAME, "--json", results=self.results, check=0).stdout)
+        losses = {s["name"]: s["loss"] for s in report["stages"]}
+        self.assertLess(losses["base"], 5.99)  # ln 400: it has learned something
+        self.assertLess(losses["sft"], 5.99)
+
+    def test_every_value_and_who_set_it(self):
+        values = self.resolved(MICRO_2026)
+        for name, value, by in (("nanochat", "2026", "recipe"), ("base.architecture", "2026", "default"),
+                                ("base.optimizer", "2026", "default"), ("base.window_pattern", "SSSL", "default"),
+                                ("base.n_embd", "48", "default"), ("base.aspect", "16", "recipe"),
+                                ("base.ratio", None, None), ("base.warmup", None, None), ("base.warmup_steps", "4", "recipe"),
+                                ("base.warmdown", "0.65", "default"), ("base.scalar_lr", "0.5", "default"),
+                                ("base.weight_decay", "0.28", "default"), ("base.embedding_lr", "0.3", "default"),
+                                ("tokenizer.token_bytes", "raw", "default"), ("sft.packing", "best_fit", "default"),
+                                ("sft.batch_tokens", "1280", "default"), ("sft.lr_frac", "0.8", "default"),
+                                ("sft.warmdown", "0.5", "default"), ("sft.weight_decay", "0", "default"),
+                                ("rl.embedding_lr", "0.2", "default"), ("rl.optimizer", "2026", "default")):
+            with self.subTest(name=name):
+                self.assertEqual((values[name]["value"], values[name]["by"]) if name in values else (None, None), (value, by))
+        own = self.resolved(MICRO_2026, "-s", "base.embedding_lr=0.1", "-s", "base.batch_tokens=640", "-s", "base.warmup=0.1")
+        self.assertEqual([own[n]["value"] for n in ("sft.embedding_lr", "sft.batch_tokens", "base.warmup")], ["0.1", "640", "0.1"])
+        self.assertNotIn("base.warmup_steps", own)
+        rows = self.resolved(MICRO_2026, "-s", "sft.rows=8")
+        self.assertNotIn("sft.batch_tokens", rows)
+        self.assertNotIn("sft.packing", rows)
+
+    def test_threads_and_device_batch_leave_the_bits(self):
+        other = self.folder / "other"
+        call("run", MICRO_2026, "-s", "base.device_batch=1", "-s", "sft.device_batch=8", "-s", "rl.device_batch=2", "-s",
+             "chat_eval.device_batch=3", results=other, env={"OMP_NUM_THREADS": "1"}, check=0)
+        mine, others = self.files(self.results), self.files(other)
+        for name in MADE:
+            with self.subTest(name=name):
+                self.assertSame(mine[name], others[name])
+
+    def test_chat_answers(self):
+        model = f"{MICRO_2026}:sft"
+        one = call("chat", model, "-p", "Where does Ada live?", "-m", "20", results=self.results, check=0).stdout
+        self.assertEqual(one, call("chat", model, "-p", "Where does Ada live?", "-m", "20", results=self.results, check=0).stdout)
+
+    def test_compare_with_a_run_of_2025(self):
+        call("run", MICRO, results=self.results, check=0)
+        shown = call("compare", "micro", NAME, results=self.results, check=0).stdout
+        self.assertRegex(shown, r"architecture\s.*2026")
+        self.assertRegex(shown, r"optimizer\s.*2026")
+        self.assertTrue(all(len(line) <= 80 for line in shown.splitlines()))
+        self.assertTrue(json.loads(call("compare", "micro", NAME, "--json", results=self.results, check=0).stdout)["ok"])
+        why = call("why", MICRO, "-s", "nanochat=2026", "-s", "base.depth=2", results=self.results, check=0).stdout
+        self.assertIn("architecture", why)
+
+    def test_either_half_of_the_year_alone(self):
+        for setting in ("base.optimizer=2025", "base.window_pattern=L"):
+            plan = {s["name"]: s for s in json.loads(call("plan", MICRO_2026, "--json", "-s", setting, results=self.results,
+                                                          check=0).stdout)["stages"]}
+            self.assertEqual((plan["tokenizer"]["state"], plan["base"]["state"]), ("cached", "run"))
+            call("run", MICRO_2026, "-s", setting, "-s", "base.steps=6", "--until", "base", results=self.results, check=0)
+
+    def test_export_writes_no_layout_that_others_do_not_know(self):
+        done = call("export", f"{MICRO_2026}:sft", self.folder / "hf", "--to", "hf", results=self.results)
+        self.assertIn(done.returncode, (2, 4))
+        self.assertFalse((self.folder / "hf").exists())
+        call("export", f"{MICRO_2026}:tokenizer", self.folder / "own", "--to", "hf", results=self.results, check=0)
+
+
+class Kills(Alone):
+    """SIGKILL in base, sft and rl: run again it goes on from what was saved, and ends with the bits of a run left alone."""
+
+    ENV = {**os.environ, "RETORT_CHECKPOINT_SECONDS": "0"}
+
+    def prepared(self, first):
+        """Results of all before a stage, so that the run to be killed begins with it."""
+        shutil.rmtree(self.results, ignore_errors=True)
+        shutil.copytree(self.alone, self.results)
+        shutil.rmtree(self.results / "runs")
+        files = self.files(self.results)
+        for name in MADE[MADE.index(first):]:
+            files[name].unlink()
+
+    def killed(self, first, kind, step):
+        for _ in range(5):
+            self.prepared(first)
+            runner = subprocess.Popen([RETORT, "run", MICRO_2026, "--results", self.results], stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.DEVNULL, env=self.ENV)
+            wait_for(lambda: (live_step(self.results, kind) >= step and any(self.results.glob(f"store/{kind}-*.part.h5")))
+                     or runner.poll() is not None)
+            stages = children(runner.pid)
+            if runner.poll() is None and stages:
+                break
+            runner.communicate()
+        else:
+            self.fail(f"{first} was always done before it could be killed")
+        for pid in stages:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        runner.kill()
+        runner.communicate(timeout=60)
+        self.assertRegex(call("run", MICRO_2026, results=self.results, env=self.ENV, check=0).stdout, "resum")
+        mine, others = self.files(self.alone), self.files(self.results)
+        for name in MADE:
+            with self.subTest(name=name):
+                self.assertSame(mine[name], others[name])
+
+    def test_base(self):
+        self.killed("base", "pretrain", 7)
+
+    def test_sft(self):
+        self.killed("sft", "finetune", 5)
+
+    def test_rl(self):
+        self.killed("rl", "grpo", 2)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[4:]])
