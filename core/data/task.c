@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "core/base/philox.h"
+#include "core/data/slots.h"
 
 enum { CALLS_MOST = 1 << 14, DRAW_LETTER = 0, DRAW_ORDER = 1, SEED = 42 };
 
@@ -20,12 +21,6 @@ _Static_assert((int)PART_COUNT <= (int)TASK_PATHS && (int)TASK_PATHS <= (int)REC
 
 static const char CHOICE_PROMPT[] =
     "Multiple Choice question: {question}\n{choices}\nRespond only with the letter of the correct answer.";
-
-struct slot {
-    const char *name; // "{question}"
-    const char *text;
-    size_t n;
-};
 
 struct row { // a row that is made an example
     const struct task *task;
@@ -96,28 +91,6 @@ static struct error *check_no_zero(const struct row *r, const char *what, const 
     return memchr(value->text, 0, value->n) ? fault(r, "%s has a zero byte", what) : NULL;
 }
 
-// The template with its slots filled; returns the length and writes where out is not NULL.
-static size_t fill_slots(const char *template, const struct slot *slots, int n_slots, char *out)
-{
-    size_t n = 0;
-    for (const char *s = template; *s;) {
-        const char *text = s;
-        size_t n_text = 1, n_used = 1;
-        for (int i = 0; *s == '{' && i < n_slots; i++)
-            if (strncmp(s, slots[i].name, strlen(slots[i].name)) == 0) {
-                text = slots[i].text;
-                n_text = slots[i].n;
-                n_used = strlen(slots[i].name);
-                break;
-            }
-        if (out && n_text)
-            memcpy(out + n, text, n_text);
-        n += n_text;
-        s += n_used;
-    }
-    return n;
-}
-
 static struct chat_part *text_part(struct arena *arena, const char *text, size_t n)
 {
     struct chat_part *part = arena_alloc(arena, sizeof *part);
@@ -131,12 +104,12 @@ static struct error *put_messages(struct row *r, const struct slot *slots, int n
                                   const struct chat_part *answer, size_t n_answer)
 {
     const char *prompt = r->task->prompt ? r->task->prompt : default_prompt;
-    size_t n = fill_slots(prompt, slots, n_slots, NULL);
+    size_t n = slots_fill(prompt, slots, n_slots, NULL);
     char *text = arena_alloc(r->arena, n + 1);
     struct chat_message *messages = arena_array(r->arena, 2, sizeof *messages);
     if (!text || !messages)
         return error_memory();
-    fill_slots(prompt, slots, n_slots, text);
+    slots_fill(prompt, slots, n_slots, text);
     messages[0] = (struct chat_message){CHAT_USER, text_part(r->arena, text, n), 1};
     messages[1] = (struct chat_message){CHAT_ASSISTANT, answer, n_answer};
     r->example->conversation = (struct conversation){messages, 2};
@@ -335,7 +308,7 @@ static struct error *take_choice(struct row *r)
         for (int i = 0; i < n; i++) {
             const struct slot slots[] = {{"{choice}", choices[i].text, choices[i].n},
                                          {"{letter}", letters[i].text, letters[i].n}};
-            n_lines += fill_slots(line, slots, 2, lines ? lines + n_lines : NULL);
+            n_lines += slots_fill(line, slots, 2, lines ? lines + n_lines : NULL);
         }
     }
     const struct slot slots[] = {{"{question}", question.text, question.n}, {"{choices}", lines, n_lines}};
@@ -441,8 +414,14 @@ static const char *path_of_messages(const char *messages, const char *name, stru
 const char *grader_name(enum task_grader grader)
 {
     static const char *const names[GRADER_COUNT] = {
-        [GRADER_NONE] = "none", [GRADER_CHOICE] = "choice", [GRADER_NUMBER] = "number", [GRADER_EXACT] = "exact"};
+        [GRADER_NONE] = "none",   [GRADER_CHOICE] = "choice", [GRADER_NUMBER] = "number",
+        [GRADER_EXACT] = "exact", [GRADER_LOSS] = "loss",     [GRADER_EXACT_GREEDY] = "exact_greedy"};
     return names[grader];
+}
+
+bool grader_is_prompted(enum task_grader grader)
+{
+    return grader == GRADER_LOSS || grader == GRADER_EXACT_GREEDY;
 }
 
 struct error *task_paths(const struct task *t, struct arena *arena, const char *paths[TASK_PATHS], int *n_paths)
@@ -470,4 +449,62 @@ struct error *task_example(const struct task *t, const struct record *record, st
     if (t->messages)
         return take_messages(&r);
     return t->choices || (t->right && t->wrong) ? take_choice(&r) : take_answer(&r);
+}
+
+// Of labels, where rows have them, the answer is one; else it is a number from 0, or the text of the right choice.
+static struct error *find_right_option(struct row *r, const struct record_value *choices, int n, int *right)
+{
+    const struct record_field *labels = r->task->labels ? field_of(r, LABELS) : NULL;
+    struct error *e = labels ? check_list(r, r->task->labels, labels) : NULL;
+    if (!e && labels && labels->n_values != n)
+        e = fault(r, "%d labels of %d choices", labels->n_values, n);
+    return e ? e : find_right(r, labels ? labels->values : choices, n, right);
+}
+
+static struct error *take_options(struct row *r, struct record_value *choices, int *n, int *right)
+{
+    const struct task *t = r->task;
+    if (!t->choices)
+        return order_choices(r, choices, n, right);
+    const struct record_field *field = field_of(r, CHOICES);
+    struct error *e = check_list(r, t->choices, field);
+    if (!e && (field->n_values < 1 || field->n_values > TASK_LETTERS))
+        e = fault(r, "%d choices, not 1 to %d", field->n_values, TASK_LETTERS);
+    if (e)
+        return e;
+    *n = field->n_values;
+    memcpy(choices, field->values, (size_t)*n * sizeof *choices);
+    return find_right_option(r, choices, *n, right);
+}
+
+static struct error *copy_text(struct arena *arena, const struct record_value *value, struct item_text *to)
+{
+    char *copy = arena_alloc(arena, value->n + 1);
+    if (!copy)
+        return error_memory();
+    memcpy(copy, value->text, value->n);
+    *to = (struct item_text){copy, value->n};
+    return NULL;
+}
+
+struct error *task_read_item(const struct task *t, const struct record *record, struct arena *arena, struct task_item *item)
+{
+    struct row r = {t, record, arena, NULL};
+    struct record_value question, options[TASK_LETTERS];
+    int n = 1, right = 0;
+    *item = (struct task_item){.row = record->row};
+    struct error *e = one_value(&r, QUESTION, &question);
+    if (!e)
+        e = t->grader == GRADER_LOSS ? take_options(&r, options, &n, &right) : one_value(&r, ANSWER, &options[0]);
+    if (e)
+        return e;
+    struct item_text *texts = arena_array(arena, (size_t)n, sizeof *texts);
+    if (!texts)
+        return error_memory();
+    for (int i = 0; i < n && !e; i++)
+        e = copy_text(arena, &options[i], &texts[i]);
+    item->options = texts;
+    item->n_options = n;
+    item->right = right;
+    return e ? e : copy_text(arena, &question, &item->question);
 }

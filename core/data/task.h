@@ -12,6 +12,10 @@
 //                        0, or its letter), or the choices are `right` and `wrong`, and are put in an order drawn for the row
 //   question and answer  the answer is text, with calculator calls in it where `calls` says how they are marked
 //
+// A task that is asked as text (grader loss or exact_greedy) has a question with choices, whose right one is given by `answer` (its
+// number from 0, its text, or of rows with labels its label) or by `right` and `wrong`; or a question and an answer. It makes no
+// conversation.
+//
 // Messages   M.role and M.content are read for each alternative M of the path: "messages | ." takes {"messages": [...]} of JSON
 //            lines, or a line that is the list itself. An assistant's content may be a list of parts there, {type, text} each, the
 //            type text, python or python_output. "." also stands for the row's own lists role and content, as a world's
@@ -36,20 +40,29 @@
 #include "core/data/record.h"
 #include "core/text/chat.h"
 
-enum task_grader { GRADER_NONE, GRADER_CHOICE, GRADER_NUMBER, GRADER_EXACT, GRADER_COUNT };
+enum task_grader { GRADER_NONE, GRADER_CHOICE, GRADER_NUMBER, GRADER_EXACT, GRADER_LOSS, GRADER_EXACT_GREEDY, GRADER_COUNT };
 
-enum { TASK_LETTERS = 26, TASK_PATHS = 8, TASK_VERSION = 2 }; // the version is raised when the same row would give another example
+enum {
+    TASK_LETTERS = 26,
+    TASK_PATHS = 8,
+    TASK_SHOTS_MOST = 100,
+    TASK_VERSION = 2
+}; // the version is raised when the same row would give another example
 
 struct task {
     const char *name;
     const char *messages, *question, *answer, *choices, *labels, *right, *wrong; // paths (record.h); NULL: not there
-    const char *prompt, *choice_line;                                           // texts with slots; NULL: the defaults
-    const char *letters[TASK_LETTERS];                                          // of choices, where labels is NULL
+    const char *prompt, *choice_line;                                            // texts with slots; NULL: the defaults
+    const char *letters[TASK_LETTERS];                                           // of choices, where labels is NULL
     int n_letters;
     const char *call_begin, *call_middle, *call_end; // of calculator calls: "<<" "=" ">>", none empty; NULL: none
     enum task_grader grader;
     double baseline; // accuracy of guessing, 0 .. 1
     bool shuffled_labels;
+
+    // of tasks that are asked as text (grader_is_prompted; core/eval/prompts.h)
+    const char *delimiter;   // NULL: a blank
+    int64_t shots, examples; // examples: how many are asked at most; 0: all
 };
 
 struct example {
@@ -59,7 +72,23 @@ struct example {
     int n_letters, right;             // right: index of the right one; -1: no choices
 };
 
-const char *grader_name(enum task_grader grader); // "none", "choice", "number", "exact"
+// A row of a task that is asked as text.
+struct item_text {
+    const char *text; // n bytes, and a zero behind them
+    size_t n;
+};
+
+struct task_item {
+    int64_t row; // of its file, or of the world's records
+    struct item_text question;
+    const struct item_text *options; // GRADER_LOSS: the choices; GRADER_EXACT_GREEDY: the answer alone
+    int n_options, right;            // right: index of the right one
+};
+
+const char *grader_name(enum task_grader grader); // "none", "choice", "number", "exact", "loss", "exact_greedy"
+
+// Whether a model is asked by a text that it goes on from, with worked examples before it: no chat, so that base models can be.
+bool grader_is_prompted(enum task_grader grader);
 
 // Paths that the task reads.
 struct error *CHECKED task_paths(const struct task *task, struct arena *arena, const char *paths[TASK_PATHS], int *n_paths);
@@ -67,5 +96,9 @@ struct error *CHECKED task_paths(const struct task *task, struct arena *arena, c
 // The record is of these paths.
 struct error *CHECKED task_example(const struct task *task, const struct record *record, struct arena *arena,
                                    struct example *example);
+
+// The same of a task that is asked as text; texts are copies in the arena.
+struct error *CHECKED task_read_item(const struct task *task, const struct record *record, struct arena *arena,
+                                     struct task_item *item);
 
 #endif

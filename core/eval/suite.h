@@ -27,6 +27,7 @@ struct suite_task {
     double baseline;
     const struct task_rows *rows;
     int64_t n_examples; // at most rows->n
+    const char *suite;  // that it is asked in; NULL: none
 };
 
 struct suite {

@@ -1,6 +1,7 @@
 // decoder.c - the forward pass of model/forward.c for one token a row, with keys and values kept.
 //
-// 1. A step computes the rows that it is given and no others; slots say which caches they have.
+// 1. A step computes the rows that it is given and no others; slots say which caches they have. Several rows of one slot are a piece of
+//    it: all their keys and values are written before any is read, and each row sees those up to its own position.
 // 2. Positions of a slot at and behind position[slot] hold anything: a token's keys and values are written before they are read. So
 //    prompts of one prefill are padded on the right, and what the padding leaves in the caches is never seen.
 // 3. What the smear adds to a token is the embedding of the one before it, which the token's id tells: in a step both are embedded,
@@ -29,21 +30,27 @@ static struct tensor rows_from(struct tensor t, int64_t first, int64_t rows)
 
 struct error *decoder_open(struct decoder *d, struct model *m, int n_slots, int capacity)
 {
+    return decoder_open_wide(d, m, n_slots, n_slots, capacity);
+}
+
+struct error *decoder_open_wide(struct decoder *d, struct model *m, int n_slots, int n_rows, int capacity)
+{
     const struct shape *s = &m->shape;
     struct device *dev = m->dev;
     if (capacity > m->n_positions)
         return error_plain(ERROR_FAILED, "%d positions are beyond the model's %d", capacity, m->n_positions);
-    *d = (struct decoder){.model = m, .n_slots = n_slots, .capacity = capacity};
-    int64_t R = n_slots, heads = (int64_t)s->n_head * s->head_dim, kv = (int64_t)s->n_kv_head * s->head_dim;
+    *d = (struct decoder){.model = m, .n_slots = n_slots, .n_rows = n_rows, .capacity = capacity};
+    int64_t S = n_slots, R = n_rows, heads = (int64_t)s->n_head * s->head_dim, kv = (int64_t)s->n_kv_head * s->head_dim;
     d->position = arena_array(m->arena, (size_t)n_slots, sizeof *d->position);
-    d->host_ids = arena_array(m->arena, 2 * (size_t)n_slots, sizeof *d->host_ids);
+    d->host_positions = arena_array(m->arena, (size_t)n_rows, sizeof *d->host_positions);
+    d->host_ids = arena_array(m->arena, 2 * (size_t)n_rows, sizeof *d->host_ids);
     d->k_cache = arena_array(m->arena, (size_t)s->n_layer, sizeof *d->k_cache);
     d->v_cache = arena_array(m->arena, (size_t)s->n_layer, sizeof *d->v_cache);
-    if (!d->position || !d->host_ids || !d->k_cache || !d->v_cache)
+    if (!d->position || !d->host_positions || !d->host_ids || !d->k_cache || !d->v_cache)
         return error_memory();
     for (int l = 0; l < s->n_layer; l++) {
-        d->k_cache[l] = device_tensor(dev, R * capacity, kv);
-        d->v_cache[l] = device_tensor(dev, R * capacity, kv);
+        d->k_cache[l] = device_tensor(dev, S * capacity, kv);
+        d->v_cache[l] = device_tensor(dev, S * capacity, kv);
     }
     d->slots = device_ids(dev, R, 1);
     d->ids = device_ids(dev, R, 1);
@@ -59,7 +66,7 @@ struct error *decoder_open(struct decoder *d, struct model *m, int n_slots, int 
     d->o = device_tensor(dev, R, heads);
     d->a = device_tensor(dev, R, s->n_mlp);
     d->r = device_tensor(dev, R, s->n_mlp);
-    d->logits = device_tensor(dev, R, s->n_vocab);
+    d->logits = device_tensor(dev, S, s->n_vocab);
     if (s->residual_lambdas)
         d->x0 = device_tensor(dev, R, s->n_embd);
     if (s->backout)
@@ -67,7 +74,7 @@ struct error *decoder_open(struct decoder *d, struct model *m, int n_slots, int 
     if (s->value_embeds)
         d->gates = device_tensor(dev, R, s->n_kv_head);
     if (s->smear_channels) {
-        if (device_computes(dev) && !(d->tokens = arena_array(m->arena, (size_t)R * (size_t)capacity, sizeof *d->tokens)))
+        if (device_computes(dev) && !(d->tokens = arena_array(m->arena, (size_t)S * (size_t)capacity, sizeof *d->tokens)))
             return error_memory();
         d->pairs = device_ids(dev, 2 * R, 1);
         d->pair_e = device_tensor(dev, 2 * R, s->n_embd);
@@ -121,11 +128,11 @@ static void decode_block(struct decoder *d, int l, int R)
     op_matmul(dev, x, top(d->a, R), &p[w->proj].w, true);
 }
 
-// Logits of the n rows in d->n.
-static void head(struct decoder *d, int n, float *logits)
+// Logits of n rows, at most n_slots.
+static void head(struct decoder *d, struct tensor rows, int n, float *logits)
 {
     struct model *m = d->model;
-    op_logits(m->dev, top(d->logits, n), top(d->n, n), &m->params[m->lm_head].w, m->shape.n_vocab, (float)m->shape.softcap);
+    op_logits(m->dev, top(d->logits, n), rows, &m->params[m->lm_head].w, m->shape.n_vocab, (float)m->shape.softcap);
     if (logits)
         device_get(m->dev, logits, d->logits, 0, (int64_t)n * m->shape.n_vocab);
 }
@@ -142,7 +149,7 @@ static int32_t remembered(const struct decoder *d, int slot, int position)
     return d->tokens ? d->tokens[(size_t)slot * (size_t)d->capacity + (size_t)position] : 0;
 }
 
-// x = what stands for the n tokens at the bottom of the model.
+// x = what stands for the n tokens at the bottom of the model; d->host_positions says where each goes.
 static void enter(struct decoder *d, const int32_t *slots, const int32_t *ids, int n)
 {
     struct model *m = d->model;
@@ -155,7 +162,7 @@ static void enter(struct decoder *d, const int32_t *slots, const int32_t *ids, i
         return;
     }
     for (int r = 0; r < n; r++) {
-        int32_t at = d->position[slots[r]];
+        int32_t at = d->host_positions[r];
         d->host_ids[2 * r] = at ? remembered(d, slots[r], at - 1) : ids[r];
         d->host_ids[2 * r + 1] = ids[r];
     }
@@ -165,25 +172,31 @@ static void enter(struct decoder *d, const int32_t *slots, const int32_t *ids, i
     op_smear(dev, smeared, top(d->pair_s, 2 * n), e, &m->params[m->smear_gate].w, m->params[m->smear_lambda].w.master, 2);
     // Of each pair the second, but the first of a slot has nothing before it.
     for (int r = 0; r < n; r++)
-        d->host_ids[r] = 2 * r + (d->position[slots[r]] > 0);
+        d->host_ids[r] = 2 * r + (d->host_positions[r] > 0);
     device_put_ids(dev, d->pairs, 0, n, d->host_ids);
     struct weight rows = {.master = smeared};
     op_embed(dev, x, &rows, top(d->pairs, n));
 }
 
-struct error *decoder_step(struct decoder *d, const int32_t *slots, const int32_t *ids, int n, float *logits)
+// Takes n tokens through the model, up to what the head would see, in d->n.
+static struct error *take_tokens(struct decoder *d, const int32_t *slots, const int32_t *ids, int n)
 {
     struct model *m = d->model;
     struct device *dev = m->dev;
     const struct shape *s = &m->shape;
     for (int r = 0; r < n; r++) {
-        d->host_ids[r] = d->position[slots[r]];
-        if (d->host_ids[r] >= d->capacity)
-            return error_plain(ERROR_FAILED, "the cache of %d tokens is full", d->capacity);
+        d->host_positions[r] = d->position[slots[r]];
+        if (d->host_positions[r] < d->capacity) {
+            remember(d, slots[r], d->position[slots[r]]++, &ids[r], 1);
+            continue;
+        }
+        while (r-- > 0)
+            d->position[slots[r]]--;
+        return error_plain(ERROR_FAILED, "the cache of %d tokens is full", d->capacity);
     }
     device_put_ids(dev, d->slots, 0, n, slots);
     device_put_ids(dev, d->ids, 0, n, ids);
-    device_put_ids(dev, d->positions, 0, n, d->host_ids);
+    device_put_ids(dev, d->positions, 0, n, d->host_positions);
 
     struct tensor x = top(d->x, n), kept = top(d->kept, n);
     enter(d, slots, ids, n);
@@ -197,10 +210,33 @@ struct error *decoder_step(struct decoder *d, const int32_t *slots, const int32_
     if (s->backout)
         op_mix(dev, x, x, kept, (struct tensor){.dtype = x.dtype}, m->params[m->backout_lambda].w.master, -1);
     op_norm(dev, top(d->n, n), top(d->rstd, n), x, (float)s->norm_eps);
-    head(d, n, logits);
-    for (int r = 0; r < n; r++)
-        remember(d, slots[r], d->position[slots[r]]++, &ids[r], 1);
-    return error_from_fault(device_fault(dev));
+    return NULL;
+}
+
+struct error *decoder_step(struct decoder *d, const int32_t *slots, const int32_t *ids, int n, float *logits)
+{
+    struct error *e = take_tokens(d, slots, ids, n);
+    if (e)
+        return e;
+    head(d, top(d->n, n), n, logits);
+    return error_from_fault(device_fault(d->model->dev));
+}
+
+struct error *decoder_extend(struct decoder *d, const int32_t *slots, const int32_t *ids, int n, const int32_t *wanted,
+                             int n_wanted, float *logits)
+{
+    struct model *m = d->model;
+    size_t V = (size_t)m->shape.n_vocab;
+    struct error *e = take_tokens(d, slots, ids, n);
+    // Those that are wanted, as rows of a table; x is free by now.
+    struct weight all = {.master = top(d->n, n)};
+    for (int first = 0; first < n_wanted && !e; first += d->n_slots) {
+        int some = n_wanted - first < d->n_slots ? n_wanted - first : d->n_slots;
+        device_put_ids(m->dev, d->ids, 0, some, wanted + first);
+        op_embed(m->dev, top(d->x, some), &all, top(d->ids, some));
+        head(d, top(d->x, some), some, logits ? logits + (size_t)first * V : NULL);
+    }
+    return error_first(e, error_from_fault(device_fault(m->dev)));
 }
 
 struct error *decoder_reserve(struct decoder *d)
@@ -268,7 +304,7 @@ static void prefill_part(struct decoder *d, const int32_t *slots, const int32_t 
     m->saved = of_model;
     m->reserved_rows = rows;
     m->reserved_T = reserved_T;
-    head(d, B, logits);
+    head(d, top(d->n, B), B, logits);
     for (int b = 0; b < B && slots; b++) {
         d->position[slots[b]] = lengths[b];
         remember(d, slots[b], 0, prompts[b], lengths[b]);

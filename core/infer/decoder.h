@@ -3,6 +3,7 @@
 //     e = decoder_open(&d, model, n_slots, capacity);
 //     decoder_restart(&d);                                 // all slots are empty
 //     e = decoder_step(&d, slots, ids, n, logits);         // a token each into n slots; logits [n, n_vocab] of the next ones out
+//     e = decoder_extend(&d, slots, ids, n, wanted, n_wanted, logits);  // any number of tokens into any of the slots, at once
 //     next = sample_token(logits + r * V, V, sampling, random, stream, position, scratch);
 //
 //     e = decoder_reserve(&d);                             // once, for whole prompts:
@@ -26,13 +27,14 @@ enum { DECODER_PREFILL_TOKENS = 2048 };
 struct decoder {
     struct model *model;
     int n_slots, capacity;
+    int n_rows;                       // tokens that go through at once
     int32_t *position;                // [n_slots]: tokens stored
     int32_t *tokens;                  // [n_slots * capacity]: which, where a smear will look back; else NULL
     struct tensor *k_cache, *v_cache; // a layer: [n_slots * capacity, Hkv*D]
-    struct tensor slots, ids, positions, x, n, rstd, q, k, v, rstd_q, rstd_k, o, a, r, logits; // of a step, up to n_slots rows
+    struct tensor slots, ids, positions, x, n, rstd, q, k, v, rstd_q, rstd_k, o, a, r, logits; // of a step, up to n_rows rows
     struct tensor x0, kept, gates;                          // with lambdas, backout, value embeddings
-    struct tensor pairs, pair_e, pair_rstd, pair_x, pair_s; // with smear: up to 2 n_slots rows
-    int32_t *host_ids;                                      // [2 n_slots]
+    struct tensor pairs, pair_e, pair_rstd, pair_x, pair_s; // with smear: up to 2 n_rows rows
+    int32_t *host_ids, *host_positions;                     // [2 n_rows], [n_rows]
 
     int prefill_tokens;                   // at once, 0 before decoder_reserve
     bool has_own;                         // activations
@@ -42,10 +44,19 @@ struct decoder {
 };
 
 struct error *CHECKED decoder_open(struct decoder *decoder, struct model *model, int n_slots, int capacity);
+
+// The same for decoder_extend of up to n_rows tokens at once, n_rows >= n_slots.
+struct error *CHECKED decoder_open_wide(struct decoder *decoder, struct model *model, int n_slots, int n_rows, int capacity);
 void decoder_restart(struct decoder *decoder);
 
 // slots: n different ones. Rows of the logits are in the order of slots. logits NULL: they stay on the device.
 struct error *CHECKED decoder_step(struct decoder *decoder, const int32_t *slots, const int32_t *ids, int n, float *logits);
+
+// n tokens, at most n_rows, each into its slot behind what is there: of one slot in the order in which they stand. What comes of a
+// token is what decoder_step makes of it, token by token. logits [n_wanted, n_vocab] of what follows the tokens wanted[i], indices
+// that grow; the others are not computed.
+struct error *CHECKED decoder_extend(struct decoder *decoder, const int32_t *slots, const int32_t *ids, int n,
+                                     const int32_t *wanted, int n_wanted, float *logits);
 
 struct error *CHECKED decoder_reserve(struct decoder *decoder);
 

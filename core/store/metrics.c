@@ -38,12 +38,20 @@ const struct store_member task_score_members[TASK_SCORE_MEMBERS] = {
     TEXT_MEMBER(task_score, task, SCORE_NAME), TEXT_MEMBER(task_score, grader, SCORE_GRADER),
     MEMBER(task_score, n, STORE_I64),          MEMBER(task_score, n_all, STORE_I64),
     MEMBER(task_score, right, STORE_I64),      MEMBER(task_score, accuracy, STORE_F64),
-    MEMBER(task_score, baseline, STORE_F64),   MEMBER(task_score, centered, STORE_F64)};
+    MEMBER(task_score, baseline, STORE_F64),   MEMBER(task_score, centered, STORE_F64),
+    MEMBER(task_score, deviation, STORE_F64),  MEMBER(task_score, low, STORE_F64),
+    MEMBER(task_score, high, STORE_F64),       TEXT_MEMBER(task_score, suite, SCORE_NAME)};
+
+const struct store_member suite_score_members[SUITE_SCORE_MEMBERS] = {
+    TEXT_MEMBER(suite_score, suite, SCORE_NAME), TEXT_MEMBER(suite_score, title, SCORE_NAME),
+    MEMBER(suite_score, n, STORE_I64),           MEMBER(suite_score, n_all, STORE_I64),
+    MEMBER(suite_score, capped, STORE_I64),      MEMBER(suite_score, value, STORE_F64),
+    MEMBER(suite_score, deviation, STORE_F64),   MEMBER(suite_score, low, STORE_F64),
+    MEMBER(suite_score, high, STORE_F64),        TEXT_MEMBER(suite_score, missing, SUITE_MISSING)};
 
 const struct store_member example_score_members[EXAMPLE_SCORE_MEMBERS] = {
-    TEXT_MEMBER(example_score, task, SCORE_NAME), MEMBER(example_score, row, STORE_I64),
-    MEMBER(example_score, right, STORE_I64), TEXT_MEMBER(example_score, expected, EXAMPLE_EXPECTED),
-    TEXT_MEMBER(example_score, answer, EXAMPLE_ANSWER)};
+    TEXT_MEMBER(example_score, task, SCORE_NAME), MEMBER(example_score, row, STORE_I64), MEMBER(example_score, right, STORE_I64),
+    TEXT_MEMBER(example_score, expected, EXAMPLE_EXPECTED), TEXT_MEMBER(example_score, answer, EXAMPLE_ANSWER)};
 
 const struct store_member metric_text_members[METRIC_TEXT_MEMBERS] = {
     TEXT_MEMBER(metric_text, text, SCORE_NAME), MEMBER(metric_text, bytes, STORE_I64), MEMBER(metric_text, tokens, STORE_I64),
@@ -59,8 +67,8 @@ const struct store_member metric_pass_members[METRIC_PASS_MEMBERS] = {
     MEMBER(metric_pass, pass, STORE_F64)};
 
 const struct store_member rollout_members[ROLLOUT_MEMBERS] = {
-    MEMBER(rollout, step, STORE_I64),   MEMBER(rollout, question, STORE_I64),  MEMBER(rollout, sample, STORE_I64),
-    MEMBER(rollout, reward, STORE_F64), MEMBER(rollout, advantage, STORE_F64), TEXT_MEMBER(rollout, prompt, ROLLOUT_PROMPT),
+    MEMBER(rollout, step, STORE_I64),        MEMBER(rollout, question, STORE_I64),  MEMBER(rollout, sample, STORE_I64),
+    MEMBER(rollout, reward, STORE_F64),      MEMBER(rollout, advantage, STORE_F64), TEXT_MEMBER(rollout, prompt, ROLLOUT_PROMPT),
     TEXT_MEMBER(rollout, text, ROLLOUT_TEXT)};
 
 void table_text(char *to, size_t size, const char *text, size_t n)

@@ -42,12 +42,31 @@ struct sample { // /samples: what the model wrote at a step; temperature 0 is gr
     char prompt[SAMPLE_PROMPT], text[SAMPLE_TEXT];
 };
 
-enum { SCORE_NAME = 40, SCORE_GRADER = 16, EXAMPLE_EXPECTED = 64, EXAMPLE_ANSWER = 448, ROLLOUT_PROMPT = 448, ROLLOUT_TEXT = 896 };
+enum {
+    SCORE_NAME = 40,
+    SCORE_GRADER = 16,
+    SUITE_MISSING = 448,
+    EXAMPLE_EXPECTED = 64,
+    EXAMPLE_ANSWER = 448,
+    ROLLOUT_PROMPT = 448,
+    ROLLOUT_TEXT = 896
+};
 
 struct task_score { // /scores/tasks: a row a task of an evaluation
     char task[SCORE_NAME], grader[SCORE_GRADER];
     int64_t n, n_all, right; // n of the task's n_all examples were asked, n < n_all: the score is capped
     double accuracy, baseline, centered;
+    double deviation, low, high; // of the accuracy: standard error, and 95 % confidence interval
+    char suite[SCORE_NAME];      // that it is asked in; "": none
+};
+
+struct suite_score { // /scores/suites: a row a suite of an evaluation, the mean over its tasks of what is above chance
+    char suite[SCORE_NAME], title[SCORE_NAME];
+    int64_t n, n_all;            // n of the suite's n_all tasks were asked
+    int64_t capped;              // tasks of which not all examples were asked
+    double value, deviation;     // mean of centered, and its standard error
+    double low, high;            // 95 % confidence interval
+    char missing[SUITE_MISSING]; // names of the tasks that were not asked for want of their data, blanks between
 };
 
 struct example_score { // /examples: a row an example, in the order in which they were asked
@@ -56,7 +75,7 @@ struct example_score { // /examples: a row an example, in the order in which the
     char expected[EXAMPLE_EXPECTED], answer[EXAMPLE_ANSWER];
 };
 
-struct metric_rollouts { // /metrics/rollouts: a row an update of GRPO; means over its rollouts
+struct metric_rollouts {            // /metrics/rollouts: a row an update of GRPO; means over its rollouts
     int64_t step, rollouts, tokens; // tokens: sampled ones, which the loss is over
     double reward, length;          // length: prompt and answer, tokens
     int64_t mixed;                  // questions whose answers were not all right or all wrong: the others teach nothing
@@ -67,7 +86,7 @@ struct metric_pass { // /metrics/pass: share of the questions of which one of th
     double pass;
 };
 
-struct rollout { // /rollouts: some of them, to read
+struct rollout {                    // /rollouts: some of them, to read
     int64_t step, question, sample; // question: row of the task's data set
     double reward, advantage;
     char prompt[ROLLOUT_PROMPT], text[ROLLOUT_TEXT];
@@ -82,10 +101,18 @@ enum { METRIC_TEXT_MEMBERS = 5 };
 
 extern const struct store_member metric_text_members[METRIC_TEXT_MEMBERS];
 
-enum { TASK_SCORE_MEMBERS = 8, EXAMPLE_SCORE_MEMBERS = 5, METRIC_ROLLOUTS_MEMBERS = 6, METRIC_PASS_MEMBERS = 4, ROLLOUT_MEMBERS = 7 };
+enum {
+    TASK_SCORE_MEMBERS = 12,
+    SUITE_SCORE_MEMBERS = 10,
+    EXAMPLE_SCORE_MEMBERS = 5,
+    METRIC_ROLLOUTS_MEMBERS = 6,
+    METRIC_PASS_MEMBERS = 4,
+    ROLLOUT_MEMBERS = 7
+};
 
-extern const struct store_member task_score_members[TASK_SCORE_MEMBERS], example_score_members[EXAMPLE_SCORE_MEMBERS],
-    metric_rollouts_members[METRIC_ROLLOUTS_MEMBERS], metric_pass_members[METRIC_PASS_MEMBERS], rollout_members[ROLLOUT_MEMBERS];
+extern const struct store_member task_score_members[TASK_SCORE_MEMBERS], suite_score_members[SUITE_SCORE_MEMBERS],
+    example_score_members[EXAMPLE_SCORE_MEMBERS], metric_rollouts_members[METRIC_ROLLOUTS_MEMBERS],
+    metric_pass_members[METRIC_PASS_MEMBERS], rollout_members[ROLLOUT_MEMBERS];
 
 enum { METRIC_TRAIN_MEMBERS = 6, METRIC_VAL_MEMBERS = 5, TIMING_TRAIN_MEMBERS = 6, EVENT_MEMBERS = 4, SAMPLE_MEMBERS = 4 };
 

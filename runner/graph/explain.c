@@ -267,7 +267,7 @@ static void explain_inputs(struct explainer *x, const json_t *old_root, const js
 static const struct graph_part *data_part(const struct graph_node *node, size_t index)
 {
     for (int i = 0; i < node->n_parts; i++)
-        if ((node->kind != KIND_TOKENS || node->parts[i].wanted) && index-- == 0)
+        if ((node->kind != KIND_TOKENS || node->parts[i].wanted) && !node->parts[i].left_out && index-- == 0)
             return &node->parts[i];
     return NULL;
 }
@@ -296,6 +296,9 @@ static void explain_part(struct explainer *x, const char *name, const json_t *ol
 static void explain_data(struct explainer *x, const json_t *old, const json_t *new)
 {
     size_t n_old = json_array_size(old), n_new = json_array_size(new);
+    bool by_task = x->stage->node->kind == KIND_EVAL; // explain_suites has told which
+    if (by_task && n_old != n_new && x->stage->n_reasons)
+        return;
     if (n_old != n_new)
         explain_add(x, (struct reason){.kind = REASON_DATA,
                                        .name = x->stage->node->source ? x->stage->node->source->name
@@ -390,6 +393,43 @@ static void explain_grading(struct explainer *x, const json_t *old, const json_t
     }
 }
 
+static const json_t *suite_entry(const json_t *list, const char *task)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_object_get(json_array_get(list, i), "name"));
+        if (name && !strcmp(name, task))
+            return json_array_get(list, i);
+    }
+    return NULL;
+}
+
+// Tasks that are asked as text or in a suite: other words in their file, or data that came or went.
+static void explain_suites(struct explainer *x, const json_t *old, const json_t *new)
+{
+    const struct graph_node *node = x->stage->node;
+    const struct eval_options *o = node->kind == KIND_EVAL ? node->options : NULL;
+    int n_before = x->stage->n_reasons;
+    for (int i = 0; o && i < o->tasks.n; i++) {
+        const struct mixture_use *use = &o->tasks.uses[i];
+        const json_t *was = suite_entry(old, use->task->name), *is = suite_entry(new, use->task->name);
+        bool out_before = json_object_get(was, "left_out"), out = json_object_get(is, "left_out");
+        if (!was || !is)
+            continue;
+        if (out_before != out)
+            explain_add(x, (struct reason){.kind = REASON_DATA,
+                                           .name = use->task->name,
+                                           .old = out_before ? "left out: no data" : "there",
+                                           .new = out ? "left out: no data" : "there"});
+        else
+            explain_members(x, use->task->path, json_object_get(was, "task"), json_object_get(is, "task"));
+    }
+    if (o && old && new && !equal(old, new) && x->stage->n_reasons == n_before &&json_array_size(old) != json_array_size(new))
+        explain_add(x, (struct reason){.kind = REASON_DATA,
+                                       .name = "suites",
+                                       .old = arena_printf(x->arena, "%zu tasks", json_array_size(old)),
+                                       .new = arena_printf(x->arena, "%zu tasks", json_array_size(new))});
+}
+
 void explain_add(struct explainer *x, struct reason reason)
 {
     struct plan_stage *s = x->stage;
@@ -414,6 +454,7 @@ void explain_difference(struct explainer *x, const char *old_payload, const char
         const json_t *was = json_object_get(old, "task"), *is = json_object_get(new, "task");
         explain_fields(x, json_object_get(old, "fields"), json_object_get(new, "fields"));
         explain_grading(x, json_object_get(old, "grading"), json_object_get(new, "grading"));
+        explain_suites(x, json_object_get(old, "suites"), json_object_get(new, "suites"));
         explain_shares(x, json_object_get(old, "shares"), json_object_get(new, "shares"));
         explain_inputs(x, old, new);
         if (x->stage->node->task && !equal(was, is))

@@ -205,13 +205,13 @@ static int64_t first_row(const struct task_file *task, const struct task_split *
     return first;
 }
 
-// A file a part; of a world its rows, in one.
-static struct error *task_parts(struct graph *g, struct graph_node *node)
+// A file a part; of a world its rows, in one. They come behind the parts that the node has.
+static struct error *task_parts(struct graph *g, struct graph_node *node, const struct task_file *task,
+                                const struct task_split *split, const struct mixture_use *use)
 {
-    const struct task_file *task = node->task;
-    const struct task_split *split = node->split;
     struct document_part part = {.form = task->form, .skip_bad = task->skip_bad};
-    node->parts = arena_array(g->arena, (size_t)split->n_files + 1, sizeof *node->parts);
+    node->parts = arena_grow(g->arena, node->parts, (size_t)node->n_parts, (size_t)(node->n_parts + split->n_files) + 1,
+                             sizeof *node->parts);
     if (!node->parts)
         return error_memory();
     if (task->form == DOCUMENT_WORLD) {
@@ -224,7 +224,7 @@ static struct error *task_parts(struct graph *g, struct graph_node *node)
     }
     for (int i = 0; i < split->n_files; i++) {
         part.path = split->files[i];
-        node->parts[node->n_parts++] = (struct graph_part){.part = part, .wanted = true};
+        node->parts[node->n_parts++] = (struct graph_part){.part = part, .wanted = true, .use = use};
     }
     return NULL;
 }
@@ -255,7 +255,7 @@ static struct error *find_task_tokens(struct builder *b, const struct mixture_us
         return e;
     (*node)->task = use->task;
     (*node)->split = split;
-    return task_parts(g, *node);
+    return task_parts(g, *node, use->task, split, NULL);
 }
 
 // Links a reader to the training or the validation part of a token node; found = false where the source has no such part.
@@ -327,8 +327,10 @@ static struct error *link_uses(struct builder *b, struct graph_node *node, const
     for (int i = 0; i < uses->n; i++) {
         const struct mixture_use *use = &uses->uses[i];
         struct graph_node *tokens;
-        struct error *e = find_task_tokens(b, use, use->split, tokenizer, &tokens);
-        if (!e)
+        struct error *e = NULL;
+        if (grader_is_prompted(use->task->task.grader)) // the rows themselves: what is asked depends on how many are
+            e = task_parts(b->graph, node, use->task, use->split, use);
+        else if (!(e = find_task_tokens(b, use, use->split, tokenizer, &tokens)))
             e = add_use(b->graph, node, role, tokens, use);
         if (e)
             return error_while(e, node->stage->at, "reading the tasks of stage '%s'", node->name);
@@ -534,6 +536,14 @@ struct graph_node *graph_input(const struct graph_node *node, const char *role)
         if (!strcmp(node->inputs[i].role, role))
             return node->inputs[i].node;
     return NULL;
+}
+
+bool graph_left_out(const struct graph_node *node, const struct mixture_use *use)
+{
+    for (int i = 0; i < node->n_parts; i++)
+        if (node->parts[i].use == use && node->parts[i].left_out)
+            return true;
+    return false;
 }
 
 bool graph_needs(const struct graph_node *node, const struct graph_node *other)

@@ -10,7 +10,9 @@
 //            two tokenizers read one source); between it and whatever reads a task's split, TASK.SPLIT.tokens
 // Parts      text that a node reads by itself: a file, or a range of a world's documents. A tokenizer reads its source's
 //            training parts; a token stage makes one token file a part, keyed on its own, so that more files reuse what is
-//            there
+//            there. An evaluation reads the rows of tasks that are asked as text, in the order of `suites`
+// Left out   of a suite of several tasks those of which nobody knows the data: a file is not there, nor an address or a hash of it. They
+//            are named in the key, the plan and the scores. Where nothing of a suite is there, nothing is left out
 // Validation the part that is held back from training: `last` the last file, `file` one more file, `held_out` the world's
 //            held-out documents (a fiftieth of the documents, at least 200), `none` nothing. A mix has that of the source that it names,
 //            or a file, which is read as the first of its sources with such files is
@@ -37,13 +39,15 @@ struct graph_input {
 struct graph_part {
     struct document_part part;
     bool validation;
-    bool wanted; // of a token stage: some node reads its tokens
+    bool wanted;                   // of a token stage: some node reads its tokens
+    const struct mixture_use *use; // of an evaluation: the task that is asked as text, whose rows these are; else NULL
 
     // by downloads_locate, which keys_make calls
     const char *url; // where the file is fetched from, and part.path where it lies or will; NULL: part.path is all there is
 
     // by keys_make
     bool is_missing;           // the file is not there
+    bool left_out;             // of an evaluation: with its task, since the data is not there and other tasks of the suite are
     const char *identity;      // canonical JSON; NULL: not known, since the file is not there and nobody says what it holds
     const char *payload, *key; // of a token stage; NULL: unknown
 };
@@ -80,6 +84,9 @@ struct graph_node *graph_find(const struct graph *graph, const char *name);
 
 // The input of that role, or NULL.
 struct graph_node *graph_input(const struct graph_node *node, const char *role);
+
+// Whether a task of an evaluation is left out (keys_make).
+bool graph_left_out(const struct graph_node *node, const struct mixture_use *use);
 
 // Whether node is other, or needs it directly or through others.
 bool graph_needs(const struct graph_node *node, const struct graph_node *other);

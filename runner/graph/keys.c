@@ -1,5 +1,5 @@
-// keys.c - payloads are emitted in sorted order by hand: data < fields < grading < inputs < kind < shares < task < version, and fields after
-// a sort by name.
+// keys.c - payloads are emitted in sorted order by hand: data < fields < grading < inputs < kind < shares < suites < task < version, and
+// fields after a sort by name.
 //
 // Nodes come after their inputs, so that one pass gives all keys.
 #include "runner/graph/keys.h"
@@ -81,11 +81,14 @@ static struct error *part_identity(struct graph_part *part, struct known *known)
     return take_text(&j, arena, &part->identity);
 }
 
-// What only tasks are asked by: of an evaluation without one it says nothing.
+// What only tasks are asked by: of an evaluation without one it says nothing. Nothing is written but in a chat.
 static bool is_idle(const struct field *field, enum stage_kind_id kind, const void *options)
 {
-    return kind == KIND_EVAL && ((const struct eval_options *)options)->tasks.n == 0 &&
-           (!strcmp(field->name, "max_tokens") || !strcmp(field->name, "examples"));
+    const struct eval_options *o = options;
+    bool max_tokens = !strcmp(field->name, "max_tokens"), examples = !strcmp(field->name, "examples"), in_chat = false;
+    for (int i = 0; kind == KIND_EVAL && max_tokens && i < o->tasks.n; i++)
+        in_chat |= !grader_is_prompted(o->tasks.uses[i].task->task.grader);
+    return kind == KIND_EVAL && ((max_tokens && !in_chat) || (examples && !o->tasks.n));
 }
 
 // Has the value that every stage had before there was the field.
@@ -233,6 +236,45 @@ static void write_shares(struct json *j, const struct graph_node *node)
     json_close(j, ']');
 }
 
+static int files_of(const struct graph_node *node, const struct mixture_use *use)
+{
+    int n = 0;
+    for (int i = 0; i < node->n_parts; i++)
+        n += node->parts[i].use == use;
+    return n;
+}
+
+// What is asked as text, and what belongs to a suite: how, and of how many of the files in `data`; or that it is left out.
+static void write_suites(struct json *j, const struct graph_node *node)
+{
+    const struct eval_options *o = node->kind == KIND_EVAL ? node->options : NULL;
+    bool any = false;
+    for (int i = 0; o && i < o->tasks.n; i++) {
+        const struct mixture_use *use = &o->tasks.uses[i];
+        bool prompted = grader_is_prompted(use->task->task.grader), left_out = graph_left_out(node, use);
+        if (!prompted && !use->suite)
+            continue;
+        if (!any)
+            json_key(j, "suites"), json_open(j, '[');
+        any = true;
+        json_open(j, '{');
+        if (prompted && !left_out)
+            json_key(j, "files"), json_i64(j, files_of(node, use));
+        if (left_out)
+            json_key(j, "left_out"), json_bool(j, true);
+        json_key(j, "name"), json_str(j, use->task->name);
+        if (use->suite)
+            json_key(j, "suite"), json_str(j, use->suite->name);
+        if (prompted && !left_out)
+            json_key(j, "task"), json_raw(j, use->task->content);
+        if (use->suite)
+            json_key(j, "title"), json_str(j, use->suite->title);
+        json_close(j, '}');
+    }
+    if (any)
+        json_close(j, ']');
+}
+
 // The roles in sorted order; those of tasks and of a mix have a list of keys an entry.
 static void write_inputs(struct json *j, const struct graph_node *node)
 {
@@ -270,7 +312,7 @@ static void write_data(struct json *j, const struct graph_node *node, const stru
     json_key(j, "data");
     json_open(j, '[');
     for (int i = 0; i < node->n_parts; i++)
-        if (only ? only == &node->parts[i] : node->kind != KIND_TOKENS || node->parts[i].wanted)
+        if (only ? only == &node->parts[i] : (node->kind != KIND_TOKENS || node->parts[i].wanted) && !node->parts[i].left_out)
             json_raw(j, node->parts[i].identity);
     json_close(j, ']');
 }
@@ -287,6 +329,7 @@ static struct error *make_key(const struct graph_node *node, const struct graph_
     write_inputs(&j, node);
     json_key(&j, "kind"), json_str(&j, kind_name(node->kind));
     write_shares(&j, node);
+    write_suites(&j, node);
     if (node->task)
         json_key(&j, "task"), json_raw(&j, node->task->content);
     json_key(&j, "version"), json_i64(&j, kind_version(node->kind));
@@ -315,11 +358,36 @@ static bool is_known(struct graph_node *node)
     bool known = !node->missing;
     for (int i = 0; i < node->n_parts; i++) {
         const struct graph_part *part = &node->parts[i];
-        known = known && (part->identity || (node->kind == KIND_TOKENS && !part->wanted));
+        known = known && (part->identity || part->left_out || (node->kind == KIND_TOKENS && !part->wanted));
     }
     for (int i = 0; i < node->n_inputs; i++)
         known = known && node->inputs[i].node->key;
     return known;
+}
+
+// Whether a task has all its data, or it can be fetched.
+static bool task_is_known(const struct graph_node *node, const struct mixture_use *use)
+{
+    bool known = true;
+    for (int i = 0; i < node->n_parts; i++)
+        known &= node->parts[i].use != use || node->parts[i].identity || node->parts[i].url;
+    return known;
+}
+
+// Of suites the tasks without data, where there is data of others.
+static void leave_out(struct graph_node *node)
+{
+    const struct eval_options *o = node->kind == KIND_EVAL ? node->options : NULL;
+    for (int i = 0; o && i < o->tasks.n; i++) {
+        const struct mixture_use *use = &o->tasks.uses[i];
+        bool others = false;
+        for (int k = 0; use->suite && k < o->tasks.n && !others; k++)
+            others = o->tasks.uses[k].suite == use->suite && task_is_known(node, &o->tasks.uses[k]);
+        bool out = others && !task_is_known(node, use);
+        for (int k = 0; k < node->n_parts && out; k++)
+            if (node->parts[k].use == use)
+                node->parts[k].left_out = true;
+    }
 }
 
 static struct error *node_keys(struct graph_node *node, struct known *known)
@@ -329,6 +397,8 @@ static struct error *node_keys(struct graph_node *node, struct known *known)
     struct error *e = NULL;
     for (int i = 0; i < node->n_parts && !e; i++)
         e = node->kind != KIND_TOKENS || node->parts[i].wanted ? part_identity(&node->parts[i], known) : NULL;
+    if (!e)
+        leave_out(node);
     const struct graph_node *tokenizer = graph_input(node, "tokenizer");
     for (int i = 0; i < node->n_parts && !e && node->kind == KIND_TOKENS; i++) {
         struct graph_part *part = &node->parts[i];

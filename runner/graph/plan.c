@@ -30,7 +30,8 @@ const struct graph_part *plan_lacks(const struct plan_stage *s, int *n)
     *n = 0;
     for (int i = 0; i < node->n_parts; i++) {
         const struct graph_part *part = &node->parts[i];
-        if (!part->is_missing || (node->kind == KIND_TOKENS && (!part->wanted || (s->part_done && s->part_done[i]))))
+        if (!part->is_missing || part->left_out ||
+            (node->kind == KIND_TOKENS && (!part->wanted || (s->part_done && s->part_done[i]))))
             continue;
         first = first ? first : part;
         (*n)++;
@@ -321,6 +322,8 @@ static struct error *count(const struct plan *plan, struct plan_stage *s, struct
         e = shares_questions(plan, s, &facts.rows, &facts.choices, &facts.written);
     if (e)
         return e;
+    if (has_shape)
+        facts.prompted = prompts_guess(s->node, shape.n_vocab);
     int64_t rows = 0, tokens = 0;
     for (int i = 0; i < s->n_shares; i++) {
         bool known = rows >= 0 && s->shares[i].rows >= 0 && s->shares[i].tokens >= 0;

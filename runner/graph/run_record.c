@@ -67,6 +67,7 @@ static const struct {
     {"rollouts", rollout_members, ROLLOUT_MEMBERS, sizeof(struct rollout), offsetof(struct run_tables, rollouts)},
     {"scores/bpb", metric_val_members, METRIC_VAL_MEMBERS, sizeof(struct metric_val), offsetof(struct run_tables, scores)},
     {"scores/tasks", task_score_members, TASK_SCORE_MEMBERS, sizeof(struct task_score), offsetof(struct run_tables, tasks)},
+    {"scores/suites", suite_score_members, SUITE_SCORE_MEMBERS, sizeof(struct suite_score), offsetof(struct run_tables, suites)},
     {"examples", example_score_members, EXAMPLE_SCORE_MEMBERS, sizeof(struct example_score),
      offsetof(struct run_tables, examples)},
     {"events", event_members, EVENT_MEMBERS, sizeof(struct event), offsetof(struct run_tables, events)},
@@ -100,7 +101,8 @@ static struct error *tables_load(struct run_tables *t, struct store_file *file, 
     struct arena arena = {0};
     const char *const *names = NULL;
     int n_names = 0;
-    struct error *e = !*prefix || store_has(file, prefix) ? store_list(file, *prefix ? prefix : "/", &arena, &names, &n_names) : NULL;
+    struct error *e =
+        !*prefix || store_has(file, prefix) ? store_list(file, *prefix ? prefix : "/", &arena, &names, &n_names) : NULL;
     for (int i = 0; i < RUN_TABLES && !e; i++) {
         const struct table *table = table_of(t, i);
         if (!begins_in(kept[i].name, names, n_names) || !(all || table == &t->train || table == &t->val || table == &t->scores))

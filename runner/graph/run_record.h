@@ -11,7 +11,7 @@
 //         /stage/NAME/payload, .../reasons     canonical payload of the key; why it ran (JSON, as plan --json has it)
 //         /stage/NAME/error                    of a failed stage: what it said
 //         /stage/NAME/metrics/train, .../metrics/val, .../metrics/rollouts, .../metrics/pass, .../timing/train, .../samples,
-//         .../metrics/text, .../rollouts, .../scores/bpb, .../scores/tasks, .../examples, .../events
+//         .../metrics/text, .../rollouts, .../scores/bpb, .../scores/tasks, .../scores/suites, .../examples, .../events
 //                                              copies of the result's small tables (core/store/metrics.h); of the events all
 //                                              but each "saved"
 // Errors  ERROR_DATA for a record that is damaged; run_newest passes over those
@@ -58,13 +58,13 @@ struct run {
 // The small tables of one stage, of a record or of a result file.
 struct run_tables {
     struct table train, val, timing, samples, scores; // scores: of bpb
-    struct table tasks, examples;                     // of an evaluation on tasks
+    struct table tasks, suites, examples;             // of an evaluation on tasks
     struct table rewards, pass, rollouts;             // of GRPO
     struct table texts;                               // of a tokenizer
     struct table events;
 };
 
-enum { RUN_TABLES = 12 };
+enum { RUN_TABLES = 13 };
 
 // Takes the next free number of results/runs/NAME and its file; fills in path and number of *run, whose name is set.
 struct error *CHECKED run_create(struct run *run, const char *results, struct arena *arena);
@@ -98,7 +98,8 @@ char *run_forgotten_path(struct arena *arena, const char *results, const char *n
 char *run_forgotten_log_path(struct arena *arena, const char *results, const char *name, int number);
 
 // Logs of runs that are forgotten, or have no record any more. In the arena.
-struct error *CHECKED run_logs_left(const char *results, const char *name, struct arena *arena, const char ***paths, int *n_paths);
+struct error *CHECKED run_logs_left(const char *results, const char *name, struct arena *arena, const char ***paths,
+                                    int *n_paths);
 
 // Loads what is there of the tables under prefix: "/stage/base" in a record, "" in a result file. Release them.
 struct error *CHECKED run_tables_load(struct run_tables *tables, const char *path, const char *prefix);

@@ -49,6 +49,7 @@ static struct error *fill_task(struct job_task *to, const struct plan *plan, con
         *to = (struct job_task){.role = from->role,
                                 .name = node->task->name,
                                 .split = node->split->name,
+                                .suite = from->use && from->use->suite ? from->use->suite->name : NULL,
                                 .epochs = by_rows     ? NAN
                                           : from->use ? from->use->epochs
                                                       : 1,
@@ -58,6 +59,32 @@ static struct error *fill_task(struct job_task *to, const struct plan *plan, con
                                 .paths = input.paths,
                                 .n_paths = input.n_paths};
     return e;
+}
+
+// The suites of an evaluation, each once, and what is left out of them.
+static struct error *fill_suites(struct job *job, const struct graph_node *node, struct arena *arena)
+{
+    const struct eval_options *o = node->kind == KIND_EVAL ? node->options : NULL;
+    job->suites = arena_array(arena, (size_t)(o ? o->tasks.n : 0) + 1, sizeof *job->suites);
+    if (!job->suites)
+        return error_memory();
+    for (int i = 0; o && i < o->tasks.n; i++) {
+        const struct suite_file *suite = o->tasks.uses[i].suite;
+        if (!suite)
+            continue;
+        struct job_suite *to = job->suites;
+        while (to < job->suites + job->n_suites && strcmp(to->name, suite->name))
+            to++;
+        if (to == job->suites + job->n_suites) {
+            job->n_suites++;
+            *to = (struct job_suite){.name = suite->name, .title = suite->title, .n_all = suite->n_tasks, .missing = ""};
+        }
+        if (graph_left_out(node, &o->tasks.uses[i]))
+            to->missing = arena_printf(arena, "%s%s%s", to->missing, *to->missing ? " " : "", o->tasks.uses[i].task->name);
+        if (!to->missing)
+            return error_memory();
+    }
+    return NULL;
 }
 
 // Of each field that somebody set, and of the stage itself.
@@ -103,6 +130,9 @@ struct error *stage_job(struct job *job, const struct plan *plan, const struct p
     struct error *no_places = fill_places(job, node->stage, arena);
     if (no_places)
         return no_places;
+    struct error *no_suites = fill_suites(job, node, arena);
+    if (no_suites)
+        return no_suites;
     for (int i = 0; i < node->n_inputs; i++) {
         const struct graph_input *input = &node->inputs[i];
         struct error *e = is_task(input) ? fill_task(&job->tasks[job->n_tasks++], plan, input, arena)
@@ -113,14 +143,20 @@ struct error *stage_job(struct job *job, const struct plan *plan, const struct p
     }
     for (int i = 0; i < node->n_parts; i++) {
         const struct graph_part *part = &node->parts[i];
-        if (node->kind == KIND_TOKENS && (!part->wanted || s->part_done[i]))
+        const struct mixture_use *use = part->use;
+        if (part->left_out || (node->kind == KIND_TOKENS && (!part->wanted || s->part_done[i])))
             continue;
         job->parts[job->n_parts++] = (struct job_part){.part = part->part,
                                                        .identity = part->identity,
                                                        .key = part->key,
                                                        .payload = part->payload,
-                                                       .task = node->task ? &node->task->task : NULL,
-                                                       .split = node->task ? node->split->name : NULL,
+                                                       .task = node->task ? &node->task->task
+                                                               : use      ? &use->task->task
+                                                                          : NULL,
+                                                       .split = node->task ? node->split->name
+                                                                : use      ? use->split->name
+                                                                           : NULL,
+                                                       .suite = use && use->suite ? use->suite->name : NULL,
                                                        .out = s->part_out ? s->part_out[i] : NULL};
     }
     return NULL;

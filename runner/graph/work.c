@@ -246,11 +246,44 @@ static struct error *reinforcing(struct working *w)
     return NULL;
 }
 
+// Prompts of the mean length, one after the other; a tenth more for what follows what choices share.
+static struct error *asking(struct working *w)
+{
+    static const double BEHIND = 1.1;
+    const struct eval_options *o = w->node->options;
+    const struct prompt_guess *p = &w->facts->prompted;
+    int64_t positions = (int64_t)w->shape.seq_len * POSITIONS_PER_SEQ_LEN;
+    int64_t mean = p->n > 0 ? (int64_t)ceil(p->tokens / (double)p->n) : w->shape.seq_len, before = w->work->bytes_device;
+    mean = most(least(mean, positions), 1);
+    w->setup = (struct cost_setup){.shape = w->shape,
+                                   .slots = most(p->n > 0 ? least(o->device_batch, p->n) : o->device_batch, 1),
+                                   .capacity = least(most(2 * mean, w->shape.seq_len), positions),
+                                   .prompt = mean};
+    struct error *e = count(w);
+    if (e)
+        return e;
+    weigh(w, o->device_batch);
+    w->work->bytes_device = most(w->work->bytes_device, before);
+    w->writes = true; // a guess, rather too much
+    w->flops = NAN;
+    w->written +=
+        p->n < 0 ? NAN : BEHIND * (double)p->n / (double)w->setup.slots * time_of(w, w->cost.prefill, w->cost.prefill.flops);
+    return NULL;
+}
+
+static bool asks_in_chats(const struct eval_options *o)
+{
+    for (int i = 0; i < o->tasks.n; i++)
+        if (!grader_is_prompted(o->tasks.uses[i].task->task.grader))
+            return true;
+    return false;
+}
+
 static struct error *evaluating(struct working *w)
 {
     const struct eval_options *o = w->node->options;
     int64_t T = w->shape.seq_len, n = w->facts->choices + w->facts->written;
-    bool has_text = graph_input(w->node, "validation") != NULL, has_tasks = o->tasks.n > 0;
+    bool has_text = graph_input(w->node, "validation") != NULL, has_tasks = asks_in_chats(o);
     bool is_known = !has_tasks || (w->facts->choices >= 0 && w->facts->written >= 0 && w->facts->rows.rows > 0);
     double tokens = floor(validation(w, o->eval_tokens) / (double)T) * (double)T;
     w->is_bound = has_text && w->facts->validation_tokens < 0;
@@ -267,23 +300,24 @@ static struct error *evaluating(struct working *w)
         w->setup.capacity = least(T + o->max_tokens, positions);
         w->setup.prompt = prompt;
     }
-    struct error *e = count(w);
+    struct error *e = has_text || has_tasks ? count(w) : NULL;
     if (e)
         return e;
-    weigh(w, o->device_batch);
+    if (has_text || has_tasks)
+        weigh(w, o->device_batch);
     if (has_text)
         spend(w, w->cost.forward, tokens / ((double)w->setup.batch * (double)T),
               formula_forward(w) * (double)w->setup.batch * (double)T);
     if (!is_known) {
         w->flops = w->seconds = NAN;
-        return NULL;
+        return w->facts->prompted.n ? asking(w) : NULL;
     }
     if (has_tasks)
         spend(w, w->cost.prefill, (double)n / (double)w->setup.slots, w->cost.prefill.flops);
     write_answers(w, 0, (double)w->facts->written, (double)o->max_tokens);
     if (w->writes)
         w->flops = NAN;
-    return NULL;
+    return w->facts->prompted.n ? asking(w) : NULL;
 }
 
 struct error *work_of(struct work *work, const struct graph_node *node, const struct work_facts *facts,

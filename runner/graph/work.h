@@ -10,7 +10,7 @@
 //            reading all weights and its keys and values. In bf16, as the reference trains, unless the recipe asks for f32 itself:
 //            activations then take half of what they take here
 // Bounds     how long answers get is not known before, nor, until it is encoded, how much validation text there is: seconds stays unknown
-//            in an evaluation or a grpo stage with such a part, and seconds_most is the time if no answer ends before max_tokens and
+//            in an evaluation or a grpo stage with such a part, or in one whose prompts are still to be made, and seconds_most is the time if no answer ends before max_tokens and
 //            eval_tokens are there. Evaluations inside trainings are in their time; samples, saving and starting are not
 // Memory     of one device, in float32, as the stage opens it (cost.h); of grpo for the longest prompt that is known, else seq_len
 // Errors     those of cost.h; ERROR_RECIPE of shapes
@@ -22,6 +22,7 @@
 #include "runner/graph/hardware.h"
 #include "runner/graph/lengths.h"
 #include "runner/graph/machine.h"
+#include "runner/graph/prompt_share.h"
 
 struct work_setting {
     struct costs costs;
@@ -33,13 +34,14 @@ struct work_setting {
 
 // What is known of the text that the stage reads; -1 and no rows: unknown.
 struct work_facts {
-    int64_t steps;             // updates that it makes
-    int64_t batch_tokens;      // of a pretraining
-    double flops_per_token;    // of training, by the formula
-    struct lengths rows;       // of a mixture, one pass; of the questions of an evaluation
-    int64_t choices, written;  // questions of an evaluation, by whether an answer is written
-    int64_t validation_tokens; // of the text, or of the test splits
-    int64_t validation_most;   // where these are unknown: no more than so many
+    int64_t steps;                // updates that it makes
+    int64_t batch_tokens;         // of a pretraining
+    double flops_per_token;       // of training, by the formula
+    struct lengths rows;          // of a mixture, one pass; of the questions of an evaluation
+    struct prompt_guess prompted; // what an evaluation asks as text
+    int64_t choices, written;     // questions of an evaluation, by whether an answer is written
+    int64_t validation_tokens;    // of the text, or of the test splits
+    int64_t validation_most;      // where these are unknown: no more than so many
 };
 
 struct work {

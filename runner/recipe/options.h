@@ -13,6 +13,7 @@ struct mixture_use {
     const struct task_split *split; // of task
     double epochs;                  // NaN where rows is given
     int64_t rows;                   // FIELD_UNSET_INT: by epochs
+    const struct suite_file *suite; // among `suites`: whose task it is, or NULL
     struct place at, epochs_at;     // of the entry; of epochs or rows, where written, else as at
 };
 
@@ -86,7 +87,7 @@ struct grpo_options {
 };
 
 struct eval_options {
-    struct field_list model; // each
+    struct field_list model;   // each
     struct field_list suites;  // as written
     struct mixture_uses tasks; // of suites those that are tasks, in order; no field
     const char *source;

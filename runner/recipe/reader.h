@@ -35,12 +35,14 @@ struct reader {
     size_t file_bytes;               // of their names
 
     const struct node *asking;    // the name of the task that is being read
+    const char *suite;            // whose file the task is written in, or NULL
     bool data_read, no_data_told; // data_read: data is known, or what is wrong with it was told
     const char *data;             // the folder that files of tasks are relative to, as the program opens it, or NULL
     struct world_slot *worlds;    // read so far
     int n_worlds, worlds_capacity;
     struct task_slot *tasks; // read so far
     int n_tasks, tasks_capacity;
+    struct suite_slot *suites; // read so far, newest first
 };
 
 // What all files of one reading share: the recipe, what it includes, the recipes that it refers to.
@@ -86,6 +88,12 @@ struct world_slot {
 struct task_slot {
     const char *path;
     struct task_file *task; // NULL: it has errors, which were told
+};
+
+struct suite_slot {
+    const char *path;
+    const struct suite_file *suite; // NULL: it has errors, which were told
+    struct suite_slot *next;
 };
 
 // FILES: what a source or a task reads, written out.
@@ -176,6 +184,29 @@ void stage_error(struct reader *r, const struct recipe_stage *stage, struct erro
 // The tree of a task file; whatever is wrong is reported. In the reader of a recipe a source of the task's name takes the place of its
 // own.
 void task_read(struct reader *r, const char *path, const struct node *root, struct task_file *task);
+
+struct asked { // who names a task, and for what
+    struct reader *r;
+    struct recipe_stage *stage;
+    const char *split; // the default
+    bool graded;       // only tasks with a grader fit
+    bool prompted;     // so do tasks that are asked as text
+};
+
+// The task that node names, and a split of it. NULL: reported. tasks.c
+const struct task_file *task_named(struct asked *a, const struct node *node, const char *name);
+const struct task_split *split_named(struct asked *a, const struct task_file *task, const char *name, struct place at);
+
+// The task of a tree, which stands in path and which node asks for; found: what the YAML reader said of it, which goes on to the
+// reader; suite: whose file it is written in, or NULL. NULL: reported.
+struct task_file *task_of_tree(struct asked *a, const struct node *node, const char *path, const struct node *root,
+                               struct error *found, const char *suite);
+
+// The tree of a file that node names, with what the YAML reader said of it. False: it cannot be read, which is reported.
+bool tree_of_file(struct asked *a, const struct node *node, const char *path, struct node **root, struct error **found);
+
+// FOLDER/NAME.yaml in the recipe's folder. NULL: out of memory.
+const char *beside_recipe(struct reader *r, const char *folder, const char *name);
 
 // The entries of `mixture`, and the tasks among `suites`, into the stage's options; setting is the field's.
 void mixture_read(struct reader *r, struct recipe_stage *stage, const struct field *field, const struct node *node);

@@ -91,6 +91,8 @@ struct recipe {
     int n_stages;
     struct task_file **tasks; // that mixtures and suites name, each once
     int n_tasks;
+    const struct suite_file **suites; // that `suites` name, each once
+    int n_suites;
     const struct recipe_value *values;
     int n_values;
     const struct recipe_env *env;

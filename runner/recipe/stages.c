@@ -438,7 +438,8 @@ static void check_import(struct stage_reader *s, const struct import_options *o)
         is_model |= n > ending && !strcmp(o->file + n - ending, models[i]);
     }
     if (is_model)
-        report(s, error_new(ERROR_NOT_BUILT, place_of(s, "file"), "name the file of its tokenizer: a tokenizer.json, or tiktoken's ranks",
+        report(s, error_new(ERROR_NOT_BUILT, place_of(s, "file"),
+                            "name the file of its tokenizer: a tokenizer.json, or tiktoken's ranks",
                             "importing models is not built in this version"));
 }
 
@@ -498,8 +499,12 @@ static bool takes_default(const struct stage_reader *s, const struct field *fiel
             bpb |= strcmp(o->suites.names[i], "bpb") == 0;
         if (strcmp(field->name, "eval_tokens") == 0)
             return bpb || !o->suites.n;
-        if (strcmp(field->name, "max_tokens") == 0)
-            return o->tasks.n;
+        if (strcmp(field->name, "max_tokens") == 0) {
+            bool in_chat = false;
+            for (int i = 0; i < o->tasks.n; i++)
+                in_chat |= !grader_is_prompted(o->tasks.uses[i].task->task.grader);
+            return in_chat;
+        }
     }
     for (size_t i = 0; i < countof(resolved); i++)
         if (strcmp(field->name, resolved[i]) == 0)

@@ -71,10 +71,19 @@ struct error *CHECKED task_file_read(const char *path, const char *data, struct 
 // Conversations of the user's own.
 struct error *CHECKED task_file_of_jsonl(const char *path, struct arena *arena, struct task_file *task);
 
+// A file of suites (recipes/suites/NAME.yaml): tasks whose scores make one score.
+struct suite_file {
+    const char *name, *title, *path; // title: what the score is called
+    const struct task_file **tasks;
+    const struct task_split **splits; // of each task, the one that is asked
+    int n_tasks;
+};
+
 // Where the shipped tasks are: the folder recipes/ of this build, or of an installation. In the arena.
 const char *task_file_shipped(const char *name, struct arena *arena);
 
-// The same of a world: "town" is .../recipes/worlds/town.yaml.
+// The same of suites, and of a world: "town" is .../recipes/worlds/town.yaml.
+const char *suite_file_shipped(const char *name, struct arena *arena);
 const char *world_file_shipped(const char *name, struct arena *arena);
 
 const struct task_split *task_split_find(const struct task_file *task, const char *name);

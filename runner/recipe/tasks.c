@@ -13,21 +13,13 @@
 
 #include "runner/recipe/number.h"
 
-struct asked { // who names a task, and for what
-    struct reader *r;
-    struct recipe_stage *stage;
-    const char *split; // the default
-    bool graded;       // only tasks with a grader fit
-};
-
 static bool ends_in(const char *s, const char *ending)
 {
     size_t n = strlen(s), m = strlen(ending);
     return n > m && strcmp(s + n - m, ending) == 0;
 }
 
-// FOLDER/NAME.yaml in the recipe's folder. NULL: out of memory.
-static const char *beside_recipe(struct reader *r, const char *folder, const char *name)
+const char *beside_recipe(struct reader *r, const char *folder, const char *name)
 {
     const char *path = r->recipe->path, *slash = strrchr(path, '/');
     return reader_have(r, arena_printf(r->arena, "%.*s%s/%s.yaml", slash ? (int)(slash - path) + 1 : 0, path, folder, name));
@@ -60,8 +52,11 @@ static void unknown_task(struct asked *a, const struct node *node, const char *n
     enum { MOST = 500 };
     const char *names[MOST + 1];
     int n = 0, kept = 0;
-    if (a->graded && a->stage->kind == KIND_EVAL)
+    if (a->graded && a->stage->kind == KIND_EVAL) {
         names[n++] = "bpb";
+        add_names(a->r, beside_recipe(a->r, "suites", name), names, &n, MOST);
+        add_names(a->r, suite_file_shipped(name, a->r->arena), names, &n, MOST);
+    }
     add_names(a->r, own, names, &n, MOST);
     add_names(a->r, shipped, names, &n, MOST);
     qsort(names, (size_t)n, sizeof *names, by_text);
@@ -71,32 +66,21 @@ static void unknown_task(struct asked *a, const struct node *node, const char *n
     stage_error(a->r, a->stage, unknown_word(node->at, "task", name, names, kept));
 }
 
-// Reads a file that no stage named before. NULL: reported.
-static struct task_file *read_task(struct asked *a, const struct node *node, const char *path)
+struct task_file *task_of_tree(struct asked *a, const struct node *node, const char *path, const struct node *root,
+                               struct error *found, const char *suite)
 {
-    struct reader *r = a->r, of_task;
+    struct reader *r = a->r, of_task = *r;
     struct task_file *task = reader_have(r, arena_alloc(r->arena, sizeof *task));
-    if (!task)
+    if (!task) {
+        error_free(found);
         return NULL;
-    if (ends_in(path, ".jsonl")) {
-        struct error *e = task_file_of_jsonl(path, r->arena, task);
-        reader_error(r, e);
-        return e ? NULL : task;
     }
-    struct node *root = NULL;
-    struct error *e = yaml_read(path, r->arena, &root);
-    for (struct error *each = e; each && each != error_memory(); each = each->next)
-        if (!each->at.file) { // the file cannot be read: that is an error of this line
-            stage_error(r, a->stage, error_new(ERROR_RECIPE, node->at, each->fix, "%s", each->what));
-            error_free(e);
-            return NULL;
-        }
-    of_task = *r;
     of_task.errors = NULL;
     of_task.errors_end = &of_task.errors;
     of_task.n_errors = of_task.n_told = 0;
     of_task.asking = node;
-    reader_error(&of_task, e);
+    of_task.suite = suite;
+    reader_error(&of_task, found);
     of_task.n_told = of_task.n_errors;
     if (root)
         task_read(&of_task, path, root, task);
@@ -114,10 +98,40 @@ static struct task_file *read_task(struct asked *a, const struct node *node, con
         next = each->next;
         each->next = NULL;
         if (each->at.line != node->at.line || strcmp(each->at.file, node->at.file))
-            each = error_while(each, node->at, "reading the task '%s'", node->text);
+            each = error_while(each, node->at, "reading the %s '%s'", suite ? "suite" : "task", node->text);
         stage_error(r, a->stage, each);
     }
+    task->shown = task->name;
+    task->seed = r->recipe->seed;
     return good ? task : NULL;
+}
+
+bool tree_of_file(struct asked *a, const struct node *node, const char *path, struct node **root, struct error **found)
+{
+    *root = NULL;
+    *found = yaml_read(path, a->r->arena, root);
+    for (struct error *each = *found; each && each != error_memory(); each = each->next)
+        if (!each->at.file) { // the file cannot be read: that is an error of this line
+            stage_error(a->r, a->stage, error_new(ERROR_RECIPE, node->at, each->fix, "%s", each->what));
+            error_free(*found);
+            return false;
+        }
+    return true;
+}
+
+// Reads a file that no stage named before. NULL: reported.
+static struct task_file *read_task(struct asked *a, const struct node *node, const char *path)
+{
+    struct reader *r = a->r;
+    if (ends_in(path, ".jsonl")) {
+        struct task_file *task = reader_have(r, arena_alloc(r->arena, sizeof *task));
+        struct error *e = task ? task_file_of_jsonl(path, r->arena, task) : NULL;
+        reader_error(r, e);
+        return e ? NULL : task;
+    }
+    struct node *root;
+    struct error *found;
+    return tree_of_file(a, node, path, &root, &found) ? task_of_tree(a, node, path, root, found, NULL) : NULL;
 }
 
 static void add_task(struct asked *a, const struct node *node, const char *path, struct task_file *task)
@@ -183,8 +197,7 @@ static const char *path_of(struct asked *a, const struct node *node, const char 
     return NULL;
 }
 
-// The task that node names. NULL: reported.
-static const struct task_file *get_task(struct asked *a, const struct node *node, const char *name)
+const struct task_file *task_named(struct asked *a, const struct node *node, const char *name)
 {
     struct reader *r = a->r;
     const char *path = path_of(a, node, name);
@@ -204,11 +217,18 @@ static const struct task_file *get_task(struct asked *a, const struct node *node
         add_task(a, node, path, task);
     }
     const struct task_file *task = i < r->n_tasks ? r->tasks[i].task : NULL;
-    if (task && a->graded && task->unbuilt_grader.file) {
+    if (task && !a->prompted && grader_is_prompted(task->task.grader)) {
         stage_error(r, a->stage,
-                    error_while(error_new(ERROR_NOT_BUILT, node->at, "leave it out of what is scored; it can be learned from",
-                                          "task '%s' is graded by tests in Python, which are not run in this version", task->name),
-                                task->unbuilt_grader, "looking at its grader"));
+                    error_new(ERROR_RECIPE, node->at, "name a task that is asked in a chat",
+                              "task '%s' is asked as text, in evaluations only: no chat can be made of it", task->name));
+        return NULL;
+    }
+    if (task && a->graded && task->unbuilt_grader.file) {
+        stage_error(
+            r, a->stage,
+            error_while(error_new(ERROR_NOT_BUILT, node->at, "leave it out of what is scored; it can be learned from",
+                                  "task '%s' is graded by tests in Python, which are not run in this version", task->name),
+                        task->unbuilt_grader, "looking at its grader"));
         return NULL;
     }
     if (task && a->graded && task->task.grader == GRADER_NONE) {
@@ -220,7 +240,7 @@ static const struct task_file *get_task(struct asked *a, const struct node *node
     return task;
 }
 
-static const struct task_split *find_split(struct asked *a, const struct task_file *task, const char *name, struct place at)
+const struct task_split *split_named(struct asked *a, const struct task_file *task, const char *name, struct place at)
 {
     const struct task_split *split = task_split_find(task, name);
     const char *names[100];
@@ -310,10 +330,10 @@ static bool read_use(struct asked *a, const struct node *entry, struct mixture_u
         stage_error(r, a->stage, error_new(ERROR_RECIPE, entry->at, "write {task: NAME}", "an entry of a mixture names no task"));
     const char *name = task ? scalar_text(r, task, "task") : NULL;
     const char *split_name = split ? scalar_text(r, split, "split") : a->split;
-    use->task = name ? get_task(a, task, name) : NULL;
+    use->task = name ? task_named(a, task, name) : NULL;
     if (!use->task || !split_name)
         return false;
-    use->split = find_split(a, use->task, split_name, split ? split->at : task->at);
+    use->split = split_named(a, use->task, split_name, split ? split->at : task->at);
     if (!use->split)
         return false;
     read_amount(a, entry, use);
@@ -337,47 +357,4 @@ void mixture_read(struct reader *r, struct recipe_stage *stage, const struct fie
     for (const struct node *c = node->first; c && uses && !reader_full(r); c = c->next)
         n += read_use(&a, c, &uses[n]);
     *mixture = (struct mixture_uses){.n = n, .uses = uses};
-}
-
-// A name that stands for a file of suites, beside the recipe or shipped.
-static bool is_suite(struct reader *r, const char *name)
-{
-    const char *own = beside_recipe(r, "suites", name), *shipped = task_file_shipped(name, r->arena);
-    r->no_memory |= !shipped;
-    const char *tasks = shipped ? strstr(shipped, "/tasks/") : NULL;
-    for (const char *s = tasks; s; s = strstr(s + 1, "/tasks/")) // the last one: folders above can have the name, too
-        tasks = s;
-    const char *suite =
-        tasks ? reader_have(r, arena_printf(r->arena, "%.*s/suites/%s.yaml", (int)(tasks - shipped), shipped, name)) : NULL;
-    return (own && access(own, F_OK) == 0) || (suite && access(suite, F_OK) == 0);
-}
-
-void suites_read(struct reader *r, struct recipe_stage *stage, const struct node *suites)
-{
-    struct eval_options *o = stage->options;
-    struct asked a = {.r = r, .stage = stage, .split = "test", .graded = true};
-    struct mixture_use *uses = reader_have(r, arena_array(r->arena, (size_t)o->suites.n + 1, sizeof *uses));
-    const struct node *item = suites->kind == NODE_LIST ? suites->first : suites;
-    int n = 0;
-    for (int i = 0; i < o->suites.n && uses && item && !reader_full(r); i++, item = item->next) {
-        const char *name = o->suites.names[i];
-        bool twice = false;
-        for (int before = 0; before < i; before++)
-            twice |= strcmp(o->suites.names[before], name) == 0;
-        if (twice) {
-            stage_error(r, stage, error_new(ERROR_RECIPE, item->at, "name it once", "suites names '%s' twice", name));
-        } else if (strcmp(name, "bpb") == 0) {
-            continue;
-        } else if (is_suite(r, name)) {
-            stage_error(r, stage,
-                        error_new(ERROR_NOT_BUILT, item->at, "name its tasks", "suites '%s' is not built in this version", name));
-        } else {
-            struct mixture_use use = {
-                .task = get_task(&a, item, name), .epochs = 1, .rows = FIELD_UNSET_INT, .at = item->at, .epochs_at = item->at};
-            use.split = use.task ? find_split(&a, use.task, a.split, item->at) : NULL;
-            if (use.split)
-                uses[n++] = use;
-        }
-    }
-    o->tasks = (struct mixture_uses){.n = n, .uses = uses};
 }

@@ -1,18 +1,24 @@
 // eval.c - measures a model: bits per byte on validation text, and the tasks of its suites.
 //
-// Result  /scores/bpb: a table like /metrics/val with one row, at the model's step; /scores/tasks, /examples: metrics.h. Attributes of
-//         "/": chatcore, the centered mean of the accuracies, and chatcore_tasks, of how many. What was not asked for is not there
-// Files   OUT.part.h5 and OUT.part.prev.h5 (resume.h): /progress/bpb, the sums of bpb.h in a row; /examples, those done so far; step and
-//         n_steps count rows of text and examples together
+// Result  /scores/bpb: a table like /metrics/val with one row, at the model's step; /scores/tasks, /scores/suites, /examples: metrics.h;
+//         tasks that are asked in a chat come first, then those that are asked as text. Attributes of "/": chatcore, the centered mean
+//         of the accuracies of tasks asked in a chat and in no suite, and chatcore_tasks, of how many; cut, how many examples were
+//         longer than the model's positions. What was not asked for is not there
+// Files   OUT.part.h5 and OUT.part.prev.h5 (resume.h): /progress/bpb, the sums of bpb.h in a row; /progress/cut; /examples, those done so
+//         far; step and n_steps count rows of text and examples together
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/clock.h"
 #include "core/base/stop.h"
 #include "core/eval/bpb.h"
 #include "core/eval/grader.h"
+#include "core/eval/in_context.h"
+#include "core/eval/scores.h"
 #include "core/eval/suite.h"
 #include "core/model/model_file.h"
+#include "runner/recipe/world_file.h"
 #include "runner/stages/resume.h"
 #include "runner/stages/task_inputs.h"
 #include "runner/stages/text_inputs.h"
@@ -32,10 +38,14 @@ struct evaluation {
     struct device *dev;
     struct model model;
     struct engine engine;
-    struct suite suite;
+    struct suite suite;           // what is asked in a chat; suite.examples has all rows
+    struct in_context in_context; // what is asked as text
+    struct skips *skips;          // of the parts, of the job's
+    struct skipped skipped;
     struct bpb bpb;
     int64_t step;               // of the model
     int64_t n_rows, n_examples; // to measure on; 0: not asked for
+    int64_t n_chats;            // examples of the suite
     bool is_open;               // what is done so far is known, so it can be saved
     double began;               // clock_seconds() when what is being done now began, at `began_at`
     int64_t began_at;
@@ -86,7 +96,7 @@ static int attributes_of(const struct evaluation *v, const char *state, int64_t 
 static struct error *save(struct evaluation *v)
 {
     struct store_attribute attributes[STAGE_ATTRIBUTES];
-    struct store_set sets[2];
+    struct store_set sets[3];
     int n_sets = 0;
     struct table sums = {
         .members = bpb_members, .n_members = countof(bpb_members), .row_bytes = sizeof v->bpb, .rows = &v->bpb, .n = 1};
@@ -94,6 +104,9 @@ static struct error *save(struct evaluation *v)
         sets[n_sets++] = table_set(&sums, "/progress/bpb");
     if (v->n_examples)
         sets[n_sets++] = table_set(&v->suite.examples, "/examples");
+    if (v->in_context.n_tasks)
+        sets[n_sets++] = (struct store_set){
+            .path = "/progress/cut", .type = STORE_I64, .n_dims = 1, .dims = {1}, .data = &v->in_context.n_cut};
     struct arena_mark mark = arena_mark(v->stage->arena); // many examples are saved often
     int n = attributes_of(v, stop_requested() ? "stopped" : "running", v->bpb.rows + v->suite.examples.n,
                           v->n_rows + v->n_examples, attributes);
@@ -167,7 +180,7 @@ static struct error *open_tasks(struct evaluation *v, const char *model)
     suite_init(&v->suite);
     if (!tasks)
         return error_memory();
-    struct error *e = job->n_tasks ? task_inputs_open(&v->inputs, job, model, v->stage->arena) : NULL;
+    struct error *e = job->n_tasks || job->n_parts ? task_inputs_open(&v->inputs, job, model, v->stage->arena) : NULL;
     for (int i = 0; i < job->n_tasks && !e; i++) {
         const struct job_task *task = &job->tasks[i];
         const struct task_rows *rows = &v->inputs.rows[i];
@@ -180,9 +193,63 @@ static struct error *open_tasks(struct evaluation *v, const char *model)
                                                         .grader = task->grader,
                                                         .baseline = task->baseline,
                                                         .rows = rows,
-                                                        .n_examples = capped ? o->examples : rows->n};
-        v->n_examples += tasks[v->suite.n_tasks - 1].n_examples;
+                                                        .n_examples = capped ? o->examples : rows->n,
+                                                        .suite = task->suite};
+        v->n_chats += tasks[v->suite.n_tasks - 1].n_examples;
     }
+    v->n_examples = v->n_chats;
+    return e;
+}
+
+// The parts of one task follow one another.
+static struct error *open_prompted(struct evaluation *v)
+{
+    const struct job *job = v->stage->job;
+    const struct eval_options *o = v->options;
+    struct in_context *c = &v->in_context;
+    struct document_part *parts = arena_array(v->stage->arena, (size_t)job->n_parts + 1, sizeof *parts);
+    struct world *worlds = arena_array(v->stage->arena, (size_t)job->n_parts + 1, sizeof *worlds);
+    struct in_context_task *tasks = arena_array(v->stage->arena, (size_t)job->n_parts + 1, sizeof *tasks);
+    v->skips = arena_array(v->stage->arena, (size_t)job->n_parts + 1, sizeof *v->skips);
+    if (!parts || !worlds || !tasks || !v->skips)
+        return error_memory();
+    *c = (struct in_context){.tasks = tasks,
+                             .model = &v->model,
+                             .tokenizer = v->inputs.tokenizer,
+                             .n_slots = (int)o->device_batch,
+                             .examples = &v->suite.examples,
+                             .first = v->n_chats,
+                             .self = v,
+                             .progress = tell_examples,
+                             .save = save_if_due};
+    struct error *e = NULL;
+    for (int i = 0; i < job->n_parts && !e; i++) {
+        const struct job_part *part = &job->parts[i];
+        parts[i] = part->part;
+        v->skips[i].most = part->part.skip_bad;
+        parts[i].skips = &v->skips[i];
+        if (part->part.form == DOCUMENT_WORLD) {
+            e = world_file_read(part->part.path, v->stage->arena, &worlds[i]);
+            parts[i].world = &worlds[i];
+        }
+        if (i && !strcmp(part->task->name, job->parts[i - 1].task->name)) {
+            tasks[c->n_tasks - 1].n_parts++;
+            continue;
+        }
+        tasks[c->n_tasks++] = (struct in_context_task){.name = part->task->name,
+                                                       .suite = part->suite ? part->suite : "",
+                                                       .task = part->task,
+                                                       .parts = &parts[i],
+                                                       .n_parts = 1,
+                                                       .most = o->examples != FIELD_UNSET_INT ? o->examples : 0};
+    }
+    if (!e)
+        e = in_context_open(c);
+    for (int i = 0; i < job->n_parts && v->skips; i++) {
+        skipped_tell(&v->skipped, v->stage, &v->skips[i]);
+        skips_release(&v->skips[i]);
+    }
+    v->n_examples += c->n;
     return e;
 }
 
@@ -196,6 +263,8 @@ static struct error *go_on(struct evaluation *v)
     table_release(&sums);
     if (!e)
         e = table_load(&v->suite.examples, part, "/examples");
+    if (!e && store_has(part, "/progress/cut"))
+        e = store_read(part, "/progress/cut", STORE_I64, 0, 1, &v->in_context.n_cut);
     if (e)
         return e;
     if (v->bpb.rows < 0 || v->bpb.rows > v->n_rows || v->suite.examples.n > v->n_examples)
@@ -225,12 +294,11 @@ static struct error *measure_text(struct evaluation *v)
     return NULL;
 }
 
-static struct error *score_tasks(struct evaluation *v)
+static struct error *score_chats(struct evaluation *v)
 {
-    int n_slots = (int)(v->options->device_batch < v->n_examples ? v->options->device_batch : v->n_examples);
-    v->began = clock_seconds();
-    v->began_at = v->suite.examples.n;
-    if (v->suite.examples.n == v->n_examples)
+    int n_slots = (int)(v->options->device_batch < v->n_chats ? v->options->device_batch : v->n_chats);
+    size_t mark = device_mark(v->dev);
+    if (v->suite.examples.n >= v->n_chats)
         return NULL;
     struct error *e =
         engine_open(&v->engine, &v->model, v->inputs.tokenizer, n_slots, suite_capacity(&v->suite, v->model.n_positions));
@@ -238,51 +306,110 @@ static struct error *score_tasks(struct evaluation *v)
         return e;
     e = suite_run(&v->suite);
     engine_close(&v->engine);
+    device_reset(v->dev, mark);
     return e;
 }
 
-static struct error *centered_mean_of(const struct table *scores, struct arena *arena, double *mean)
+static struct error *score_tasks(struct evaluation *v)
+{
+    v->began = clock_seconds();
+    v->began_at = v->suite.examples.n;
+    struct error *e = score_chats(v);
+    if (!e && v->suite.examples.n < v->n_examples)
+        e = in_context_run(&v->in_context);
+    if (!e && v->in_context.n_cut) {
+        struct live_line line = live_line("note");
+        char text[128];
+        snprintf(text, sizeof text, "%lld examples were longer than the model's %d positions, and lost their beginning",
+                 (long long)v->in_context.n_cut, v->model.n_positions);
+        line.warning = text;
+        live_write(v->stage->live, line);
+    }
+    return e;
+}
+
+// The centered mean over what is asked in a chat and in no suite; *n of how many tasks.
+static struct error *chatcore_of(const struct table *scores, struct arena *arena, double *mean, int64_t *n)
 {
     const struct task_score *score = scores->rows;
-    double *accuracy = arena_array(arena, 2 * (size_t)scores->n, sizeof *accuracy), *baseline = accuracy + scores->n;
+    double *accuracy = arena_array(arena, 2 * (size_t)scores->n + 1, sizeof *accuracy), *baseline = accuracy + scores->n;
+    *n = 0;
     if (!accuracy)
         return error_memory();
     for (int64_t i = 0; i < scores->n; i++) {
-        accuracy[i] = score[i].accuracy;
-        baseline[i] = score[i].baseline;
+        if (score[i].suite[0] || !strcmp(score[i].grader, grader_name(GRADER_LOSS)) ||
+            !strcmp(score[i].grader, grader_name(GRADER_EXACT_GREEDY)))
+            continue;
+        accuracy[*n] = score[i].accuracy;
+        baseline[(*n)++] = score[i].baseline;
     }
-    *mean = centered_mean(accuracy, baseline, (int)scores->n);
+    *mean = centered_mean(accuracy, baseline, (int)*n);
     return NULL;
+}
+
+static struct error *suite_rows(const struct evaluation *v, const struct table *scores, struct table *suites)
+{
+    struct error *e = NULL;
+    *suites =
+        (struct table){.members = suite_score_members, .n_members = SUITE_SCORE_MEMBERS, .row_bytes = sizeof(struct suite_score)};
+    for (int i = 0; i < v->stage->job->n_suites && !e; i++) {
+        const struct job_suite *suite = &v->stage->job->suites[i];
+        struct suite_score row = {.n_all = suite->n_all};
+        table_text(row.suite, sizeof row.suite, suite->name, strlen(suite->name));
+        table_text(row.title, sizeof row.title, suite->title, strlen(suite->title));
+        table_text(row.missing, sizeof row.missing, suite->missing, strlen(suite->missing));
+        score_of_suite(&row, scores->rows, scores->n);
+        e = table_add(suites, &row);
+    }
+    return e;
+}
+
+// Scores of everything that was asked, chats first.
+static struct error *all_scores(const struct evaluation *v, struct table *scores, struct table *suites)
+{
+    struct error *e = suite_scores(&v->suite, scores);
+    if (!e)
+        e = in_context_scores(&v->in_context, scores);
+    return e ? e : suite_rows(v, scores, suites);
 }
 
 static struct error *save_result(struct evaluation *v)
 {
     struct metric_val row = {
         .step = v->step, .tokens = v->bpb.tokens, .bpb = v->bpb.bpb, .nats = v->bpb.nats, .bytes = v->bpb.bytes};
-    struct table scores = {0}, val = {.members = metric_val_members,
-                                      .n_members = METRIC_VAL_MEMBERS,
-                                      .row_bytes = sizeof row,
-                                      .rows = &row,
-                                      .n = 1};
-    struct store_attribute attributes[STAGE_ATTRIBUTES + 2];
-    struct store_set sets[3];
+    struct table scores = {0}, suites = {0},
+                 val = {.members = metric_val_members,
+                        .n_members = METRIC_VAL_MEMBERS,
+                        .row_bytes = sizeof row,
+                        .rows = &row,
+                        .n = 1};
+    struct store_attribute attributes[STAGE_ATTRIBUTES + 3];
+    struct store_set sets[4];
     int n_sets = 0, n = attributes_of(v, "finished", 1, 1, attributes);
     struct error *e = NULL;
     if (v->n_rows)
         sets[n_sets++] = table_set(&val, "/scores/bpb");
     if (v->n_examples) {
         double mean = NAN;
-        e = suite_scores(&v->suite, &scores);
+        int64_t n_mean = 0;
+        e = all_scores(v, &scores, &suites);
         if (!e)
-            e = centered_mean_of(&scores, v->stage->arena, &mean);
-        attributes[n++] = store_f64("/", "chatcore", mean);
-        attributes[n++] = store_i64("/", "chatcore_tasks", scores.n);
+            e = chatcore_of(&scores, v->stage->arena, &mean, &n_mean);
+        if (n_mean) {
+            attributes[n++] = store_f64("/", "chatcore", mean);
+            attributes[n++] = store_i64("/", "chatcore_tasks", n_mean);
+        }
+        if (v->in_context.n_tasks)
+            attributes[n++] = store_i64("/", "cut", v->in_context.n_cut);
         sets[n_sets++] = table_set(&scores, "/scores/tasks");
+        if (suites.n)
+            sets[n_sets++] = table_set(&suites, "/scores/suites");
         sets[n_sets++] = table_set(&v->suite.examples, "/examples");
     }
     if (!e)
         e = store_save(v->stage->job->out, attributes, n, sets, n_sets);
     table_release(&scores);
+    table_release(&suites);
     return e;
 }
 
@@ -299,6 +426,8 @@ static struct error *evaluate(struct evaluation *v)
         e = open_text(v);
     if (!e)
         e = open_tasks(v, paths[0]);
+    if (!e && v->stage->job->n_parts)
+        e = open_prompted(v);
     if (!e && v->resume.file)
         e = go_on(v);
     if (e)
@@ -333,6 +462,7 @@ struct error *stage_eval(struct stage *stage)
     struct error *e = evaluate(&v);
     if (e && e->kind == ERROR_STOPPED && v.is_open)
         e = save_on_stop(&v, e);
+    in_context_close(&v.in_context);
     suite_release(&v.suite);
     resume_close(&v.resume);
     text_inputs_close(&v.text);

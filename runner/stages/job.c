@@ -72,7 +72,8 @@ static const struct {
                   {"choice_line", offsetof(struct task, choice_line)},
                   {"call_begin", offsetof(struct task, call_begin)},
                   {"call_middle", offsetof(struct task, call_middle)},
-                  {"call_end", offsetof(struct task, call_end)}};
+                  {"call_end", offsetof(struct task, call_end)},
+                  {"delimiter", offsetof(struct task, delimiter)}};
 
 static void write_task(struct json *j, const struct task *task)
 {
@@ -90,6 +91,8 @@ static void write_task(struct json *j, const struct task *task)
     json_key(j, "grader"), json_str(j, grader_name(task->grader));
     write_number(j, "baseline", task->baseline);
     json_key(j, "shuffled_labels"), json_bool(j, task->shuffled_labels);
+    json_key(j, "shots"), json_i64(j, task->shots);
+    json_key(j, "examples"), json_i64(j, task->examples);
     json_close(j, '}');
 }
 
@@ -99,6 +102,7 @@ static void write_use(struct json *j, const struct job_task *task)
     json_key(j, "role"), json_str(j, task->role);
     json_key(j, "name"), json_str(j, task->name);
     json_key(j, "split"), json_str(j, task->split);
+    json_key(j, "suite"), json_str(j, task->suite);
     write_number(j, "epochs", task->epochs);
     json_key(j, "rows"), json_count(j, task->rows);
     json_key(j, "grader"), json_str(j, grader_name(task->grader));
@@ -141,6 +145,7 @@ static void write_part(struct json *j, const struct job_part *part)
     json_key(j, "out"), json_str(j, part->out);
     if (part->task) {
         json_key(j, "split"), json_str(j, part->split);
+        json_key(j, "suite"), json_str(j, part->suite);
         json_key(j, "task"), write_task(j, part->task);
     }
     json_close(j, '}');
@@ -292,6 +297,10 @@ static struct error *read_task(struct task *task, const json_t *from, const char
     if (!read_grader(from, &task->grader) || !read_baseline(from, &task->baseline))
         return malformed(path, "a task with an unknown grader or a baseline that is not a share");
     task->shuffled_labels = json_is_true(json_object_get(from, "shuffled_labels"));
+    task->shots = json_integer_value(json_object_get(from, "shots"));
+    task->examples = json_integer_value(json_object_get(from, "examples"));
+    if (task->shots < 0 || task->shots > TASK_SHOTS_MOST || task->examples < 0)
+        return malformed(path, "a task with an impossible number of examples");
     return NULL;
 }
 
@@ -306,6 +315,7 @@ static struct error *read_use(struct job_task *to, const json_t *from, const cha
             to->role = roles[r];
     to->name = get_text(from, "name", arena);
     to->split = get_text(from, "split", arena);
+    to->suite = get_text(from, "suite", arena);
     to->epochs = json_is_number(epochs) ? json_number_value(epochs) : NAN;
     to->rows = json_is_integer(rows) ? json_integer_value(rows) : -1;
     if (!to->role || !to->name || !to->split)
@@ -327,6 +337,24 @@ static struct error *read_uses(struct job *job, const json_t *from, const char *
     for (size_t i = 0; i < json_array_size(from) && !e; i++)
         e = read_use(&job->tasks[job->n_tasks++], json_array_get(from, i), path, arena);
     return e;
+}
+
+static struct error *read_suites(struct job *job, const json_t *from, const char *path, struct arena *arena)
+{
+    job->suites = arena_array(arena, json_array_size(from) + 1, sizeof *job->suites);
+    if (!job->suites)
+        return error_memory();
+    for (size_t i = 0; i < json_array_size(from); i++) {
+        const json_t *each = json_array_get(from, i);
+        struct job_suite *to = &job->suites[job->n_suites++];
+        *to = (struct job_suite){.name = get_text(each, "name", arena),
+                                 .title = get_text(each, "title", arena),
+                                 .n_all = json_integer_value(json_object_get(each, "tasks")),
+                                 .missing = get_text(each, "missing", arena)};
+        if (!to->name || !to->title || !to->missing)
+            return malformed(path, "a suite without name, title or what is missing");
+    }
+    return NULL;
 }
 
 static struct error *read_mix(struct job *job, const json_t *from, const char *path, struct arena *arena)
@@ -386,6 +414,7 @@ static struct error *read_parts(struct job *job, const json_t *from, const char 
         part->payload = get_text(each, "payload", arena);
         part->out = get_text(each, "out", arena);
         part->split = get_text(each, "split", arena);
+        part->suite = get_text(each, "suite", arena);
         if (!part->part.path || !part->identity)
             return malformed(path, "a part without path or identity");
         struct error *e = read_part_task(part, json_object_get(each, "task"), path, arena);
@@ -424,6 +453,8 @@ static struct error *read_job(struct job *job, json_t *root, const char *path, s
         e = read_inputs(job, json_object_get(root, "inputs"), arena);
     if (!e)
         e = read_uses(job, json_object_get(root, "tasks"), path, arena);
+    if (!e)
+        e = read_suites(job, json_object_get(root, "suites"), path, arena);
     if (!e)
         e = read_mix(job, json_object_get(root, "mix"), path, arena);
     return e ? e : read_parts(job, json_object_get(root, "parts"), path, arena);
@@ -467,6 +498,18 @@ struct error *job_write(const struct job *job, const char *path)
     json_open(&j, '[');
     for (int i = 0; i < job->n_tasks; i++)
         write_use(&j, &job->tasks[i]);
+    json_close(&j, ']');
+    json_key(&j, "suites");
+    json_open(&j, '[');
+    for (int i = 0; i < job->n_suites; i++) {
+        const struct job_suite *s = &job->suites[i];
+        json_open(&j, '{');
+        json_key(&j, "name"), json_str(&j, s->name);
+        json_key(&j, "title"), json_str(&j, s->title);
+        json_key(&j, "tasks"), json_i64(&j, s->n_all);
+        json_key(&j, "missing"), json_str(&j, s->missing);
+        json_close(&j, '}');
+    }
     json_close(&j, ']');
     json_key(&j, "mix");
     json_open(&j, '[');

@@ -6,12 +6,14 @@
 //    "places":[{"field":"seq_len","file":"tiny.yaml","line":20,"column":31}],
 //    "tasks":[{"role":"mixture","name":"gsm8k","split":"train","epochs":2,"rows":null,"grader":"number","baseline":0,"paths":["…h5"]}],
 //    "out":"…/pretrain-3f9a.h5","lock":"…","inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},
+//    "suites":[{"name":"core","title":"CORE","tasks":22,"missing":"core/squad core/coqa"}],
 //    "mix":[{"share":0.7,"paths":["…h5"]}],"parts":[{…}],
 //    "usd_per_hour":24,"runner":1234}
 //
 // options are all set fields as recipe text (lists as lists of texts), read through the table of fields; payload is the canonical
 // text that was hashed; a mixture is no option, it stands under tasks. A token stage makes one file a part, each with a key and a
-// payload of its own; where it is of a task, the part has the task whole under "task".
+// payload of its own; where it is of a task, the part has the task whole under "task". An evaluation's parts are the rows of tasks that
+// are asked as text; those of one task follow one another.
 //
 // Ownership  what job_read fills in lives in the arena
 // Errors     ERROR_DATA for a job file that is not one (the runner and the stage are of different builds, or it was cut)
@@ -36,6 +38,7 @@ struct job_part {
     const char *payload;       // token stage: the canonical text of that key; else NULL
     const struct task *task;   // token stage of a task: what its rows are; else NULL
     const char *split;         // of the task
+    const char *suite;         // of an evaluation's task: that it is asked in, or NULL
 };
 
 // A task that the stage reads as tokens (core/data/task_rows.h).
@@ -48,6 +51,7 @@ struct job_task {
     double baseline;
     const char *const *paths;
     int n_paths;
+    const char *suite; // of "suite": the file of suites that it is asked in, or NULL
 };
 
 // A text of the mix that a pretraining reads, as token files.
@@ -55,6 +59,13 @@ struct job_mixed {
     double share;
     const char *const *paths;
     int n_paths;
+};
+
+// A file of suites whose tasks are scored together.
+struct job_suite {
+    const char *name, *title;
+    int64_t n_all;       // tasks of it
+    const char *missing; // names of those left out for want of data, blanks between; "": none
 };
 
 // Where the recipe says something of a field; of the field "" where the stage stands.
@@ -67,8 +78,8 @@ struct job {
     const char *name; // as the user calls it: "base", "town.tokens"
     enum stage_kind_id kind;
     const char *key, *payload;
-    void *options;             // the kind's struct of options.h
-    struct job_place *places;  // for errors; in no key
+    void *options;            // the kind's struct of options.h
+    struct job_place *places; // for errors; in no key
     int n_places;
     const char *results, *out; // out: store/KIND-KEY.h5 (token stage: NULL)
     const char *lock;          // file whose lock the stage process holds; token stages of one tokenizer share one
@@ -78,6 +89,8 @@ struct job {
     int n_parts;
     struct job_task *tasks; // in the order of the recipe
     int n_tasks;
+    struct job_suite *suites;
+    int n_suites;
     struct job_mixed *mix; // instead of the input "tokens"; in the order of the recipe
     int n_mix;
     double usd_per_hour; // NaN: unknown

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/data/task.h"
+
 enum { MODELS_DEEP = 64 };
 
 static json_t *payload_of(const struct run_stage *stage)
@@ -105,12 +107,39 @@ struct error *basis_of_bpb(struct basis *b, const struct run *run, const struct 
     return e ? e : tokenizer_of(run, stage, arena, &b->tokenizer);
 }
 
-// What a task asked: its file and its data, which the token stage of its test split has. *content NULL: not known.
-static struct error *content_of(const struct run *run, const char *task, struct arena *arena, const char **content)
+// What a task asked as text: the evaluation's own payload says it. *content NULL: it does not.
+static struct error *prompted_content(const struct run_stage *stage, const char *task, struct arena *arena, const char **content)
+{
+    json_t *payload = payload_of(stage), *data = json_object_get(payload, "data"), *entry;
+    size_t i, first = 0;
+    struct error *e = NULL;
+    json_array_foreach(json_object_get(payload, "suites"), i, entry)
+    {
+        const char *name = json_string_value(json_object_get(entry, "name"));
+        size_t n = (size_t)json_integer_value(json_object_get(entry, "files"));
+        if (name && !strcmp(name, task) && json_object_get(entry, "task")) {
+            *content = dump(json_object_get(entry, "task"), arena);
+            for (size_t k = first; k < first + n && *content; k++)
+                *content = arena_printf(arena, "%s %s", *content, dump(json_array_get(data, k), arena));
+            e = *content ? NULL : error_memory();
+            break;
+        }
+        first += n;
+    }
+    json_decref(payload);
+    return e;
+}
+
+// What a task asked: its file and its data, which the token stage of its test split has, or the evaluation. *content NULL: not known.
+static struct error *content_of(const struct run *run, const struct run_stage *stage, const char *task, struct arena *arena,
+                                const char **content)
 {
     static const char split[] = ".test.tokens";
     size_t n = strlen(task), m = strlen(split);
     *content = NULL;
+    struct error *e = prompted_content(stage, task, arena, content);
+    if (e)
+        return e;
     for (int i = 0; i < run->n_stages && !*content; i++) {
         const char *name = run->stages[i].name;
         if (strncmp(name, task, n) || strncmp(name + n, split, m) || (name[n + m] && name[n + m] != '@'))
@@ -131,8 +160,19 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->task, y->task);
 }
 
-struct error *basis_of_tasks(struct basis *b, const struct run *run, const struct table *scores, const char *task,
-                             struct arena *arena)
+bool basis_is_chat(const struct task_score *score)
+{
+    return !score->suite[0] && strcmp(score->grader, grader_name(GRADER_LOSS)) &&
+           strcmp(score->grader, grader_name(GRADER_EXACT_GREEDY));
+}
+
+static bool is_in(const struct task_score *row, const char *task, const char *suite)
+{
+    return task ? !strcmp(row->task, task) : *suite ? !strcmp(row->suite, suite) : basis_is_chat(row);
+}
+
+struct error *basis_of_tasks(struct basis *b, const struct run *run, const struct run_stage *stage, const struct table *scores,
+                             const char *task, const char *suite, struct arena *arena)
 {
     const struct task_score *rows = scores->rows, **sorted = arena_array(arena, (size_t)scores->n + 1, sizeof *sorted);
     size_t n = 0;
@@ -140,16 +180,19 @@ struct error *basis_of_tasks(struct basis *b, const struct run *run, const struc
     if (!sorted)
         return error_memory();
     for (int64_t i = 0; i < scores->n; i++)
-        if (!task || !strcmp(rows[i].task, task))
+        if (is_in(&rows[i], task, suite))
             sorted[n++] = &rows[i];
     if (n)
         qsort(sorted, n, sizeof *sorted, by_name);
     for (size_t i = 0; i < n; i++) {
         const char *content;
-        struct error *e = content_of(run, sorted[i]->task, arena, &content);
+        struct error *e = content_of(run, stage, sorted[i]->task, arena, &content);
         if (e)
             return e;
+        bool capped = !task && sorted[i]->n < sorted[i]->n_all; // else the row says it
         b->n_questions = arena_printf(arena, "%s %s of %" PRId64, b->n_questions, sorted[i]->task, sorted[i]->n_all);
+        if (b->n_questions && capped)
+            b->n_questions = arena_printf(arena, "%s, %" PRId64, b->n_questions, sorted[i]->n);
         const char *more = b->questions && content ? arena_printf(arena, "%s %s", b->questions, content) : NULL;
         if (!b->n_questions || (b->questions && content && !more))
             return error_memory();

@@ -209,6 +209,15 @@ static struct error *print_scores(const struct run *run, const struct run_tables
         return error_memory();
     fputc('\n', to);
     grid_print(&grid, to, CARD_WIDTH);
+    for (int r = 0; r < s.n_rows; r++) {
+        const char *text = s.rows[r].missing ? arena_printf(arena, "%s: not asked, for want of their data: %s", s.rows[r].label,
+                                                            s.rows[r].missing)
+                                             : "";
+        if (!text)
+            return error_memory();
+        if (*text)
+            fputc('\n', to), print_wrapped(to, text, "", CARD_WIDTH, (int)strlen(text));
+    }
     return NULL;
 }
 
@@ -287,21 +296,39 @@ static void markdown_samples(FILE *to, const struct run_stage *stage, const stru
         }
 }
 
+// " ± 1.9 [20.4, 28.0]", or what is known of it.
+static void markdown_noise(const struct score_row *row, int m, FILE *to)
+{
+    double unit = row->is_accuracy ? 100 : 1;
+    int digits = row->is_accuracy ? 1 : 4;
+    if (isfinite(row->deviation[m]))
+        fprintf(to, " ± %.*f", digits, unit * row->deviation[m]);
+    if (isfinite(row->low[m]) && isfinite(row->high[m]))
+        fprintf(to, " [%.*f, %.*f]", digits, unit * row->low[m], digits, unit * row->high[m]);
+}
+
 // What the rows that are there mean.
 static void markdown_legend(const struct scores *s, FILE *to)
 {
-    bool bpb = false, tasks = false, means = false, apart = false;
+    bool bpb = false, tasks = false, means = false, suites = false, apart = false;
     for (int r = 0; r < s->n_rows; r++) {
         const struct score_row *row = &s->rows[r];
         bpb |= row->less_is_better;
         tasks |= row->is_accuracy;
         means |= !strncmp(row->name, "ChatCORE", 8);
+        suites |= row->suite != NULL;
         apart |= strcmp(row->name, row->label) != 0;
     }
     if (bpb)
         fprintf(to, "bpb: bits per byte, less is better.\n");
     if (tasks)
-        fprintf(to, "Tasks: share of right answers, ± its standard error.\n");
+        fprintf(to, "Tasks: share of right answers, ± its standard error [95 %% confidence interval].\n");
+    for (int r = 0; r < s->n_rows; r++)
+        if (s->rows[r].missing)
+            fprintf(to, "%s: not asked, for want of their data: %s.\n", s->rows[r].label, s->rows[r].missing);
+    if (suites)
+        fprintf(to, "Suites: mean over their tasks of (accuracy - chance) / (1 - chance), ± its standard error [95 %% confidence "
+                    "interval].\n");
     if (means)
         fprintf(to, "ChatCORE: mean over the tasks of (accuracy - chance) / (1 - chance).\n");
     if (apart)
@@ -325,8 +352,7 @@ static struct error *markdown_scores(const struct run *run, const struct run_tab
         for (int m = 0; m < s.n_models; m++) {
             char text[FORMAT_TEXT];
             fprintf(to, " %s", score_text(text, sizeof text, &s.rows[r], s.rows[r].value[m]));
-            if (isfinite(s.rows[r].deviation[m]))
-                fprintf(to, " ± %.1f", 100 * s.rows[r].deviation[m]);
+            markdown_noise(&s.rows[r], m, to);
             fprintf(to, " |");
         }
     }

@@ -66,6 +66,9 @@ static struct error *scores_to_json(struct json *j, const struct run *run, const
             json_key(j, "less_is_better"), json_bool(j, row->less_is_better);
             json_key(j, "value"), json_f64(j, row->value[m]);
             json_key(j, "deviation"), json_f64(j, row->deviation[m]);
+            json_key(j, "low"), json_f64(j, row->low[m]);
+            json_key(j, "high"), json_f64(j, row->high[m]);
+            json_key(j, "missing"), json_str(j, row->missing);
             json_key(j, "n"), json_count(j, row->n[m] > 0 ? row->n[m] : -1);
             json_close(j, '}');
         }

@@ -223,7 +223,7 @@ static struct compare_score *score_row(struct comparison *c, const char *model, 
                                 .difference = NAN,
                                 .p = NAN};
     for (int r = 0; r < COMPARE_RUNS; r++)
-        s->value[r] = s->deviation[r] = NAN;
+        s->value[r] = s->deviation[r] = s->low[r] = s->high[r] = NAN;
     c->n_scores += s->label != NULL;
     return s->label ? s : NULL;
 }
@@ -332,6 +332,8 @@ static struct error *add_scores(struct comparison *c, const struct loaded_runs *
             return error_memory();
         s->value[r] = row->value[m];
         s->deviation[r] = row->deviation[m];
+        s->low[r] = row->low[m];
+        s->high[r] = row->high[m];
         s->n[r] = row->n[m];
         examples[s - c->scores][r] = &l->tables[r][row->stage[m]].examples;
     }
@@ -405,6 +407,8 @@ static void score_to_json(struct json *j, const struct compare_score *s, int n_r
     json_key(j, "why"), json_str(j, s->why);
     reals(j, "values", s->value, n_runs);
     reals(j, "deviations", s->deviation, n_runs);
+    reals(j, "lows", s->low, n_runs);
+    reals(j, "highs", s->high, n_runs);
     json_key(j, "n");
     json_open(j, '[');
     for (int r = 0; r < n_runs; r++)

@@ -19,7 +19,7 @@
 //            runs:   [{name, number, source, path, state, started, seconds, usd, recipe, machine, build}]
 //            fields: [{stage, field, values: [any, one a run], of}]          differences.h; fields_left_out counts others
 //            stages: [{stage, measure, why, values: [number]}]               seconds, usd and counts are plain numbers
-//            scores: [{model, score, why, values, deviations, n: [examples], best: [runs, from 0], difference, p, test, pairs, only_first,
+//            scores: [{model, score, why, values, deviations, lows, highs, n: [examples], best: [runs, from 0], difference, p, test, pairs, only_first,
 //                    only_second}]     test: "mcnemar", "proportions"; pairs: examples both were asked, only_first: right in the
 //                    first run alone; difference and what follows are null unless there are two runs
 // Ownership  in the arena; the runs are borrowed as long as the comparison is used
@@ -57,6 +57,7 @@ struct compare_score {
     struct basis basis;
     bool is_accuracy, less_is_better;
     double value[COMPARE_RUNS], deviation[COMPARE_RUNS]; // NaN: not asked; not known
+    double low[COMPARE_RUNS], high[COMPARE_RUNS];        // 95 % confidence interval; NaN: not known
     int64_t n[COMPARE_RUNS];                             // examples asked, 0 of other measures
     bool best[COMPARE_RUNS];                             // none where all are equal
     double difference, p;                                // of two runs, second less first; NaN: not known

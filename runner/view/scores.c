@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/eval/scores.h"
+
 // The stage that an evaluation measured; -1: unknown.
 static int model_of(const struct run *run, const struct run_stage *stage)
 {
@@ -45,15 +47,20 @@ static struct score_row *row_of(struct scores *s, const struct score_row *measur
     struct score_row *row = &s->rows[s->n_rows];
     *row = *measure;
     row->name = arena_strdup(arena, measure->name);
+    row->suite = measure->suite ? arena_strdup(arena, measure->suite) : NULL;
+    row->missing = measure->missing ? arena_strdup(arena, measure->missing) : NULL;
     row->label = why ? arena_printf(arena, "%s, %s", measure->name, why) : row->name;
     row->value = arena_array(arena, (size_t)s->n_models, sizeof *row->value);
     row->deviation = arena_array(arena, (size_t)s->n_models, sizeof *row->deviation);
+    row->low = arena_array(arena, (size_t)s->n_models, sizeof *row->low);
+    row->high = arena_array(arena, (size_t)s->n_models, sizeof *row->high);
     row->n = arena_array(arena, (size_t)s->n_models, sizeof *row->n);
     row->stage = arena_array(arena, (size_t)s->n_models, sizeof *row->stage);
-    if (!row->name || !row->label || !row->value || !row->deviation || !row->n || !row->stage)
+    if (!row->suite != !measure->suite || !row->missing != !measure->missing || !row->name || !row->label || !row->value ||
+        !row->deviation || !row->low || !row->high || !row->n || !row->stage)
         return NULL;
     for (int i = 0; i < s->n_models; i++) {
-        row->value[i] = row->deviation[i] = NAN;
+        row->value[i] = row->deviation[i] = row->low[i] = row->high[i] = NAN;
         row->stage[i] = -1;
     }
     s->n_rows++;
@@ -68,16 +75,29 @@ struct putting {
     int column, stage;
 };
 
-static struct error *put(const struct putting *to, const struct score_row *measure, double value, double deviation, int64_t n)
+// A value with its standard error and 95 % confidence interval, and of how many examples.
+struct put_value {
+    double value, deviation, low, high;
+    int64_t n;
+};
+
+static struct error *put(const struct putting *to, const struct score_row *measure, struct put_value v)
 {
     struct score_row *row = row_of(to->scores, measure, to->arena);
     if (!row)
         return error_memory();
-    row->value[to->column] = value;
-    row->deviation[to->column] = deviation;
-    row->n[to->column] = n;
+    row->value[to->column] = v.value;
+    row->deviation[to->column] = v.deviation;
+    row->low[to->column] = v.low;
+    row->high[to->column] = v.high;
+    row->n[to->column] = v.n;
     row->stage[to->column] = to->stage;
     return NULL;
+}
+
+static struct put_value bare(double value)
+{
+    return (struct put_value){value, NAN, NAN, NAN, 0};
 }
 
 static struct error *put_bpb(const struct putting *to, const struct run_tables *t)
@@ -86,7 +106,7 @@ static struct error *put_bpb(const struct putting *to, const struct run_tables *
     if (!t->scores.n)
         return NULL;
     struct error *e = basis_of_bpb(&bpb.basis, to->run, &to->run->stages[to->stage], to->arena);
-    return e ? e : put(to, &bpb, ((const struct metric_val *)t->scores.rows)[t->scores.n - 1].bpb, NAN, 0);
+    return e ? e : put(to, &bpb, bare(((const struct metric_val *)t->scores.rows)[t->scores.n - 1].bpb));
 }
 
 static struct error *put_tasks(const struct putting *to, const struct run_tables *t)
@@ -100,40 +120,75 @@ static struct error *put_tasks(const struct putting *to, const struct run_tables
             snprintf(name, sizeof name, "%s (%" PRId64 " of %" PRId64 ")", tasks[i].task, tasks[i].n, tasks[i].n_all);
         else
             snprintf(name, sizeof name, "%s", tasks[i].task);
-        struct error *e = basis_of_tasks(&measure.basis, to->run, &t->tasks, tasks[i].task, to->arena);
+        struct put_value v = {
+            .value = p, .deviation = n > 0 ? sqrt(p * (1 - p) / n) : NAN, .low = NAN, .high = NAN, .n = tasks[i].n};
+        if (n > 0)
+            score_interval(tasks[i].right, tasks[i].n, &v.low, &v.high);
+        struct error *e =
+            basis_of_tasks(&measure.basis, to->run, &to->run->stages[to->stage], &t->tasks, tasks[i].task, "", to->arena);
         if (!e)
-            e = put(to, &measure, p, n > 0 ? sqrt(p * (1 - p) / n) : NAN, tasks[i].n);
+            e = put(to, &measure, v);
         if (e)
             return e;
     }
     return NULL;
 }
 
-static struct error *put_centered(const struct putting *to, const struct run_tables *t)
+// ChatCORE, of two tasks and more.
+static struct error *put_chatcore(const struct putting *to, const struct run_tables *t)
 {
     const struct task_score *tasks = t->tasks.rows;
     double sum = 0;
+    int64_t n = 0;
     bool capped = false;
     char name[64];
     struct score_row mean = {.name = name};
-    if (t->tasks.n < 2)
-        return NULL;
     for (int64_t i = 0; i < t->tasks.n; i++) {
+        if (!basis_is_chat(&tasks[i]))
+            continue;
+        n++;
         sum += tasks[i].centered;
         capped |= tasks[i].n < tasks[i].n_all;
     }
-    snprintf(name, sizeof name, "ChatCORE (%" PRId64 " tasks%s)", t->tasks.n, capped ? ", capped" : "");
-    struct error *e = basis_of_tasks(&mean.basis, to->run, &t->tasks, NULL, to->arena);
-    return e ? e : put(to, &mean, sum / (double)t->tasks.n, NAN, 0);
+    if (n < 2)
+        return NULL;
+    snprintf(name, sizeof name, "ChatCORE (%" PRId64 " tasks%s)", n, capped ? ", capped" : "");
+    struct error *e = basis_of_tasks(&mean.basis, to->run, &to->run->stages[to->stage], &t->tasks, NULL, "", to->arena);
+    return e ? e : put(to, &mean, bare(sum / (double)n));
 }
 
-// What stands for several tasks: CORE where it was published, and ChatCORE.
+// The means over suites. One of which all was asked has the plain title, as published ones have.
+static struct error *put_suites(const struct putting *to, const struct run_tables *t)
+{
+    const struct suite_score *suites = t->suites.rows;
+    struct error *e = NULL;
+    for (int64_t i = 0; i < t->suites.n && !e; i++) {
+        const struct suite_score *s = &suites[i];
+        const char *capped = s->capped ? "capped" : "";
+        struct score_row mean = {.suite = s->suite, .missing = s->missing[0] ? s->missing : NULL};
+        mean.name = s->n < s->n_all ? arena_printf(to->arena, "%s (%" PRId64 " of %" PRId64 " tasks%s%s)", s->title, s->n,
+                                                   s->n_all, s->capped ? ", " : "", capped)
+                    : s->capped     ? arena_printf(to->arena, "%s (capped)", s->title)
+                                    : s->title;
+        if (!mean.name)
+            return error_memory();
+        e = basis_of_tasks(&mean.basis, to->run, &to->run->stages[to->stage], &t->tasks, NULL, s->suite, to->arena);
+        if (!e)
+            e = put(to, &mean, (struct put_value){s->value, s->deviation, s->low, s->high, 0});
+    }
+    return e;
+}
+
+// What stands for several tasks: suites, CORE where it was published, and ChatCORE.
 static struct error *put_means(const struct putting *to, const struct run_published *published, const struct run_tables *t)
 {
-    struct error *e = NULL;
-    if (published && !isnan(published->core))
-        e = put(to, &(struct score_row){.name = "CORE"}, published->core, published->core_deviation, 0);
-    return e ? e : put_centered(to, t);
+    struct error *e = put_suites(to, t);
+    if (!e && published && !isnan(published->core)) {
+        struct put_value v = bare(published->core);
+        v.deviation = published->core_deviation;
+        e = put(to, &(struct score_row){.name = "CORE"}, v);
+    }
+    return e ? e : put_chatcore(to, t);
 }
 
 struct error *scores_collect(struct scores *s, const struct run *run, const struct run_tables *tables, struct arena *arena)
@@ -147,7 +202,7 @@ struct error *scores_collect(struct scores *s, const struct run *run, const stru
         const struct run_published *p = run->stages[i].published;
         bool scored = tables[i].scores.n || tables[i].tasks.n || (p && !isnan(p->core));
         model[i] = !scored ? -1 : p ? (int)i : model_of(run, &run->stages[i]);
-        n_rows += (size_t)tables[i].tasks.n + 3;
+        n_rows += (size_t)tables[i].tasks.n + (size_t)tables[i].suites.n + 3;
     }
     for (size_t m = 0; m < n; m++) // in the order of the run
         for (size_t i = 0; i < n; i++)

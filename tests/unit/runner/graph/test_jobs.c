@@ -77,9 +77,9 @@ static void tasks_come_back(void **state)
     struct place_of_test *p = *state;
     const char *path = arena_printf(&p->arena, "%s/x.job", p->folder);
     const char *const paths[] = {"a.h5", "b.h5"};
-    struct job_task tasks[] = {{"mixture", "quiz", "train", 0.1, -1, GRADER_CHOICE, 0.25, paths, 2},
-                               {"mixture", "sums", "train", NAN, 7, GRADER_NUMBER, 0, paths, 1},
-                               {"test", "quiz", "test", 1, -1, GRADER_CHOICE, 0.25, paths, 1}};
+    struct job_task tasks[] = {{"mixture", "quiz", "train", 0.1, -1, GRADER_CHOICE, 0.25, paths, 2, NULL},
+                               {"mixture", "sums", "train", NAN, 7, GRADER_NUMBER, 0, paths, 1, NULL},
+                               {"test", "quiz", "test", 1, -1, GRADER_CHOICE, 0.25, paths, 1, "both"}};
     const struct task task = {.name = "quiz",
                               .question = "q | r.q",
                               .right = "right",
@@ -93,11 +93,16 @@ static void tasks_come_back(void **state)
                               .call_end = ">>",
                               .grader = GRADER_CHOICE,
                               .baseline = 1. / 3,
-                              .shuffled_labels = true};
+                              .shuffled_labels = true,
+                              .delimiter = "",
+                              .shots = 10,
+                              .examples = 500};
     struct job_part part = {.part = {.form = DOCUMENT_WORLD, .path = "w.yaml", .n = 9, .records = "quiz"},
                             .identity = "{}",
                             .task = &task,
-                            .split = "train"};
+                            .split = "train",
+                            .suite = "core"};
+    struct job_suite suite = {.name = "core", .title = "CORE", .n_all = 22, .missing = "core/squad core/coqa"};
     const struct mixture_use use = {.epochs = 2};
     struct finetune_options options;
     fields_unset(&options, KIND_FINETUNE);
@@ -113,7 +118,9 @@ static void tasks_come_back(void **state)
                       .parts = &part,
                       .n_parts = 1,
                       .tasks = tasks,
-                      .n_tasks = countof(tasks)},
+                      .n_tasks = countof(tasks),
+                      .suites = &suite,
+                      .n_suites = 1},
                back;
     no_error(job_write(&job, path));
     no_error(job_read(&back, path, &p->arena));
@@ -130,6 +137,7 @@ static void tasks_come_back(void **state)
         assert_int_equal(a->grader, b->grader);
         assert_true(a->baseline == b->baseline);
         assert_int_equal(a->n_paths, b->n_paths);
+        assert_true(a->suite ? b->suite && !strcmp(a->suite, b->suite) : !b->suite);
         assert_string_equal(b->paths[a->n_paths - 1], paths[a->n_paths - 1]);
     }
     const struct task *t = back.parts[0].task;
@@ -152,6 +160,15 @@ static void tasks_come_back(void **state)
     assert_string_equal(t->letters[1], "B");
     assert_int_equal(t->grader, GRADER_CHOICE);
     assert_true(t->baseline == task.baseline && t->shuffled_labels);
+    assert_string_equal(t->delimiter, "");
+    assert_int_equal(t->shots, 10);
+    assert_int_equal(t->examples, 500);
+    assert_string_equal(back.parts[0].suite, "core");
+    assert_int_equal(back.n_suites, 1);
+    assert_string_equal(back.suites[0].name, "core");
+    assert_string_equal(back.suites[0].title, "CORE");
+    assert_string_equal(back.suites[0].missing, suite.missing);
+    assert_int_equal(back.suites[0].n_all, 22);
 }
 
 // Every cut of a job file, and wrong types in it, end in an error.

@@ -169,7 +169,19 @@ static void bad(void **state)
     FAILS(TEXT "calls: \"{call}={output}>>\"\n", "how calls are marked");
     FAILS(TEXT "grader: choice\n", "no choices to grade");
     FAILS(TEXT "labels: shuffled\n", "'labels' of a task without choices");
-    FAILS(TEXT "shots: 10\n", "'shots' of a task is not built");
+    FAILS(TEXT "shots: 10\n", "'shots' of a task that is asked in a chat");
+    FAILS(TEXT "grader: exact_greedy\nshots: 101\n", "shots is 101");
+    FAILS(TEXT "grader: exact_greedy\nshots: 3\nexamples: 3\n", "there have to be more of them");
+    FAILS(TEXT "grader: exact_greedy\nexamples: 0\n", "examples is 0");
+    FAILS(TEXT "grader: exact_greedy\nprompt: \"{answer} {question}\"\n", "does not stand at the end");
+    FAILS(TEXT "grader: exact_greedy\nprompt: \"{question}\"\n", "what is asked and what may follow");
+    FAILS(TEXT "grader: loss\n", "no choices to compare");
+    FAILS(CHOICES "grader: exact_greedy\n", "'right' of a task that is graded by exact_greedy",
+          "'wrong' of a task that is graded by exact_greedy");
+    FAILS(CHOICES "grader: loss\nchoices: {letters: [A, B]}\n", "'choices' of a task that is graded by loss");
+    FAILS(CHOICES "grader: loss\nprompt: \"{question} {choices}\"\n", "what is asked and what may follow");
+    FAILS(CHOICES "grader: loss\ndelimiter: [a]\n", "delimiter is not a text");
+    FAILS(HEAD "fields: {messages: m}\ngrader: loss\n", "'messages' of a task that is graded by loss");
     FAILS(HEAD "fields: {messages: m, question: q}\ngrader: exact\n", "'question' of a task of messages", "cannot be graded");
     FAILS(HEAD "fields: {question: q}\n", "no answer");
     FAILS(HEAD "fields: {answer: q}\n", "neither messages nor a question");

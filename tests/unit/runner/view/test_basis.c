@@ -115,8 +115,8 @@ static const char *tasks_differ(const struct run *a, const struct task_score *x,
 {
     struct table s = {.rows = (void *)x, .n = n}, t = {.rows = (void *)y, .n = m};
     struct basis first, second;
-    no_error(basis_of_tasks(&first, a, &s, task, arena));
-    no_error(basis_of_tasks(&second, b, &t, task, arena));
+    no_error(basis_of_tasks(&first, a, NULL, &s, task, "", arena));
+    no_error(basis_of_tasks(&second, b, NULL, &t, task, "", arena));
     return basis_differs(&first, &second);
 }
 
