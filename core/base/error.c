@@ -75,6 +75,10 @@ static const char *system_fix(int err)
     case EACCES:
     case EPERM:
         return "look at who may write there, or choose another folder";
+    case EIO:
+        return "the disk or its connection fails: see `dmesg`, move the folder to another disk, then run it again";
+    case ESTALE:
+        return "mount that file system again, then run it again";
     case EMFILE:
     case ENFILE:
         return "raise the limit for open files (`ulimit -n`)";

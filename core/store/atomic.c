@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/point.h"
+
 struct error *folder_make(const char *path)
 {
     struct arena arena = {0};
@@ -64,6 +66,7 @@ struct error *atomic_publish(const char *from, const char *to)
         return e;
     if (rename(from, to))
         return error_system(ERROR_MACHINE, errno, "cannot rename '%s' to '%s'", from, to);
+    point("atomic.renamed");
     return sync_folder_of(to);
 }
 
@@ -110,6 +113,8 @@ struct error *atomic_write(const char *path, const void *data, size_t n_bytes)
     struct error *e = open_locked(tmp, &fd);
     if (!e) {
         e = write_file(fd, tmp, data, n_bytes);
+        if (!e)
+            point("atomic.written");
         if (!e)
             e = atomic_publish(tmp, path);
         if (e)

@@ -81,13 +81,19 @@ static struct error *check_format(struct store_file *f)
     return format < 1 ? error_plain(ERROR_DATA, "'%s' has the impossible format %lld", f->path, (long long)format) : NULL;
 }
 
+// Of a file that cannot be opened: whether that is so because of what is there, or is not. Else it may be a good one.
+static bool says_what_it_is(int err)
+{
+    return err == ENOENT || err == ENOTDIR || err == ELOOP || err == ENXIO || err == ENAMETOOLONG || err == EISDIR;
+}
+
 struct error *store_open(struct store_file **file, const char *path)
 {
     hdf5_quiet();
     *file = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe of that name must not make us wait
     if (fd < 0)
-        return error_system(ERROR_DATA, errno, "cannot open '%s'", path);
+        return error_system(says_what_it_is(errno) ? ERROR_DATA : ERROR_MACHINE, errno, "cannot open '%s'", path);
     struct store_file *f = block_alloc(sizeof *f);
     if (!f) {
         close(fd);

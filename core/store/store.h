@@ -14,11 +14,12 @@
 //            are packed in the file. Root attribute retort_format = 1 is written by store_save
 // Texts      attributes are fixed-size strings; an empty one is a single zero byte. Nothing carries a time: same input, same bytes
 // Steps      is there room; X.tmp.h5: HDF5 lays out and closes; posix_fallocate; pwrite of every dataset; checksums; fsync; rename
-//            to X.h5; fsync of the folder. A failure removes X.tmp.h5 and leaves X.h5 as it was
+//            to X.h5; fsync of the folder. A failure removes X.tmp.h5 and leaves X.h5 as it was. store_replace keeps what was X.h5
+//            under another name
 // Errors     ERROR_MACHINE for a full or failing disk (with what is missing), ERROR_DATA for a file that is damaged, cut, foreign or
 //            newer: each with its own message and what to do
 // Ownership  text and arrays handed to store_save are borrowed for the call; what readers return lives in the given arena
-// Threads    one at a time in a process (HDF5 has one lock)
+// Threads    one at a time in a process (HDF5 has one lock); large files are written by up to four of the store's own
 #ifndef CORE_STORE_STORE_H
 #define CORE_STORE_STORE_H
 
@@ -86,8 +87,14 @@ double store_available(const char *path);
 struct error *CHECKED store_save(const char *path, const struct store_attribute *attributes, int n_attributes,
                                  const struct store_set *sets, int n_sets);
 
+// The same, but the file that was there keeps its contents under the name `aside`, in the place of what had that name: so there are two
+// whole files at any moment, and three until the last step. Where there is no room for a third, the one called `aside` goes first.
+struct error *CHECKED store_replace(const char *path, const char *aside, const struct store_attribute *attributes, int n_attributes,
+                                    const struct store_set *sets, int n_sets);
+
 struct store_file;
 
+// Errors: ERROR_DATA for what the file is; ERROR_MACHINE where that cannot be known now: too many files are open, say, or the disk fails.
 struct error *CHECKED store_open(struct store_file **file, const char *path);
 void store_close(struct store_file *file); // NULL is fine
 

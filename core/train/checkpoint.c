@@ -1,10 +1,11 @@
-// checkpoint.c - tensors are copied to the host one by one, then the store writes all at once.
+// checkpoint.c - tensors are copied to the host one by one, tables beside them, then the store writes all at once.
 #include "core/train/checkpoint.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/base/point.h"
 #include "core/store/atomic.h"
 
 enum { OTHER_SETS = 6 + TRAINING_MORE };
@@ -69,53 +70,162 @@ static struct error *copy_tensors(const struct training *t, bool with_optim, str
     return NULL;
 }
 
+struct checkpoint {
+    struct arena arena;
+    int64_t step, rows;
+    struct store_set *sets;
+    int n_sets, n_tensors; // the first n_tensors are blocks of their own
+    struct store_attribute *attributes;
+    int n_attributes;
+    struct table *tables; // copies; their rows are blocks
+    int n_tables;
+};
+
+static struct error *copy_attributes(struct checkpoint *c, const struct training *t, const struct store_attribute *attributes,
+                                     int n_attributes)
+{
+    c->attributes = arena_array(&c->arena, (size_t)n_attributes + MODEL_ATTRIBUTES, sizeof *c->attributes);
+    if (!c->attributes)
+        return error_memory();
+    c->n_attributes = model_file_attributes(&t->model->shape, c->attributes);
+    for (int i = 0; i < n_attributes; i++) {
+        struct store_attribute *a = &c->attributes[c->n_attributes++];
+        *a = attributes[i];
+        if (a->type == STORE_TEXT && !(a->text = arena_strdup(&c->arena, a->text)))
+            return error_memory();
+    }
+    return NULL;
+}
+
+static struct error *copy_table(struct checkpoint *c, const struct table *table, const char *path)
+{
+    struct table *copy = &c->tables[c->n_tables++];
+    *copy = *table;
+    copy->rows = NULL;
+    size_t bytes = (size_t)table->n * table->row_bytes;
+    if (bytes && !(copy->rows = block_alloc(bytes)))
+        return error_memory();
+    if (bytes)
+        memcpy(copy->rows, table->rows, bytes);
+    copy->capacity = table->n;
+    c->sets[c->n_sets++] = table_set(copy, path);
+    return NULL;
+}
+
+static struct error *copy_tables(struct checkpoint *c, const struct training *t)
+{
+    const struct kept_table own[] = {{"/metrics/train", (struct table *)&t->train},
+                                     {"/metrics/val", (struct table *)&t->val},
+                                     {"/timing/train", (struct table *)&t->timing},
+                                     {"/events", (struct table *)&t->events},
+                                     {"/samples", (struct table *)&t->samples}};
+    struct error *e = NULL;
+    if (!(c->tables = arena_array(&c->arena, countof(own) + TRAINING_MORE, sizeof *c->tables)))
+        return error_memory();
+    for (size_t i = 0; i < countof(own) && !e; i++)
+        e = copy_table(c, own[i].table, own[i].path);
+    for (int i = 0; i < t->n_more && !e; i++)
+        e = copy_table(c, t->more[i].table, t->more[i].path);
+    return e;
+}
+
+static struct error *copy(struct checkpoint *c, const struct training *t, bool with_optim,
+                          const struct store_attribute *attributes, int n_attributes)
+{
+    c->sets = arena_array(&c->arena, 3 * (size_t)t->model->n_params + OTHER_SETS + (size_t)t->n_extra, sizeof *c->sets);
+    if (!c->sets)
+        return error_memory();
+    struct error *e = copy_tensors(t, with_optim, &c->arena, c->sets, &c->n_tensors);
+    if (e)
+        return e;
+    c->n_sets = c->n_tensors;
+    c->sets[c->n_sets++] =
+        (struct store_set){.path = "/data/rows", .type = STORE_I64, .n_dims = 1, .dims = {1}, .data = &c->rows};
+    if ((e = copy_attributes(c, t, attributes, n_attributes)) || (e = copy_tables(c, t)))
+        return e;
+    for (int i = 0; i < t->n_extra; i++)
+        c->sets[c->n_sets++] = t->extra[i];
+    return NULL;
+}
+
+struct error *checkpoint_copy(struct checkpoint **out, const struct training *t, bool with_optim,
+                              const struct store_attribute *attributes, int n_attributes)
+{
+    struct checkpoint *c = block_alloc(sizeof *c);
+    *out = NULL;
+    if (!c)
+        return error_memory();
+    *c = (struct checkpoint){.step = t->step, .rows = t->rows};
+    struct error *e = copy(c, t, with_optim, attributes, n_attributes);
+    if (e) {
+        checkpoint_free(c);
+        return e;
+    }
+    point("checkpoint.copied");
+    *out = c;
+    return NULL;
+}
+
+int64_t checkpoint_step(const struct checkpoint *c)
+{
+    return c->step;
+}
+
+struct error *checkpoint_write(const struct checkpoint *c, const char *path, const char *aside)
+{
+    return store_replace(path, aside, c->attributes, c->n_attributes, c->sets, c->n_sets);
+}
+
+void checkpoint_free(struct checkpoint *c)
+{
+    if (!c)
+        return;
+    if (c->sets)
+        model_file_release(c->sets, c->n_tensors);
+    for (int i = 0; i < c->n_tables; i++)
+        table_release(&c->tables[i]);
+    arena_release(&c->arena);
+    block_free(c);
+}
+
 struct error *checkpoint_save(const struct training *t, const char *path, bool with_optim,
                               const struct store_attribute *attributes, int n_attributes)
 {
-    struct arena arena = {0};
-    struct error *e = NULL;
-    int n_tensors = 0;
-    size_t n_most = 3 * (size_t)t->model->n_params + OTHER_SETS + (size_t)t->n_extra;
-    struct store_set *sets = arena_array(&arena, n_most, sizeof *sets);
-    struct store_attribute *all = arena_array(&arena, (size_t)n_attributes + MODEL_ATTRIBUTES, sizeof *all);
-    if (!sets || !all)
-        e = error_memory();
+    struct checkpoint *c;
+    struct error *e = checkpoint_copy(&c, t, with_optim, attributes, n_attributes);
     if (!e)
-        e = copy_tensors(t, with_optim, &arena, sets, &n_tensors);
-    if (!e) {
-        int n = n_tensors, n_all = model_file_attributes(&t->model->shape, all);
-        memcpy(all + n_all, attributes, (size_t)n_attributes * sizeof *all);
-        sets[n++] = (struct store_set){.path = "/data/rows", .type = STORE_I64, .n_dims = 1, .dims = {1}, .data = &t->rows};
-        sets[n++] = table_set(&t->train, "/metrics/train");
-        sets[n++] = table_set(&t->val, "/metrics/val");
-        sets[n++] = table_set(&t->timing, "/timing/train");
-        sets[n++] = table_set(&t->events, "/events");
-        sets[n++] = table_set(&t->samples, "/samples");
-        for (int i = 0; i < t->n_more; i++)
-            sets[n++] = table_set(t->more[i].table, t->more[i].path);
-        for (int i = 0; i < t->n_extra; i++)
-            sets[n++] = t->extra[i];
-        e = store_save(path, all, n_all + n_attributes, sets, n);
-    }
-    if (sets)
-        model_file_release(sets, n_tensors);
+        e = checkpoint_write(c, path, NULL);
+    checkpoint_free(c);
+    return e;
+}
+
+static struct error *check_key(struct store_file *file, const char *key)
+{
+    struct arena arena = {0};
+    const char *its_key = "";
+    struct error *e = key ? store_get_text(file, "/", "key", &arena, &its_key) : NULL;
+    if (!e && key && strcmp(key, its_key))
+        e = error_plain(ERROR_DATA, "it is of another result, of key %.16s", its_key);
     arena_release(&arena);
     return e;
 }
 
-struct error *checkpoint_set_aside(const char *part, const char *prev, bool part_is_good)
+// What it was passed over for, and where it is now, in as few words as an event holds: both files differ from the result's in their
+// endings, and what is said of the file begins with its path.
+static struct error *pass_over(const char *path, const struct error *why, struct arena *arena, const char **note)
 {
-    return part_is_good && file_exists(part) ? atomic_publish(part, prev) : NULL;
+    const char *ending = strstr(path, ".part"),
+               *damaged = arena_printf(arena, "%.*s.damaged.h5", (int)(strlen(path) - strlen(".h5")), path);
+    size_t n = strlen(path);
+    bool begins = why->what[0] == '\'' && !strncmp(why->what + 1, path, n) && !strncmp(why->what + 1 + n, "' ", 2);
+    struct error *e = damaged ? atomic_publish(path, damaged) : error_memory();
+    if (!e && !(*note = arena_printf(arena, "%s%spassed over %s (kept as .damaged.h5): %s", *note ? *note : "", *note ? "; " : "",
+                                     ending ? ending : path, why->what + (begins ? n + 3 : 0))))
+        e = error_memory();
+    return error_while(e, NOWHERE, "keeping a damaged checkpoint");
 }
 
-struct error *checkpoint_rotate(const struct training *t, const char *part, const char *prev, bool part_is_good,
-                                const struct store_attribute *attributes, int n_attributes)
-{
-    struct error *e = checkpoint_set_aside(part, prev, part_is_good);
-    return e ? e : checkpoint_save(t, part, true, attributes, n_attributes);
-}
-
-struct error *checkpoint_find(const char *part, const char *prev, struct arena *arena, struct store_file **file,
+struct error *checkpoint_find(const char *part, const char *prev, const char *key, struct arena *arena, struct store_file **file,
                               const char **note)
 {
     const char *const paths[] = {part, prev};
@@ -126,6 +236,8 @@ struct error *checkpoint_find(const char *part, const char *prev, struct arena *
             continue;
         struct error *e = store_open(file, paths[i]);
         if (!e)
+            e = check_key(*file, key);
+        if (!e)
             e = store_verify(*file);
         if (!e)
             return NULL;
@@ -133,8 +245,10 @@ struct error *checkpoint_find(const char *part, const char *prev, struct arena *
         *file = NULL;
         if (e->kind != ERROR_DATA)
             return e;
-        *note = arena_printf(arena, "passed over '%s': %s", paths[i], e->what);
+        struct error *failed = pass_over(paths[i], e, arena, note);
         error_free(e);
+        if (failed)
+            return failed;
     }
     return NULL;
 }

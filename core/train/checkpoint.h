@@ -9,6 +9,9 @@
 //
 // X.h5 is the finished result, X.part.h5 the latest checkpoint, X.part.prev.h5 the one before: checkpoint_find takes the newest that
 // verifies, so a damaged one costs an interval and no more.
+//
+// While a training goes on it is copied first (checkpoint_copy) and the copy written by a thread (background.h): it waits for the copy
+// alone. A copy is as large as parameters and moments together.
 #ifndef CORE_TRAIN_CHECKPOINT_H
 #define CORE_TRAIN_CHECKPOINT_H
 
@@ -43,17 +46,21 @@ struct error *CHECKED training_event(struct training *t, const char *kind, const
 struct error *CHECKED checkpoint_save(const struct training *t, const char *path, bool with_optim,
                                       const struct store_attribute *attributes, int n_attributes);
 
-// Moves X.part.h5 to X.part.prev.h5, then writes the new X.part.h5. A part that is not good, since checkpoint_find passed it over, is
-// written over instead: the one before it is then the only one to go on from.
-struct error *CHECKED checkpoint_rotate(const struct training *t, const char *part, const char *prev, bool part_is_good,
-                                        const struct store_attribute *attributes, int n_attributes);
+// A training as it was at one step, and nothing of what it goes on with. t->extra is borrowed, the rest copied.
+struct checkpoint;
 
-// The moving alone, for those who write parts of their own.
-struct error *CHECKED checkpoint_set_aside(const char *part, const char *prev, bool part_is_good);
+struct error *CHECKED checkpoint_copy(struct checkpoint **copy, const struct training *t, bool with_optim,
+                                      const struct store_attribute *attributes, int n_attributes);
+int64_t checkpoint_step(const struct checkpoint *copy);
+// aside: the file that was there keeps its contents under that name (store_replace); NULL: it goes.
+struct error *CHECKED checkpoint_write(const struct checkpoint *copy, const char *path, const char *aside);
+void checkpoint_free(struct checkpoint *copy); // NULL is fine
 
-// The newest of the two files that verifies, open; *file NULL if there is none. *note (arena) says what was passed over, or NULL.
-struct error *CHECKED checkpoint_find(const char *part, const char *prev, struct arena *arena, struct store_file **file,
-                                      const char **note);
+// The newest of the two files that verifies and is of this key (NULL: any), open; *file NULL if there is none. What is passed over is
+// renamed to X.part.damaged.h5, since it is the user's to throw away, and *note (arena) says so; else it is NULL. Errors that do not
+// tell what a file is (ERROR_MACHINE) pass nothing over.
+struct error *CHECKED checkpoint_find(const char *part, const char *prev, const char *key, struct arena *arena,
+                                      struct store_file **file, const char **note);
 
 // Fills model, optimizer, step, rows and tables from an open checkpoint.
 struct error *CHECKED checkpoint_load(struct training *t, struct store_file *file);

@@ -113,7 +113,8 @@ struct error *command_bench(struct call *call)
                  {"train", bench_train, 2},
                  {"kernels", bench_kernels, 0},
                  {"tokenizer", bench_tokenizer, INT_MAX},
-                 {"data", bench_data, INT_MAX}};
+                 {"data", bench_data, INT_MAX},
+                 {"store", bench_store, 1}};
     const char *name = call->n_args ? call->args[0] : "machine";
     for (size_t i = 0; i < countof(parts); i++) {
         if (strcmp(parts[i].name, name))
@@ -123,6 +124,6 @@ struct error *command_bench(struct call *call)
                              call->args[parts[i].most + 1]);
         return parts[i].run(call);
     }
-    return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort bench machine`, `train`, `kernels`, `tokenizer` and `data` are there",
+    return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort bench machine`, `train`, `kernels`, `tokenizer`, `data` and `store` are there",
                      "bench '%s' is not built in this version", name);
 }

@@ -15,5 +15,6 @@ struct error *CHECKED bench_train(struct call *call);
 struct error *CHECKED bench_kernels(struct call *call);
 struct error *CHECKED bench_tokenizer(struct call *call);
 struct error *CHECKED bench_data(struct call *call);
+struct error *CHECKED bench_store(struct call *call);
 
 #endif

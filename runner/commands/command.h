@@ -28,6 +28,7 @@ enum {                       // options of a command
     TAKES_EXPORT = 1 << 11,  // --to, --tokenizer
     TAKES_FETCH = 1 << 12,   // --only, --jobs, --list, --offline
     TAKES_BENCH = 1 << 13,   // --profile, --blas LIB
+    TAKES_CHECK = 1 << 14,   // --check
     COMPUTES = 1 << 20,      // no option: it computes in this process
 };
 
@@ -37,7 +38,7 @@ struct call {
     const char *results;
     const char **settings; // of -s
     int n_settings;
-    bool json, help, resolved, watch, detach, yes, md, csv, ids, decode, tokenizer, profile;
+    bool json, help, resolved, watch, detach, yes, md, csv, ids, decode, tokenizer, profile, check;
     bool list, offline; // of data
     const char *until, *only, *fresh, *jobs;
     const char *from; // of run: a mirror

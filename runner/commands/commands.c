@@ -107,8 +107,11 @@ const struct command commands[] = {
      command_compare, TAKES_SETTINGS | TAKES_HTML | TAKES_TABLES, 2, 8},
     {"ls", "", "runs, with sizes and scores",
      "Lists all runs under the results folder, the newest of each recipe last, and the\n"
-     "published runs of results/reference that `compare` and `report` read like runs.",
-     command_ls, 0, 0, 0},
+     "published runs of results/reference that `compare` and `report` read like runs.\n"
+     "  --check         instead, reads every result, checkpoint and record whole,\n"
+     "                  holds it against its checksums and its name, and says of each\n"
+     "                  file whether it is good; status 1 if one is not",
+     command_ls, TAKES_CHECK, 0, 0},
     {"rm", "RUN", "forget a run",
      "RUN is NAME/NUMBER, the file of a run, or the name of a recipe that has just\n"
      "one. The run is not listed, compared or explained against any more. Its results\n"
@@ -172,6 +175,9 @@ const struct command commands[] = {
      "writes the documents of a world, beside what bounds each: reading the file's\n"
      "bytes alone, copying rows, or the processor. Without files it takes the shipped\n"
      "town and what it writes.\n\n"
+     "`retort bench store [MiB]` writes a checkpoint of 1 GiB under the results\n"
+     "folder, in turns with plain writes of the same bytes, and verifies it: what\n"
+     "share of the disk it gets, and how long training waits while it is copied.\n\n"
      "  retort bench\n"
      "  retort bench train recipes/tiny.yaml --profile\n"
      "  retort bench data shards/*.parquet\n"
@@ -199,7 +205,8 @@ const struct command commands[] = {
      "  retort help pretrain       the fields of a kind of stage, with defaults\n"
      "  retort help batch_tokens   a field: what it takes and what changing it means\n"
      "  retort help grpo.rows      a field of one kind\n"
-     "  retort help matrix         a word at the top of a recipe",
+     "  retort help matrix         a word at the top of a recipe\n"
+     "  retort help files          what is in result files, for other programs",
      command_help, 0, 0, 1},
     {"version", "", "version, build and machine", "The version, how it was built, and the machine it is on.", command_version, 0,
      0, 0},

@@ -4,6 +4,7 @@
 
 #include "runner/commands/describe.h"
 #include "runner/recipe/reader.h"
+#include "runner/view/files.h"
 
 enum { HELP_WIDTH = DESCRIBE_WIDTH };
 
@@ -40,7 +41,8 @@ static void all(void)
     for (int k = 0; k < KIND_COUNT; k++)
         if (k != KIND_TOKENS && kind_built((enum stage_kind_id)k))
             printf(" %s", kind_name((enum stage_kind_id)k));
-    printf("\n`retort help COMMAND`, `retort help KIND` and `retort help FIELD` tell more.\n\n"
+    printf("\n`retort help COMMAND`, `retort help KIND` and `retort help FIELD` tell more;\n"
+           "`retort help files` what is in result files.\n\n"
            "Exit status: 0 done; 1 a stage failed; 2 the recipe or the command line is\n"
            "wrong; 3 the machine lacks something; 4 not built in this version; 75\n"
            "interrupted with everything saved, run again to go on.\n");
@@ -193,16 +195,32 @@ static struct error *answer(const struct call *call, const struct topic *t)
     return answer_print(&j);
 }
 
+static struct error *about_files(const struct call *call)
+{
+    struct json j;
+    if (!call->json) {
+        files_print(stdout);
+        return NULL;
+    }
+    answer_open(&j, call, NULL);
+    json_key(&j, "files");
+    files_to_json(&j);
+    return answer_print(&j);
+}
+
 struct error *command_help(struct call *call)
 {
     struct topic topic = {.command = call->command, .kind = KIND_COUNT};
     bool about_itself = call->help && call->command->run != command_help; // `retort run --help`
     struct error *e = NULL;
-    if (!about_itself && call->n_args)
+    if (!about_itself && call->n_args && strcmp(call->args[0], "files"))
         e = find_topic(&topic, call->args[0], call->arena);
     if (e)
         return e;
+    bool files = !about_itself && call->n_args && !strcmp(call->args[0], "files");
     bool everything = !about_itself && !call->n_args;
+    if (files)
+        return about_files(call);
     if (call->json)
         return answer(call, everything ? NULL : &topic);
     if (!everything)

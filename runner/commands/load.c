@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "core/store/atomic.h"
+#include "runner/graph/died.h"
 #include "runner/graph/hardware.h"
 #include "runner/graph/keys.h"
 #include "runner/graph/reference.h"
@@ -196,9 +197,5 @@ struct error *load_run(struct run *run, const struct call *call, const char *wha
     struct error *e = find_run(run, call, what);
     if (e || run->source || ends_in(what, ".h5")) // a file may be of another results folder, or of another machine
         return e;
-    run->state = run_state(run, call->results, call->arena);
-    for (int i = 0; i < run->n_stages && !strcmp(run->state, "died"); i++)
-        if (!strcmp(run->stages[i].state, "running"))
-            run->stages[i].state = "died";
-    return NULL;
+    return died_look(run, call->results, call->arena);
 }

@@ -1,10 +1,11 @@
-// ls.c - `retort ls`: all runs, what they reached and how large their models are.
+// ls.c - `retort ls`: all runs, what they reached and how large their models are; `--check`: whether every file is whole.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "runner/commands/load.h"
+#include "runner/graph/audit.h"
 #include "runner/graph/keys.h"
 #include "runner/graph/reference.h"
 #include "runner/view/card.h"
@@ -212,6 +213,61 @@ static struct error *answer(const struct call *call)
     return e;
 }
 
+static void print_audit(void *self, const struct audit_line *line)
+{
+    const struct call *call = self;
+    char bytes[FORMAT_TEXT];
+    size_t n = strlen(call->results);
+    const char *path = !strncmp(line->path, call->results, n) && line->path[n] == '/' ? line->path + n + 1 : line->path;
+    format_bytes(bytes, line->bytes);
+    printf("%-8s  %8s  %s", line->error ? "damaged" : strcmp(line->is, "not read") ? "good" : "not read", bytes, path);
+    if (!line->error && strcmp(line->is, "not read"))
+        printf("  (%s)", line->is);
+    putchar('\n');
+    if (line->error)
+        printf("          %s\n", line->error->what);
+    if (line->error && line->error->fix)
+        printf("          fix: %s\n", line->error->fix);
+    fflush(stdout);
+}
+
+static void audit_to_json(void *self, const struct audit_line *line)
+{
+    struct json *j = self;
+    json_open(j, '{');
+    json_key(j, "file"), json_str(j, line->path);
+    json_key(j, "is"), json_str(j, line->is);
+    json_key(j, "bytes"), json_i64(j, line->bytes);
+    json_key(j, "state"), json_str(j, line->error ? "damaged" : strcmp(line->is, "not read") ? "good" : "not read");
+    json_key(j, "what"), json_str(j, line->error ? line->error->what : NULL);
+    json_key(j, "fix"), json_str(j, line->error ? line->error->fix : NULL);
+    json_close(j, '}');
+}
+
+static struct error *check_all(struct call *call)
+{
+    struct audit_totals totals;
+    struct json files = {0}, j;
+    char bytes[FORMAT_TEXT];
+    json_open(&files, '[');
+    struct error *e =
+        audit(&totals, call->results, call->json ? audit_to_json : print_audit, call->json ? (void *)&files : call, call->arena);
+    json_close(&files, ']');
+    call->status = !e && totals.n_bad ? 1 : 0;
+    if (!e && call->json) {
+        answer_open(&j, call, NULL);
+        json_key(&j, "files"), json_raw(&j, json_text(&files));
+        e = answer_print(&j);
+    } else if (!e) {
+        printf("%s%lld file%s good (%s), %lld damaged, %lld not read\n",
+               totals.n_good + totals.n_bad + totals.n_not_read ? "\n" : "", (long long)totals.n_good,
+               totals.n_good == 1 ? "" : "s", format_bytes(bytes, totals.bytes), (long long)totals.n_bad,
+               (long long)totals.n_not_read);
+    }
+    json_release(&files);
+    return e;
+}
+
 struct error *command_ls(struct call *call)
 {
     static const struct column columns[] = {{"run", false, false}, {"state", false, false}, {"started (UTC)", false, false},
@@ -220,6 +276,8 @@ struct error *command_ls(struct call *call)
     static const struct column published[] = {{"published", false, true}, {"date", false, false},  {"time", true, false},
                                               {"cost", true, false},      {"params", true, false}, {"CORE", true, false}};
     struct grid grid;
+    if (call->check)
+        return check_all(call);
     if (call->json)
         return answer(call);
     grid_init(&grid, columns, countof(columns), call->arena);

@@ -28,6 +28,7 @@ enum option_id {
     OPTION_MD,
     OPTION_CSV,
     OPTION_YES,
+    OPTION_CHECK,
     OPTION_SEED,
     OPTION_FILE,
     OPTION_IDS,
@@ -57,6 +58,7 @@ static const struct option longs[] = {{"results", required_argument, NULL, OPTIO
                                       {"md", no_argument, NULL, OPTION_MD},
                                       {"csv", no_argument, NULL, OPTION_CSV},
                                       {"yes", no_argument, NULL, OPTION_YES},
+                                      {"check", no_argument, NULL, OPTION_CHECK},
                                       {"prompt", required_argument, NULL, 'p'},
                                       {"temperature", required_argument, NULL, 't'},
                                       {"top-k", required_argument, NULL, 'k'},
@@ -104,6 +106,8 @@ static uint32_t needs(int id)
         return TAKES_TABLES;
     case OPTION_YES:
         return TAKES_YES;
+    case OPTION_CHECK:
+        return TAKES_CHECK;
     case OPTION_PROFILE:
     case OPTION_BLAS:
         return TAKES_BENCH;
@@ -213,6 +217,9 @@ static struct error *take(struct call *call, int id, const char *value, const ch
         break;
     case OPTION_YES:
         call->yes = true;
+        break;
+    case OPTION_CHECK:
+        call->check = true;
         break;
     case OPTION_PROFILE:
         call->profile = true;

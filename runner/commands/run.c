@@ -12,6 +12,7 @@
 #include "runner/commands/hook.h"
 #include "runner/commands/load.h"
 #include "runner/commands/mirror.h"
+#include "runner/graph/died.h"
 #include "runner/graph/schedule.h"
 #include "runner/graph/stage_job.h"
 #include "runner/recipe/number.h"
@@ -106,6 +107,20 @@ static struct error *print_nothing_to_do(const struct call *call, const struct p
     putchar('\n');
     mirror_print(&copied, plan->graph->recipe->path);
     return NULL;
+}
+
+// A run whose runner was killed when all was made has a record that does not say so, and a lock that nobody holds. What is in the way of
+// mending that is in nobody's way else.
+static void settle_last(const struct loaded *l, const struct call *call)
+{
+    struct lock lock = {.fd = -1};
+    const char *path = arena_printf(call->arena, "%s/runs/%s/lock", call->results, l->recipe.name);
+    if (!path || strcmp(run_state(&l->plan.last, call->results, call->arena), "died"))
+        return;
+    error_free(lock_take(&lock, path, "retort run", NULL));
+    if (lock.taken)
+        error_free(died_record(call->results, l->recipe.name, call->arena));
+    lock_release(&lock, true);
 }
 
 static const char *settings_json(const struct call *call)
@@ -327,8 +342,10 @@ struct error *command_run(struct call *call)
     if (e || (e = load_plan(&l, call, call->args[0])) || (e = bring_back(&l, call)) ||
         (e = select_stages(&l, call, &selected, &fresh)) || (e = schedule_check(&l.plan, selected)))
         return e;
-    if (!schedule_count(&l.plan, selected) && !fresh)
+    if (!schedule_count(&l.plan, selected) && !fresh) {
+        settle_last(&l, call);
         return print_nothing_to_do(call, &l.plan);
+    }
     r.selected = selected;
     r.folder = arena_printf(call->arena, "%s/runs/%s", call->results, l.recipe.name);
     r.stop_file = arena_printf(call->arena, "%s/runs/%s/stop", call->results, l.recipe.name);
@@ -340,7 +357,8 @@ struct error *command_run(struct call *call)
         return error_while(e, NOWHERE, "preparing the results folder '%s'", call->results);
     if (!r.lock.taken)
         return lock_error(arena_printf(call->arena, "'%s'", r.folder), &holder, l.recipe.name);
-    unlink(r.stop_file); // of a run that has ended
+    unlink(r.stop_file);                                                // of a run that has ended
+    error_free(died_record(call->results, l.recipe.name, call->arena)); // what is in its way is in that of this run, too
     if (fresh)
         e = forget(&l.plan, fresh, call);
     if (!e) // once more: what the forgotten stage needs may not be there

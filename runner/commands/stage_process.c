@@ -13,9 +13,12 @@
 
 #include "core/base/clock.h"
 #include "core/base/lost.h"
+#include "core/base/point.h"
 #include "core/base/stop.h"
+#include "core/store/atomic.h"
 #include "runner/commands/command.h"
 #include "runner/graph/launch.h"
+#include "runner/graph/result.h"
 #include "runner/stages/error_json.h"
 #include "runner/stages/stage.h"
 #include "runner/view/errors.h"
@@ -65,6 +68,34 @@ static void tell_lost(void *self, struct error *e)
     fflush(NULL);
 }
 
+// A file in the place of a result that is none, or not this one, is the user's to throw away.
+static struct error *keep_damaged(struct stage *stage, const char *path, const char *key)
+{
+    struct result r;
+    struct error *e = result_look(&r, path, key, true, stage->arena);
+    if (e || r.state != RESULT_DAMAGED)
+        return e;
+    const char *kept = arena_printf(stage->arena, "%.*s.damaged.h5", (int)(strlen(path) - strlen(".h5")), path);
+    struct live_line line = live_line("note");
+    line.text = kept ? arena_printf(stage->arena, "'%s' is kept as '%s': %s", path, kept, r.problem) : NULL;
+    if (!line.text)
+        return error_memory();
+    e = atomic_publish(path, kept);
+    if (!e)
+        live_write(stage->live, line);
+    return error_while(e, NOWHERE, "keeping a damaged result");
+}
+
+static struct error *keep_all_damaged(struct stage *stage)
+{
+    const struct job *job = stage->job;
+    struct error *e = job->out ? keep_damaged(stage, job->out, job->key) : NULL;
+    for (int i = 0; i < job->n_parts && !e; i++)
+        if (job->parts[i].out)
+            e = keep_damaged(stage, job->parts[i].out, job->parts[i].key);
+    return e;
+}
+
 static struct error *run_job(struct job *job, struct arena *arena)
 {
     char started[CLOCK_TEXT];
@@ -79,8 +110,12 @@ static struct error *run_job(struct job *job, struct arena *arena)
         return e;
     live_write(stage.live, live_line("started"));
     lost_on_signal(tell_lost, &stage);
-    e = run ? run(&stage)
+    point("stage.begun");
+    e = run ? keep_all_damaged(&stage)
             : error_plain(ERROR_NOT_BUILT, "stages of kind '%s' are not built in this version", kind_name(job->kind));
+    if (!e)
+        e = run(&stage);
+    point("stage.done");
     signal(SIGBUS, SIG_DFL);
     if (e && e->kind == ERROR_RECIPE)
         e = job_error(job, "", e);

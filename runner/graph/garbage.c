@@ -82,8 +82,18 @@ static bool is_needed(const struct needed *s, const char *key)
 // Of an entry "KIND-KEY.part.h5": kind, key, ending. False for files that are none of ours.
 static bool parse_name(struct entry *entry, const char *name)
 {
-    static const char *const endings[] = {".h5",   ".part.h5", ".part.prev.h5", ".tmp.h5", ".part.tmp.h5",
-                                          ".live", ".lock",    ".log",          ".job"};
+    static const char *const endings[] = {".h5",
+                                          ".part.h5",
+                                          ".part.prev.h5",
+                                          ".tmp.h5",
+                                          ".part.tmp.h5",
+                                          ".damaged.h5",
+                                          ".part.damaged.h5",
+                                          ".part.prev.damaged.h5",
+                                          ".live",
+                                          ".lock",
+                                          ".log",
+                                          ".job"};
     const char *dash = strchr(name, '-');
     if (!dash || strspn(dash + 1, "0123456789abcdef") != GARBAGE_KEY)
         return false;

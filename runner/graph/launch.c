@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/point.h"
 #include "core/base/stop.h"
 #include "core/store/atomic.h"
 #include "runner/graph/keys.h"
@@ -133,6 +134,7 @@ static void clean_up(const struct job *job, struct arena *arena)
         const char *path = launch_path(arena, job, endings[i]);
         if (path)
             unlink(path);
+        point("runner.cleaning");
     }
 }
 

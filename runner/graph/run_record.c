@@ -132,7 +132,7 @@ static void add_text(struct saving *s, const char *path, const char *text)
             .path = path, .type = STORE_TEXT, .n_dims = 1, .dims = {1}, .data = text, .text_bytes = strlen(text) + 1};
 }
 
-static struct error *add_stage(struct saving *s, const struct run_stage *stage, struct run_tables *tables)
+static struct error *add_stage(struct saving *s, const struct run *run, const struct run_stage *stage, struct run_tables *tables)
 {
     const char *texts[3] = {stage->payload, stage->reasons, stage->error};
     static const char *const text_names[3] = {"payload", "reasons", "error"};
@@ -145,9 +145,10 @@ static struct error *add_stage(struct saving *s, const struct run_stage *stage, 
         add_text(s, path, texts[i]);
     }
     struct store_file *file = NULL;
-    struct error *e = stage->file ? store_open(&file, stage->file) : NULL;
+    const char *from = stage->file ? stage->file : stage->recorded ? run->path : NULL;
+    struct error *e = !base ? error_memory() : from ? store_open(&file, from) : NULL;
     if (!e && file)
-        e = tables_load(tables, file, "", true);
+        e = tables_load(tables, file, stage->file ? "" : base, true);
     store_close(file);
     forget_saves(&tables->events);
     for (int i = 0; i < RUN_TABLES && !e; i++) {
@@ -181,7 +182,7 @@ static struct error *save(struct saving *s, const struct run *run)
         snprintf(rows[i].kind, sizeof rows[i].kind, "%s", stage->kind);
         snprintf(rows[i].key, sizeof rows[i].key, "%s", stage->key);
         snprintf(rows[i].state, sizeof rows[i].state, "%s", stage->state);
-        struct error *e = add_stage(s, stage, &s->tables[i]);
+        struct error *e = add_stage(s, run, stage, &s->tables[i]);
         if (e)
             return e;
     }

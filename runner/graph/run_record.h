@@ -2,12 +2,12 @@
 //
 // results/runs/NAME/NNNN.h5, made exclusively (numbers never collide), written anew at the end of each stage.
 //
-// Layout  / attributes: kind="run", name, number, state (running, finished, failed, stopped), started, ended (RFC 3339, UTC),
+// Layout  / attributes: kind="run", name, number, state (running, finished, failed, stopped, died), started, ended (RFC 3339, UTC),
 //         seconds, usd, recipe_path, settings (JSON list of the -s), host, pid, machine, build, exit_status (-1 until it ends)
 //         /recipe/text, /recipe/resolved       the recipe file, and every value with who set it (text)
 //         /stages                              table: name kind key state seconds usd params tokens flops; a row a node in
 //                                              order; state: cached, finished, failed, stopped, skipped, waiting, running,
-//                                              unknown
+//                                              interrupted (its runner died: died.h), unknown
 //         /stage/NAME/payload, .../reasons     canonical payload of the key; why it ran (JSON, as plan --json has it)
 //         /stage/NAME/error                    of a failed stage: what it said
 //         /stage/NAME/metrics/train, .../metrics/val, .../metrics/rollouts, .../metrics/pass, .../timing/train, .../samples,
@@ -21,6 +21,7 @@
 #include "core/base/error.h"
 #include "core/store/metrics.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 // What was published of a stage of a run that is no record (reference.h).
@@ -39,6 +40,7 @@ struct run_stage {
     double flops;                          // NaN: unknown
     const char *payload, *reasons, *error; // NULL: none
     const char *file;                      // to copy tables from at run_save, or NULL; not kept
+    bool recorded;                         // tables that no file gives are taken over from the record as it is; not kept
     const struct run_published *published; // NULL: of a record
 };
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/point.h"
 #include "core/base/stop.h"
 #include "core/store/atomic.h"
 #include "runner/graph/downloads.h"
@@ -176,12 +177,24 @@ static struct error *check_folder(const struct scheduler *s)
                      "the results folder '%s' is not as it was: '%s' is gone", s->plan->results, s->record->path);
 }
 
+// Where it cannot be written because its folder is not there, that is what is said.
+static struct error *write_record(const struct scheduler *s)
+{
+    struct error *e = check_folder(s);
+    if (e || !(e = run_save(s->record)))
+        return e;
+    struct error *gone = check_folder(s);
+    if (!gone)
+        return e;
+    error_free(e);
+    return gone;
+}
+
 // The record as it stands; what cannot be written now is in memory, and written with the next.
 static void save_record(struct scheduler *s)
 {
     s->record->seconds = clock_seconds() - s->begin;
-    struct error *e = check_folder(s);
-    error_free(e ? e : run_save(s->record));
+    error_free(write_record(s));
 }
 
 static void end_slot(struct scheduler *s, int i, const char *state)
@@ -286,6 +299,7 @@ static struct error *launch(struct scheduler *s, int i)
     if (e || (e = stage_job(&slot->job, s->plan, stage, s->arena)) ||
         (e = launch_start(&slot->launch, &slot->job, slot->n_threads, s->arena)))
         return e;
+    point("runner.launched");
     s->n_begun += !slot->n_lost;
     s->n_running++;
     slot->state = SLOT_RUNNING;
@@ -385,6 +399,7 @@ static void end(struct scheduler *s, int i)
     struct plan_stage *stage = &s->plan->stages[i];
     struct outcome outcome;
     bool dealt;
+    point("runner.ended");
     launch_outcome(&slot->launch, &outcome, s->arena);
     s->n_running--;
     struct error *e = look_elsewhere(s, i, &outcome, &dealt);
@@ -492,12 +507,14 @@ struct error *schedule_run(struct schedule_result *result, struct plan *plan, co
     *result = (struct schedule_result){0};
     struct error *e = prepare(&s, selected);
     if (!e)
-        e = run_save(record);
+        e = write_record(&s);
     if (e) {
         unlink(record->path); // its number is taken, and nothing is in it
         return e;
     }
+    point("runner.recorded");
     run_all(&s);
+    point("runner.through");
     char ended[CLOCK_TEXT];
     clock_text(clock_unix(), ended);
     record->ended = arena_strdup(arena, ended);
@@ -505,6 +522,5 @@ struct error *schedule_run(struct schedule_result *result, struct plan *plan, co
     record->exit_status = result->errors ? error_exit_status(result->errors) : result->stopped ? 75 : 0;
     record->seconds = clock_seconds() - s.begin;
     record->usd = plan->graph->recipe->usd_per_hour * record->seconds / 3600;
-    e = check_folder(&s);
-    return e ? e : run_save(record);
+    return write_record(&s);
 }

@@ -21,8 +21,8 @@ struct error *resume_find(struct resume *r, struct stage *stage)
     *r = (struct resume){.stage = stage, .every_s = every ? strtod(every, NULL) : EVERY_S, .saved_at = clock_seconds()};
     r->part = arena_printf(stage->arena, "%.*s.part.h5", stem, out);
     r->prev = arena_printf(stage->arena, "%.*s.part.prev.h5", stem, out);
-    struct error *e = r->part && r->prev ? checkpoint_find(r->part, r->prev, stage->arena, &r->file, &r->note) : error_memory();
-    r->part_is_good = !r->note;
+    struct error *e =
+        r->part && r->prev ? checkpoint_find(r->part, r->prev, stage->job->key, stage->arena, &r->file, &r->note) : error_memory();
     if (!e && r->file)
         e = store_get_f64(r->file, "/", "seconds", &r->seconds);
     return e;
@@ -53,17 +53,16 @@ bool resume_due(const struct resume *r)
     return clock_seconds() - fmax(r->saved_at, r->tried_at) >= r->every_s;
 }
 
-void resume_saved(struct resume *r)
+void resume_saved(struct resume *r, double at)
 {
-    r->part_is_good = true;
-    r->saved_at = clock_seconds();
+    r->saved_at = at;
     r->tried_at = 0;
 }
 
 struct error *resume_unsaved(struct resume *r, struct error *e)
 {
     char text[256];
-    if (stop_requested() || e->kind != ERROR_MACHINE || e == error_memory())
+    if (stop_requested() || e->kind != ERROR_MACHINE)
         return e;
     struct live_line line = live_line("unsaved");
     snprintf(text, sizeof text, "no checkpoint written, going on: %s%s%s", e->what, e->fix ? "; " : "", e->fix ? e->fix : "");
@@ -77,12 +76,10 @@ struct error *resume_unsaved(struct resume *r, struct error *e)
 struct error *resume_save(struct resume *r, const struct store_attribute *attributes, int n_attributes,
                           const struct store_set *sets, int n_sets)
 {
-    struct error *e = checkpoint_set_aside(r->part, r->prev, r->part_is_good);
-    if (!e)
-        e = store_save(r->part, attributes, n_attributes, sets, n_sets);
+    struct error *e = store_replace(r->part, r->prev, attributes, n_attributes, sets, n_sets);
     if (e)
         return error_while(e, NOWHERE, "saving what is done so far");
-    resume_saved(r);
+    resume_saved(r, clock_seconds());
     return NULL;
 }
 

@@ -9,7 +9,8 @@
 //
 // When       every RETORT_CHECKPOINT_SECONDS, 10 by default
 // Ownership  paths and texts live in the stage's arena; the file until resume_close
-// Errors     those of the store, but for a full disk: see resume_unsaved; a part that is damaged is none: it is passed over, and `note` says so
+// Errors     those of the store, but for a full disk: see resume_unsaved; a part that is damaged, or of another key, is none: it is
+//            renamed to OUT.part.damaged.h5, and `note` says so
 #ifndef RUNNER_STAGES_RESUME_H
 #define RUNNER_STAGES_RESUME_H
 
@@ -23,9 +24,8 @@ struct resume {
     struct store_file *file;
     const char *note;         // what the record should say of going on, or NULL
     double seconds;           // that the work took before; 0 where it begins
-    double every_s, saved_at; // saved_at: clock_seconds() of the last save, or of the start
+    double every_s, saved_at; // saved_at: clock_seconds() up to which nothing can be lost any more
     double tried_at;          // of the last save that failed; 0: none since the last
-    bool part_is_good;        // nothing was passed over when it was looked for
 };
 
 struct error *CHECKED resume_find(struct resume *r, struct stage *stage);
@@ -42,8 +42,8 @@ struct error *CHECKED resume_save(struct resume *r, const struct store_attribute
 // next try comes as the next save would have. NULL then; e itself where it is not about the machine, or a stop waits for the save.
 struct error *CHECKED resume_unsaved(struct resume *r, struct error *e);
 
-// For those who write the part themselves (checkpoint_rotate): it is there.
-void resume_saved(struct resume *r);
+// For those who write the part themselves (core/train/background.h): it is there, with all that was done by clock_seconds() `at`.
+void resume_saved(struct resume *r, double at);
 void resume_forget(const struct resume *r);
 void resume_close(struct resume *r);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
+#include "core/base/point.h"
 #include "core/base/stop.h"
 #include "core/model/model_file.h"
 #include "core/text/tokenizer_file.h"
@@ -37,7 +38,8 @@ static int attributes_of(const struct trainer *t, const char *state, struct stor
 
 static bool save_due(void *self)
 {
-    return resume_due(&((const struct trainer *)self)->resume);
+    const struct trainer *t = self;
+    return !background_busy(&t->background) && resume_due(&t->resume);
 }
 
 // The stage goes on where it can: the last checkpoint is still there.
@@ -46,35 +48,60 @@ static struct error *not_saved(struct trainer *t, struct error *e, int64_t step)
     char text[200];
     snprintf(text, sizeof text, "%s", e->what);
     e = resume_unsaved(&t->resume, e);
+    return e ? error_while(e, NOWHERE, "saving a checkpoint at step %lld", (long long)step)
+             : training_event(&t->training, "unsaved", text);
+}
+
+struct error *trainer_settle(struct trainer *t)
+{
+    struct background *b = &t->background;
+    struct resume *r = &t->resume;
+    int64_t step = 0;
+    if (!background_busy(b))
+        return NULL;
+    struct error *e = background_finish(b, &step);
     if (e)
-        return error_while(e, NOWHERE, "saving a checkpoint at step %lld", (long long)step);
-    t->training.events.n--; // that it was saved, which a checkpoint says of itself
-    return training_event(&t->training, "unsaved", text);
+        return not_saved(t, e, step);
+    resume_saved(r, b->began);
+    if (!getenv("RETORT_CHECKPOINT_SECONDS"))
+        r->every_s = fmin(fmax(b->seconds * WRITE_SHARE, CHECKPOINT_LEAST_S), CHECKPOINT_MOST_S);
+    live_write(t->stage->live, trainer_line(t, "saved"));
+    struct event saved = {.step = step, .time = clock_unix(), .kind = "saved"};
+    return table_add(&t->training.events, &saved);
+}
+
+static struct error *copy(struct trainer *t, struct checkpoint **c)
+{
+    struct training *kept = &t->training;
+    struct store_attribute attributes[STAGE_ATTRIBUTES];
+    struct arena_mark mark = arena_mark(t->stage->arena); // a training of weeks saves often
+    int n = attributes_of(t, stop_requested() ? "stopped" : "running", attributes);
+    kept->step = t->loop.step;
+    kept->rows = kept->step * t->gradient.R;
+    struct error *e = training_event(kept, "saved", ""); // which a checkpoint says of itself
+    if (!e) {
+        e = checkpoint_copy(c, kept, true, attributes, n);
+        kept->events.n--;
+    }
+    arena_reset(t->stage->arena, mark);
+    return e;
 }
 
 static struct error *save(void *self, int64_t step)
 {
     struct trainer *t = self;
-    struct resume *r = &t->resume;
     double start = clock_seconds();
-    struct store_attribute attributes[STAGE_ATTRIBUTES];
-    struct arena_mark mark = arena_mark(t->stage->arena); // a training of weeks saves often
-    int n = attributes_of(t, stop_requested() ? "stopped" : "running", attributes);
-    t->training.step = step;
-    t->training.rows = step * t->gradient.R;
-    struct error *e = training_event(&t->training, "saved", "");
+    struct checkpoint *c = NULL;
+    struct error *e = trainer_settle(t);
     if (e)
         return e;
-    e = checkpoint_rotate(&t->training, r->part, r->prev, r->part_is_good, attributes, n);
-    arena_reset(t->stage->arena, mark);
-    if (e)
+    if ((e = copy(t, &c)))
         return not_saved(t, e, step);
-    resume_saved(r);
-    t->save_s += r->saved_at - start;
-    if (!getenv("RETORT_CHECKPOINT_SECONDS"))
-        r->every_s = fmin(fmax((r->saved_at - start) * WRITE_SHARE, CHECKPOINT_LEAST_S), CHECKPOINT_MOST_S);
-    live_write(t->stage->live, trainer_line(t, "saved"));
-    return NULL;
+    background_start(&t->background, c, t->resume.part, t->resume.prev);
+    if (stop_requested())
+        e = trainer_settle(t);
+    t->save_s += clock_seconds() - start;
+    return e;
 }
 
 static double smooth(double before, double now)
@@ -103,7 +130,8 @@ static struct error *report(void *self, const struct step_report *r)
             &t->training.timing,
             &(struct timing_train){.step = r->step, .seconds = r->seconds, .save_s = t->save_s, .tok_s = tok_s, .mfu = NAN});
     t->save_s = 0;
-    return e;
+    point("train.step");
+    return !e && background_ended(&t->background) ? trainer_settle(t) : e;
 }
 
 static struct error *go_on(struct trainer *t)
@@ -221,6 +249,8 @@ struct error *trainer_note(struct trainer *t, const char *text)
 struct error *trainer_run(struct trainer *t)
 {
     struct error *e = t->resume.file ? go_on(t) : begin(t);
+    if (!e && t->resume.note)
+        e = trainer_note(t, t->resume.note);
     resume_close(&t->resume);
     t->resume.saved_at = clock_seconds();
     if (t->reads_ahead) // where no thread can be had rows are read when they are needed
@@ -228,7 +258,11 @@ struct error *trainer_run(struct trainer *t)
     if (!e)
         e = loop_run(&t->loop);
     if (!e)
+        e = trainer_settle(t);
+    if (!e)
         e = save_result(t);
+    if (!e)
+        point("train.result");
     if (!e) // here and not by the runner alone, which may have died meanwhile: they are large
         resume_forget(&t->resume);
     return e;
@@ -236,6 +270,8 @@ struct error *trainer_run(struct trainer *t)
 
 void trainer_close(struct trainer *t)
 {
+    int64_t step;
+    error_free(background_finish(&t->background, &step)); // what ends the training has been told, or will be
     resume_close(&t->resume);
     prefetch_close(t->gradient.ahead);
     training_release(&t->training);

@@ -9,14 +9,15 @@
 //     trainer_close(&t);
 //
 // Files   OUT.h5 is the result; OUT.part.h5 and OUT.part.prev.h5 are checkpoints, made every RETORT_CHECKPOINT_SECONDS or as often as
-//         keeps the time for writing them under a fiftieth
+//         keeps the time for writing them under a fiftieth. The training waits for the copy alone: a thread writes it, and while it
+//         does so the store is its own (trainer_settle)
 // Hooks   save_due, save and report of the loop are the trainer's own. prepare, evaluate and sample are the caller's, with loop.self;
 //         NULL where there is nothing to do
 #ifndef RUNNER_STAGES_TRAINER_H
 #define RUNNER_STAGES_TRAINER_H
 
 #include "core/text/tokenizer.h"
-#include "core/train/checkpoint.h"
+#include "core/train/background.h"
 #include "core/train/loop.h"
 #include "runner/stages/resume.h"
 
@@ -44,6 +45,7 @@ struct trainer {
     struct training training;
     struct loop loop;
     struct resume resume; // its file: until trainer_run
+    struct background background;
     const char *from;
     bool begins_2026;
     bool reads_ahead; // set by the caller: its rows are there before their update is prepared, and any thread may read them
@@ -60,6 +62,9 @@ struct error *CHECKED trainer_open(struct trainer *t, const struct trainer_setup
 // Told in /events and in the live file. After going on from a checkpoint /events are those of the checkpoint, with its notes.
 struct error *CHECKED trainer_note(struct trainer *t, const char *text);
 struct error *CHECKED trainer_run(struct trainer *t);
+
+// The checkpoint that is on its way, if any, is written, or it is told that it could not be: before any other use of the store.
+struct error *CHECKED trainer_settle(struct trainer *t);
 void trainer_close(struct trainer *t);
 
 // A line of the live file about where the training is.

@@ -15,7 +15,7 @@ import time
 import unittest
 
 RETORT, SAME, SOURCE = (pathlib.Path(a).resolve() for a in sys.argv[1:4])
-MICRO = SOURCE / "tests/e2e/micro.yaml"
+MICRO = SOURCE / "tests/e2e/base.yaml"
 
 
 def call(*args, results=None, check=None, env=None, cwd=None):

@@ -1,11 +1,12 @@
 // same_result A.h5 B.h5: are two results the same, bit for bit, in everything that the promise of exact resumption covers?
 //
-// Prints "same N datasets" and exits 0, or names the first dataset that differs and exits 1.
+// Prints "same N datasets" and exits 0, or names the first dataset that differs and exits 1. Of B it prints "resumed at STEP" for each
+// time it went on from a checkpoint.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "core/store/store.h"
+#include "core/store/metrics.h"
 
 // What tells of time; checksums tell of it too.
 static const char *const not_promised[] = {"timing", "events", "checksums"};
@@ -107,6 +108,16 @@ static double chatcore(struct store_file *file)
     return value;
 }
 
+static void print_resumed(struct store_file *file)
+{
+    struct table events = {.members = event_members, .n_members = EVENT_MEMBERS, .row_bytes = sizeof(struct event)};
+    error_free(table_load(&events, file, "/events"));
+    for (int64_t i = 0; i < events.n; i++)
+        if (!strcmp(((struct event *)events.rows)[i].kind, "resumed"))
+            printf("resumed at %lld\n", (long long)((struct event *)events.rows)[i].step);
+    table_release(&events);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3) {
@@ -129,6 +140,8 @@ int main(int argc, char **argv)
     }
     if (equal)
         printf("same %d datasets\n", n);
+    if (equal)
+        print_resumed(b);
     store_close(a);
     store_close(b);
     arena_release(&arena);

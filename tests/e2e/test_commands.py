@@ -137,7 +137,7 @@ class Asking(Folder):
     def test_models_are_named(self):
         said = self.wrong("chat", MICRO, "-p", "x")
         self.assertIn("is a recipe, and no model", said)
-        self.assertIn("micro.yaml:base'", said)
+        self.assertIn("base.yaml:base'", said)
         self.assertNotIn("tokenizer", said)
         self.assertIn("base@steps=1', ", self.wrong("chat", self.grid(3), "-p", "x"))
 

@@ -416,9 +416,75 @@ static void a_full_disk_is_named(void **state)
     assert_good(small);
 }
 
+static int64_t first_in(const char *path)
+{
+    struct store_file *file;
+    uint8_t first = 0;
+    load(&file, path);
+    assert_good(store_read(file, "/x", STORE_U8, 0, 1, &first));
+    store_close(file);
+    return first;
+}
+
+// A file that is replaced keeps its contents under the other name; where three do not fit the oldest makes room, and what fails leaves
+// the two that were there.
+static void what_was_there_is_kept(void **state)
+{
+    (void)state;
+    enum { SIZE = 3 << 20 };
+    static uint8_t data[3 * SIZE];
+    struct store_set set = {.path = "/x", .type = STORE_U8, .n_dims = 1, .dims = {SIZE}, .data = data};
+    bool small = !mkdir("small", 0700) && !mount("tmpfs", "small", "tmpfs", 0, "size=9m");
+    for (data[0] = 1; data[0] < 6; data[0]++) {
+        assert_good(store_replace("small/x.h5", "small/old.h5", NULL, 0, &set, 1));
+        assert_int_equal(first_in("small/x.h5"), data[0]);
+        if (data[0] > 1)
+            assert_int_equal(first_in("small/old.h5"), data[0] - 1);
+    }
+    if (small) {
+        set.dims[0] = 2 * SIZE;
+        struct error *e = store_replace("small/x.h5", "small/old.h5", NULL, 0, &set, 1);
+        assert_int_equal(first_in(access("small/x.h5", F_OK) ? "small/old.h5" : "small/x.h5"), 5);
+        umount("small");
+        assert_error(e, ERROR_MACHINE, "no room for 'small/x.h5'");
+    }
+}
+
+// Large enough for a writer more than one.
+static void several_write_a_large_file(void **state)
+{
+    (void)state;
+    enum { N = 40 << 20 };
+    uint32_t *data = test_malloc(N * sizeof *data), got[4];
+    for (size_t i = 0; i < N; i++)
+        data[i] = (uint32_t)i * 2654435761u;
+    struct store_set set = {.path = "/x", .type = STORE_U32, .n_dims = 1, .dims = {N}, .data = data};
+    assert_good(store_save("several.h5", NULL, 0, &set, 1));
+    struct store_file *file;
+    load(&file, "several.h5");
+    for (int64_t at = 0; at < N; at += 999983) {
+        int64_t n = N - at < 4 ? N - at : 4;
+        assert_good(store_read(file, "/x", STORE_U32, at, n, got));
+        assert_memory_equal(got, data + at, (size_t)n * sizeof *got);
+    }
+    store_close(file);
+    unlink("several.h5");
+    struct rlimit before, limit;
+    getrlimit(RLIMIT_FSIZE, &before);
+    limit = (struct rlimit){N, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    struct error *e = store_save("several.h5", NULL, 0, &set, 1);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_error(e, ERROR_MACHINE, "several");
+    test_free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_there_is_kept),
+        cmocka_unit_test(several_write_a_large_file),
         cmocka_unit_test(all_types_come_back),
         cmocka_unit_test(attributes_come_back),
         cmocka_unit_test(tables_match_members_by_name),

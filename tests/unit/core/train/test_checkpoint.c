@@ -10,7 +10,8 @@
 
 #include <cmocka.h>
 
-#include "core/train/checkpoint.h"
+#include "core/store/atomic.h"
+#include "core/train/background.h"
 
 enum { T = 16, V = 60, B = 2, STEPS = 6, CUT = 2 };
 
@@ -120,8 +121,101 @@ static void gone_on_with(void **state)
     rmdir(folder);
 }
 
+static int64_t step_in(const char *path)
+{
+    struct store_file *file;
+    int64_t step = -1;
+    assert_null(store_open(&file, path));
+    assert_null(store_verify(file));
+    assert_null(store_get_i64(file, "/", "step", &step));
+    store_close(file);
+    return step;
+}
+
+static struct error *copy_at(struct fixture *f, int64_t at, struct checkpoint **c)
+{
+    struct store_attribute attributes[] = {store_i64("/", "step", at), store_text("/", "key", "k")};
+    f->t.step = at;
+    return checkpoint_copy(c, &f->t, true, attributes, 2);
+}
+
+// What is written is the training as it was when it was copied; two whole files are there from the second on; one that cannot be
+// written leaves both.
+static void in_the_background(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/retort-background-XXXXXX", part[80], prev[80], damaged[80];
+    assert_non_null(mkdtemp(folder));
+    snprintf(part, sizeof part, "%s/x.part.h5", folder);
+    snprintf(prev, sizeof prev, "%s/x.part.prev.h5", folder);
+    snprintf(damaged, sizeof damaged, "%s/x.part.damaged.h5", folder);
+    struct fixture f, again;
+    struct background b = {0};
+    struct checkpoint *c;
+    struct shape shape;
+    struct arena arena = {0};
+    struct store_file *file;
+    const char *note;
+    int64_t step = -1;
+    assert_null(shape_from_depth_2026(&shape, 4, 16, 32, V, T));
+    start(&f, &shape);
+    model_init_weights_2026(&f.m, 3);
+    assert_null(background_finish(&b, &step));
+    assert_false(background_busy(&b));
+    for (int at = 0; at < 3; at++) {
+        assert_null(copy_at(&f, at, &c));
+        background_start(&b, c, part, prev);
+        train(&f, at, at + 1); // meanwhile
+        assert_true(background_busy(&b));
+        assert_null(background_finish(&b, &step));
+        assert_false(background_busy(&b) || background_ended(&b));
+        assert_int_equal(step, at);
+        assert_int_equal(step_in(part), at);
+        assert_true(at ? step_in(prev) == at - 1 : !file_exists(prev));
+    }
+    start(&again, &shape);
+    model_init_weights_2026(&again.m, 3);
+    train(&again, 0, 2);
+    struct fixture loaded;
+    start(&loaded, &shape);
+    assert_null(store_open(&file, part));
+    assert_null(checkpoint_load(&loaded.t, file));
+    store_close(file);
+    for (int i = 0; i < f.m.n_params; i++)
+        same_bits(loaded.m.params[i].w.master, again.m.params[i].w.master, f.m.params[i].name);
+
+    assert_null(copy_at(&f, 3, &c));
+    background_start(&b, c, "/nowhere/at/all/x.part.h5", prev);
+    struct error *e = background_finish(&b, &step);
+    assert_non_null(e);
+    error_free(e);
+    assert_int_equal(step_in(part) + 10 * step_in(prev), 12);
+
+    // The newest that is whole and of the key; what is passed over is kept.
+    assert_null(checkpoint_find(part, prev, "k", &arena, &file, &note));
+    assert_true(file && !note);
+    store_close(file);
+    assert_int_equal(truncate(part, 1000), 0);
+    assert_null(checkpoint_find(part, prev, "k", &arena, &file, &note));
+    assert_non_null(file);
+    assert_non_null(strstr(note, "is cut short"));
+    assert_true(file_exists(damaged) && !file_exists(part));
+    store_close(file);
+    assert_null(checkpoint_find(part, prev, "another", &arena, &file, &note));
+    assert_null(file);
+    assert_non_null(strstr(note, "of another result"));
+    end(&f);
+    end(&again);
+    end(&loaded);
+    arena_release(&arena);
+    unlink(damaged);
+    snprintf(damaged, sizeof damaged, "%s/x.part.prev.damaged.h5", folder);
+    assert_int_equal(unlink(damaged), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gone_on_with)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gone_on_with), cmocka_unit_test(in_the_background)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

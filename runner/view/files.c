@@ -1,0 +1,142 @@
+// files.c - a row a dataset, in the order in which a reader meets them.
+#include "runner/view/files.h"
+
+#include "core/base/arena.h"
+#include "core/store/metrics.h"
+
+static const char all[] = "pretrain, finetune, grpo", models[] = "models", tokens[] = "tokens of text",
+                  rows[] = "tokens of a task", tokenizers[] = "tokenizers, models";
+
+const struct file_set file_sets[] = {
+    {"/model/NAME", "f32", "[out, in]", models, true,
+     "parameters, row-major; names are nanochat's without .weight; the shape stands in the attributes of /model", NULL, 0, NULL},
+    {"/optim/NAME.m", "f32", "[out, in]", "checkpoints", true, "first moments of AdamW: embeddings, unembedding, single numbers",
+     NULL, 0, NULL},
+    {"/optim/NAME.v", "f32", "[out, in]", "checkpoints", true, "second moments of AdamW", NULL, 0, NULL},
+    {"/optim/NAME.momentum", "f32", "[out, in]", "checkpoints", true, "momentum of Muon: matrices", NULL, 0, NULL},
+    {"/optim/NAME.v2", "f32", "[out, 1] or [1, in]", "checkpoints", true, "second moments of Muon, of models of 2026", NULL, 0,
+     NULL},
+    {"/data/rows", "i64", "[1]", all, true, "rows that were trained on: the place in the data", NULL, 0, NULL},
+    {"/tokenizer/tokens", "u8", "[bytes]", tokenizers, true, "the bytes of all tokens, one after the other", NULL, 0, NULL},
+    {"/tokenizer/offsets", "i64", "[n + 1]", tokenizers, true, "where the bytes of token i begin, by id", NULL, 0, NULL},
+    {"/tokenizer/special", "text", "[special]", tokenizers, true, "names of the special tokens, which have the last ids", NULL, 0,
+     NULL},
+    {"/tokenizer/pattern", "text", "[1]", tokenizers, true, "the pattern by which text is split", NULL, 0, NULL},
+    {"/tokenizer/token_bytes", "i32", "[n]", tokenizers, true, "bytes that a token counts for in bits per byte", NULL, 0, NULL},
+    {"/metrics/train", "table", "[steps]", all, true, "an update a row", metric_train_members, METRIC_TRAIN_MEMBERS, NULL},
+    {"/metrics/val", "table", "[times]", all, true, "bits per byte of the validation text; nats and bytes are sums",
+     metric_val_members, METRIC_VAL_MEMBERS, NULL},
+    {"/metrics/rollouts", "table", "[steps]", "grpo", true, "means over the rollouts of an update", metric_rollouts_members,
+     METRIC_ROLLOUTS_MEMBERS, NULL},
+    {"/metrics/pass", "table", "[times]", "grpo", true, "share of questions that one of k answers got right", metric_pass_members,
+     METRIC_PASS_MEMBERS, NULL},
+    {"/metrics/text", "table", "[texts]", "tokenizers", true,
+     "tokens that texts come to, beside those of GPT-2 and GPT-4 (-1: not known)", metric_text_members, METRIC_TEXT_MEMBERS,
+     NULL},
+    {"/samples", "table", "[samples]", all, true, "what the model wrote at a step", sample_members, SAMPLE_MEMBERS, NULL},
+    {"/rollouts", "table", "[kept]", "grpo", true, "some rollouts, to read", rollout_members, ROLLOUT_MEMBERS, NULL},
+    {"/scores/bpb", "table", "[1]", "eval", true, "bits per byte", metric_val_members, METRIC_VAL_MEMBERS, NULL},
+    {"/scores/tasks", "table", "[tasks]", "eval", true, "a task a row", task_score_members, TASK_SCORE_MEMBERS, NULL},
+    {"/examples", "table", "[examples]", "eval", true, "an example a row, in the order in which they were asked",
+     example_score_members, EXAMPLE_SCORE_MEMBERS, NULL},
+    {"/timing/train", "table", "[steps]", all, false, "what an update took", timing_train_members, TIMING_TRAIN_MEMBERS, NULL},
+    {"/events", "table", "[events]", all, false, "start, resumed, saved, done, ...; times are Unix seconds", event_members,
+     EVENT_MEMBERS, NULL},
+    {"/tokens", "u16 or u32", "[n]", "tokens", true, "ids of all documents or rows, one after the other", NULL, 0, NULL},
+    {"/documents", "i64", "[documents + 1]", tokens, true, "where document i begins", NULL, 0, NULL},
+    {"/rows", "i64", "[rows + 1]", rows, true, "where row i begins", NULL, 0, NULL},
+    {"/mask", "u8", "[n]", rows, true, "1: the token is learned", NULL, 0, NULL},
+    {"/prompts", "i64", "[rows]", rows, true, "tokens of a row that are its prompt; 0: it has no answer", NULL, 0, NULL},
+    {"/answers", "u8", "[bytes]", rows, true, "texts that answers are graded against", NULL, 0, NULL},
+    {"/answer_ends", "i64", "[rows + 1]", rows, true, "where the text of row i begins", NULL, 0, NULL},
+    {"/letters", "i32", "[letters]", rows, true, "the token of each letter of a choice", NULL, 0, NULL},
+    {"/letter_ends", "i64", "[rows + 1]", rows, true, "where the letters of row i begin", NULL, 0, NULL},
+    {"/right", "i32", "[rows]", rows, true, "index of the right letter, or -1", NULL, 0, NULL},
+    {"/counts/bytes", "u8", "[bytes]", "checkpoints of tokenizers", false, "pieces of text, one after the other", NULL, 0, NULL},
+    {"/counts/lengths", "u32", "[pieces]", "checkpoints of tokenizers", false, "bytes of each", NULL, 0, NULL},
+    {"/counts/counts", "i64", "[pieces]", "checkpoints of tokenizers", false, "how often it was met", NULL, 0, NULL},
+    {"/counts/totals", "i64", "[totals]", "checkpoints of tokenizers", false, "sums over the text", NULL, 0, NULL},
+    {"/progress/bpb", "table", "[1]", "checkpoints of eval", false, "sums so far", NULL, 0, "bpb nats bytes tokens rows"},
+    {"/recipe/text", "text", "[1]", "runs", true, "the recipe's file", NULL, 0, NULL},
+    {"/recipe/resolved", "text", "[1]", "runs", true, "every value, and who set it", NULL, 0, NULL},
+    {"/stages", "table", "[stages]", "runs", false, "a stage a row", NULL, 0,
+     "name kind key state seconds usd params tokens flops"},
+    {"/stage/STAGE/payload", "text", "[1]", "runs", true, "what the key is the hash of, as JSON", NULL, 0, NULL},
+    {"/stage/STAGE/reasons", "text", "[1]", "runs", false, "why it ran, as JSON", NULL, 0, NULL},
+    {"/stage/STAGE/error", "text", "[1]", "runs", false, "why it failed", NULL, 0, NULL},
+    {"/machines", "table", "[machines]", "machine.h5", false, "what `retort bench machine` measured", NULL, 0,
+     "machine build isa measured threads peak products attention bandwidth start_s small large small_s large_s small_flops "
+     "large_flops had"},
+    {"/checksums", "table", "[pieces]", "every file", false,
+     "XXH3 (64 bits) of every 4 MiB of every dataset and of what lies between them, in file order", NULL, 0, "offset bytes xxh3"},
+};
+
+const int n_file_sets = (int)countof(file_sets);
+
+static void print_columns(FILE *to, const struct file_set *set)
+{
+    for (int i = 0; i < set->n_members; i++)
+        fprintf(to, "%s`%s`", i ? " " : ": ", set->members[i].name);
+    if (set->columns)
+        fprintf(to, ": `%s`", set->columns);
+}
+
+void files_print(FILE *to)
+{
+    fprintf(
+        to,
+        "# Files of a results folder\n\n"
+        "This page is `retort help files`. All .h5 files open with h5ls, h5py and HDFView; they need no plugin. Every dataset "
+        "is\n"
+        "contiguous and little endian; texts are UTF-8 of a fixed size, padded with zeros.\n\n"
+        "| file | what |\n|---|---|\n"
+        "| `store/KIND-KEY.h5` | a finished stage, written once; KEY is the first 16 digits of its key |\n"
+        "| `store/KIND-KEY.part.h5`, `.part.prev.h5` | its last two checkpoints, while it runs or after it was cut off |\n"
+        "| `store/KIND-KEY@STEP.h5` | weights kept of a step |\n"
+        "| `store/….damaged.h5`, `.part.damaged.h5` | a file found to be damaged: kept aside, never read, yours to remove |\n"
+        "| `store/….live`, `.log`, `.lock`, `.job` | of a running stage; none is the only copy of anything |\n"
+        "| `store/….tmp.h5` | being written; of no use after a crash, and removed by the next run |\n"
+        "| `runs/NAME/NNNN.h5` | a run: what was asked, made, why, and how it went |\n"
+        "| `machine.h5` | what this machine was measured to do |\n\n"
+        "Attributes of `/` of a stage: `retort_format` (1), `kind`, `key` (64 digits), `payload` (what the key is the hash of),\n"
+        "`inputs` (their keys), `state` (running, stopped, finished), `step`, `n_steps`, `seed`, `isa`, `build`, `machine`,\n"
+        "`started` (RFC 3339, UTC), `seconds`, `usd`, `device_batch`; more where a kind has more to say.\n\n"
+        "\"Same\" datasets have the same bits however often a run was interrupted, on the same machine and build.\n\n"
+        "| dataset | type | in | same | what |\n|---|---|---|---|---|\n");
+    for (int i = 0; i < n_file_sets; i++) {
+        const struct file_set *s = &file_sets[i];
+        fprintf(to, "| `%s` | %s %s | %s | %s | %s", s->path, s->type, s->dims, s->in, s->same ? "yes" : "no", s->what);
+        print_columns(to, s);
+        fprintf(to, " |\n");
+    }
+    fprintf(to, "\nRuns keep the small tables of each stage under `/stage/STAGE/`, with the names that they have in its file.\n\n"
+                "    h5ls -r results/store/pretrain-*.h5\n"
+                "    python3 -c \"import h5py; print(h5py.File('results/runs/tiny/0001.h5')['/stages'][:])\"\n"
+                "    retort ls --check        holds every file against its checksums\n");
+}
+
+void files_to_json(struct json *j)
+{
+    json_open(j, '[');
+    for (int i = 0; i < n_file_sets; i++) {
+        const struct file_set *s = &file_sets[i];
+        json_open(j, '{');
+        json_key(j, "path"), json_str(j, s->path);
+        json_key(j, "type"), json_str(j, s->type);
+        json_key(j, "dims"), json_str(j, s->dims);
+        json_key(j, "in"), json_str(j, s->in);
+        json_key(j, "same"), json_bool(j, s->same);
+        json_key(j, "what"), json_str(j, s->what);
+        json_key(j, "columns");
+        if (s->members) {
+            json_open(j, '[');
+            for (int m = 0; m < s->n_members; m++)
+                json_str(j, s->members[m].name);
+            json_close(j, ']');
+        } else {
+            json_str(j, s->columns);
+        }
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
