@@ -16,6 +16,14 @@ struct error *rows_open(struct rows *rows, const struct token_list *list, int64_
     return NULL;
 }
 
+struct error *rows_open_packed(struct rows *rows, const struct token_list *list, const struct best_fit *plan, uint64_t seed)
+{
+    if (plan->n_rows < 1)
+        return error_plain(ERROR_FAILED, "a plan without a row");
+    *rows = (struct rows){.list = list, .plan = plan, .T = plan->T, .N = plan->n_rows, .seed = seed};
+    return NULL;
+}
+
 static uint64_t scramble(struct philox key, uint64_t epoch, uint64_t x, int half_bits)
 {
     uint64_t mask = ((uint64_t)1 << half_bits) - 1, left = x >> half_bits, right = x & mask;
@@ -50,21 +58,26 @@ int64_t rows_place(const struct rows *rows, int64_t r)
     return order_place(rows->seed, r / rows->N, r % rows->N, rows->N);
 }
 
-struct error *rows_read(const struct rows *rows, int64_t first, int64_t n, int32_t *inputs, int32_t *targets)
+// The row's inputs and its last target are two reads: the targets before it are inputs already.
+static struct error *read_flat(const struct rows *rows, int64_t row, int32_t *inputs, int32_t *targets)
 {
     const int64_t T = rows->T;
-    for (int64_t i = 0; i < n; i++) {
-        // The row's inputs and its last target are two reads: the targets before it are inputs already.
-        int64_t at = rows_place(rows, first + i) * T;
-        struct error *e = token_list_read(rows->list, at, T, inputs + i * T);
-        if (!e)
-            e = token_list_read(rows->list, at + T, 1, targets + i * T + T - 1);
-        if (e)
-            return e;
-        for (int64_t t = 0; t + 1 < T; t++)
-            targets[i * T + t] = inputs[i * T + t + 1];
+    struct error *e = token_list_read(rows->list, row * T, T, inputs);
+    if (!e)
+        e = token_list_read(rows->list, row * T + T, 1, targets + T - 1);
+    for (int64_t t = 0; t + 1 < T && !e; t++)
+        targets[t] = inputs[t + 1];
+    return e;
+}
+
+struct error *rows_read(const struct rows *rows, int64_t first, int64_t n, int32_t *inputs, int32_t *targets)
+{
+    struct error *e = NULL;
+    for (int64_t i = 0; i < n && !e; i++, inputs += rows->T, targets += rows->T) {
+        int64_t row = rows_place(rows, first + i);
+        e = rows->plan ? best_fit_row(rows->plan, rows->list, row, inputs, targets) : read_flat(rows, row, inputs, targets);
     }
-    return NULL;
+    return e;
 }
 
 void group_bounds(int64_t R, int g, int64_t *first, int64_t *end)

@@ -1,12 +1,14 @@
-// rows.h - data order is arithmetic: which tokens row r of a run is, as a pure function of (tokens, T, seed, r).
+// rows.h - data order is arithmetic: which tokens row r of a run is, as a pure function of (tokens, T, packing, seed, r).
 //
 //     struct rows rows;
-//     e = rows_open(&rows, &list, 512, seed);
+//     e = rows_open(&rows, &list, 512, seed);                 // of the flat stream
+//     e = rows_open_packed(&rows, &list, &plan, seed);        // or those of a plan (best_fit.h)
 //     e = rows_read(&rows, first, 8, inputs, targets);        // rows first .. first+7; there is no last row
 //
-// Rows       N = floor((n_tokens - 1) / T); row i of the stream is tokens iT .. iT+T: T inputs, and T targets one token on. Tokens
+// Flat       N = floor((n_tokens - 1) / T); row i of the stream is tokens iT .. iT+T: T inputs, and T targets one token on. Tokens
 //            behind row N-1 are not used
-// Order      row r of a run belongs to epoch e = r / N and is the (r % N)-th of it. Epoch 0 takes the stream's order; epoch e >= 1
+// Packed     N and row i are those of the plan: one pass over the documents
+// Order      row r of a run belongs to epoch e = r / N and is the (r % N)-th of it. Epoch 0 takes the order above; epoch e >= 1
 //            takes row order_place(seed, e, r % N, N)
 // Permuting  a Feistel network on h bits a half, 2h being the smallest even number of bits with 2^(2h) >= N: x = (left, right), left
 //            being the high half; eight rounds j = 0..7 of (left, right) -> (right, left ^ F(right)); a result of N or more goes
@@ -20,15 +22,20 @@
 #ifndef CORE_DATA_ROWS_H
 #define CORE_DATA_ROWS_H
 
-#include "core/data/tokens.h"
+#include "core/data/best_fit.h"
 
 struct rows {
     const struct token_list *list;
+    const struct best_fit *plan; // NULL: flat
     int64_t T, N;
     uint64_t seed;
 };
 
 struct error *CHECKED rows_open(struct rows *rows, const struct token_list *list, int64_t T, uint64_t seed);
+
+// T is the plan's; list and plan stay the caller's.
+struct error *CHECKED rows_open_packed(struct rows *rows, const struct token_list *list, const struct best_fit *plan,
+                                       uint64_t seed);
 
 // The row of the stream that row r of the run is.
 int64_t rows_place(const struct rows *rows, int64_t r);

@@ -181,7 +181,7 @@ static bool one_has(const struct field *f, enum stage_kind_id kind)
 static bool told_before(const struct field *f)
 {
     for (const struct field *g = fields; g < f; g++)
-        if (g->kinds != 1u << KIND_TOKENS && alike(g, f))
+        if (field_is_word(g) && alike(g, f))
             return true;
     return false;
 }
@@ -192,7 +192,7 @@ static struct error *one_field(const struct field *f, enum stage_kind_id only, s
     const char *takes = field_takes(f, arena), *def = field_default(f, arena), *title = "", *kinds = "";
     const char *means = arena_printf(arena, "%s. %s", classes[f->class].name, classes[f->class].means);
     for (int k = 0; k < KIND_COUNT && title && kinds; k++) {
-        if (k == KIND_TOKENS || !one_has(f, (enum stage_kind_id)k) || (only != KIND_COUNT && (int)only != k))
+        if (!kind_is_word((enum stage_kind_id)k) || !one_has(f, (enum stage_kind_id)k) || (only != KIND_COUNT && (int)only != k))
             continue;
         title = arena_printf(arena, "%s%s%s.%s", title, *title ? ", " : "", kind_name((enum stage_kind_id)k), f->name);
         kinds = arena_printf(arena, "%s%s%s", kinds, *kinds ? ", " : "", kind_name((enum stage_kind_id)k));
@@ -220,7 +220,7 @@ struct error *describe_field(enum stage_kind_id kind, const char *name, struct a
     struct error *e = NULL;
     bool first = true;
     for (int i = 0; i < n_fields && !e; i++) {
-        if (strcmp(fields[i].name, name) || fields[i].kinds == 1u << KIND_TOKENS ||
+        if (strcmp(fields[i].name, name) || !field_is_word(&fields[i]) ||
             (kind == KIND_COUNT ? told_before(&fields[i]) : !is_of(&fields[i], kind)))
             continue;
         if (!first)
@@ -298,8 +298,8 @@ void fields_to_json(struct json *j, const char *name, enum stage_kind_id kind, s
     json_open(j, '[');
     for (int i = 0; i < n_fields; i++)
         for (int k = 0; k < KIND_COUNT; k++)
-            if (k != KIND_TOKENS && is_of(&fields[i], (enum stage_kind_id)k) && (kind == KIND_COUNT || (int)kind == k) &&
-                (!name || !strcmp(fields[i].name, name)))
+            if (kind_is_word((enum stage_kind_id)k) && is_of(&fields[i], (enum stage_kind_id)k) &&
+                (kind == KIND_COUNT || (int)kind == k) && (!name || !strcmp(fields[i].name, name)))
                 field_to_json(j, &fields[i], (enum stage_kind_id)k, arena);
     json_close(j, ']');
 }

@@ -39,7 +39,7 @@ static void all(void)
            "  --help                 what the command does\n\n"
            "Kinds of stages:");
     for (int k = 0; k < KIND_COUNT; k++)
-        if (k != KIND_TOKENS && kind_built((enum stage_kind_id)k))
+        if (kind_is_word((enum stage_kind_id)k) && kind_built((enum stage_kind_id)k))
             printf(" %s", kind_name((enum stage_kind_id)k));
     printf("\n`retort help COMMAND`, `retort help KIND` and `retort help FIELD` tell more;\n"
            "`retort help files` what is in result files.\n\n"
@@ -69,7 +69,7 @@ struct topic {
 static bool any_has(const char *field)
 {
     for (int k = 0; k < KIND_COUNT; k++)
-        if (k != KIND_TOKENS && field_find((enum stage_kind_id)k, field))
+        if (kind_is_word((enum stage_kind_id)k) && field_find((enum stage_kind_id)k, field))
             return true;
     return false;
 }
@@ -100,12 +100,12 @@ static struct error *unknown_topic(const char *what, enum stage_kind_id of, stru
     if (!names)
         return error_memory();
     for (int i = 0; i < n_fields; i++)
-        if (of == KIND_COUNT ? fields[i].kinds != 1u << KIND_TOKENS : fields[i].kinds >> of & 1)
+        if (of == KIND_COUNT ? field_is_word(&fields[i]) : fields[i].kinds >> of & 1)
             names[n++] = fields[i].name;
     for (int i = 0; i < n_commands && of == KIND_COUNT; i++)
         names[n++] = commands[i].name;
     for (int k = 0; k < KIND_COUNT && of == KIND_COUNT; k++)
-        if (k != KIND_TOKENS)
+        if (kind_is_word((enum stage_kind_id)k))
             names[n++] = kind_name((enum stage_kind_id)k);
     for (int i = 0; i < n_top_word_help && of == KIND_COUNT; i++)
         names[n++] = top_word_help[i].name;
@@ -182,7 +182,7 @@ static struct error *answer(const struct call *call, const struct topic *t)
     json_key(&j, "kinds");
     json_open(&j, '[');
     for (int k = 0; k < KIND_COUNT; k++)
-        if (k != KIND_TOKENS && (!t || (int)t->kind == k))
+        if (kind_is_word((enum stage_kind_id)k) && (!t || (int)t->kind == k))
             kind_to_json(&j, (enum stage_kind_id)k);
     json_close(&j, ']');
     json_key(&j, "fields");

@@ -48,6 +48,7 @@ static void put_texts(struct json *j, const struct plan_stage *s)
         json_key(j, "rows"), json_count(j, text->rows);
         json_key(j, "tokens"), json_count(j, text->tokens);
         put_real(j, "epochs", text->epochs);
+        put_real(j, "dropped", text->dropped);
         json_close(j, '}');
     }
     json_close(j, ']');
@@ -108,6 +109,8 @@ static void put_stage(struct json *j, const struct plan_stage *s)
     put_real(j, "usd", s->usd);
     if (s->too_large)
         json_key(j, "device_batch_fits"), json_i64(j, s->device_batch_fits);
+    if (s->node->kind == KIND_ROWS)
+        json_key(j, "rows"), json_count(j, s->rows), put_real(j, "dropped", s->dropped);
     if (s->n_shares)
         put_mixture(j, s);
     if (s->n_texts)
@@ -217,6 +220,21 @@ static bool add_texts(struct grid *grid, const struct plan_stage *s, struct aren
     return true;
 }
 
+// What a plan of rows makes of its text.
+static bool add_rows(struct grid *grid, const struct plan_stage *s, struct arena *arena)
+{
+    char a[FORMAT_TEXT];
+    if (s->rows < 0)
+        return true;
+    const char *name = arena_printf(arena, "  %s row%s", format_count(a, s->rows), s->rows == 1 ? "" : "s");
+    const char *text = arena_printf(arena, "%.1f%% dropped", 100 * s->dropped);
+    if (!name || !text)
+        return false;
+    const char *const cells[PLAN_COLUMNS] = {[0] = name, [2] = text};
+    grid_add(grid, cells);
+    return true;
+}
+
 // How long: what is known, else "<2h10m", a bound.
 static const char *time_text(const struct plan_stage *s, struct arena *arena)
 {
@@ -253,7 +271,7 @@ static bool add_stage(struct grid *grid, const struct plan_stage *s, struct aren
         if (!cells[k])
             return false;
     grid_add(grid, cells);
-    return add_shares(grid, s, arena) && add_texts(grid, s, arena);
+    return add_rows(grid, s, arena) && add_shares(grid, s, arena) && add_texts(grid, s, arena);
 }
 
 // A column in which nothing is known is left out.
@@ -293,6 +311,19 @@ static void print_too_large(const struct plan *plan)
             printf("device_batch: %lld fits\n", (long long)s->device_batch_fits);
         else
             printf("no device_batch makes it fit\n");
+    }
+}
+
+// Texts of which packing leaves little: documents that are long beside a row.
+static void print_dropped(const struct plan *plan)
+{
+    static const double MUCH = 0.6;
+    for (int i = 0; i < plan->n_stages; i++) {
+        const struct plan_stage *s = &plan->stages[i];
+        if (s->dropped > MUCH)
+            printf("! %s drops %.0f%% of the tokens, for many documents are longer than a row: `packing: flat`\n"
+                   "  keeps them, a larger seq_len keeps more\n",
+                   s->node->name, 100 * s->dropped);
     }
 }
 
@@ -371,6 +402,7 @@ static struct error *print_table(const struct call *call, const struct plan *pla
     printf("\n%d of %d stages to run; `-` is not known before it has run once\n", n_run, plan->n_stages);
     print_not_fetched(plan, call->arena);
     print_too_large(plan);
+    print_dropped(plan);
     print_emulated(plan);
     print_times(plan, &total);
     return NULL;

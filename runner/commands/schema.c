@@ -21,7 +21,7 @@ static struct error *print_language(struct arena *arena)
         return e;
     printf("\nA stage: kind, and the fields of that kind.\n");
     for (int k = 0; k < KIND_COUNT && !e; k++) {
-        if (k == KIND_TOKENS)
+        if (!kind_is_word((enum stage_kind_id)k))
             continue;
         putchar('\n');
         describe_title((enum stage_kind_id)k);
@@ -38,7 +38,7 @@ static struct error *unknown_kind(const char *name, struct arena *arena)
     const char *names[KIND_COUNT];
     int n = 0;
     for (int k = 0; k < KIND_COUNT; k++)
-        if (k != KIND_TOKENS)
+        if (kind_is_word((enum stage_kind_id)k))
             names[n++] = kind_name((enum stage_kind_id)k);
     const char *near = nearest_name(name, names, n);
     const char *fix = near ? arena_printf(arena, "did you mean '%s'?", near) : "`retort schema` shows all kinds";

@@ -328,7 +328,7 @@ static void stage_definition(struct json *j, bool whole)
     json_key(j, "enum");
     json_open(j, '[');
     for (int k = 0; k < KIND_COUNT; k++)
-        if (k != KIND_TOKENS)
+        if (kind_is_word((enum stage_kind_id)k))
             json_str(j, kind_name((enum stage_kind_id)k));
     json_close(j, ']');
     json_close(j, '}');
@@ -338,7 +338,7 @@ static void stage_definition(struct json *j, bool whole)
     if (whole)
         reference(j, "stage");
     for (int k = 0; k < KIND_COUNT; k++) {
-        if (k == KIND_TOKENS)
+        if (!kind_is_word((enum stage_kind_id)k))
             continue;
         json_open(j, '{');
         if_kind(j, kind_name((enum stage_kind_id)k));
@@ -525,7 +525,7 @@ void schema_to_json(struct json *j, enum stage_kind_id kind, struct arena *arena
     for (size_t i = 0; i < countof(definitions); i++)
         key_raw(j, definitions[i][0], definitions[i][1]);
     for (int k = 0; k < KIND_COUNT; k++)
-        if (k != KIND_TOKENS)
+        if (kind_is_word((enum stage_kind_id)k))
             kind_definition(j, (enum stage_kind_id)k, arena);
     for (int whole = 0; whole < 2; whole++) {
         stage_definition(j, whole);

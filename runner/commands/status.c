@@ -99,7 +99,7 @@ static struct error *look(struct stage_status *status, const struct run *run, co
     enum stage_kind_id kind = kind_of(stage->kind);
     bool ended = !strcmp(stage->state, "finished") || !strcmp(stage->state, "cached");
     if (ended)
-        return kind == KIND_TOKENIZER || kind == KIND_TOKENS ? NULL : look_back(status, run, stage, record, call->arena);
+        return kind == KIND_TOKENIZER || !kind_is_word(kind) ? NULL : look_back(status, run, stage, record, call->arena);
     if (kind == KIND_COUNT || !stage->key[0] || !strcmp(stage->state, "skipped"))
         return NULL;
     const char *path = key_path(call->arena, call->results, kind, stage->key, ".live");

@@ -171,6 +171,11 @@ static void explain_input(struct explainer *x, const char *name, const json_t *o
                .kind = REASON_INPUT, .name = name, .old = short_key(old, new, x->arena), .new = short_key(new, old, x->arena)});
 }
 
+static bool is_rows_role(const char *role)
+{
+    return !strcmp(role, "rows") || !strcmp(role, "mix_rows") || !strcmp(role, "validation_rows");
+}
+
 static bool is_task_role(const char *role)
 {
     return !strcmp(role, "mixture") || !strcmp(role, "test") || !strcmp(role, "suite");
@@ -232,7 +237,8 @@ static void explain_inputs(struct explainer *x, const json_t *old_root, const js
         const struct graph_input *input = &node->inputs[i];
         const json_t *a = json_object_get(old, input->role), *b = json_object_get(new, input->role);
         index = i > 0 && !strcmp(node->inputs[i - 1].role, input->role) ? index + 1 : 0;
-        if (equal(a, b))
+        // Another plan of rows follows from another text or length of rows, which are told, unless its code changed.
+        if (equal(a, b) || (is_rows_role(input->role) && x->stage->n_reasons))
             continue;
         if (input->share) {
             const json_t *keys = json_array_get(b, index);
@@ -254,8 +260,9 @@ static void explain_inputs(struct explainer *x, const json_t *old_root, const js
     json_object_foreach((json_t *)old, role, value)
     {
         bool gone = !json_object_get(new, role), fewer = json_array_size(json_object_get(new, role)) != json_array_size(value);
-        // Tasks that came or went follow from fields, or else from a task file that has other splits by now.
-        bool many = is_task_role(role) || !strcmp(role, "mix");
+        // Tasks that came or went follow from fields, or else from a task file that has other splits by now; plans of rows from
+        // `packing`.
+        bool many = is_task_role(role) || !strcmp(role, "mix") || is_rows_role(role);
         if (many ? (gone || fewer) && !x->stage->n_reasons : gone)
             explain_add(x, (struct reason){.kind = REASON_INPUT,
                                            .name = arena_strdup(x->arena, role),

@@ -2,7 +2,7 @@
 //
 // A visit of a written stage first visits what its fields name. A stage that is being visited while its own visit goes on
 // closes a circle. Token nodes are made when the first reader asks for them; a reader marks the parts that it wants. A split of
-// a task is read whole, so all parts of its node are wanted.
+// a task is read whole, so all parts of its node are wanted. Plans of rows are made when the first reader asks for them, too.
 #include "runner/graph/graph.h"
 
 #include <string.h>
@@ -258,6 +258,42 @@ static struct error *find_task_tokens(struct builder *b, const struct mixture_us
     return task_parts(g, *node, use->task, split, NULL);
 }
 
+static int64_t rows_length(const struct graph_node *node)
+{
+    return ((const struct rows_options *)node->options)->seq_len;
+}
+
+// The plan of rows of a token node's training or validation part, made where it is not there yet.
+static struct error *find_rows(struct builder *b, struct graph_node *tokens, const char *role, int64_t seq_len,
+                               struct graph_node **node)
+{
+    struct graph *g = b->graph;
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i]->kind == KIND_ROWS && graph_input(g->nodes[i], role) == tokens && rows_length(g->nodes[i]) == seq_len) {
+            *node = g->nodes[i];
+            return NULL;
+        }
+    struct error *e = add_node(b, node);
+    struct rows_options *options = arena_alloc(g->arena, sizeof *options);
+    if (e || !options)
+        return error_first(e, error_memory());
+    *options = (struct rows_options){.seq_len = seq_len};
+    (*node)->kind = KIND_ROWS;
+    (*node)->options = options;
+    return add_input(g, *node, role, tokens);
+}
+
+// Of rows that are packed: the plan, as one more input.
+static struct error *want_rows(struct builder *b, struct graph_node *reader, struct graph_node *tokens, const char *text,
+                               const char *role, const char *packing, int64_t seq_len)
+{
+    struct graph_node *rows;
+    if (!packing || strcmp(packing, "best_fit"))
+        return NULL;
+    struct error *e = find_rows(b, tokens, text, seq_len, &rows);
+    return e ? e : add_input(b->graph, reader, role, rows);
+}
+
 // Links a reader to the training or the validation part of a token node; found = false where the source has no such part.
 static struct error *want(struct graph *g, struct graph_node *reader, struct graph_node *tokens, bool validation, bool *found)
 {
@@ -273,22 +309,29 @@ static struct error *link_texts(struct builder *b, struct graph_node *node, cons
                                 struct graph_node *tokenizer)
 {
     struct source_share *shares;
-    struct graph_node *tokens;
+    struct graph_node **tokens;
     int n;
     bool found;
     struct error *e = source_shares(b->graph->recipe, source, b->graph->arena, &shares, &n);
-    for (int i = 0; i < n && !e; i++) {
-        if ((e = find_tokens(b, shares[i].source, tokenizer, &tokens)) || (e = want(b->graph, node, tokens, false, &found)))
+    if (e)
+        return e;
+    if (!(tokens = arena_array(b->graph->arena, (size_t)n + 1, sizeof *tokens)))
+        return error_memory();
+    for (int i = 0; i < n; i++) {
+        if ((e = find_tokens(b, shares[i].source, tokenizer, &tokens[i])) || (e = want(b->graph, node, tokens[i], false, &found)))
             return e;
         if (n > 1)
-            node->inputs[node->n_inputs - 1] = (struct graph_input){.role = "mix", .node = tokens, .share = &shares[i]};
+            node->inputs[node->n_inputs - 1] = (struct graph_input){.role = "mix", .node = tokens[i], .share = &shares[i]};
     }
+    const struct pretrain_options *o = node->options;
+    for (int i = 0; i < n && !e; i++)
+        e = want_rows(b, node, tokens[i], "tokens", n > 1 ? "mix_rows" : "rows", o->packing, o->seq_len);
     return e;
 }
 
-// The validation text of a source; found = false where it has none.
+// The validation text of a source, in rows of the packing that the model was trained on; found = false where it has none.
 static struct error *link_validation(struct builder *b, struct graph_node *node, const struct source *source,
-                                     struct graph_node *tokenizer, bool *found)
+                                     struct graph_node *tokenizer, const char *packing, int64_t seq_len, bool *found)
 {
     struct graph_node *tokens;
     *found = false;
@@ -296,7 +339,9 @@ static struct error *link_validation(struct builder *b, struct graph_node *node,
     if (!source || source->validate == VALIDATE_NONE)
         return NULL;
     struct error *e = find_tokens(b, source, tokenizer, &tokens);
-    return e ? e : want(b->graph, node, tokens, true, found);
+    if (!e)
+        e = want(b->graph, node, tokens, true, found);
+    return e || !*found ? e : want_rows(b, node, tokens, "validation", "validation_rows", packing, seq_len);
 }
 
 static struct error *link_pretrain(struct builder *b, struct graph_node *node)
@@ -309,7 +354,7 @@ static struct error *link_pretrain(struct builder *b, struct graph_node *node)
     if (e || (e = find_stage(b, node->stage, o->tokenizer, &tokenizer)) ||
         (e = add_input(b->graph, node, "tokenizer", tokenizer)) || (e = link_texts(b, node, source, tokenizer)))
         return e;
-    return link_validation(b, node, source, tokenizer, &found);
+    return link_validation(b, node, source, tokenizer, o->packing, o->seq_len, &found);
 }
 
 // The pretraining that a model comes from, whose tokenizer is the only one that fits; NULL: an import.
@@ -318,6 +363,15 @@ static const struct graph_node *pretraining_of(const struct graph_node *model)
     while (model && model->kind != KIND_PRETRAIN)
         model = graph_input(model, "model");
     return model;
+}
+
+// Of a model's rows: that of the last fine-tuning that says one, else of the pretraining.
+static int64_t seq_len_of(const struct graph_node *model)
+{
+    for (; model->kind != KIND_PRETRAIN; model = graph_input(model, "model"))
+        if (model->kind == KIND_FINETUNE && ((const struct finetune_options *)model->options)->seq_len > 0)
+            return ((const struct finetune_options *)model->options)->seq_len;
+    return ((const struct pretrain_options *)model->options)->seq_len;
 }
 
 // Each entry under `role`, in the order of the recipe.
@@ -397,7 +451,7 @@ static struct error *link_eval(struct builder *b, struct graph_node *node)
     const struct pretrain_options *trained = base->options;
     const struct source *source;
     if ((e = find_source(b->graph, node->stage, o->source ? o->source : trained->source, &source)) ||
-        (e = link_validation(b, node, source, tokenizer, &found)))
+        (e = link_validation(b, node, source, tokenizer, trained->packing, seq_len_of(model), &found)))
         return e;
     if (!found)
         return error_new(ERROR_RECIPE, node->stage->at, "give the source `validate:`, or name another in `source:`",
@@ -428,6 +482,7 @@ static struct error *link_node(struct builder *b, struct graph_node *node)
     case KIND_GRPO:
         return link_training(b, node, grpo->model, &grpo->mixture, grpo->eval_every);
     case KIND_TOKENS:
+    case KIND_ROWS:
     case KIND_IMPORT:
     case KIND_COUNT:
         break;
@@ -508,6 +563,29 @@ static struct error *name_tokens(struct graph *g)
     return NULL;
 }
 
+// "web.rows", "web.val.rows": told apart as the tokens are, and by their length.
+static struct error *name_rows(struct graph *g)
+{
+    for (int i = 0; i < g->n_nodes; i++) {
+        struct graph_node *node = g->nodes[i];
+        int lengths = 0;
+        if (node->kind != KIND_ROWS)
+            continue;
+        const struct graph_input *text = &node->inputs[0];
+        for (int k = 0; k < g->n_nodes; k++)
+            lengths += g->nodes[k]->kind == KIND_ROWS && g->nodes[k]->inputs[0].node == text->node &&
+                       !strcmp(g->nodes[k]->inputs[0].role, text->role);
+        const char *source = text->node->source->name, *suffix = text->node->name + strlen(source) + strlen(".tokens");
+        const char *part = strcmp(text->role, "tokens") ? "val." : "";
+        const char *name = arena_printf(g->arena, "%s.%srows%s", source, part, suffix);
+        if (name && lengths > 1)
+            name = arena_printf(g->arena, "%s@%lld", name, (long long)rows_length(node));
+        if (!(node->name = name))
+            return error_memory();
+    }
+    return NULL;
+}
+
 struct error *graph_build(struct graph *graph, const struct recipe *recipe, struct arena *arena)
 {
     *graph = (struct graph){.arena = arena, .recipe = recipe};
@@ -519,7 +597,8 @@ struct error *graph_build(struct graph *graph, const struct recipe *recipe, stru
         if (e)
             return e;
     }
-    return name_tokens(graph);
+    struct error *e = name_tokens(graph);
+    return e ? e : name_rows(graph);
 }
 
 struct graph_node *graph_find(const struct graph *graph, const char *name)

@@ -8,6 +8,7 @@
 // Nodes      a written stage is a node; one with a list of models is a node a model (chat_eval@mid); and between a tokenizer
 //            and whatever reads text stands the token stage that nobody writes, SOURCE.tokens (SOURCE.tokens@TOKENIZER where
 //            two tokenizers read one source); between it and whatever reads a task's split, TASK.SPLIT.tokens
+//            and, of rows that are packed, behind that the plan of them, SOURCE.rows and SOURCE.val.rows
 // Parts      text that a node reads by itself: a file, or a range of a world's documents. A tokenizer reads its source's
 //            training parts; a token stage makes one token file a part, keyed on its own, so that more files reuse what is
 //            there. An evaluation reads the rows of tasks that are asked as text, in the order of `suites`
@@ -17,9 +18,10 @@
 //            held-out documents (a fiftieth of the documents, at least 200), `none` nothing. A mix has that of the source that it names,
 //            or a file, which is read as the first of its sources with such files is
 // Inputs     by role: "tokenizer"; "tokens", the training parts of a token node; of a pretraining on a mix instead "mix", once for each
-//            of its sources; "validation", the validation part of a token node; "model"; and, once
-//            for each entry in the order of the recipe, token nodes of tasks: "mixture", what is trained on; "test", the test split of
-//            each different task of it that has one, in order of first mention; "suite", what an evaluation asks
+//            of its sources; "validation", the validation part of a token node; "model"; where rows are packed, the plans of
+//            these texts: "rows", "mix_rows" in the order of "mix", "validation_rows"; and, once for each entry in the order of the
+//            recipe, token nodes of tasks: "mixture", what is trained on; "test", the test split of each different task of it that has
+//            one, in order of first mention; "suite", what an evaluation asks
 // Ownership  everything lives in the arena
 // Errors     ERROR_RECIPE with the place of the stage: an unknown name, a circle, a bpb without validation text
 #ifndef RUNNER_GRAPH_GRAPH_H

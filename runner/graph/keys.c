@@ -224,6 +224,14 @@ static void write_part_keys(struct json *j, const struct graph_node *tokens, boo
     json_close(j, ']');
 }
 
+static void write_input(struct json *j, const struct graph_input *input)
+{
+    if (input->node->kind == KIND_TOKENS)
+        write_part_keys(j, input->node, !strcmp(input->role, "validation"));
+    else
+        json_str(j, input->node->key);
+}
+
 static void write_shares(struct json *j, const struct graph_node *node)
 {
     if (!graph_input(node, "mix"))
@@ -281,13 +289,18 @@ static void write_inputs(struct json *j, const struct graph_node *node)
     static const struct {
         const char *role;
         bool many;
-    } roles[] = {{"mix", true},  {"mixture", true},    {"model", false},  {"suite", true},
-                 {"test", true}, {"tokenizer", false}, {"tokens", false}, {"validation", false}};
+    } roles[] = {{"mix", true},         {"mix_rows", true},        {"mixture", true},
+                 {"model", false},      {"rows", false},           {"suite", true},
+                 {"test", true},        {"tokenizer", false},      {"tokens", false},
+                 {"validation", false}, {"validation_rows", false}};
     json_key(j, "inputs");
     json_open(j, '{');
     for (size_t r = 0; r < countof(roles); r++) {
         const char *role = roles[r].role;
-        const struct graph_node *input = graph_input(node, role);
+        const struct graph_input *input = NULL;
+        for (int i = node->n_inputs - 1; i >= 0; i--)
+            if (!strcmp(node->inputs[i].role, role))
+                input = &node->inputs[i];
         if (!input)
             continue;
         json_key(j, role);
@@ -295,12 +308,10 @@ static void write_inputs(struct json *j, const struct graph_node *node)
             json_open(j, '[');
             for (int i = 0; i < node->n_inputs; i++)
                 if (!strcmp(node->inputs[i].role, role))
-                    write_part_keys(j, node->inputs[i].node, false);
+                    write_input(j, &node->inputs[i]);
             json_close(j, ']');
-        } else if (input->kind == KIND_TOKENS) {
-            write_part_keys(j, input, !strcmp(role, "validation"));
         } else {
-            json_str(j, input->key);
+            write_input(j, input);
         }
     }
     json_close(j, '}');

@@ -7,13 +7,13 @@
 //
 // data      what the node reads by itself, part by part: the content of files, never their names; for a world the content of
 //           its file, the generator's version, the seed and the range of documents
-// fields    the RESULT fields that are set, integers in decimal, reals as %.17g; names of stages and sources are left out; a
+// fields    the RESULT fields that are set and not left out (fields.h), integers in decimal, reals as %.17g; names of stages and sources are left out; a
 //           mixture is a list of {"epochs":2,"split":"train","task":"gsm8k"}, or "rows" for "epochs". max_tokens and examples of
 //           an evaluation without tasks are left out
 // grading   of an evaluation on tasks, and of grpo: a list of {"baseline":0.25,"grader":"choice","task":"quiz"}, one an entry; grpo,
 //           whose rewards do not depend on chance, is without baselines
 // inputs    key by role; for "tokens" and "validation" the list of the keys of the parts; for "mix", "mixture", "test" and "suite"
-//           such a list an entry
+//           such a list an entry; for "mix_rows" a list of keys
 // shares    of a pretraining on a mix: a list of its sources' shares, as they came to be in mixes of mixes
 // task      of a token stage of a task: what the task is (task_file.h: content), TASK_VERSION of core/data/task.h among it
 // version   of the kind (kind_version)

@@ -188,6 +188,11 @@ static struct error *decide_stage(struct plan *plan, struct plan_stage *s, const
         s->seconds_most = NAN;
         s->usd = r.usd;
         s->bytes_disk = r.bytes;
+        if (node->kind == KIND_ROWS && r.rows > 0 && r.seq_len > 0 && r.rows < INT64_MAX / (r.seq_len + 1)) {
+            s->rows = r.rows;
+            s->tokens = r.rows * r.seq_len;
+            s->dropped = 1 - (double)r.rows * (double)(r.seq_len + 1) / (double)r.tokens;
+        }
         return NULL;
     }
     if (r.state == RESULT_DAMAGED)
@@ -218,20 +223,30 @@ static struct error *decide(struct plan *plan, struct plan_stage *s, const char 
     s->state = node->key ? PLAN_RUN : PLAN_UNKNOWN;
     s->step = s->n_steps = -1;
     s->n_wanted = s->n_done = 0;
-    s->validation_tokens = -1;
+    s->validation_tokens = s->rows = -1;
+    s->dropped = NAN;
     s->training_tokens = node->kind == KIND_TOKENS && !node->task ? 0 : -1;
     struct error *e = node->kind == KIND_TOKENS ? decide_tokens(plan, s, problem, arena) : decide_stage(plan, s, problem, arena);
     return error_while(e, node->stage ? node->stage->at : NOWHERE, "planning stage '%s'", node->name);
 }
 
+// Tokens of the validation text, as its rows have them; -1: there is none, or it is not known.
+static int64_t text_tokens(const struct plan *plan, const struct graph_node *node)
+{
+    const struct graph_node *tokens = graph_input(node, "validation"), *rows = graph_input(node, "validation_rows");
+    const struct plan_stage *planned = rows ? plan_of(plan, rows) : NULL;
+    if (!tokens || (planned && planned->rows < 0))
+        return -1;
+    return planned ? planned->tokens : plan_of(plan, tokens)->validation_tokens;
+}
+
 // An evaluation looks at no more tokens than the validation text has, where that is known.
 static void bound_by_text(const struct plan *plan, struct plan_stage *s)
 {
-    const struct graph_node *tokens = s->node->kind == KIND_EVAL ? graph_input(s->node, "validation") : NULL;
-    const struct plan_stage *text = tokens ? plan_of(plan, tokens) : NULL;
-    if (text && text->validation_tokens > 0 && s->tokens > text->validation_tokens) {
-        s->flops *= (double)text->validation_tokens / (double)s->tokens;
-        s->tokens = text->validation_tokens;
+    int64_t there = s->node->kind == KIND_EVAL ? text_tokens(plan, s->node) : -1;
+    if (there > 0 && s->tokens > there) {
+        s->flops *= (double)there / (double)s->tokens;
+        s->tokens = there;
     }
 }
 
@@ -245,7 +260,7 @@ static int64_t validation_tokens(const struct plan *plan, const struct graph_nod
         const struct plan_stage *s = is_text || is_test ? plan_of(plan, input->node) : NULL;
         if (!s)
             continue;
-        int64_t there = is_text ? s->validation_tokens : s->state == PLAN_CACHED ? s->tokens : -1;
+        int64_t there = is_text ? text_tokens(plan, node) : s->state == PLAN_CACHED ? s->tokens : -1;
         if (there < 0)
             return -1;
         tokens = (tokens < 0 ? 0 : tokens) + there;
@@ -401,8 +416,9 @@ struct error *plan_build(struct plan *plan, const struct graph *graph, const cha
         s->node = graph->nodes[i];
         e = error_append(e, plan_one(plan, s, arena)); // all of a recipe's errors at once
     }
-    for (int i = 0; i < plan->n_stages; i++)
-        if (plan->stages[i].state == PLAN_RUN && plan->stages[i].node->kind == KIND_TOKENS && !is_needed(plan, i))
+    // From the last to the first: what only plans of rows read, which nobody reads, is not needed either.
+    for (int i = plan->n_stages - 1; i >= 0; i--)
+        if (plan->stages[i].state == PLAN_RUN && !kind_is_word(plan->stages[i].node->kind) && !is_needed(plan, i))
             plan->stages[i].state = PLAN_CACHED;
     for (int i = 0; i < plan->n_stages; i++)
         plan->n_cached += plan->stages[i].state == PLAN_CACHED;

@@ -8,7 +8,8 @@
 // run does.
 //
 // States     PLAN_CACHED   the result of this key is there (of a token stage: every part that is wanted is, or nothing that
-//                          will run needs it: token files that were cleared away are not made again for their own sake)
+//                          will run needs it: token files and plans of rows that were cleared away are not made again for their own
+//                          sake)
 //            PLAN_RESUME   it is not, but a checkpoint of this key is: run goes on from it
 //            PLAN_RUN      it is not
 //            PLAN_UNKNOWN  the key cannot be known: a data file is missing, here or in a stage before, and no list of fetched files
@@ -67,6 +68,7 @@ struct plan_text {
     int64_t rows;   // of the training; -1: unknown
     int64_t tokens; // of the text; -1: unknown, its token files are not there
     double epochs;  // how often its rows are read; NaN: unknown
+    double dropped; // share of its tokens that no row has; of the flat stream 0; NaN: unknown
 };
 
 struct plan_stage {
@@ -86,6 +88,8 @@ struct plan_stage {
     struct plan_text *texts;   // of a pretraining
     int n_texts;
     int64_t training_tokens;   // of a token stage whose training parts are all there; else -1
+    int64_t rows;              // of a plan of rows that is there; else -1
+    double dropped;            // by it: share of the text's tokens that no row has; NaN: unknown
 
     int64_t params, tokens;      // -1: unknown
     int64_t scaling_params;      // of a pretraining, with the next three: those that the scaling laws of 2026 count

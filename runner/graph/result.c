@@ -34,12 +34,14 @@ static struct error *look_inside(struct result *r, struct store_file *file, cons
     take_i64(file, "step", &r->step);
     take_i64(file, "n_steps", &r->n_steps);
     take_i64(file, "n", &r->tokens);
+    take_i64(file, "n_rows", &r->rows);
+    take_i64(file, "seq_len", &r->seq_len);
     return NULL;
 }
 
 struct error *result_look(struct result *result, const char *path, const char *key, bool finished, struct arena *arena)
 {
-    *result = (struct result){.seconds = NAN, .usd = NAN, .step = -1, .n_steps = -1, .tokens = -1};
+    *result = (struct result){.seconds = NAN, .usd = NAN, .step = -1, .n_steps = -1, .tokens = -1, .rows = -1, .seq_len = -1};
     struct stat s;
     if (stat(path, &s))
         return NULL;

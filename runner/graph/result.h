@@ -16,7 +16,8 @@ struct result {
     const char *problem;   // RESULT_DAMAGED: what is wrong with it, in the arena
     double seconds, usd;   // what making it took; NaN: unknown
     int64_t step, n_steps; // of a checkpoint, where it stands; -1: unknown
-    int64_t tokens;        // of a token file; -1: none
+    int64_t tokens;        // of a token file, or of the text that a plan of rows is of; -1: none
+    int64_t rows, seq_len; // of a plan of rows; -1: none
     int64_t bytes;         // of the file
 };
 

@@ -269,7 +269,7 @@ static int count_evaluations(const struct scheduler *s)
 static int threads_for(const struct scheduler *s, enum stage_kind_id kind)
 {
     int share = s->jobs ? s->jobs : kind == KIND_EVAL ? count_evaluations(s) : 1;
-    if (kind == KIND_TOKENIZER || kind == KIND_TOKENS)
+    if (kind == KIND_TOKENIZER || kind == KIND_TOKENS || kind == KIND_ROWS)
         return 1;
     return share < s->cores ? s->cores / share : 1;
 }

@@ -133,8 +133,13 @@ struct error *stage_job(struct job *job, const struct plan *plan, const struct p
     struct error *no_suites = fill_suites(job, node, arena);
     if (no_suites)
         return no_suites;
+    int n_planned = 0; // texts of the mix
     for (int i = 0; i < node->n_inputs; i++) {
         const struct graph_input *input = &node->inputs[i];
+        if (!strcmp(input->role, "mix_rows")) { // in the order of "mix", and behind it
+            job->mix[n_planned++].rows = plan_of(plan, input->node)->out;
+            continue;
+        }
         struct error *e = is_task(input) ? fill_task(&job->tasks[job->n_tasks++], plan, input, arena)
                           : input->share ? fill_mixed(&job->mix[job->n_mix++], plan, input, arena)
                                          : fill_input(&job->inputs[job->n_inputs++], plan, input, arena);

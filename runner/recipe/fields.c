@@ -22,6 +22,8 @@ static const struct {
                         sizeof(struct tokenizer_options)},
     [KIND_TOKENS] = {"tokens", "the tokens of a source's files, one file each; nobody writes it", true, 1,
                      sizeof(struct tokens_options)},
+    [KIND_ROWS] = {"rows", "the rows that best-fit packing makes of a source's tokens; nobody writes it", true, 1,
+                   sizeof(struct rows_options)},
     [KIND_PRETRAIN] = {"pretrain", "trains a base model on the tokens of a source", true, 1, sizeof(struct pretrain_options)},
     [KIND_FINETUNE] = {"finetune", "trains a model on a mixture of tasks: conversations, questions and answers", true, 1, sizeof(struct finetune_options)},
     [KIND_GRPO] = {"grpo", "reinforces a chat model by what its own answers are worth", true, 1, sizeof(struct grpo_options)},
@@ -55,10 +57,20 @@ size_t kind_options_bytes(enum stage_kind_id kind)
     return kinds[kind].options_bytes;
 }
 
+bool kind_is_word(enum stage_kind_id kind)
+{
+    return kind != KIND_TOKENS && kind != KIND_ROWS;
+}
+
+bool field_is_word(const struct field *field)
+{
+    return (field->kinds & ~(1u << KIND_TOKENS | 1u << KIND_ROWS)) != 0;
+}
+
 enum stage_kind_id kind_find(const char *name)
 {
     for (int i = 0; i < KIND_COUNT; i++)
-        if (i != KIND_TOKENS && strcmp(kinds[i].name, name) == 0)
+        if (kind_is_word((enum stage_kind_id)i) && strcmp(kinds[i].name, name) == 0)
             return (enum stage_kind_id)i;
     return KIND_COUNT;
 }

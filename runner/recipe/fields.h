@@ -24,6 +24,7 @@
 enum stage_kind_id {
     KIND_TOKENIZER,
     KIND_TOKENS, // the token stage that nobody writes; not a word of the language
+    KIND_ROWS,   // the plan of rows that nobody writes either
     KIND_PRETRAIN,
     KIND_FINETUNE,
     KIND_GRPO,
@@ -98,8 +99,12 @@ const struct field *field_find(enum stage_kind_id kind, const char *name);
 struct error *CHECKED field_set(void *options, const struct field *field, const char *const *texts, int n_texts, struct place at,
                                 struct arena *arena);
 
-// The kind of that name, or KIND_COUNT; KIND_TOKENS has no name in the language.
+// The kind of that name, or KIND_COUNT; kinds that nobody writes have no name in the language.
 enum stage_kind_id kind_find(const char *name);
+
+// Whether recipes can say it.
+bool kind_is_word(enum stage_kind_id kind);
+bool field_is_word(const struct field *field);
 
 // Whether a choice of "a|b!" lists the word; NULL choices list every word. *built is whether code stands behind it.
 bool choice_find(const char *choices, const char *word, bool *built);

@@ -14,6 +14,7 @@
 enum {
     TOKENIZER = 1 << KIND_TOKENIZER,
     TOKENS = 1 << KIND_TOKENS,
+    ROWS = 1 << KIND_ROWS,
     PRETRAIN = 1 << KIND_PRETRAIN,
     FINETUNE = 1 << KIND_FINETUNE,
     GRPO = 1 << KIND_GRPO,
@@ -51,6 +52,11 @@ const struct field fields[] = {
      .choices = "tokenizer|import", .offset = offsetof(struct tokens_options, tokenizer), .help = "the vocabulary"},
     {.name = "source", .type = FIELD_SOURCE, .class = FIELD_RESULT, .kinds = TOKENS, .required = true, .built = true,
      .offset = offsetof(struct tokens_options, source), .help = "what is written in it"},
+
+    // rows
+    {.name = "seq_len", .type = FIELD_INT, .class = FIELD_RESULT, .kinds = ROWS, .exact = true, .required = true, .built = true,
+     .min = 1, .max = SHAPE_SEQ_LEN_MAX, .unit = "tokens", .offset = offsetof(struct rows_options, seq_len),
+     .help = "tokens of a row"},
 
     // pretrain
     {.name = "tokenizer", .type = FIELD_STAGE, .class = FIELD_RESULT, .kinds = PRETRAIN, .required = true, .built = true,
@@ -146,6 +152,11 @@ const struct field fields[] = {
     {.name = "grad_clip", .type = FIELD_REAL, .class = FIELD_RESULT, .kinds = PRETRAIN, .built = true, .min = 0,
      .max = 1e9, .def_2025 = "1", .def_2026 = "0", .offset = offsetof(struct pretrain_options, grad_clip),
      .help = "largest norm of the gradient; 0: no clipping"},
+    {.name = "packing", .type = FIELD_CHOICE, .class = FIELD_RESULT, .kinds = PRETRAIN, .built = true,
+     .choices = "flat|best_fit", .def_2025 = "flat", .def_2026 = "best_fit", .left_out = "flat",
+     .offset = offsetof(struct pretrain_options, packing),
+     .help = "how rows are cut from text: flat, one stream without a gap; best_fit, whole documents that fit, each row beginning with "
+             "one, what does not fit dropped"},
     // The reference trains in bfloat16; float32 is what a processor is good at, and the reference for every other.
     {.name = "precision", .type = FIELD_CHOICE, .class = FIELD_RESULT, .kinds = PRETRAIN, .built = true,
      .choices = "f32|bf16", .def_2025 = "f32", .def_2026 = "f32", .offset = offsetof(struct pretrain_options, precision),

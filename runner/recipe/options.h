@@ -35,6 +35,10 @@ struct tokens_options { // nobody writes these: the runner fills them from the s
     const char *tokenizer, *source;
 };
 
+struct rows_options { // nor these
+    int64_t seq_len;
+};
+
 struct pretrain_options {
     const char *tokenizer, *source;
     const char *architecture; // 2025 | 2026
@@ -50,6 +54,7 @@ struct pretrain_options {
     double matrix_lr, embedding_lr, unembedding_lr, scalar_lr, weight_decay;
     double warmup, warmdown, final_lr, grad_clip; // warmup, warmdown: shares of the steps
     int64_t warmup_steps;                         // instead of warmup
+    const char *packing;                          // flat | best_fit
     const char *precision;                        // f32 | bf16
     int64_t seed;
     const char *from;

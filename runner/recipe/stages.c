@@ -555,7 +555,7 @@ static enum stage_kind_id read_kind(struct stage_reader *s)
     const char *names[KIND_COUNT];
     int n_names = 0;
     for (int i = 0; i < KIND_COUNT; i++)
-        if (i != KIND_TOKENS)
+        if (kind_is_word((enum stage_kind_id)i))
             names[n_names++] = kind_name((enum stage_kind_id)i);
     const struct node *node = node_get(s->node, "kind");
     for (const struct node *c = node ? NULL : s->node->first; c; c = c->next)

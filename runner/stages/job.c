@@ -119,6 +119,7 @@ static void write_mixed(struct json *j, const struct job_mixed *mixed)
 {
     json_open(j, '{');
     json_key(j, "share"), json_f64(j, mixed->share);
+    json_key(j, "rows"), json_str(j, mixed->rows);
     json_key(j, "paths");
     json_open(j, '[');
     for (int i = 0; i < mixed->n_paths; i++)
@@ -368,6 +369,7 @@ static struct error *read_mix(struct job *job, const json_t *from, const char *p
         to->share = json_number_value(json_object_get(each, "share"));
         if (!(to->share > 0 && to->share <= 1))
             return malformed(path, "a text of a mix without a share");
+        to->rows = get_text(each, "rows", arena);
         struct error *e = read_texts(json_object_get(each, "paths"), arena, &to->paths, &to->n_paths);
         if (e || !to->n_paths)
             return e ? e : malformed(path, "a text of a mix without files");

@@ -7,7 +7,7 @@
 //    "tasks":[{"role":"mixture","name":"gsm8k","split":"train","epochs":2,"rows":null,"grader":"number","baseline":0,"paths":["…h5"]}],
 //    "out":"…/pretrain-3f9a.h5","lock":"…","inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},
 //    "suites":[{"name":"core","title":"CORE","tasks":22,"missing":"core/squad core/coqa"}],
-//    "mix":[{"share":0.7,"paths":["…h5"]}],"parts":[{…}],
+//    "mix":[{"share":0.7,"rows":null,"paths":["…h5"]}],"parts":[{…}],
 //    "usd_per_hour":24,"runner":1234}
 //
 // options are all set fields as recipe text (lists as lists of texts), read through the table of fields; payload is the canonical
@@ -25,7 +25,7 @@
 #include "runner/recipe/options.h"
 
 struct job_input {
-    const char *role; // "tokenizer", "tokens", "validation", "model"
+    const char *role; // "tokenizer", "tokens", "validation", "model"; "rows", "validation_rows": the plans of those texts
     const char *const *paths;
     int n_paths;
 };
@@ -57,6 +57,7 @@ struct job_task {
 // A text of the mix that a pretraining reads, as token files.
 struct job_mixed {
     double share;
+    const char *rows; // the plan of its rows; NULL: flat
     const char *const *paths;
     int n_paths;
 };

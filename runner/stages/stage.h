@@ -19,6 +19,7 @@ struct stage {
 
 struct error *CHECKED stage_tokenizer(struct stage *stage); // tokenizer.c
 struct error *CHECKED stage_tokens(struct stage *stage);    // tokens.c
+struct error *CHECKED stage_rows(struct stage *stage);      // rows.c
 struct error *CHECKED stage_pretrain(struct stage *stage);  // pretrain.c
 struct error *CHECKED stage_finetune(struct stage *stage);  // finetune.c
 struct error *CHECKED stage_grpo(struct stage *stage);      // grpo.c

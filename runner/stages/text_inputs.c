@@ -29,6 +29,26 @@ static struct error *open_list(struct token_list *list, const char *const *paths
     return e;
 }
 
+// Rows of the plan, or, without one, of the flat stream.
+static struct error *open_text(struct text_rows *r, const char *const *paths, int n_paths, const char *plan, int64_t seq_len,
+                               uint64_t seed, int64_t n_vocab, struct arena *arena)
+{
+    struct error *e = open_list(&r->list, paths, n_paths, n_vocab, arena);
+    if (!e && plan)
+        e = best_fit_open(&r->plan, plan, &r->list, seq_len);
+    if (!e)
+        e = plan ? rows_open_packed(&r->rows, &r->list, &r->plan, seed) : rows_open(&r->rows, &r->list, seq_len, seed);
+    if (!e)
+        r->n_rows = r->rows.N;
+    return e;
+}
+
+static void close_text(struct text_rows *r)
+{
+    best_fit_release(&r->plan);
+    token_list_close(&r->list);
+}
+
 static struct error *open_mix(struct text_inputs *in, const struct job *job, int64_t seq_len, uint64_t seed, struct arena *arena)
 {
     if (!job->n_mix)
@@ -39,31 +59,32 @@ static struct error *open_mix(struct text_inputs *in, const struct job *job, int
     if (!rows || !shares || !in->mixed)
         return error_memory();
     for (int i = 0; i < job->n_mix; i++) {
-        struct token_list *list = &in->mixed[in->n_mixed++];
-        shares[i] = job->mix[i].share;
-        struct error *e = open_list(list, job->mix[i].paths, job->mix[i].n_paths, in->tokenizer->n_vocab, arena);
-        if (!e)
-            e = rows_open(&rows[i], list, seq_len, seed);
+        const struct job_mixed *text = &job->mix[i];
+        struct text_rows *opened = &in->mixed[in->n_mixed++];
+        struct error *e = open_text(opened, text->paths, text->n_paths, text->rows, seq_len, seed, in->tokenizer->n_vocab, arena);
         if (e)
             return error_while(e, NOWHERE, "opening text %d of the mix", i + 1);
+        shares[i] = text->share;
+        rows[i] = opened->rows;
     }
     return row_mix_open(&in->mix, rows, shares, job->n_mix, arena);
 }
 
-static struct error *open_rows(struct text_rows *r, const struct job *job, const char *role, int64_t seq_len, uint64_t seed,
-                               int64_t n_vocab, struct arena *arena)
+static const struct job_input *find_input(const struct job *job, const char *role)
 {
-    const struct job_input *input = NULL;
     for (int i = 0; i < job->n_inputs; i++)
         if (!strcmp(job->inputs[i].role, role) && job->inputs[i].n_paths)
-            input = &job->inputs[i];
+            return &job->inputs[i];
+    return NULL;
+}
+
+static struct error *open_rows(struct text_rows *r, const struct job *job, const char *role, const char *plan_role,
+                               int64_t seq_len, uint64_t seed, int64_t n_vocab, struct arena *arena)
+{
+    const struct job_input *input = find_input(job, role), *plan = find_input(job, plan_role);
     if (!input)
         return NULL;
-    struct error *e = open_list(&r->list, input->paths, input->n_paths, n_vocab, arena);
-    if (!e)
-        e = rows_open(&r->rows, &r->list, seq_len, seed);
-    if (!e)
-        r->n_rows = r->rows.N;
+    struct error *e = open_text(r, input->paths, input->n_paths, plan ? plan->paths[0] : NULL, seq_len, seed, n_vocab, arena);
     return error_while(e, NOWHERE, "opening the text of '%s'", role);
 }
 
@@ -73,20 +94,20 @@ struct error *text_inputs_open(struct text_inputs *in, const struct job *job, co
     *in = (struct text_inputs){0};
     struct error *e = load_tokenizer(in, job, role, arena);
     if (!e)
-        e = open_rows(&in->training, job, "tokens", seq_len, seed, in->tokenizer->n_vocab, arena);
+        e = open_rows(&in->training, job, "tokens", "rows", seq_len, seed, in->tokenizer->n_vocab, arena);
     if (!e)
         e = open_mix(in, job, seq_len, seed, arena);
     if (!e)
-        e = open_rows(&in->validation, job, "validation", seq_len, seed, in->tokenizer->n_vocab, arena);
+        e = open_rows(&in->validation, job, "validation", "validation_rows", seq_len, seed, in->tokenizer->n_vocab, arena);
     return e;
 }
 
 void text_inputs_close(struct text_inputs *in)
 {
-    token_list_close(&in->training.list);
-    token_list_close(&in->validation.list);
+    close_text(&in->training);
+    close_text(&in->validation);
     for (int i = 0; i < in->n_mixed; i++)
-        token_list_close(&in->mixed[i]);
+        close_text(&in->mixed[i]);
 }
 
 static struct error *read_rows(void *self, int64_t first, int n, int T, int32_t *inputs, int32_t *targets)

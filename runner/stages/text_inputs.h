@@ -12,6 +12,7 @@
 
 struct text_rows {
     struct token_list list;
+    struct best_fit plan; // of rows that are packed
     struct rows rows;
     int64_t n_rows; // 0: there are none
 };
@@ -19,7 +20,7 @@ struct text_rows {
 struct text_inputs {
     struct tokenizer *tokenizer;
     struct text_rows training, validation; // roles "tokens" and "validation"; each may be absent
-    struct token_list *mixed;              // [n_mixed] of a mix, which is there instead of "tokens"
+    struct text_rows *mixed;               // [n_mixed] of a mix, which is there instead of "tokens"
     int n_mixed;
     struct row_mix mix;
 };

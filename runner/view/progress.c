@@ -195,7 +195,7 @@ static void found(void *self, const struct plan_stage *stage)
 
 static void print_done(const struct progress *p, const struct plan_stage *stage, const struct outcome *outcome)
 {
-    bool rewards = stage->node->kind == KIND_GRPO, says = rewards || stage->node->kind == KIND_TOKENS;
+    bool rewards = stage->node->kind == KIND_GRPO, says = rewards || !kind_is_word(stage->node->kind);
     if (says && outcome->last.text && outcome->last.text[0])
         fprintf(p->to, ", %s", outcome->last.text);
     if (isfinite(outcome->last.loss) && !rewards)

@@ -5,7 +5,6 @@
 #include "tests/unit/folder.h"
 
 #include "core/base/arena.h"
-#include "core/data/best_fit.h"
 #include "core/data/row_mix.h"
 
 enum { T = 24, DOCUMENTS = 80, TEXTS = 2, BATCHES = 12, R = 22, VOCAB = 5000 };
@@ -16,6 +15,8 @@ struct texts {
     struct rows rows[TEXTS];
     struct row_mix mix;
     struct best_fit plan;
+    struct rows packed, some_packed[TEXTS];
+    struct row_mix packed_mix;
 };
 
 struct reader {
@@ -35,10 +36,17 @@ static struct error *read_mix(struct texts *t, int64_t first, int64_t n, int32_t
 
 static struct error *read_best_fit(struct texts *t, int64_t first, int64_t n, int32_t *inputs, int32_t *targets)
 {
-    return best_fit_read(&t->plan, &t->lists[0], first, n, inputs, targets);
+    return rows_read(&t->packed, first, n, inputs, targets);
 }
 
-static const struct reader readers[] = {{"flat", read_flat}, {"mix", read_mix}, {"best-fit", read_best_fit}};
+// Each text of a mix by its own plan, or flat.
+static struct error *read_packed_mix(struct texts *t, int64_t first, int64_t n, int32_t *inputs, int32_t *targets)
+{
+    return row_mix_read(&t->packed_mix, first, n, inputs, targets);
+}
+
+static const struct reader readers[] = {
+    {"flat", read_flat}, {"mix", read_mix}, {"best-fit", read_best_fit}, {"packed-mix", read_packed_mix}};
 
 // Documents of 1 to 60 tokens; each token tells where it is from.
 static void write_text(const char *path, int text)
@@ -60,7 +68,6 @@ static void open_texts(struct texts *t)
 {
     static const char *const paths[TEXTS] = {"0.h5", "1.h5"};
     static const double shares[TEXTS] = {0.6, 0.4};
-    int64_t lengths[DOCUMENTS];
     *t = (struct texts){0};
     for (int i = 0; i < TEXTS; i++) {
         write_text(paths[i], i);
@@ -69,10 +76,15 @@ static void open_texts(struct texts *t)
         assert_true(t->rows[i].N < R * BATCHES / 2); // epochs begin inside batches
     }
     assert_good(row_mix_open(&t->mix, t->rows, shares, TEXTS, &t->arena));
-    const int64_t *starts = t->lists[0].files[0].documents;
-    for (int i = 0; i < DOCUMENTS; i++)
-        lengths[i] = starts[i + 1] - starts[i];
-    assert_good(best_fit_make(&t->plan, lengths, DOCUMENTS, T, R * BATCHES));
+    assert_good(best_fit_make(&t->plan, &t->lists[0], T, "plan.h5", NULL, NULL));
+    assert_good(best_fit_save(&t->plan, "plan.h5", NULL, 0));
+    best_fit_release(&t->plan);
+    assert_good(best_fit_open(&t->plan, "plan.h5", &t->lists[0], T));
+    assert_good(rows_open_packed(&t->packed, &t->lists[0], &t->plan, 11));
+    assert_true(t->packed.N < R * BATCHES / 2);
+    t->some_packed[0] = t->packed;
+    t->some_packed[1] = t->rows[1];
+    assert_good(row_mix_open(&t->packed_mix, t->some_packed, shares, TEXTS, &t->arena));
 }
 
 static void close_texts(struct texts *t)
@@ -127,6 +139,7 @@ static void ranks_and_micro_batches_cannot_be_seen(void **state)
     }
     assert_int_not_equal(system("cmp -s flat mix"), 0);
     assert_int_not_equal(system("cmp -s flat best-fit"), 0);
+    assert_int_not_equal(system("cmp -s mix packed-mix"), 0);
     close_texts(&t);
 }
 
