@@ -1,7 +1,6 @@
 // documents.c - the four forms behind one call: each has a next function, which sets text, or leaves it NULL at the end.
 #include "core/data/documents.h"
 
-#include <jansson.h>
 #include <string.h>
 
 #include "core/base/stop.h"
@@ -20,6 +19,7 @@ struct documents {
     int column, group;
 
     struct json_lines *lines;
+    struct bytes unescaped; // text of a line
 
     struct map map; // text
     bool given;
@@ -56,36 +56,38 @@ static struct error *next_row(struct documents *d, const char **text, size_t *n_
 }
 
 // The text of a line's field; *text NULL: it is null or empty.
-static struct error *take_field(struct documents *d, const json_t *value, const char **text, size_t *n_bytes)
+static struct error *take_field(struct documents *d, const struct json_item *value, const char **text, size_t *n_bytes)
 {
     const struct place at = json_lines_place(d->lines);
-    char name[256];
+    enum { NAME_MOST = 256 };
     for (const char *s = d->part.column;;) {
         size_t n = strcspn(s, ".");
-        if (n >= sizeof name)
+        if (n >= NAME_MOST)
             return error_new(ERROR_DATA, at, NULL, "the name of the field '%s' is too long", d->part.column);
-        memcpy(name, s, n);
-        name[n] = '\0';
-        if (!json_is_object(value))
-            return error_new(ERROR_DATA, at, "one object a line", "there is no object where the field '%s' should be", name);
-        value = json_object_get(value, name);
+        if (value->kind != JSON_ITEM_OBJECT)
+            return error_new(ERROR_DATA, at, "one object a line", "there is no object where the field '%.*s' should be", (int)n,
+                             s);
+        value = json_member(value, s, n);
         if (!value)
-            return error_new(ERROR_DATA, at, "name another field, or mend the line", "the field '%s' is missing", name);
+            return error_new(ERROR_DATA, at, "name another field, or mend the line", "the field '%.*s' is missing", (int)n, s);
         if (!s[n])
             break;
         s += n + 1;
     }
-    if (!json_is_string(value) && !json_is_null(value))
+    if (value->kind == JSON_ITEM_NULL)
+        return NULL;
+    if (value->kind != JSON_ITEM_TEXT)
         return error_new(ERROR_DATA, at, "name a field of texts", "the field '%s' is not a text", d->part.column);
-    *n_bytes = json_string_length(value);
-    *text = *n_bytes ? json_string_value(value) : NULL;
-    return NULL;
+    struct error *e = json_item_text(value, &d->unescaped, text, n_bytes);
+    if (!*n_bytes)
+        *text = NULL;
+    return e;
 }
 
 static struct error *next_line(struct documents *d, const char **text, size_t *n_bytes)
 {
     for (;;) {
-        const json_t *value;
+        const struct json_item *value;
         struct error *e = json_lines_next(d->lines, &value);
         bool end = !e && !value;
         if (!e && value)
@@ -185,6 +187,7 @@ void documents_close(struct documents *d)
         return;
     parquet_close(d->parquet);
     json_lines_close(d->lines);
+    bytes_release(&d->unescaped);
     map_close(&d->map);
     block_free(d->world_text);
     arena_release(&d->arena);

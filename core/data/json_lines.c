@@ -1,6 +1,7 @@
 // json_lines.c - a buffer slides over the file; a line that fills it doubles it.
 //
-// A value costs jansson some forty bytes, also one that takes two in the file, so the values of long lines are counted first.
+// A value costs memory, also one that takes two bytes in the file, so the values of long lines are counted first. What is no JSON is given to
+// jansson, which says what is wrong with it.
 #include "core/data/json_lines.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,7 +26,7 @@ struct json_lines {
     bool ended, broken;
     int64_t line;
     uint64_t n_polled;
-    json_t *value; // given last
+    struct json_tape tape; // of the line given last
 };
 
 static bool poll_stop(struct json_lines *l)
@@ -102,19 +104,32 @@ static bool too_many_values(const char *line, size_t n)
     return n_values > VALUES_MOST;
 }
 
-static struct error *parse(struct json_lines *l, const char *line, size_t n)
+static struct error *no_json(const struct json_lines *l, const char *line, size_t n)
 {
     struct place at = json_lines_place(l);
-    if (too_many_values(line, n))
-        return error_new(ERROR_DATA, at, "make several lines of it", "a line of more than %d values", VALUES_MOST);
-    json_error_t problem;
-    l->value = json_loadb(line, n, JSON_ALLOW_NUL | JSON_DECODE_ANY, &problem);
-    if (l->value)
-        return NULL;
-    if (json_error_code(&problem) == json_error_out_of_memory)
+    json_error_t problem = {.column = 0};
+    json_t *value = json_loadb(line, n, JSON_ALLOW_NUL | JSON_DECODE_ANY, &problem);
+    if (value) { // what it takes for the end
+        problem.column = 0;
+        snprintf(problem.text, sizeof problem.text, "a zero byte");
+    }
+    bool no_memory = !value && json_error_code(&problem) == json_error_out_of_memory;
+    json_decref(value);
+    if (no_memory)
         return error_memory();
     at.column = problem.column;
     return error_new(ERROR_DATA, at, "mend or delete the line; skip_bad: N leaves out so many", "no JSON: %s", problem.text);
+}
+
+static struct error *parse(struct json_lines *l, char *line, size_t n)
+{
+    bool good;
+    if (too_many_values(line, n))
+        return error_new(ERROR_DATA, json_lines_place(l), "make several lines of it", "a line of more than %d values",
+                         VALUES_MOST);
+    line[n] = '\0'; // the line feed's place, or behind what was read
+    struct error *e = json_tape_parse(&l->tape, line, n, &good);
+    return e || good ? e : no_json(l, line, n);
 }
 
 struct error *json_lines_open(struct json_lines **lines, const char *path)
@@ -136,11 +151,9 @@ struct error *json_lines_open(struct json_lines **lines, const char *path)
     return NULL;
 }
 
-struct error *json_lines_next(struct json_lines *l, const struct json_t **value)
+struct error *json_lines_next(struct json_lines *l, const struct json_item **value)
 {
     *value = NULL;
-    json_decref(l->value);
-    l->value = NULL;
     for (;;) {
         char *line;
         size_t n;
@@ -159,7 +172,7 @@ struct error *json_lines_next(struct json_lines *l, const struct json_t **value)
         if (blank == n)
             continue;
         e = parse(l, line, n);
-        *value = l->value;
+        *value = e ? NULL : l->tape.items;
         return e;
     }
 }
@@ -176,7 +189,7 @@ void json_lines_close(struct json_lines *l)
     if (l->fd >= 0)
         close(l->fd);
     block_free(l->buffer);
-    json_decref(l->value);
+    json_tape_release(&l->tape);
     arena_release(&l->arena);
     block_free(l);
 }

@@ -254,6 +254,7 @@ void records_close(struct records *r)
         return;
     record_close_parquet(r);
     json_lines_close(r->lines);
+    bytes_release(&r->unescaped);
     block_free(r->values);
     block_free(r->bytes);
     arena_release(&r->arena);

@@ -14,7 +14,7 @@
 //            the role of each item of a line that is a list. A world's fields have one name each. A path has at most 16
 //            alternatives of at most 32 names, and a name has no dot, no '|' and no blank at its ends
 // Values     a field is one value, or a list of them. Numbers have a text too, in decimal; booleans are the texts "true" and
-//            "false". In JSON a list of objects as an item's value is given as its JSON: the parts of a message
+//            "false". In JSON a list of objects as an item's value is given as its JSON, as written: the parts of a message
 // Rows       of all row groups; parts are files, as in documents.h; a world's part names its list in part.records
 // Ownership  a record is borrowed until the next call; texts have a zero behind them
 // Errors     ERROR_DATA naming file, row or line, and path; a path that no column (of a world: no list) has is one when the part is

@@ -3,6 +3,7 @@
 #define CORE_DATA_RECORD_INSIDE_H
 
 #include "core/data/record.h"
+#include "core/text/buffer.h"
 
 struct json_lines;
 struct record_columns;
@@ -31,7 +32,8 @@ struct records {
 
     struct record_columns *columns; // parquet
     struct json_lines *lines;
-    int64_t i; // world
+    struct bytes unescaped; // text of a line
+    int64_t i;              // world
 
     // The row being filled: its fields in order, each of the values from `first` on. What a text points to is known only when all
     // are there, because the buffer moves as it grows; until then it is any text, or NULL for a null.

@@ -1,69 +1,67 @@
 // record_json.c - rows out of JSON lines: a path goes down from the line, and through at most one list.
-#include <jansson.h>
+#include <string.h>
 
 #include "core/data/json_lines.h"
 #include "core/data/record_inside.h"
 
 // What the names lead to through objects alone; *at is how many were gone. NULL: it is not there.
-static const json_t *descend(const json_t *value, const struct record_alternative *a, int *at)
+static const struct json_item *descend(const struct json_item *value, const struct record_alternative *a, int *at)
 {
-    while (value && *at < a->n_names && json_is_object(value))
-        value = json_object_get(value, a->names[(*at)++]);
-    return value && (*at == a->n_names || json_is_array(value)) ? value : NULL;
+    for (; value && *at < a->n_names && value->kind == JSON_ITEM_OBJECT; (*at)++)
+        value = json_member(value, a->names[*at], strlen(a->names[*at]));
+    return value && (*at == a->n_names || value->kind == JSON_ITEM_LIST) ? value : NULL;
 }
 
-static struct error *put_value(struct records *r, const json_t *value)
+static struct error *put_value(struct records *r, const struct json_item *value)
 {
-    switch (json_typeof(value)) {
-    case JSON_STRING:
-        return record_text(r, json_string_value(value), json_string_length(value));
-    case JSON_INTEGER:
-        return record_integer(r, json_integer_value(value));
-    case JSON_REAL:
-        return record_real(r, json_real_value(value));
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return record_boolean(r, json_is_true(value));
-    case JSON_NULL:
+    const char *text;
+    size_t n;
+    struct error *e;
+    switch ((enum json_item_kind)value->kind) {
+    case JSON_ITEM_TEXT:
+        e = json_item_text(value, &r->unescaped, &text, &n);
+        return e ? e : record_text(r, text, n);
+    case JSON_ITEM_INTEGER:
+        return record_integer(r, json_item_integer(value));
+    case JSON_ITEM_REAL:
+        return record_real(r, json_item_real(value));
+    case JSON_ITEM_TRUE:
+    case JSON_ITEM_FALSE:
+        return record_boolean(r, value->kind == JSON_ITEM_TRUE);
+    case JSON_ITEM_NULL:
         return record_text(r, NULL, 0);
-    case JSON_OBJECT:
+    case JSON_ITEM_OBJECT:
         return record_error(r, "let the path go on to one of its names", "an object where a value should be");
-    case JSON_ARRAY:
+    case JSON_ITEM_LIST:
         break;
     }
     return record_error(r, NULL, "a list of lists");
 }
 
-static bool is_list_of_objects(const json_t *value)
+// What stands behind a value; of a list's last value that is behind the list.
+static const struct json_item *behind(const struct json_item *item)
 {
-    bool objects = json_is_array(value);
-    for (size_t i = 0; objects && i < json_array_size(value); i++)
-        objects = json_is_object(json_array_get(value, i));
+    return item + item->items;
+}
+
+static bool is_list_of_objects(const struct json_item *value)
+{
+    bool objects = value->kind == JSON_ITEM_LIST;
+    for (const struct json_item *item = value + 1; objects && item < behind(value); item = behind(item))
+        objects = item->kind == JSON_ITEM_OBJECT;
     return objects;
 }
 
-static struct error *put_json(struct records *r, const json_t *value)
-{
-    size_t n = json_dumpb(value, NULL, 0, JSON_COMPACT);
-    char *text = n ? block_alloc(n) : NULL;
-    if (!text)
-        return error_memory();
-    json_dumpb(value, text, n, JSON_COMPACT);
-    struct error *e = record_json(r, text, n);
-    block_free(text);
-    return e;
-}
-
 // One value of each item of a list; an item that has none gives a null. *found: at least one has, or there are no items.
-static struct error *put_items(struct records *r, const json_t *list, const struct record_alternative *a, int gone, bool *found)
+static struct error *put_items(struct records *r, const struct json_item *list, const struct record_alternative *a, int gone,
+                               bool *found)
 {
-    size_t n = json_array_size(list);
-    *found = n == 0;
-    for (size_t i = 0; i < n; i++) {
+    *found = list->items == 1;
+    for (const struct json_item *item = list + 1; item < behind(list); item = behind(item)) {
         int at = gone;
-        const json_t *value = descend(json_array_get(list, i), a, &at);
+        const struct json_item *value = descend(item, a, &at);
         struct error *e = !value                                          ? record_text(r, NULL, 0)
-                          : at == a->n_names && is_list_of_objects(value) ? put_json(r, value)
+                          : at == a->n_names && is_list_of_objects(value) ? record_json(r, value->text, value->n)
                                                                           : put_value(r, value);
         if (e)
             return e;
@@ -72,14 +70,15 @@ static struct error *put_items(struct records *r, const json_t *list, const stru
     return NULL;
 }
 
-static struct error *take_alternative(struct records *r, const json_t *line, const struct record_alternative *a, bool *found)
+static struct error *take_alternative(struct records *r, const struct json_item *line, const struct record_alternative *a,
+                                      bool *found)
 {
     int at = 0;
-    const json_t *value = a->of_items ? (json_is_array(line) ? line : NULL) : descend(line, a, &at);
+    const struct json_item *value = a->of_items ? (line->kind == JSON_ITEM_LIST ? line : NULL) : descend(line, a, &at);
     *found = value != NULL;
     if (!value)
         return NULL;
-    if (!json_is_array(value))
+    if (value->kind != JSON_ITEM_LIST)
         return put_value(r, value);
     r->is_list[r->n_fields - 1] = true;
     return put_items(r, value, a, at, found);
@@ -92,7 +91,7 @@ struct error *record_open_json(struct records *r)
 
 struct error *record_next_json(struct records *r, bool *more)
 {
-    const json_t *line;
+    const struct json_item *line;
     struct error *e = json_lines_next(r->lines, &line);
     if (e || !line)
         return e;

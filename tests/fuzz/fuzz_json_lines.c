@@ -1,4 +1,5 @@
-// fuzz_json_lines.c - libFuzzer over JSON lines, as documents and as the fields of rows: values, or an error at a line.
+// fuzz_json_lines.c - libFuzzer over JSON lines, as documents and as the fields of rows: values, or an error at a line; and over single
+// texts, of which jansson must say the same.
 //
 //     fuzz_json_lines -max_total_time=3600 corpus tests/fuzz/json_lines
 #include <stdint.h>
@@ -7,6 +8,7 @@
 
 #include "core/data/record.h"
 #include "tests/fuzz/memory_file.h"
+#include "tests/same_json.h"
 
 static void use(struct error *e, const char *path)
 {
@@ -47,10 +49,27 @@ static void read_rows(const struct document_part *part)
     records_close(records);
 }
 
+static void compare(const char *data, size_t n)
+{
+    struct json_tape tape = {0};
+    struct bytes scratch = {0};
+    char *text = malloc(n + 1);
+    if (!text)
+        abort();
+    memcpy(text, data, n);
+    text[n] = '\0';
+    if (!same_json(text, n, &tape, &scratch))
+        abort();
+    free(text);
+    json_tape_release(&tape);
+    bytes_release(&scratch);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     const struct document_part part = {DOCUMENT_JSONL, .path = memory_file(data, n), .column = "text"};
     read_documents(&part);
     read_rows(&part);
+    compare((const char *)data, n);
     return 0;
 }
