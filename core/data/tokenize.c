@@ -2,7 +2,7 @@
 //
 // A batch is an array of parts, each a document or, of a long one, a stretch of it that is cut where a piece ends whatever stands
 // around (split.h). So neither one long document nor the reader keeps the other threads waiting, and the ids are the same however
-// many there are: a part's ids depend on the part alone.
+// many there are: a part's ids depend on the part alone. A world's documents are not read: who encodes one writes it first.
 #include "core/data/tokenize.h"
 
 #include <omp.h>
@@ -17,10 +17,14 @@ struct batch {
     size_t start[BATCH_PARTS + 1];
     bool begins[BATCH_PARTS]; // a document; else goes on with that of the part before
     struct ids ids[BATCH_PARTS];
-    int n; // 0: there are no more
+    int n;                             // 0: there are no more
+    const struct document_part *world; // parts are its documents from `first` on; NULL: parts of the text
+    int64_t first;
 };
 
 struct reader {
+    const struct document_part *world; // NULL: documents are read
+    int64_t next;                      // of the world
     struct documents *documents;
     const uint8_t *text; // of the document that is being read, or NULL
     size_t n, at;
@@ -30,6 +34,13 @@ static struct error *fill(struct batch *b, struct reader *r)
 {
     b->n = 0;
     b->text.n = 0;
+    if ((b->world = r->world)) {
+        int64_t left = r->world->n - r->next;
+        b->first = r->world->first + r->next;
+        b->n = (int)(left < BATCH_PARTS ? left : BATCH_PARTS);
+        r->next += b->n;
+        return NULL;
+    }
     while (b->n < BATCH_PARTS && b->text.n < BATCH_BYTES) {
         if (!r->text) {
             const char *text;
@@ -55,9 +66,25 @@ static struct error *fill(struct batch *b, struct reader *r)
 
 static struct error *encode(struct batch *b, int i, struct encoder *enc, int32_t bos)
 {
+    char *written = NULL;
+    const uint8_t *text;
+    size_t n = 0;
+    struct error *e = NULL;
+    if (b->world) {
+        e = world_write(b->world->world, b->world->seed, b->first + i, b->world->held_out, &written, &n);
+        text = (const uint8_t *)written;
+        b->begins[i] = !e && n > 0; // an empty document is none
+    } else {
+        text = b->text.byte + b->start[i];
+        n = b->start[i + 1] - b->start[i];
+    }
     b->ids[i].n = 0;
-    struct error *e = b->begins[i] ? ids_push(&b->ids[i], bos) : NULL;
-    return e ? e : encoder_encode(enc, b->text.byte + b->start[i], b->start[i + 1] - b->start[i], &b->ids[i]);
+    if (!e && b->begins[i])
+        e = ids_push(&b->ids[i], bos);
+    if (!e && n > 0)
+        e = encoder_encode(enc, text, n, &b->ids[i]);
+    block_free(written);
+    return e;
 }
 
 // Encodes the parts of one batch and reads the next.
@@ -99,12 +126,12 @@ struct error *tokenize_documents(const struct document_part *part, const struct 
                                  void (*show)(void *self, int64_t documents), void *self, struct token_writer *w)
 {
     struct arena arena = {0};
-    struct reader reader = {0};
+    struct reader reader = {.world = part->form == DOCUMENT_WORLD ? part : NULL};
     if (threads <= 0)
         threads = omp_get_max_threads();
     struct batch *batches = arena_array(&arena, 2, sizeof *batches);
     struct encoder *encoders = arena_array(&arena, (size_t)threads, sizeof *encoders);
-    struct error *e = batches && encoders ? documents_open(&reader.documents, part) : error_memory();
+    struct error *e = !batches || !encoders ? error_memory() : reader.world ? NULL : documents_open(&reader.documents, part);
     int n_encoders = 0;
     for (; !e && n_encoders < threads; n_encoders++)
         e = encoder_init(&encoders[n_encoders], t);

@@ -107,13 +107,14 @@ static struct error *pin_those_there(struct data_call *d)
     return e;
 }
 
-static const char *state_name(const struct data_call *d, const struct download *file)
+// i_fetch: the first of the files to fetch that is not before this one in the list, both being in one order.
+static const char *state_name(const struct data_call *d, const struct download *file, int *i_fetch)
 {
-    for (int i = 0; i < d->n; i++)
-        if (d->of[i] == file)
-            return d->files[i].state == FETCH_DONE ? "fetched" : d->files[i].state == FETCH_FAILED ? "failed" : "missing";
     static const char *const names[FILE_STATE_COUNT] = {"there", "missing", "changed"};
-    return names[file->state];
+    if (*i_fetch == d->n || d->of[*i_fetch] != file)
+        return names[file->state];
+    enum fetch_state state = d->files[(*i_fetch)++].state;
+    return state == FETCH_DONE ? "fetched" : state == FETCH_FAILED ? "failed" : "missing";
 }
 
 // What was fetched is there from now on. The list is in the order of the files.
@@ -137,11 +138,11 @@ static struct error *print_json(const struct data_call *d, const struct error *e
     json_key(&j, "folder"), json_str(&j, d->folder);
     json_key(&j, "files");
     json_open(&j, '[');
-    for (int i = 0; i < d->list.n; i++) {
+    for (int i = 0, i_fetch = 0; i < d->list.n; i++) {
         const struct download *file = &d->list.all[i];
         json_open(&j, '{');
         json_key(&j, "source"), json_str(&j, file->name);
-        json_key(&j, "state"), json_str(&j, state_name(d, file));
+        json_key(&j, "state"), json_str(&j, state_name(d, file, &i_fetch));
         json_key(&j, "url"), json_str(&j, file->url);
         json_key(&j, "path"), json_str(&j, file->path);
         json_key(&j, "bytes"), json_count(&j, file->bytes);

@@ -6,7 +6,7 @@
 
 #include "core/text/sample_texts.h"
 #include "core/text/utf8.h"
-#include "runner/recipe/world_file.h"
+#include "runner/stages/source_part.h"
 
 enum { OWN_BYTES = 1 << 20 };
 
@@ -16,20 +16,15 @@ struct table compression_table(void)
         .members = metric_text_members, .n_members = METRIC_TEXT_MEMBERS, .row_bytes = sizeof(struct metric_text)};
 }
 
-static struct error *own_part(struct bytes *own, int64_t *chars, struct document_part part,
+// Bad rows are told where the text was counted.
+static struct error *own_part(struct bytes *own, int64_t *chars, const struct document_part *from,
                               const struct tokenizer_options *options, struct arena *arena)
 {
     struct documents *documents = NULL;
-    struct skips skips = {.most = part.skip_bad}; // told where the text was counted
-    struct world world;
-    struct error *e = NULL;
-    part.skips = &skips;
-    if (part.form == DOCUMENT_WORLD) {
-        e = world_file_read(part.path, arena, &world);
-        part.world = &world;
-    }
+    struct source_part part;
+    struct error *e = source_part_open(&part, from, arena);
     if (!e)
-        e = documents_open(&documents, &part);
+        e = documents_open(&documents, &part.documents);
     while (!e && own->n < OWN_BYTES && *chars <= options->chars) {
         const char *text;
         size_t n, taken;
@@ -41,7 +36,7 @@ static struct error *own_part(struct bytes *own, int64_t *chars, struct document
         e = bytes_append(own, text, n);
     }
     documents_close(documents);
-    skips_release(&skips);
+    source_part_close(&part);
     return e;
 }
 
@@ -51,7 +46,7 @@ struct error *compression_own(struct bytes *own, const struct stage *stage, cons
     int64_t chars = 0;
     struct error *e = NULL;
     for (int i = 0; i < job->n_parts && !e && own->n < OWN_BYTES && chars <= options->chars; i++)
-        e = own_part(own, &chars, job->parts[i].part, options, stage->arena);
+        e = own_part(own, &chars, &job->parts[i].part, options, stage->arena);
     return e;
 }
 

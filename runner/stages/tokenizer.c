@@ -11,9 +11,9 @@
 #include "core/base/stop.h"
 #include "core/text/bpe_file.h"
 #include "core/text/tokenizer_file.h"
-#include "runner/recipe/world_file.h"
 #include "runner/stages/compression.h"
 #include "runner/stages/resume.h"
+#include "runner/stages/source_part.h"
 
 struct work {
     struct stage *stage;
@@ -63,19 +63,13 @@ static void tell_merges(void *self, int64_t done, int64_t total)
     tell(w, "merges", done, total, sqrt(most * least));
 }
 
-static struct error *count_part(struct work *w, struct document_part part)
+static struct error *count_part(struct work *w, const struct document_part *from)
 {
     struct documents *documents = NULL;
-    struct world world;
-    struct skips skips = {.most = part.skip_bad};
-    struct error *e = NULL;
-    if (part.form == DOCUMENT_WORLD) {
-        e = world_file_read(part.path, w->stage->arena, &world);
-        part.world = &world;
-    }
-    part.skips = &skips;
+    struct source_part part;
+    struct error *e = source_part_open(&part, from, w->stage->arena);
     if (!e)
-        e = documents_open(&documents, &part);
+        e = documents_open(&documents, &part.documents);
     while (!e && !bpe_trainer_full(w->trainer)) {
         const char *text;
         size_t n;
@@ -89,8 +83,8 @@ static struct error *count_part(struct work *w, struct document_part part)
         tell_characters(w);
     }
     documents_close(documents);
-    skipped_tell(&w->skipped, w->stage, &skips);
-    skips_release(&skips);
+    skipped_tell(&w->skipped, w->stage, &part.skips);
+    source_part_close(&part);
     return e;
 }
 
@@ -122,7 +116,7 @@ static struct error *count(struct work *w)
     struct error *e = NULL;
     w->began = clock_seconds();
     for (int i = 0; i < job->n_parts && !e && !bpe_trainer_full(w->trainer); i++)
-        e = count_part(w, job->parts[i].part);
+        e = count_part(w, &job->parts[i].part);
     if (!e)
         e = bpe_trainer_count(w->trainer);
     return e ? e : save_counts(w);

@@ -12,7 +12,7 @@
 #include "core/data/task_rows.h"
 #include "core/data/tokenize.h"
 #include "core/text/tokenizer_file.h"
-#include "runner/recipe/world_file.h"
+#include "runner/stages/source_part.h"
 #include "runner/stages/stage.h"
 #include "runner/stages/text_inputs.h"
 
@@ -108,22 +108,16 @@ static struct error *make_rows(struct stage *stage, const struct job_part *job_p
 static struct error *make_part(struct stage *stage, const struct job_part *job_part, const struct tokenizer *tokenizer,
                                struct progress *progress)
 {
-    struct document_part part = job_part->part;
-    struct skips skips = {.most = part.skip_bad};
-    struct world world;
-    struct error *e = NULL;
-    part.skips = progress->skips = &skips;
-    if (part.form == DOCUMENT_WORLD) {
-        e = world_file_read(part.path, stage->arena, &world);
-        part.world = &world;
-    }
+    struct source_part part;
+    struct error *e = source_part_open(&part, &job_part->part, stage->arena);
+    progress->skips = &part.skips;
     if (!e)
-        e = job_part->task ? make_rows(stage, job_part, &part, tokenizer, progress)
-                           : make_documents(stage, job_part, &part, tokenizer, progress);
-    skipped_tell(&progress->skipped, stage, &skips);
-    skips_release(&skips);
+        e = job_part->task ? make_rows(stage, job_part, &part.documents, tokenizer, progress)
+                           : make_documents(stage, job_part, &part.documents, tokenizer, progress);
+    skipped_tell(&progress->skipped, stage, &part.skips);
+    source_part_close(&part);
     progress->start_s = progress->told_s;
-    return error_while(e, NOWHERE, "tokenizing '%s'", part.path);
+    return error_while(e, NOWHERE, "tokenizing '%s'", job_part->part.path);
 }
 
 // How many of the unit a part has; -1: only reading tells.

@@ -46,8 +46,11 @@ static size_t next_line(const char *text, int width, size_t *skip)
         size_t blank = end;
         while (blank > 0 && text[blank - 1] != ' ')
             blank--;
-        if (blank > 0)
-            end = blank;
+        size_t slash = end; // of a path that is longer than the line
+        while (blank == 0 && slash > 1 && text[slash - 1] != '/')
+            slash--;
+        if (blank > 0 || slash > 1)
+            end = blank > 0 ? blank : slash;
     }
     *skip = end + strspn(text + end, " ");
     while (end > 0 && text[end - 1] == ' ')

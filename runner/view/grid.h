@@ -6,7 +6,7 @@
 //     grid_print(&grid, stdout, 80);
 //
 // Width      in characters, which for the few texts that are not ASCII means code points
-// Wrapped    at blanks, words longer than the column anywhere; other columns are as wide as their widest cell
+// Wrapped    at blanks, words longer than the column behind a slash, or else anywhere; other columns are as wide as their widest cell
 // Names      where even that is too wide, the first column gets narrower, and what does not fit it stands on a line of its own
 // Ownership  cells are borrowed until grid_print; the rest is in the arena
 #ifndef RUNNER_VIEW_GRID_H
