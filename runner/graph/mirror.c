@@ -44,7 +44,7 @@ struct error *mirror_job_make(struct mirror_job *job, const struct plan *plan, i
         return error_memory();
     for (int i = 0; i < plan->n_stages; i++) {
         const struct graph_node *node = plan->stages[i].node;
-        if (node->key && node->kind != KIND_TOKENS)
+        if (node->key && kind_is_word(node->kind))
             job->stages[job->n_stages++] =
                 (struct mirror_stage){.name = node->name, .kind = kind_name(node->kind), .key = node->key};
     }

@@ -7,7 +7,8 @@
 //     e = mirror_read(&state, "results", "tiny", &arena);
 //
 // Copied     of the recipe's stages, which have their keys for names: every finished result, kept weights, and the newest checkpoint of what
-//            is not finished; of its runs the records. Not token files: they are made again from the text, with the same bits
+//            is not finished; of its runs the records. Not token files and plans of rows: they are made again from the text, with the same
+//            bits
 // Names      MIRROR/store/KIND-KEY.h5, beside it KIND-KEY.h5.sha256 (as sha256sum reads it); KIND-KEY.part@STEP.h5 of checkpoints, of which
 //            older ones are removed once a newer one was verified; MIRROR/runs/NAME/NNNN.h5. A mirror is also a results folder
 // Process    its stdin is a pipe: the job, then "finish TRIES". Its end, which comes when the runner dies, means: leave at once. It holds no
@@ -31,7 +32,7 @@ struct mirror_stage {
 struct mirror_job {
     const char *results, *address, *name; // name: of the recipe
     int number;                           // of the run that goes on; 0: none does
-    struct mirror_stage *stages;          // with known keys, without token stages
+    struct mirror_stage *stages;          // with known keys, without what nobody writes
     int n_stages;
 };
 

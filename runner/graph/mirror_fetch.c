@@ -226,7 +226,7 @@ struct error *mirror_fetch(struct mirror_fetched *fetched, const struct plan *pl
         e = bring_records(&f); // first: it is small, and shows whether the mirror can be read at all
     for (int i = 0; i < plan->n_stages && !e; i++) {
         const struct plan_stage *s = &plan->stages[i];
-        if (s->state != PLAN_CACHED && s->node->key && s->node->kind != KIND_TOKENS)
+        if (s->state != PLAN_CACHED && s->node->key && kind_is_word(s->node->kind))
             e = bring_stage(&f, s);
         if (!e && stop_requested())
             e = error_stopped();
