@@ -1,7 +1,7 @@
 // bench_store.c - `retort bench store [MiB]`: how fast a checkpoint is written and read, as shares of what the disk and the memory do.
 //
 // Turns alternate, for a disk has phases of its own: what everybody would do (reserve, write 4 MiB at a time, fsync, rename, fsync of the
-// folder), then store_save of the same bytes. The best of each counts, and the share is of the two bests.
+// folder), then store_save of the same bytes, and the other way round. Medians count: of the times, and of the shares of each turn.
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -16,7 +16,7 @@
 #include "runner/commands/bench.h"
 #include "runner/recipe/number.h"
 
-enum { TURNS = 4, SETS = 64, PIECE = 4 << 20, MIB_DEFAULT = 1024, MIB_MOST = 1 << 16 };
+enum { TURNS = 5, SETS = 64, PIECE = 4 << 20, MIB_DEFAULT = 1024, MIB_MOST = 1 << 16 };
 
 struct figures {
     double raw_s, save_s, save_share, copy_s, verify_s, read_s;
@@ -98,31 +98,45 @@ static struct error *verify(const struct measuring *m, bool cold, double *second
     if (!e)
         e = store_verify(file);
     if (!e)
-        *seconds = fmin(*seconds, seconds_since(start));
+        *seconds = seconds_since(start);
     store_close(file);
     return e;
 }
 
+static double median(double *values)
+{
+    for (int i = 1; i < TURNS; i++)
+        for (int k = i; k > 0 && values[k] < values[k - 1]; k--) {
+            double other = values[k];
+            values[k] = values[k - 1];
+            values[k - 1] = other;
+        }
+    return values[TURNS / 2];
+}
+
 static struct error *measure(struct figures *f, struct measuring *m)
 {
+    double raw[TURNS], ours[TURNS], share[TURNS], copy[TURNS], verify_s[TURNS], read_s[TURNS];
     struct error *e = NULL;
-    *f = (struct figures){INFINITY, INFINITY, 0, INFINITY, INFINITY, INFINITY};
     for (int turn = 0; turn < TURNS && !e; turn++) {
-        double raw = 0, ours = 0, start = clock_seconds();
+        double start = clock_seconds();
         memcpy(m->copy, m->bytes, (size_t)m->n);
-        f->copy_s = fmin(f->copy_s, seconds_since(start));
-        e = write_raw(m, &raw);
+        copy[turn] = seconds_since(start);
+        if (turn % 2)
+            e = write_raw(m, &raw[turn]);
         if (!e)
-            e = write_ours(m, &ours);
+            e = write_ours(m, &ours[turn]);
+        if (!e && turn % 2 == 0)
+            e = write_raw(m, &raw[turn]);
         if (!e)
-            e = verify(m, true, &f->read_s);
+            e = verify(m, true, &read_s[turn]);
         if (!e)
-            e = verify(m, false, &f->verify_s);
-        f->raw_s = fmin(f->raw_s, raw);
-        f->save_s = fmin(f->save_s, ours);
+            e = verify(m, false, &verify_s[turn]);
+        share[turn] = e ? NAN : raw[turn] / ours[turn];
         unlink(m->ours);
     }
-    f->save_share = f->raw_s / f->save_s;
+    if (!e)
+        *f = (struct figures){median(raw), median(ours), median(share), median(copy), median(verify_s), median(read_s)};
     return e;
 }
 
