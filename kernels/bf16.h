@@ -6,10 +6,12 @@
 // Operands   under PRECISION_BF16 everything that products and attention multiply is rounded first, also what they make on the way:
 //            the weights of attention and their gradients, the gradients of logits, X, A and B of Newton-Schulz; cosines and sines
 //            where the model makes its tables; rows of the embedding where they are read; keys and values where a cache stores them
-// Sums       of products, and all that is pointwise (norms, softmax, soft cap, loss, optimizer), are float32, and so are results: the
-//            residual stream, saved activations, gradients, masters and moments. This is how compiled nanochat computes, with these
-//            differences, all on the side of more digits: it rounds results of products and the residual stream too, keeps the
-//            embedding and its moments in bfloat16, and adds up their gradients in bfloat16
+// Storage    what norms, rotary norms, attention and relu, relu^2 write is rounded where it is written, whatever tensor takes it; kept
+//            tensors (device_kept) hold it in 16 bits, and so do caches and the copies of weights that products read
+// Sums       of products, and all that is pointwise (norms, softmax, soft cap, loss, optimizer), are float32, and so are the residual
+//            stream, gradients, masters and moments. This is how compiled nanochat computes, with these differences, all on the side
+//            of more digits: it rounds results of products and the residual stream too, keeps the embedding and its moments in
+//            bfloat16, and adds up their gradients in bfloat16
 // Paths      a product of two bfloat16 numbers is exact in float32, so one chain of multiply-adds has the same bits whether the
 //            processor multiplies bfloat16 (avx512bf16), fuses float32 (avx2, avx512) or rounds twice (portable, down to products of
 //            2^-126): vdpbf16ps is two fused multiply-adds, one after the other, the upper halves first. It takes numbers below
@@ -27,6 +29,23 @@ static inline float bf16_round(float x)
     uint32_t rounded = u + 0x7fff + (u >> 16 & 1), exponent = u & 0x7f800000, quiet = u | 0x00400000;
     u = exponent == 0 ? u & 0x80000000 : (u & 0x7fffffff) > 0x7f800000 ? quiet : rounded;
     u &= 0xffff0000;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+// Stored: the upper half of the bits.
+static inline uint16_t bf16_of(float x)
+{
+    uint32_t u;
+    x = bf16_round(x);
+    memcpy(&u, &x, sizeof u);
+    return (uint16_t)(u >> 16);
+}
+
+static inline float bf16_value(uint16_t stored)
+{
+    uint32_t u = (uint32_t)stored << 16;
+    float x;
     memcpy(&x, &u, sizeof x);
     return x;
 }

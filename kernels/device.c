@@ -19,10 +19,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "kernels/bf16.h"
 #include "kernels/memory.h"
 
-enum { ALIGN = 64 };
+enum { ALIGN = 64, LARGE_PAGE = 2 << 20 };
 
 // Blocks double up to the largest; a tensor that needs more has a block to itself. No tensor is above half a terabyte.
 static const size_t first_block = (size_t)1 << 20, largest_block = (size_t)64 << 20, largest_tensor = (size_t)1 << 39;
@@ -47,7 +49,22 @@ static char *block_bytes(struct device_block *b)
 
 static size_t item_bytes(enum dtype dtype)
 {
-    return dtype == DTYPE_F64 ? 8 : 4;
+    return dtype == DTYPE_F64 ? 8 : dtype == DTYPE_BF16 ? 2 : 4;
+}
+
+// Bytes a multiple of 64. In large pages where there are that many: fewer faults when they are touched first, and fewer misses of the
+// processor's table of pages in every step. That is asked for and need not be granted.
+static void *take_memory(size_t bytes)
+{
+    if (bytes < LARGE_PAGE)
+        return aligned_alloc(ALIGN, bytes);
+    size_t whole = (bytes + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    void *memory = aligned_alloc(LARGE_PAGE, whole);
+#ifdef MADV_HUGEPAGE
+    if (memory)
+        madvise(memory, whole, MADV_HUGEPAGE);
+#endif
+    return memory;
 }
 
 static void free_blocks(struct device_block *b)
@@ -93,7 +110,7 @@ void *device_workspace(struct device *dev, size_t bytes, const char *op)
     if (dev->kind != DEVICE_COUNT) {
         free(dev->workspace); // the old contents are not promised to anybody
         dev->workspace_bytes = 0;
-        if (!(dev->workspace = aligned_alloc(ALIGN, wanted))) {
+        if (!(dev->workspace = take_memory(wanted))) {
             device_set_fault(dev, FAULT_MEMORY, op, "no memory for a workspace of %zu bytes", wanted);
             return NULL;
         }
@@ -309,7 +326,7 @@ static bool chain_room(struct device *dev, size_t bytes, const char *op)
         device_set_fault(dev, FAULT_MEMORY, op, "no memory for a tensor of %zu bytes: %zu are left to this process", bytes, left);
         return false;
     }
-    struct device_block *fresh = aligned_alloc(ALIGN, round_up(sizeof *fresh) + capacity);
+    struct device_block *fresh = take_memory(round_up(sizeof *fresh) + capacity);
     if (!fresh) {
         device_set_fault(dev, FAULT_MEMORY, op, "no memory for a tensor of %zu bytes", bytes);
         return false;
@@ -349,6 +366,21 @@ struct tensor device_tensor(struct device *dev, int64_t rows, int64_t cols)
 struct tensor device_ids(struct device *dev, int64_t rows, int64_t cols)
 {
     return make_tensor(dev, rows, cols, DTYPE_I32, "device_ids");
+}
+
+struct tensor device_kept(struct device *dev, int64_t rows, int64_t cols)
+{
+    bool halves = dev->precision == PRECISION_BF16 && dev->table->dtype == DTYPE_F32;
+    return make_tensor(dev, rows, cols, halves ? DTYPE_BF16 : dev->table->dtype, "device_kept");
+}
+
+struct weight device_weight(struct device *dev, int64_t rows, int64_t cols)
+{
+    struct weight w = {.master = device_tensor(dev, rows, cols), .prepared = {.dtype = DTYPE_BF16}};
+    int64_t side = dev->table->panel_cols;
+    if (side && dev->precision == PRECISION_BF16 && w.master.rows)
+        w.prepared = make_tensor(dev, (rows + side - 1) / side * side, cols + cols % 2, DTYPE_BF16, "device_weight");
+    return w;
 }
 
 size_t device_mark(const struct device *dev)
@@ -392,6 +424,9 @@ void device_put(struct device *dev, struct tensor to, int64_t first, int64_t n, 
         return;
     if (to.dtype == DTYPE_F32)
         memcpy((float *)to.data + first, from, (size_t)n * sizeof *from);
+    else if (to.dtype == DTYPE_BF16)
+        for (int64_t i = 0; i < n; i++)
+            ((uint16_t *)to.data)[first + i] = bf16_of(from[i]);
     else
         for (int64_t i = 0; i < n; i++)
             ((double *)to.data)[first + i] = from[i];
@@ -406,6 +441,9 @@ void device_get(struct device *dev, float *to, struct tensor from, int64_t first
     }
     if (from.dtype == DTYPE_F32)
         memcpy(to, (const float *)from.data + first, (size_t)n * sizeof *to);
+    else if (from.dtype == DTYPE_BF16)
+        for (int64_t i = 0; i < n; i++)
+            to[i] = bf16_value(((const uint16_t *)from.data)[first + i]);
     else
         for (int64_t i = 0; i < n; i++)
             to[i] = (float)((const double *)from.data)[first + i];
@@ -417,6 +455,9 @@ void device_put_f64(struct device *dev, struct tensor to, int64_t first, int64_t
         return;
     if (to.dtype == DTYPE_F64)
         memcpy((double *)to.data + first, from, (size_t)n * sizeof *from);
+    else if (to.dtype == DTYPE_BF16)
+        for (int64_t i = 0; i < n; i++)
+            ((uint16_t *)to.data)[first + i] = bf16_of((float)bf16_round_f64(from[i]));
     else
         for (int64_t i = 0; i < n; i++)
             ((float *)to.data)[first + i] = (float)from[i];
@@ -431,6 +472,9 @@ void device_get_f64(struct device *dev, double *to, struct tensor from, int64_t 
     }
     if (from.dtype == DTYPE_F64)
         memcpy(to, (const double *)from.data + first, (size_t)n * sizeof *to);
+    else if (from.dtype == DTYPE_BF16)
+        for (int64_t i = 0; i < n; i++)
+            to[i] = bf16_value(((const uint16_t *)from.data)[first + i]);
     else
         for (int64_t i = 0; i < n; i++)
             to[i] = ((const float *)from.data)[first + i];

@@ -12,7 +12,7 @@ static bool is_faulty(const struct device *dev)
 
 static const char *dtype_name(enum dtype dtype)
 {
-    return dtype == DTYPE_F32 ? "f32" : dtype == DTYPE_F64 ? "f64" : "i32";
+    return dtype == DTYPE_F32 ? "f32" : dtype == DTYPE_F64 ? "f64" : dtype == DTYPE_BF16 ? "bf16" : "i32";
 }
 
 // Whether t is [rows,cols] of the device's type, with data where there is anything to hold.
@@ -28,6 +28,14 @@ static bool shaped(struct device *dev, const char *op, const char *name, struct 
         return false;
     }
     return true;
+}
+
+// The same of a tensor that may be of device_kept.
+static bool kept_shaped(struct device *dev, const char *op, const char *name, struct tensor t, int64_t rows, int64_t cols)
+{
+    if (t.dtype == DTYPE_BF16 && dev->precision == PRECISION_BF16)
+        t.dtype = device_dtype(dev);
+    return shaped(dev, op, name, t, rows, cols);
 }
 
 // Whether t has n ids, each of low .. high-1.
@@ -79,8 +87,9 @@ static bool attention_sizes(struct device *dev, const char *op, struct attention
 void op_embed(struct device *dev, struct tensor x, const struct weight *table, struct tensor ids)
 {
     const char *op = "embed";
-    if (is_faulty(dev) || !shaped(dev, op, "table", table->master, table->master.rows, x.cols) ||
-        !shaped(dev, op, "x", x, x.rows, x.cols) || !ids_within(dev, op, "ids", ids, x.rows, 0, table->master.rows) || !x.rows)
+    if (is_faulty(dev) || !kept_shaped(dev, op, "table", table->master, table->master.rows, x.cols) ||
+        !kept_shaped(dev, op, "x", x, x.rows, x.cols) || !ids_within(dev, op, "ids", ids, x.rows, 0, table->master.rows) ||
+        !x.rows)
         return;
     dev->table->embed(dev, x, table, ids);
 }
@@ -106,7 +115,8 @@ void op_zero(struct device *dev, struct tensor y)
 void op_copy(struct device *dev, struct tensor y, struct tensor x)
 {
     const char *op = "copy";
-    if (is_faulty(dev) || !shaped(dev, op, "x", x, x.rows, x.cols) || !shaped(dev, op, "y", y, x.rows, x.cols) || !x.rows)
+    if (is_faulty(dev) || !kept_shaped(dev, op, "x", x, x.rows, x.cols) || !kept_shaped(dev, op, "y", y, x.rows, x.cols) ||
+        !x.rows)
         return;
     dev->table->copy(dev, y, x);
 }
@@ -124,7 +134,7 @@ void op_add(struct device *dev, struct tensor y, struct tensor x)
 void op_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, float eps)
 {
     const char *op = "norm";
-    if (is_faulty(dev) || !shaped(dev, op, "x", x, x.rows, x.cols) || !shaped(dev, op, "y", y, x.rows, x.cols) ||
+    if (is_faulty(dev) || !shaped(dev, op, "x", x, x.rows, x.cols) || !kept_shaped(dev, op, "y", y, x.rows, x.cols) ||
         !shaped(dev, op, "rstd", rstd, x.rows, 1) || !x.rows)
         return;
     dev->table->norm(dev, y, rstd, x, eps);
@@ -133,7 +143,7 @@ void op_norm(struct device *dev, struct tensor y, struct tensor rstd, struct ten
 void op_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd)
 {
     const char *op = "norm_back";
-    if (is_faulty(dev) || !shaped(dev, op, "dy", dy, dy.rows, dy.cols) || !shaped(dev, op, "y", y, dy.rows, dy.cols) ||
+    if (is_faulty(dev) || !shaped(dev, op, "dy", dy, dy.rows, dy.cols) || !kept_shaped(dev, op, "y", y, dy.rows, dy.cols) ||
         !shaped(dev, op, "dx", dx, dy.rows, dy.cols) || !shaped(dev, op, "rstd", rstd, dy.rows, 1) ||
         !apart(dev, op, dx, dy, "dx aliases dy") || !apart(dev, op, dx, y, "dx aliases y") || !dy.rows)
         return;
@@ -144,7 +154,7 @@ static bool rotary_shapes(struct device *dev, const char *op, struct tensor y, s
                           const char *other_name, struct tensor cosine, struct tensor sine, struct tensor positions, int n_head)
 {
     return heads_divide(dev, op, y.cols, n_head) && holds(dev, op, y.cols / n_head % 2 == 0, "a head's size must be even") &&
-           shaped(dev, op, "y", y, y.rows, y.cols) && shaped(dev, op, other_name, other, y.rows, y.cols) &&
+           kept_shaped(dev, op, "y", y, y.rows, y.cols) && shaped(dev, op, other_name, other, y.rows, y.cols) &&
            shaped(dev, op, "rstd", rstd, y.rows, n_head) && shaped(dev, op, "cosine", cosine, cosine.rows, y.cols / n_head / 2) &&
            shaped(dev, op, "sine", sine, cosine.rows, y.cols / n_head / 2) &&
            ids_within(dev, op, "positions", positions, y.rows, 0, cosine.rows);
@@ -242,7 +252,7 @@ static bool value_shapes(struct device *dev, const char *op, const char *v_name,
 {
     struct tensor g = gate->master, t = table->master;
     return gate_fits(dev, op, gate, g.rows, x.cols) && heads_divide(dev, op, v.cols, (int)g.rows) &&
-           shaped(dev, op, v_name, v, x.rows, v.cols) && shaped(dev, op, "x", x, x.rows, x.cols) &&
+           shaped(dev, op, v_name, v, x.rows, v.cols) && kept_shaped(dev, op, "x", x, x.rows, x.cols) &&
            shaped(dev, op, "s", s, x.rows, g.rows) && shaped(dev, op, "table", t, t.rows, v.cols) &&
            ids_within(dev, op, "ids", ids, x.rows, 0, t.rows);
 }
@@ -282,7 +292,7 @@ void op_weight_prepare(struct device *dev, struct weight *w)
 static bool product_shapes(struct device *dev, const char *op, const char *y_name, struct tensor y, const char *x_name,
                            struct tensor x, const struct weight *w)
 {
-    return shaped(dev, op, x_name, x, x.rows, w->master.cols) && shaped(dev, op, y_name, y, x.rows, w->master.rows) &&
+    return kept_shaped(dev, op, x_name, x, x.rows, w->master.cols) && shaped(dev, op, y_name, y, x.rows, w->master.rows) &&
            shaped(dev, op, "w", w->master, w->master.rows, w->master.cols) && x.rows;
 }
 
@@ -298,8 +308,10 @@ void op_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, struc
 {
     const char *op = "matmul_relu2";
     if (is_faulty(dev) || !apart(dev, op, a, x, "a aliases x") || !apart(dev, op, r, x, "r aliases x") ||
-        !apart(dev, op, a, r, "a aliases r") || !product_shapes(dev, op, "a", a, "x", x, w) ||
-        !shaped(dev, op, "r", r, a.rows, a.cols))
+        !apart(dev, op, a, r, "a aliases r") || !kept_shaped(dev, op, "x", x, x.rows, w->master.cols) ||
+        !kept_shaped(dev, op, "a", a, x.rows, w->master.rows) || !kept_shaped(dev, op, "r", r, a.rows, a.cols) ||
+        !holds(dev, op, a.dtype == r.dtype, "a and r are of different types") ||
+        !shaped(dev, op, "w", w->master, w->master.rows, w->master.cols) || !x.rows)
         return;
     dev->table->matmul_relu2(dev, a, r, x, w);
 }
@@ -308,7 +320,7 @@ void op_relu2_back(struct device *dev, struct tensor dh, struct tensor da, struc
 {
     const char *op = "relu2_back";
     if (is_faulty(dev) || !shaped(dev, op, "da", da, da.rows, da.cols) || !shaped(dev, op, "dh", dh, da.rows, da.cols) ||
-        !shaped(dev, op, "r", r, da.rows, da.cols) || !da.rows)
+        !kept_shaped(dev, op, "r", r, da.rows, da.cols) || !da.rows)
         return;
     dev->table->relu2_back(dev, dh, da, r);
 }
@@ -316,7 +328,8 @@ void op_relu2_back(struct device *dev, struct tensor dh, struct tensor da, struc
 void op_matmul_dx(struct device *dev, struct tensor dx, struct tensor dy, const struct weight *w, bool add)
 {
     const char *op = "matmul_dx";
-    if (is_faulty(dev) || !apart(dev, op, dx, dy, "dx aliases dy") || !product_shapes(dev, op, "dy", dy, "dx", dx, w))
+    if (is_faulty(dev) || !apart(dev, op, dx, dy, "dx aliases dy") || !shaped(dev, op, "dx", dx, dx.rows, dx.cols) ||
+        !product_shapes(dev, op, "dy", dy, "dx", dx, w))
         return;
     dev->table->matmul_dx(dev, dx, dy, w, add);
 }
@@ -324,7 +337,7 @@ void op_matmul_dx(struct device *dev, struct tensor dx, struct tensor dy, const 
 void op_matmul_dw(struct device *dev, struct tensor dw, struct tensor dy, struct tensor x, int T)
 {
     const char *op = "matmul_dw";
-    if (is_faulty(dev) || !shaped(dev, op, "dw", dw, dy.cols, x.cols) || !shaped(dev, op, "x", x, x.rows, x.cols) ||
+    if (is_faulty(dev) || !shaped(dev, op, "dw", dw, dy.cols, x.cols) || !kept_shaped(dev, op, "x", x, x.rows, x.cols) ||
         !shaped(dev, op, "dy", dy, x.rows, dy.cols) ||
         !holds(dev, op, T > 0 && x.rows % T == 0, "the rows are not whole sequences of T") || !x.rows)
         return;
@@ -338,8 +351,9 @@ void op_attention(struct device *dev, struct tensor o, struct tensor lse, struct
 {
     const char *op = "attention";
     int64_t N = (int64_t)a.B * a.T, C = (int64_t)a.n_head * a.head_dim, Ckv = (int64_t)a.n_kv_head * a.head_dim;
-    if (is_faulty(dev) || !attention_sizes(dev, op, a) || !shaped(dev, op, "q", q, N, C) || !shaped(dev, op, "k", k, N, Ckv) ||
-        !shaped(dev, op, "v", v, N, Ckv) || !shaped(dev, op, "o", o, N, C) || !shaped(dev, op, "lse", lse, N, a.n_head) || !N)
+    if (is_faulty(dev) || !attention_sizes(dev, op, a) || !kept_shaped(dev, op, "q", q, N, C) ||
+        !kept_shaped(dev, op, "k", k, N, Ckv) || !kept_shaped(dev, op, "v", v, N, Ckv) || !kept_shaped(dev, op, "o", o, N, C) ||
+        !shaped(dev, op, "lse", lse, N, a.n_head) || !N)
         return;
     dev->table->attention(dev, o, lse, q, k, v, a);
 }
@@ -349,10 +363,10 @@ void op_attention_back(struct device *dev, struct tensor dq, struct tensor dk, s
 {
     const char *op = "attention_back";
     int64_t N = (int64_t)a.B * a.T, C = (int64_t)a.n_head * a.head_dim, Ckv = (int64_t)a.n_kv_head * a.head_dim;
-    if (is_faulty(dev) || !attention_sizes(dev, op, a) || !shaped(dev, op, "q", q, N, C) || !shaped(dev, op, "k", k, N, Ckv) ||
-        !shaped(dev, op, "v", v, N, Ckv) || !shaped(dev, op, "o", o, N, C) || !shaped(dev, op, "lse", lse, N, a.n_head) ||
-        !shaped(dev, op, "dout", dout, N, C) || !shaped(dev, op, "dq", dq, N, C) || !shaped(dev, op, "dk", dk, N, Ckv) ||
-        !shaped(dev, op, "dv", dv, N, Ckv) || !N)
+    if (is_faulty(dev) || !attention_sizes(dev, op, a) || !kept_shaped(dev, op, "q", q, N, C) ||
+        !kept_shaped(dev, op, "k", k, N, Ckv) || !kept_shaped(dev, op, "v", v, N, Ckv) || !kept_shaped(dev, op, "o", o, N, C) ||
+        !shaped(dev, op, "lse", lse, N, a.n_head) || !shaped(dev, op, "dout", dout, N, C) || !shaped(dev, op, "dq", dq, N, C) ||
+        !shaped(dev, op, "dk", dk, N, Ckv) || !shaped(dev, op, "dv", dv, N, Ckv) || !N)
         return;
     dev->table->attention_back(dev, dq, dk, dv, dout, q, k, v, o, lse, a);
 }
@@ -367,7 +381,7 @@ void op_cache_put(struct device *dev, struct tensor cache, struct tensor x, stru
 {
     const char *op = "cache_put";
     if (is_faulty(dev) || !holds(dev, op, capacity > 0, "capacity must be at least 1") ||
-        !shaped(dev, op, "x", x, x.rows, x.cols) || !shaped(dev, op, "cache", cache, cache.rows, x.cols) ||
+        !kept_shaped(dev, op, "x", x, x.rows, x.cols) || !kept_shaped(dev, op, "cache", cache, cache.rows, x.cols) ||
         !whole_slots(dev, op, cache, capacity) || !ids_within(dev, op, "slots", slots, x.rows, 0, cache.rows / capacity) ||
         !ids_within(dev, op, "positions", positions, x.rows, 0, capacity) || !x.rows)
         return;
@@ -380,7 +394,8 @@ void op_attention_decode(struct device *dev, struct tensor o, struct tensor q, s
     const char *op = "attention_decode";
     int64_t C = (int64_t)a.n_head * a.head_dim, Ckv = (int64_t)a.n_kv_head * a.head_dim, rows = k_cache.rows;
     if (is_faulty(dev) || !attention_sizes(dev, op, a) || !shaped(dev, op, "q", q, a.B, C) || !shaped(dev, op, "o", o, a.B, C) ||
-        !shaped(dev, op, "k_cache", k_cache, rows, Ckv) || !shaped(dev, op, "v_cache", v_cache, rows, Ckv) ||
+        !kept_shaped(dev, op, "k_cache", k_cache, rows, Ckv) || !kept_shaped(dev, op, "v_cache", v_cache, rows, Ckv) ||
+        !holds(dev, op, k_cache.dtype == v_cache.dtype, "k_cache and v_cache are of different types") ||
         !whole_slots(dev, op, k_cache, a.T) || !ids_within(dev, op, "slots", slots, a.B, 0, rows / a.T) ||
         !ids_within(dev, op, "positions", positions, a.B, 0, a.T) || !a.B)
         return;
@@ -395,7 +410,7 @@ void op_logits(struct device *dev, struct tensor logits, struct tensor x, const 
     struct tensor m = w->master;
     if (is_faulty(dev) || !holds(dev, op, n_vocab > 0 && n_vocab <= m.rows, "n_vocab must be 1 .. the rows of w") ||
         !holds(dev, op, cap >= 0, "cap must be at least 0") || !shaped(dev, op, "w", m, m.rows, m.cols) ||
-        !shaped(dev, op, "x", x, x.rows, m.cols) || !shaped(dev, op, "logits", logits, x.rows, n_vocab) || !x.rows)
+        !kept_shaped(dev, op, "x", x, x.rows, m.cols) || !shaped(dev, op, "logits", logits, x.rows, n_vocab) || !x.rows)
         return;
     dev->table->logits(dev, logits, x, w, n_vocab, cap);
 }
@@ -408,7 +423,7 @@ void op_loss(struct device *dev, struct tensor losses, struct tensor dx, struct 
     if (is_faulty(dev) || !holds(dev, op, n_vocab > 0 && n_vocab <= m.rows, "n_vocab must be 1 .. the rows of w") ||
         !holds(dev, op, cap >= 0, "cap must be at least 0") ||
         !holds(dev, op, T > 0 && x.rows % T == 0, "the rows are not whole sequences of T") ||
-        !shaped(dev, op, "w", m, m.rows, m.cols) || !shaped(dev, op, "x", x, x.rows, m.cols) ||
+        !shaped(dev, op, "w", m, m.rows, m.cols) || !kept_shaped(dev, op, "x", x, x.rows, m.cols) ||
         !shaped(dev, op, "losses", losses, x.rows, 1) || !shaped(dev, op, "weights", weights, x.rows, 1) ||
         !ids_within(dev, op, "targets", targets, x.rows, -1, n_vocab))
         return;

@@ -17,7 +17,9 @@
 // Arguments  device, outputs, saved values, inputs, sizes. "=" writes, "+=" accumulates
 // Types      activations, weights and gradients have the device's own type (device_dtype): F32 on cpu, F64 on ref; ids are I32
 // Precision  device_set_precision(dev, PRECISION_BF16): what products and attention multiply is rounded to bfloat16 at their door, and
-//            they sum in the device's type; tensors, masters, moments and gradients keep that type (bf16.h has the whole rule)
+//            they sum in the device's type; masters, moments, gradients and the residual stream keep that type (bf16.h has the whole
+//            rule). "kept" tensors (device_kept) then hold bfloat16: where an operation takes one it takes one of the device's type
+//            too, with the same numbers
 // Errors     an operation returns nothing: the first fault sticks to the device, and after it operations do nothing
 // Memory     tensors live until device_close, or device_reset to a mark. Operations allocate nothing but workspace, which grows
 //            in the first step and is then kept
@@ -49,7 +51,7 @@ struct fault {
 
 enum device_kind { DEVICE_CPU, DEVICE_REF, DEVICE_COUNT, DEVICE_KIND_COUNT };
 
-enum dtype { DTYPE_F32, DTYPE_F64, DTYPE_I32 };
+enum dtype { DTYPE_F32, DTYPE_F64, DTYPE_I32, DTYPE_BF16 };
 
 enum precision { PRECISION_F32, PRECISION_BF16 };
 
@@ -59,10 +61,11 @@ struct tensor {
     enum dtype dtype;
 };
 
-// A weight matrix [out, in] as products want it: the master, and whatever copy a table prepares from it. Users touch only master.
+// A weight matrix [out, in] as products want it: the master, and whatever copy a table prepares from it. Users touch only master, and
+// call op_weight_prepare after that.
 struct weight {
     struct tensor master;
-    void *prepared;
+    struct tensor prepared; // absent where the master is used as it is
 };
 
 struct device;
@@ -97,6 +100,13 @@ struct fault device_fault(struct device *dev);
 // A zeroed tensor of the device's type / of ids.
 struct tensor device_tensor(struct device *dev, int64_t rows, int64_t cols);
 struct tensor device_ids(struct device *dev, int64_t rows, int64_t cols);
+
+// One for what products and attention multiply, and that is kept for the backward pass or for the next token: bfloat16 under bf16 on cpu
+// and count, else the device's type.
+struct tensor device_kept(struct device *dev, int64_t rows, int64_t cols);
+
+// The master of a weight that products read, and room for what is prepared of it.
+struct weight device_weight(struct device *dev, int64_t rows, int64_t cols);
 
 // Tensors made after the mark go with device_reset.
 size_t device_mark(const struct device *dev);
@@ -143,13 +153,13 @@ struct device_rates {
 
 void device_set_rates(struct device *dev, struct device_rates rates);
 
-// FLOP/s of multiply-adds in registers, on all threads, for about so many seconds: the peak that products are held against. 0 on
-// tables that do not compute in float32.
+// FLOP/s of multiply-adds in registers, on all threads, for about so many seconds: the peak that products are held against, under bf16
+// of bfloat16 numbers. 0 on tables that do not compute in float32.
 double device_peak_flops(struct device *dev, double seconds);
 
 // --- rows of a table --------------------------------------------------------------------------------------------------------
 
-// x[n,:] = table[ids[n],:], under bf16 rounded       x [N,C]   table [V,C]   ids [N]     0 <= id < V
+// x[n,:] = table[ids[n],:], under bf16 rounded       x [N,C], table [V,C]: kept   ids [N]     0 <= id < V
 void op_embed(struct device *dev, struct tensor x, const struct weight *table, struct tensor ids);
 
 // dtable[ids[n],:] += dx[n,:]    in order of n
@@ -158,27 +168,27 @@ void op_embed_back(struct device *dev, struct tensor dtable, struct tensor dx, s
 // --- elementwise ------------------------------------------------------------------------------------------------------------
 
 void op_zero(struct device *dev, struct tensor y);                  // y = 0
-void op_copy(struct device *dev, struct tensor y, struct tensor x); // y = x
+void op_copy(struct device *dev, struct tensor y, struct tensor x); // y = x; either kept
 void op_add(struct device *dev, struct tensor y, struct tensor x);  // y += x
 
 // --- norm -------------------------------------------------------------------------------------------------------------------
 
 // rstd[n] = 1 / sqrt(mean_c(x[n,c]^2) + eps),  y[n,c] = x[n,c] * rstd[n]
-//   y, x [N,C], may alias    rstd [N,1], kept for the backward pass
+//   y, x [N,C], may alias; y kept, under bf16 rounded    rstd [N,1], for the backward pass
 // Source: Zhang & Sennrich 2019, eq. 4, without gain.  Bound against ref (f32): 2e-6 relative to the row's largest value
 void op_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, float eps);
 
-// dx[n,c] += rstd[n] * (dy[n,c] - y[n,c] * mean_c(dy[n,:] * y[n,:]))     y as op_norm wrote it; dx must not alias dy or y
+// dx[n,c] += rstd[n] * (dy[n,c] - y[n,c] * mean_c(dy[n,:] * y[n,:]))     y as op_norm wrote it, kept; dx must not alias dy or y
 void op_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd);
 
 // Rotary position embedding, then the norm, per head; the queries' and keys' way into attention.
-//   x, y [N,H*D], may alias   rstd [N,H]   cosine, sine [positions, D/2]   positions [N] ids, the row of the tables for each n
+//   x, y [N,H*D], may alias; y kept, under bf16 rounded   rstd [N,H]   cosine, sine [positions, D/2]   positions [N] ids, the row of the tables for each n
 //   a = x[:D/2], b = x[D/2:]:   a' = a*cos + b*sin,  b' = -a*sin + b*cos;   y = scale * norm((a', b'))
 // Source: Su et al. 2021, eq. 34, in nanochat's half-split layout (2025-10-13).  Bound against ref (f32): 4e-6
 void op_rotary_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, struct tensor cosine,
                     struct tensor sine, struct tensor positions, int n_head, float eps, float scale);
 
-// dx = the gradient before the rotation, from dy and the saved y, rstd; dx may alias dy.
+// dx = the gradient before the rotation, from dy and the saved y (kept), rstd; dx may alias dy.
 void op_rotary_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd,
                          struct tensor cosine, struct tensor sine, struct tensor positions, int n_head, float scale);
 
@@ -209,7 +219,7 @@ void op_smear_back(struct device *dev, struct tensor de, struct tensor dgate, st
                    struct tensor e, struct tensor s, const struct weight *gate, struct tensor lambda, int T);
 
 // Value embeddings, gated per head: s[n,h] = sigmoid(<gate[h], x[n,:K]>),  v[n,h,:] = gain * s[n,h] * table[ids[n],h,:].
-//   v [N,H*D]   s [N,H], kept for the backward pass   x [N,C]   table [V,H*D]   gate [H,K], K <= C   ids [N]
+//   v [N,H*D]   s [N,H], for the backward pass   x [N,C], kept   table [V,H*D]   gate [H,K], K <= C   ids [N]
 // Source: nanochat 2026-07-03 (gain 3; earlier 2).  Bound against ref (f32): 2e-6 of the row's largest value
 void op_value_embed(struct device *dev, struct tensor v, struct tensor s, struct tensor x, const struct weight *table,
                     struct tensor ids, const struct weight *gate, float gain);
@@ -225,19 +235,19 @@ void op_value_embed_back(struct device *dev, struct tensor dx, struct tensor dta
 // Refreshes the prepared copy after the master has changed.
 void op_weight_prepare(struct device *dev, struct weight *w);
 
-// y [N,O] = (add: +=) x [N,I] * w[O,I]^T.  Bound against ref (f32): 1e-6 * |x||w|, the norms of the two rows
+// y [N,O] = (add: +=) x [N,I] * w[O,I]^T    x kept.  Bound against ref (f32): 1e-6 * |x||w|, the norms of the two rows
 void op_matmul(struct device *dev, struct tensor y, struct tensor x, const struct weight *w, bool add);
 
-// r = max(x * w^T, 0), a = r^2       the first half of the MLP; r is kept for the backward pass.   r, a [N,O]
+// r = max(x * w^T, 0), a = r^2       the first half of the MLP, r for the backward pass.   r, a [N,O], x: kept; r, a under bf16 rounded
 void op_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, struct tensor x, const struct weight *w);
 
-// dh = 2 * r * da                    dh may alias da
+// dh = 2 * r * da                    dh may alias da; r kept
 void op_relu2_back(struct device *dev, struct tensor dh, struct tensor da, struct tensor r);
 
 // dx [N,I] = (add: +=) dy [N,O] * w[O,I]
 void op_matmul_dx(struct device *dev, struct tensor dx, struct tensor dy, const struct weight *w, bool add);
 
-// dw [O,I] += dy^T * x, sequence by sequence: N = B*T rows are B sequences of T, each summed in a fixed order before the next.
+// dw [O,I] += dy^T * x (kept), sequence by sequence: N = B*T rows are B sequences of T, each summed in a fixed order before the next.
 void op_matmul_dw(struct device *dev, struct tensor dw, struct tensor dy, struct tensor x, int T);
 
 // --- attention --------------------------------------------------------------------------------------------------------------
@@ -249,7 +259,7 @@ struct attention {
 };
 
 // o = softmax(q k^T / sqrt(D), causal) v per head;  lse = log of the softmax denominators, kept for the backward pass.
-//   q, o [B*T, H*D]   k, v [B*T, Hkv*D]   lse [B*T, H]
+//   q, o [B*T, H*D]   k, v [B*T, Hkv*D]: kept, o under bf16 rounded   lse [B*T, H]
 // Source: Vaswani et al. 2017, eq. 1; tiles as in Dao et al. 2022.  Bound against ref (f32): 1e-5
 void op_attention(struct device *dev, struct tensor o, struct tensor lse, struct tensor q, struct tensor k, struct tensor v,
                   struct attention a);
@@ -258,8 +268,8 @@ void op_attention(struct device *dev, struct tensor o, struct tensor lse, struct
 void op_attention_back(struct device *dev, struct tensor dq, struct tensor dk, struct tensor dv, struct tensor dout,
                        struct tensor q, struct tensor k, struct tensor v, struct tensor o, struct tensor lse, struct attention a);
 
-// Decoding, one new token a row. Caches are [S*capacity, Hkv*D]: S slots, slot s owning cache rows s*capacity .. .
-// cache[slots[r]*capacity + positions[r], :] = x[r,:]               x [R, Hkv*D]   slots, positions [R] ids
+// Decoding, one new token a row. Caches are [S*capacity, Hkv*D], kept: S slots, slot s owning cache rows s*capacity .. .
+// cache[slots[r]*capacity + positions[r], :] = x[r,:]               x [R, Hkv*D], kept   slots, positions [R] ids
 //   under bf16 rounded; no two rows go to one place; x may be rows of the cache itself that are not written
 void op_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor slots, struct tensor positions,
                   int capacity);
@@ -271,13 +281,13 @@ void op_attention_decode(struct device *dev, struct tensor o, struct tensor q, s
 // --- loss -------------------------------------------------------------------------------------------------------------------
 
 // Logits with the soft cap: z = x * w^T cut to n_vocab columns, logits = cap * tanh(z / cap), or z where cap is 0.
-//   logits [N, n_vocab]
+//   logits [N, n_vocab]   x kept
 void op_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap);
 
 // Soft-capped cross entropy and its gradient, in tiles: the [N,V] logits never exist whole.
 //   losses [N,1] = -log softmax(logits[n])[targets[n]], 0 where targets[n] is -1
 //   dx [N,C] =, dw [Vp,C] += the gradient of sum_n weights[n] * losses[n]; both absent (data NULL, rows 0): losses only
-//   x [N,C]   targets [N] ids   weights [N,1]   w [Vp,C]   T as in op_matmul_dw
+//   x [N,C], kept   targets [N] ids   weights [N,1]   w [Vp,C]   T as in op_matmul_dw
 // Source: nanochat 2025-10-13 (cap 15); cap 0 is no cap.
 // Bound against ref (f32): losses 2e-6 * (1 + loss), gradients 1e-5 of their largest value
 void op_loss(struct device *dev, struct tensor losses, struct tensor dx, struct tensor dw, struct tensor x,

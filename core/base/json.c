@@ -153,6 +153,12 @@ const char *json_text(struct json *j)
     return j->failed ? NULL : j->text;
 }
 
+void json_clear(struct json *j)
+{
+    j->n = 0;
+    j->failed = j->comma = false;
+}
+
 void json_release(struct json *j)
 {
     block_free(j->text);

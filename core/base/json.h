@@ -37,6 +37,7 @@ void json_raw(struct json *j, const char *json); // a value that is JSON already
 
 // The text so far, zero-terminated, owned by j; NULL when memory ran out.
 const char *json_text(struct json *j);
+void json_clear(struct json *j); // begins anew, in the memory that it has
 void json_release(struct json *j);
 
 #endif

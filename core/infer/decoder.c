@@ -21,7 +21,7 @@ static struct tensor top(struct tensor t, int64_t rows)
 
 static struct tensor rows_from(struct tensor t, int64_t first, int64_t rows)
 {
-    size_t item = t.dtype == DTYPE_F64 ? 8 : 4;
+    size_t item = t.dtype == DTYPE_F64 ? 8 : t.dtype == DTYPE_BF16 ? 2 : 4;
     if (t.data)
         t.data = (char *)t.data + (size_t)first * (size_t)t.cols * item;
     t.rows = rows;
@@ -49,14 +49,14 @@ struct error *decoder_open_wide(struct decoder *d, struct model *m, int n_slots,
     if (!d->position || !d->host_positions || !d->host_ids || !d->k_cache || !d->v_cache)
         return error_memory();
     for (int l = 0; l < s->n_layer; l++) {
-        d->k_cache[l] = device_tensor(dev, S * capacity, kv);
-        d->v_cache[l] = device_tensor(dev, S * capacity, kv);
+        d->k_cache[l] = device_kept(dev, S * capacity, kv);
+        d->v_cache[l] = device_kept(dev, S * capacity, kv);
     }
     d->slots = device_ids(dev, R, 1);
     d->ids = device_ids(dev, R, 1);
     d->positions = device_ids(dev, R, 1);
     d->x = device_tensor(dev, R, s->n_embd);
-    d->n = device_tensor(dev, R, s->n_embd);
+    d->n = device_kept(dev, R, s->n_embd);
     d->rstd = device_tensor(dev, R, 1);
     d->q = device_tensor(dev, R, heads);
     d->k = device_tensor(dev, R, kv);
@@ -64,8 +64,8 @@ struct error *decoder_open_wide(struct decoder *d, struct model *m, int n_slots,
     d->rstd_q = device_tensor(dev, R, s->n_head);
     d->rstd_k = device_tensor(dev, R, s->n_kv_head);
     d->o = device_tensor(dev, R, heads);
-    d->a = device_tensor(dev, R, s->n_mlp);
-    d->r = device_tensor(dev, R, s->n_mlp);
+    d->a = device_kept(dev, R, s->n_mlp);
+    d->r = device_kept(dev, R, s->n_mlp);
     d->logits = device_tensor(dev, S, s->n_vocab);
     if (s->residual_lambdas)
         d->x0 = device_tensor(dev, R, s->n_embd);

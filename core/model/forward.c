@@ -29,6 +29,12 @@ static struct tensor first_x(const struct model *m, int64_t N)
     return top(m->shape.smear_channels ? m->saved.smeared : m->saved.embedded, N);
 }
 
+// Where sums go that come to be `kept`: there, or, if that is bfloat16, first into a tensor that can hold them.
+static struct tensor sums_of(struct tensor kept, struct tensor scratch)
+{
+    return kept.dtype == DTYPE_BF16 ? top(scratch, kept.rows) : kept;
+}
+
 static void block_forward(struct model *m, int l, int B, int T, const struct model_caches *caches)
 {
     const struct shape *s = &m->shape;
@@ -38,6 +44,7 @@ static void block_forward(struct model *m, int l, int B, int T, const struct mod
     struct param *p = m->params;
     struct saved_layer a = layer_top(&m->saved.layers[l], N);
     struct tensor x = a.x, positions = top(m->saved.positions, N), x0 = first_x(m, N);
+    struct tensor q = sums_of(a.q, m->saved.dq), k = sums_of(a.k, m->saved.dk), v = sums_of(a.v, m->saved.dv);
     float eps = (float)s->norm_eps, scale = shape_qk_scale(s);
 
     if (s->residual_lambdas)
@@ -45,13 +52,15 @@ static void block_forward(struct model *m, int l, int B, int T, const struct mod
                number_at(p[m->x0_lambdas].w.master, l), 1);
 
     op_norm(dev, a.n1, a.rstd1, x, eps);
-    op_matmul(dev, a.q, a.n1, &p[w->q].w, false);
-    op_matmul(dev, a.k, a.n1, &p[w->k].w, false);
+    op_matmul(dev, q, a.n1, &p[w->q].w, false);
+    op_matmul(dev, k, a.n1, &p[w->k].w, false);
     if (w->values >= 0)
-        op_value_embed(dev, a.v, a.gates, a.n1, &p[w->values].w, top(m->saved.ids, N), &p[w->gate].w, (float)s->value_embeds);
-    op_matmul(dev, a.v, a.n1, &p[w->v].w, w->values >= 0);
-    op_rotary_norm(dev, a.q, a.rstd_q, a.q, m->cosine, m->sine, positions, s->n_head, eps, scale);
-    op_rotary_norm(dev, a.k, a.rstd_k, a.k, m->cosine, m->sine, positions, s->n_kv_head, eps, scale);
+        op_value_embed(dev, v, a.gates, a.n1, &p[w->values].w, top(m->saved.ids, N), &p[w->gate].w, (float)s->value_embeds);
+    op_matmul(dev, v, a.n1, &p[w->v].w, w->values >= 0);
+    if (a.v.dtype == DTYPE_BF16)
+        op_copy(dev, a.v, v);
+    op_rotary_norm(dev, a.q, a.rstd_q, q, m->cosine, m->sine, positions, s->n_head, eps, scale);
+    op_rotary_norm(dev, a.k, a.rstd_k, k, m->cosine, m->sine, positions, s->n_kv_head, eps, scale);
     if (caches) {
         op_cache_put(dev, caches->k[l], a.k, caches->slots, positions, caches->capacity);
         op_cache_put(dev, caches->v[l], a.v, caches->slots, positions, caches->capacity);

@@ -34,7 +34,11 @@ static int add_param(struct model *m, const char *name, enum param_group group, 
 {
     m->params[m->n_params] =
         (struct param){.name = name, .group = group, .rows = rows, .cols = cols, .of_2025 = of_2025, .of_2026 = of_2026};
-    m->params[m->n_params].w.master = device_tensor(m->dev, rows, cols);
+    struct weight *w = &m->params[m->n_params].w;
+    if (group == PARAM_MATRIX || group == PARAM_UNEMBEDDING)
+        *w = device_weight(m->dev, rows, cols);
+    else
+        w->master = device_tensor(m->dev, rows, cols);
     return m->n_params++;
 }
 
@@ -228,19 +232,19 @@ static struct saved_layer reserve_layer(struct model *m, int64_t N, int l)
     const struct shape *s = &m->shape;
     struct device *dev = m->dev;
     int64_t C = s->n_embd, heads = (int64_t)s->n_head * s->head_dim, kv = (int64_t)s->n_kv_head * s->head_dim;
-    struct saved_layer a = {.n1 = device_tensor(dev, N, C),
+    struct saved_layer a = {.n1 = device_kept(dev, N, C),
                             .rstd1 = device_tensor(dev, N, 1),
-                            .q = device_tensor(dev, N, heads),
-                            .k = device_tensor(dev, N, kv),
-                            .v = device_tensor(dev, N, kv),
+                            .q = device_kept(dev, N, heads),
+                            .k = device_kept(dev, N, kv),
+                            .v = device_kept(dev, N, kv),
                             .rstd_q = device_tensor(dev, N, s->n_head),
                             .rstd_k = device_tensor(dev, N, s->n_kv_head),
-                            .o = device_tensor(dev, N, heads),
+                            .o = device_kept(dev, N, heads),
                             .lse = device_tensor(dev, N, s->n_head),
-                            .n2 = device_tensor(dev, N, C),
+                            .n2 = device_kept(dev, N, C),
                             .rstd2 = device_tensor(dev, N, 1),
-                            .r = device_tensor(dev, N, s->n_mlp),
-                            .a = device_tensor(dev, N, s->n_mlp)};
+                            .r = device_kept(dev, N, s->n_mlp),
+                            .a = device_kept(dev, N, s->n_mlp)};
     if (s->value_embeds)
         a.gates = device_tensor(dev, N, s->n_kv_head);
     a.x = !l || s->residual_lambdas ? device_tensor(dev, N, C) : m->saved.layers[0].x;
@@ -273,14 +277,16 @@ struct error *model_reserve(struct model *m, int B, int T, bool backward)
         a->layers[l] = l && !backward ? a->layers[0] : reserve_layer(m, N, l);
     if (s->backout)
         a->kept = device_tensor(dev, N, C);
-    a->last = device_tensor(dev, N, C);
+    a->last = device_kept(dev, N, C);
     a->rstd_last = device_tensor(dev, N, 1);
-    if (backward) {
-        a->dx = device_tensor(dev, N, C);
-        a->dn = device_tensor(dev, N, C);
+    if (backward || a->last.dtype == DTYPE_BF16) { // forwards they hold sums of products that are kept as bfloat16
         a->dq = device_tensor(dev, N, heads);
         a->dk = device_tensor(dev, N, kv);
         a->dv = device_tensor(dev, N, kv);
+    }
+    if (backward) {
+        a->dx = device_tensor(dev, N, C);
+        a->dn = device_tensor(dev, N, C);
         a->dout = device_tensor(dev, N, heads);
         a->dh = device_tensor(dev, N, s->n_mlp);
         if (s->residual_lambdas)

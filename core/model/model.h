@@ -52,7 +52,7 @@ struct param {
     struct init of_2025, of_2026;
 };
 
-// Tensors that the forward pass keeps for the backward pass, N = B*T rows.
+// Tensors that the forward pass keeps for the backward pass, N = B*T rows. Those that products and attention multiply are of device_kept.
 struct saved_layer {
     struct tensor n1, rstd1;               // norm before attention: [N,C], [N,1]
     struct tensor q, k, v, rstd_q, rstd_k; // after rotary and norm: [N,H*D], [N,Hkv*D]; [N,H], [N,Hkv]
@@ -70,7 +70,7 @@ struct saved {
     struct tensor smeared, smear_gates;                     // [N,C], [N,1]
     struct tensor kept;                                     // the stream that backout takes off
     struct tensor last, rstd_last;                          // norm before lm_head
-    struct tensor dx, dn, dq, dk, dv, dout, dh;             // scratch of the backward pass
+    struct tensor dx, dn, dq, dk, dv, dout, dh;             // scratch of the backward pass; dq, dk, dv of the forward pass under bf16
     struct tensor dx0, dkept;                               // gradients of x0 and of the kept stream
 };
 

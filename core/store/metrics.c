@@ -80,16 +80,23 @@ void table_text(char *to, size_t size, const char *text, size_t n)
     memcpy(to, text, length);
 }
 
+struct error *table_reserve(struct table *t, int64_t n)
+{
+    if (n <= t->capacity)
+        return NULL;
+    void *rows = block_resize(t->rows, (size_t)t->n * t->row_bytes, (size_t)n * t->row_bytes);
+    if (!rows)
+        return error_memory();
+    t->rows = rows;
+    t->capacity = n;
+    return NULL;
+}
+
 struct error *table_add(struct table *t, const void *row)
 {
-    if (t->n == t->capacity) {
-        int64_t capacity = t->capacity ? 2 * t->capacity : 64;
-        void *rows = block_resize(t->rows, (size_t)t->n * t->row_bytes, (size_t)capacity * t->row_bytes);
-        if (!rows)
-            return error_memory();
-        t->rows = rows;
-        t->capacity = capacity;
-    }
+    struct error *e = t->n == t->capacity ? table_reserve(t, t->capacity ? 2 * t->capacity : 64) : NULL;
+    if (e)
+        return e;
     memcpy((char *)t->rows + (size_t)t->n++ * t->row_bytes, row, t->row_bytes);
     return NULL;
 }

@@ -131,6 +131,9 @@ struct table {
 void table_text(char *to, size_t size, const char *text, size_t n);
 
 struct error *CHECKED table_add(struct table *table, const void *row);
+
+// Room for n rows in all; beyond them the table grows as it needs to.
+struct error *CHECKED table_reserve(struct table *table, int64_t n);
 struct store_set table_set(const struct table *table, const char *path);
 
 // Replaces the rows by those of the file; a missing dataset leaves the table empty.

@@ -5,8 +5,10 @@
 //            backward pass are part of the formula and count; what a kernel does beyond it, on masked pairs or twice, does not
 // Bytes      each operand once, whatever a cache makes of it; += reads and writes; of a table of rows, the rows touched
 // Seconds    what device_set_rates gives: arithmetic and bytes one after the other, for a product packs its operands first
-// Memory     device.c keeps positions; workspace is asked for here as the cpu table asks at its widest tiles
+// Memory     device.c keeps positions; workspace is asked for here as the cpu table asks at its widest tiles (cpu/sizes.h); kept tensors
+//            and prepared weights of bf16 are those of a processor that has instructions for it
 // Decoding   positions are not known here: a query is counted against the whole capacity, or the window
+#include "kernels/cpu/sizes.h"
 #include "kernels/table.h"
 
 #include <stddef.h>
@@ -14,6 +16,18 @@
 static double size(struct tensor t)
 {
     return (double)t.rows * (double)t.cols;
+}
+
+// What of t goes through memory, in elements of four bytes.
+static double moved(struct tensor t)
+{
+    return t.dtype == DTYPE_BF16 ? size(t) / 2 : size(t);
+}
+
+// Of a weight that x w^T reads.
+static double weight_moved(const struct weight *w)
+{
+    return w->prepared.rows ? size(w->master) / 2 : size(w->master);
 }
 
 static void spend_on(struct device *dev, enum count_class class, double flops, double elements)
@@ -38,30 +52,30 @@ static void spend_product(struct device *dev, double flops, double elements)
 
 // --- workspace, in the sizes of the cpu table with 512-bit vectors ----------------------------------------------------------
 
-enum { TILE_ROWS = 8, TILE_COLS = 32, BLOCK_M = 192, BLOCK_N = 4096, BLOCK_K = 256, QUERIES = 64, KEYS = 128, FLAT = 4096 };
+enum { TILE_ROWS = 8, TILE_COLS = 32, FLAT = 4096 };
 enum { LOSS_ROWS = 512, V_BLOCK = 128, SLICES = 16 };
+
+static const struct tile_size tile = {TILE_ROWS, TILE_COLS};
 
 static int64_t up(int64_t n, int64_t to)
 {
-    return (n + to - 1) / to * to;
+    return size_up(n, to);
 }
 
 static int64_t least(int64_t a, int64_t b)
 {
-    return a < b ? a : b;
+    return size_least(a, b);
 }
 
 static int64_t most(int64_t a, int64_t b)
 {
-    return a > b ? a : b;
+    return size_most(a, b);
 }
 
 // Floats packed by a product of [M,K] and [K,N].
-static int64_t product_floats(const struct device *dev, int64_t M, int64_t N, int64_t K)
+static int64_t packed_floats(const struct device *dev, int64_t M, int64_t N, int64_t K, int64_t segment)
 {
-    int64_t k = least(K, BLOCK_K), rows = up(least(M, BLOCK_M), TILE_ROWS), cols = up(least(N, BLOCK_N), TILE_COLS);
-    cols = most(cols, (int64_t)dev->n_threads * TILE_COLS); // of products that each thread packs for itself
-    return k * cols + dev->n_threads * up(rows * k, 16);
+    return product_floats(tile, dev->n_threads, M, N, K, segment);
 }
 
 static void work(struct device *dev, int64_t floats, const char *op)
@@ -69,12 +83,18 @@ static void work(struct device *dev, int64_t floats, const char *op)
     device_workspace(dev, (size_t)floats * 4, op);
 }
 
+// Rows of n numbers that each thread widens, where t is bfloat16.
+static void scratch_rows(struct device *dev, struct tensor t, int64_t n, const char *op)
+{
+    if (t.dtype == DTYPE_BF16)
+        work(dev, dev->n_threads * up(n, 16), op);
+}
+
 // --- rows and elements ------------------------------------------------------------------------------------------------------
 
 static void count_embed(struct device *dev, struct tensor x, const struct weight *table, struct tensor ids)
 {
-    (void)table;
-    spend(dev, 0, 2 * size(x) + size(ids));
+    spend(dev, 0, moved(x) + (table->master.dtype == DTYPE_BF16 ? size(x) / 2 : size(x)) + size(ids));
 }
 
 static void count_embed_back(struct device *dev, struct tensor dtable, struct tensor dx, struct tensor ids)
@@ -90,7 +110,7 @@ static void count_zero(struct device *dev, struct tensor y)
 
 static void count_copy(struct device *dev, struct tensor y, struct tensor x)
 {
-    spend(dev, 0, size(y) + size(x));
+    spend(dev, 0, moved(y) + moved(x));
 }
 
 static void count_add(struct device *dev, struct tensor y, struct tensor x)
@@ -101,12 +121,14 @@ static void count_add(struct device *dev, struct tensor y, struct tensor x)
 static void count_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, float eps)
 {
     (void)eps;
-    spend(dev, 3 * size(x) + 4 * size(rstd), size(y) + size(x) + size(rstd));
+    spend(dev, 3 * size(x) + 4 * size(rstd), moved(y) + size(x) + size(rstd));
+    scratch_rows(dev, y, y.cols, "norm");
 }
 
 static void count_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd)
 {
-    spend(dev, 6 * size(dy) + size(rstd), 2 * size(dx) + size(dy) + size(y) + size(rstd));
+    spend(dev, 6 * size(dy) + size(rstd), 2 * size(dx) + size(dy) + moved(y) + size(rstd));
+    scratch_rows(dev, y, y.cols, "norm_back");
 }
 
 static void count_rotary_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, struct tensor cosine,
@@ -117,7 +139,8 @@ static void count_rotary_norm(struct device *dev, struct tensor y, struct tensor
     (void)scale;
     (void)sine;
     double table_rows = size(positions) * 2 * (double)cosine.cols;
-    spend(dev, 6 * size(x) + 5 * size(rstd), size(y) + size(x) + size(rstd) + size(positions) + table_rows);
+    spend(dev, 6 * size(x) + 5 * size(rstd), moved(y) + size(x) + size(rstd) + size(positions) + table_rows);
+    scratch_rows(dev, y, y.cols, "rotary_norm");
 }
 
 static void count_rotary_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd,
@@ -127,7 +150,8 @@ static void count_rotary_norm_back(struct device *dev, struct tensor dx, struct 
     (void)scale;
     (void)sine;
     double table_rows = size(positions) * 2 * (double)cosine.cols;
-    spend(dev, 8 * size(dy) + 2 * size(rstd), size(dx) + size(dy) + size(y) + size(rstd) + size(positions) + table_rows);
+    spend(dev, 8 * size(dy) + 2 * size(rstd), size(dx) + size(dy) + moved(y) + size(rstd) + size(positions) + table_rows);
+    scratch_rows(dev, y, y.cols, "rotary_norm_back");
 }
 
 // --- what is added to the residual stream and to the values -------------------------------------------------------------------
@@ -177,6 +201,7 @@ static void count_value_embed(struct device *dev, struct tensor v, struct tensor
     (void)gain;
     double K = (double)gate->master.cols;
     spend(dev, size(v) + (2 * K + 4) * size(s), 2 * size(v) + size(s) + (double)x.rows * K + size(ids) + size(gate->master));
+    scratch_rows(dev, x, gate->master.cols, "value_embed");
 }
 
 static void count_value_embed_back(struct device *dev, struct tensor dx, struct tensor dtable, struct tensor dgate,
@@ -191,44 +216,46 @@ static void count_value_embed_back(struct device *dev, struct tensor dx, struct 
     spend(dev, 4 * size(dv) + (4 * K + 5) * size(s),
           2 * (double)dx.rows * K + (double)x.rows * K + 4 * size(dv) + size(s) + size(ids) + size(gate->master) +
               2 * size(dgate));
-    work(dev, 2 * gate->master.rows * gate->master.cols + s.rows * s.cols, "value_embed_back");
+    int64_t widened = x.dtype == DTYPE_BF16 ? x.rows * gate->master.cols : 0;
+    work(dev, 2 * gate->master.rows * gate->master.cols + s.rows * s.cols + widened, "value_embed_back");
 }
 
 // --- products ---------------------------------------------------------------------------------------------------------------
 
 static void count_weight_prepare(struct device *dev, struct weight *w)
 {
-    (void)dev;
-    (void)w; // the cpu table reads masters as they are
+    if (w->prepared.rows)
+        spend(dev, 0, size(w->master) + moved(w->prepared));
 }
 
 static void count_matmul(struct device *dev, struct tensor y, struct tensor x, const struct weight *w, bool add)
 {
-    spend_product(dev, 2 * size(y) * (double)x.cols, size(x) + size(w->master) + (add ? 2 : 1) * size(y));
-    work(dev, product_floats(dev, y.rows, y.cols, x.cols), "matmul");
+    spend_product(dev, 2 * size(y) * (double)x.cols, moved(x) + weight_moved(w) + (add ? 2 : 1) * size(y));
+    work(dev, packed_floats(dev, y.rows, y.cols, x.cols, 0), "matmul");
 }
 
 static void count_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, struct tensor x, const struct weight *w)
 {
-    spend_product(dev, 2 * size(a) * (double)x.cols + 2 * size(a), size(x) + size(w->master) + size(r) + size(a));
-    work(dev, product_floats(dev, a.rows, a.cols, x.cols), "matmul_relu2");
+    spend_product(dev, 2 * size(a) * (double)x.cols + 2 * size(a), moved(x) + weight_moved(w) + moved(r) + moved(a));
+    int64_t rows = a.dtype == DTYPE_BF16 ? least(a.rows, RELU2_ROWS) : a.rows, sums = a.dtype == DTYPE_BF16 ? rows * a.cols : 0;
+    work(dev, up(sums, 16) + packed_floats(dev, rows, a.cols, x.cols, 0), "matmul_relu2");
 }
 
 static void count_relu2_back(struct device *dev, struct tensor dh, struct tensor da, struct tensor r)
 {
-    spend(dev, 2 * size(dh), size(dh) + size(da) + size(r));
+    spend(dev, 2 * size(dh), size(dh) + size(da) + moved(r));
 }
 
 static void count_matmul_dx(struct device *dev, struct tensor dx, struct tensor dy, const struct weight *w, bool add)
 {
     spend_product(dev, 2 * size(dx) * (double)dy.cols, size(dy) + size(w->master) + (add ? 2 : 1) * size(dx));
-    work(dev, product_floats(dev, dx.rows, dx.cols, dy.cols), "matmul_dx");
+    work(dev, packed_floats(dev, dx.rows, dx.cols, dy.cols, 0), "matmul_dx");
 }
 
 static void count_matmul_dw(struct device *dev, struct tensor dw, struct tensor dy, struct tensor x, int T)
 {
-    spend_product(dev, 2 * size(dy) * (double)x.cols, 2 * size(dw) + size(dy) + size(x));
-    work(dev, product_floats(dev, dw.rows, dw.cols, T), "matmul_dw");
+    spend_product(dev, 2 * size(dy) * (double)x.cols, 2 * size(dw) + size(dy) + moved(x));
+    work(dev, packed_floats(dev, dw.rows, dw.cols, x.rows, T), "matmul_dw");
 }
 
 // --- attention --------------------------------------------------------------------------------------------------------------
@@ -245,12 +272,9 @@ static void count_attention(struct device *dev, struct tensor o, struct tensor l
                             struct tensor v, struct attention a)
 {
     double pairs = visible_pairs(a) * a.B * a.n_head;
-    spend_on(dev, COUNT_ATTENTION, pairs * (4.0 * a.head_dim + 4) + size(o), size(o) + size(lse) + size(q) + size(k) + size(v));
-
-    int64_t D = a.head_dim, D_rows = up(D, TILE_ROWS), tiles = (int64_t)a.n_head * up(a.T, QUERIES) / QUERIES;
-    int64_t packed = a.n_kv_head * (up(up(a.T, TILE_ROWS) * D, 16) + up(D_rows * a.T, 16));
-    int64_t batch = least(a.B, (16 * dev->n_threads + tiles - 1) / tiles);
-    work(dev, batch * packed + dev->n_threads * QUERIES * (D + D_rows + KEYS), "attention");
+    spend_on(dev, COUNT_ATTENTION, pairs * (4.0 * a.head_dim + 4) + size(o),
+             moved(o) + size(lse) + moved(q) + moved(k) + moved(v));
+    work(dev, attention_floats(tile, dev->n_threads, a.B, a.T, a.head_dim, a.n_head, a.n_kv_head), "attention");
 }
 
 // Five products of D: the scores again, dp, dv, dq and dk; beside them exponential, difference, two scales and a product.
@@ -260,28 +284,28 @@ static void count_attention_back(struct device *dev, struct tensor dq, struct te
 {
     double pairs = visible_pairs(a) * a.B * a.n_head;
     spend_on(dev, COUNT_ATTENTION, pairs * (10.0 * a.head_dim + 5) + 2 * size(o),
-             size(dq) + size(dk) + size(dv) + size(dout) + size(q) + size(k) + size(v) + size(o) + size(lse));
+             size(dq) + size(dk) + size(dv) + size(dout) + moved(q) + moved(k) + moved(v) + moved(o) + size(lse));
 
     int64_t D = a.head_dim, D_rows = up(D, TILE_ROWS), D_cols = up(D, TILE_COLS), T_rows = up(a.T, TILE_ROWS);
-    int64_t floats = 2 * T_rows * D + D_rows * a.T + QUERIES * (2 * D + 2 * D_cols + D_rows + 3 * KEYS);
+    int64_t floats = 2 * T_rows * D + D_rows * a.T + QUERIES * (2 * D + 2 * D_cols + D_rows + 3 * keys_of(tile));
     work(dev, dev->n_threads * up(floats, 16), "attention_back");
 }
 
 static void count_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor slots,
                             struct tensor positions, int capacity)
 {
-    (void)cache;
     (void)capacity;
-    spend(dev, 0, 2 * size(x) + size(slots) + size(positions));
+    spend(dev, 0, moved(x) + (cache.dtype == DTYPE_BF16 ? size(x) / 2 : size(x)) + size(slots) + size(positions));
 }
 
 static void count_attention_decode(struct device *dev, struct tensor o, struct tensor q, struct tensor k_cache,
                                    struct tensor v_cache, struct tensor slots, struct tensor positions, struct attention a)
 {
     (void)v_cache;
+    double moves = k_cache.dtype == DTYPE_BF16 ? 1 : 2; // keys and values, in elements of four bytes
     double keys = a.window && a.window < a.T ? a.window + 1 : a.T;
     spend_on(dev, COUNT_ATTENTION, keys * a.B * a.n_head * (4.0 * a.head_dim + 4) + size(o),
-             size(o) + size(q) + size(slots) + size(positions) + 2 * keys * a.B * (double)k_cache.cols);
+             size(o) + size(q) + size(slots) + size(positions) + moves * keys * a.B * (double)k_cache.cols);
     if (dev->precision == PRECISION_BF16)
         work(dev, q.rows * q.cols, "attention_decode");
 }
@@ -292,19 +316,19 @@ static void count_logits(struct device *dev, struct tensor logits, struct tensor
                          float cap)
 {
     (void)n_vocab;
-    double head = (double)logits.cols * (double)w->master.cols;
-    spend_product(dev, 2 * size(logits) * (double)x.cols + (cap > 0 ? 3 : 0) * size(logits), size(x) + head + size(logits));
-    work(dev, product_floats(dev, logits.rows, logits.cols, x.cols), "logits");
+    double head = (double)logits.cols * (double)w->master.cols / (w->prepared.rows ? 2 : 1);
+    spend_product(dev, 2 * size(logits) * (double)x.cols + (cap > 0 ? 3 : 0) * size(logits), moved(x) + head + size(logits));
+    work(dev, packed_floats(dev, logits.rows, logits.cols, x.cols, 0), "logits");
 }
 
 // A logit costs cap, difference, exponential and sum; with gradients, again the exponential, and three products.
 static void count_loss(struct device *dev, struct tensor losses, struct tensor dx, struct tensor dw, struct tensor x,
                        const struct weight *w, struct tensor targets, struct tensor weights, int n_vocab, float cap, int T)
 {
-    (void)w;
     double logits = (double)x.rows * n_vocab, C = (double)x.cols, head = n_vocab * C, small = cap > 0 ? 6 : 3;
     bool has_gradients = dw.rows > 0;
-    spend_product(dev, logits * (2 * C + small), size(x) + head + size(losses) + size(targets) + size(weights));
+    spend_product(dev, logits * (2 * C + small),
+                  moved(x) + head / (w->prepared.rows ? 2 : 1) + size(losses) + size(targets) + size(weights));
     if (has_gradients)
         spend_product(dev, logits * (4 * C + small), size(dx) + 2 * head);
 
@@ -345,7 +369,8 @@ static void newton_schulz_of(struct device *dev, int64_t rows, int64_t cols, con
     double m = (double)least(rows, cols), n = (double)most(rows, cols);
     spend_product(dev, 5 * (4 * m * m * n + 2 * m * m * m + 3 * m * m + 2 * m * n) + 3 * m * n, 2 * m * n);
     int64_t s = least(rows, cols), l = most(rows, cols);
-    int64_t widest = most(product_floats(dev, s, s, l), most(product_floats(dev, rows, cols, s), product_floats(dev, s, s, s)));
+    int64_t widest =
+        most(packed_floats(dev, s, s, l, 0), most(packed_floats(dev, rows, cols, s, 0), packed_floats(dev, s, s, s, 0)));
     int64_t sums = most((rows * cols + FLAT - 1) / FLAT, most(rows, cols));
     work(dev, rows * cols + 2 * s * s + 2 * sums + widest, op);
 }
@@ -371,6 +396,7 @@ static void count_muon(struct device *dev, const struct muon_matrix *matrices, i
 const struct table table_count = {
     .isa = "count",
     .dtype = DTYPE_F32,
+    .panel_cols = TILE_COLS,
     .embed = count_embed,
     .embed_back = count_embed_back,
     .zero = count_zero,

@@ -12,7 +12,7 @@
 // 2. Backwards a task is one sequence and one kv head: its query heads and their tiles follow in order, so dk and dv are summed
 //    in an order that threads do not change.
 // 3. Under bf16 both operands of every product are rounded as they are packed, the scores' panel too, which then is packed apart:
-//    a panel of depth K has deep(K) rows. What is summed or scaled meanwhile stays float32.
+//    a panel of depth K has deep(K) rows. What is summed or scaled meanwhile stays float32. q, k, v and o may be stored as bfloat16.
 // Source: Dao et al. 2022 (FlashAttention), algorithms 1 and 4, for the tiles; the layout is ours.
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/logarithm.h"
@@ -20,9 +20,8 @@
 #include <omp.h>
 
 enum {
-    QUERIES = 64,
     PANELS = QUERIES / TILE_COLS,
-    KEYS = TILE_ROWS * 16,
+    KEYS = TILE_ROWS * 16, // keys_of in sizes.h
     PANEL_SCORES = KEYS * TILE_COLS,
 };
 
@@ -63,14 +62,20 @@ static int64_t deep(struct shape s, int64_t K)
     return panel_depth(s.bf16, K);
 }
 
-static void pack_rows(struct shape s, float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
+static void pack_rows(struct shape s, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
 {
-    (s.bf16 ? cpu_pack_rows_bf16 : cpu_pack_rows)(to, from, i_stride, k_stride, n, K);
+    if (from.kept)
+        cpu_pack_rows_kept(to, from.data, i_stride, k_stride, n, K);
+    else
+        (s.bf16 ? cpu_pack_rows_bf16 : cpu_pack_rows)(to, from.data, i_stride, k_stride, n, K);
 }
 
-static void pack_cols(struct shape s, float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
+static void pack_cols(struct shape s, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
 {
-    (s.bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, from, i_stride, k_stride, n, K);
+    if (from.kept)
+        cpu_pack_cols_kept(to, from.data, i_stride, k_stride, n, K);
+    else
+        (s.bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, from.data, i_stride, k_stride, n, K);
 }
 
 static void tile(struct shape s, int64_t K, const float *a, const float *b, float *c, int64_t c_stride, int rows, int cols,
@@ -89,25 +94,25 @@ static const float *as_operand(struct shape s, const float *from, float *packed,
 }
 
 // [T, D] with k over D: T_rows * D floats.
-static void pack_by_row(float *to, const float *from, struct shape s)
+static void pack_by_row(float *to, struct numbers from, struct shape s)
 {
     for (int64_t t = 0; t < s.T; t += TILE_ROWS)
-        pack_rows(s, to + t * deep(s, s.D), from + t * s.kv_stride, s.kv_stride, 1, min_i64(TILE_ROWS, s.T - t), s.D);
+        pack_rows(s, to + t * deep(s, s.D), from_number(from, t * s.kv_stride), s.kv_stride, 1, min_i64(TILE_ROWS, s.T - t), s.D);
 }
 
 // The transpose of [T, D], with k over T: D_rows * T floats.
-static void pack_by_col(float *to, const float *from, struct shape s)
+static void pack_by_col(float *to, struct numbers from, struct shape s)
 {
     for (int64_t d = 0; d < s.D; d += TILE_ROWS)
-        pack_rows(s, to + d * deep(s, s.T), from + d, 1, s.kv_stride, min_i64(TILE_ROWS, s.D - d), s.T);
+        pack_rows(s, to + d * deep(s, s.T), from_number(from, d), 1, s.kv_stride, min_i64(TILE_ROWS, s.D - d), s.T);
 }
 
 // Queries q0.. of one head as PANELS right operands [D, TILE_COLS].
-static void pack_queries(float *to, const float *from, int64_t q0, struct shape s)
+static void pack_queries(float *to, struct numbers from, int64_t q0, struct shape s)
 {
     for (int p = 0; p < PANELS; p++) {
         int64_t at = q0 + p * TILE_COLS, n = max_i64(0, min_i64(TILE_COLS, s.T - at));
-        pack_cols(s, to + p * TILE_COLS * deep(s, s.D), from + (n ? at * s.q_stride : 0), s.q_stride, 1, n, s.D);
+        pack_cols(s, to + p * TILE_COLS * deep(s, s.D), from_number(from, n ? at * s.q_stride : 0), s.q_stride, 1, n, s.D);
     }
 }
 
@@ -190,9 +195,30 @@ static void write_columns(float *to, const float *from, int64_t q0, struct shape
         cpu_transpose(to + q0 * s.q_stride, s.q_stride, from, TILE_COLS, s.D, n);
 }
 
+// The same where o is, rounded under bf16; turned: TILE_COLS * D floats.
+static void write_output(struct numbers o, const float *from, float *turned, int64_t q0, struct shape s)
+{
+    int64_t n = min_i64(TILE_COLS, s.T - q0);
+    if (!s.bf16) {
+        write_columns((float *)o.data, from, q0, s);
+        return;
+    }
+    if (n > 0)
+        cpu_transpose(turned, s.D, from, TILE_COLS, s.D, n);
+    for (int64_t i = 0; i < n; i++) {
+        struct numbers to = from_number(o, (q0 + i) * s.q_stride);
+        if (to.kept) {
+            cpu_narrow((uint16_t *)to.data, turned + i * s.D, s.D);
+            continue;
+        }
+        cpu_round(turned + i * s.D, s.D);
+        memcpy((float *)to.data, turned + i * s.D, (size_t)s.D * sizeof *turned);
+    }
+}
+
 // One tile of queries of one head. work: PANELS * (D + D_rows + KEYS) * TILE_COLS floats
-static void forward_tile(float *o, float *lse, int64_t lse_stride, const float *q, const float *keys, const float *values,
-                         int64_t q0, struct shape s, float *work)
+static void forward_tile(struct numbers o, float *lse, int64_t lse_stride, struct numbers q, const float *keys,
+                         const float *values, int64_t q0, struct shape s, float *work)
 {
     float *queries = work, *output = queries + PANELS * s.D * TILE_COLS, *score = output + PANELS * s.D_rows * TILE_COLS;
     float *packed = score + PANEL_SCORES;
@@ -231,7 +257,7 @@ static void forward_tile(float *o, float *lse, int64_t lse_stride, const float *
             store(sum + j * LANES, run[p].sum[j]);
             store(most + j * LANES, run[p].most[j]);
         }
-        write_columns(o, out, at, s);
+        write_output(o, out, queries, at, s);
         for (int64_t i = 0; i < TILE_COLS && at + i < s.T; i++)
             lse[(at + i) * lse_stride] = (float)((double)most[i] + natural_log(sum[i]));
     }
@@ -242,14 +268,16 @@ void cpu_attention(struct device *dev, struct tensor o, struct tensor lse, struc
 {
     struct shape s = shape_of(dev, a);
     int64_t keys_floats = round_up(s.T_rows * s.D, 16), values_floats = round_up(s.D_rows * s.T, 16);
+    const struct tile_size size = {TILE_ROWS, TILE_COLS};
     int64_t work_floats = PANELS * (s.D + s.D_rows + KEYS) * TILE_COLS, tiles_in_sequence = a.n_head * s.n_tiles;
     // Sequences packed at a time: enough tasks for the threads, no more memory than that takes.
     int64_t batch = min_i64(a.B, (16 * dev->n_threads + tiles_in_sequence - 1) / tiles_in_sequence);
     int64_t packed = a.n_kv_head * (keys_floats + values_floats); // of a sequence
-    float *work = device_workspace(dev, (size_t)(batch * packed + dev->n_threads * work_floats) * sizeof *work, "attention");
+    int64_t n_floats = attention_floats(size, dev->n_threads, a.B, s.T, s.D, a.n_head, a.n_kv_head);
+    float *work = device_workspace(dev, (size_t)n_floats * sizeof *work, "attention");
     if (!work)
         return;
-    float *q_ = q.data, *k_ = k.data, *v_ = v.data, *o_ = o.data, *lse_ = lse.data, *scratch = work + batch * packed;
+    float *lse_ = lse.data, *scratch = work + batch * packed;
     bool parallel = worth_threads(dev, a.B * (int64_t)a.n_head * s.T * s.T * (s.D + WORK_EXP / 2));
 #pragma omp parallel num_threads(dev->n_threads) if (parallel)
     for (int64_t b0 = 0; b0 < a.B; b0 += batch) {
@@ -260,17 +288,17 @@ void cpu_attention(struct device *dev, struct tensor o, struct tensor lse, struc
             float *keys = work + b * packed + h * (keys_floats + values_floats);
             int64_t from = (b0 + b) * s.T * s.kv_stride + h * s.D;
             if (i % 2)
-                pack_by_col(keys + keys_floats, v_ + from, s);
+                pack_by_col(keys + keys_floats, from_number(numbers_of(v), from), s);
             else
-                pack_by_row(keys, k_ + from, s);
+                pack_by_row(keys, from_number(numbers_of(k), from), s);
         }
         // The last tiles see most keys: longest first.
 #pragma omp for schedule(dynamic, 1)
         for (int64_t i = 0; i < n * tiles_in_sequence; i++) {
             int64_t tile = s.n_tiles - 1 - i / (n * a.n_head), b = i % (n * a.n_head) / a.n_head, h = i % a.n_head;
             float *keys = work + b * packed + h / s.group * (keys_floats + values_floats);
-            int64_t row = (b0 + b) * s.T;
-            forward_tile(o_ + row * s.q_stride + h * s.D, lse_ + row * a.n_head + h, a.n_head, q_ + row * s.q_stride + h * s.D,
+            int64_t row = (b0 + b) * s.T, at = row * s.q_stride + h * s.D;
+            forward_tile(from_number(numbers_of(o), at), lse_ + row * a.n_head + h, a.n_head, from_number(numbers_of(q), at),
                          keys, keys + keys_floats, tile * QUERIES, s, scratch + omp_get_thread_num() * work_floats);
         }
     }
@@ -305,12 +333,12 @@ static int64_t lay_out(struct back_work *w, float *base, struct shape s)
 }
 
 // Rows of queries as right operands with k over queries.
-static void pack_rows_of_queries(float *to, const float *from, int64_t q0, struct shape s)
+static void pack_rows_of_queries(float *to, struct numbers from, int64_t q0, struct shape s)
 {
     int64_t n = min_i64(QUERIES, s.T - q0);
     for (int64_t d = 0; d < s.D; d += TILE_COLS) {
         float *panel = to + d * deep(s, QUERIES);
-        pack_cols(s, panel, from + q0 * s.q_stride + d, 1, s.q_stride, min_i64(TILE_COLS, s.D - d), n);
+        pack_cols(s, panel, from_number(from, q0 * s.q_stride + d), 1, s.q_stride, min_i64(TILE_COLS, s.D - d), n);
         memset(panel + deep(s, n) * TILE_COLS, 0, (size_t)((deep(s, QUERIES) - deep(s, n)) * TILE_COLS) * sizeof *to);
     }
 }
@@ -340,8 +368,8 @@ static void add_to_keys(float *to, const float *from, const float *rows, float *
     int64_t K = (p1 - p0) * TILE_COLS;
     for (int64_t i = 0; i < n; i += TILE_ROWS) {
         for (int p = p0; p < p1; p++)
-            pack_rows(s, turned + (p - p0) * deep(s, TILE_COLS) * TILE_ROWS, from + p * PANEL_SCORES + i * TILE_COLS, TILE_COLS,
-                      1, TILE_ROWS, TILE_COLS);
+            pack_rows(s, turned + (p - p0) * deep(s, TILE_COLS) * TILE_ROWS,
+                      (struct numbers){from + p * PANEL_SCORES + i * TILE_COLS, false}, TILE_COLS, 1, TILE_ROWS, TILE_COLS);
         for (int64_t d = 0; d < s.D; d += TILE_COLS)
             tile(s, K, turned, rows + d * deep(s, QUERIES) + p0 * deep(s, TILE_COLS) * TILE_COLS, to + (k0 + i) * s.kv_stride + d,
                  s.kv_stride, (int)min_i64(TILE_ROWS, s.T - k0 - i), (int)min_i64(TILE_COLS, s.D - d), true);
@@ -350,7 +378,8 @@ static void add_to_keys(float *to, const float *from, const float *rows, float *
 
 struct back {
     float *dq, *dk, *dv;
-    const float *dout, *q, *o, *lse;
+    struct numbers dout, q, o;
+    const float *lse;
     int64_t lse_stride;
 };
 
@@ -363,7 +392,8 @@ static void backward_tile(struct back b, int64_t q0, struct shape s, struct back
         delta[i] = 0;
         if (q0 + i >= s.T)
             continue;
-        const float *o = b.o + (q0 + i) * s.q_stride, *dout = b.dout + (q0 + i) * s.q_stride;
+        const float *dout = from_number(b.dout, (q0 + i) * s.q_stride).data;
+        const float *o = read_numbers(from_number(b.o, (q0 + i) * s.q_stride), s.D, w->query_rows);
         vec sum = {0};
         int64_t d = 0;
         for (; d + LANES <= s.D; d += LANES)
@@ -423,16 +453,17 @@ void cpu_attention_back(struct device *dev, struct tensor dq, struct tensor dk, 
     if (!work)
         return;
     float *dq_ = dq.data, *dk_ = dk.data, *dv_ = dv.data;
-    const float *dout_ = dout.data, *q_ = q.data, *k_ = k.data, *v_ = v.data, *o_ = o.data, *lse_ = lse.data;
+    const float *lse_ = lse.data;
 #pragma omp parallel for num_threads(dev->n_threads)                                                                             \
     schedule(dynamic, 1) if (worth_threads(dev, n_tasks * s.group * s.T * s.T * (2 * s.D + WORK_EXP / 2)))
     for (int64_t task = 0; task < n_tasks; task++) {
         int64_t row = task / a.n_kv_head * s.T, kv_head = task % a.n_kv_head, kv = row * s.kv_stride + kv_head * s.D;
         struct back_work w = {0};
         lay_out(&w, work + omp_get_thread_num() * work_floats, s);
-        pack_by_row(w.keys_by_row, k_ + kv, s);
-        pack_by_row(w.values_by_row, v_ + kv, s);
-        pack_by_col(w.keys_by_col, k_ + kv, s);
+        struct numbers keys = from_number(numbers_of(k), kv);
+        pack_by_row(w.keys_by_row, keys, s);
+        pack_by_row(w.values_by_row, from_number(numbers_of(v), kv), s);
+        pack_by_col(w.keys_by_col, keys, s);
         for (int64_t t = 0; t < s.T; t++) {
             memset(dk_ + kv + t * s.kv_stride, 0, (size_t)s.D * sizeof *dk_);
             memset(dv_ + kv + t * s.kv_stride, 0, (size_t)s.D * sizeof *dv_);
@@ -442,9 +473,9 @@ void cpu_attention_back(struct device *dev, struct tensor dq, struct tensor dk, 
             struct back b = {.dq = dq_ + at,
                              .dk = dk_ + kv,
                              .dv = dv_ + kv,
-                             .dout = dout_ + at,
-                             .q = q_ + at,
-                             .o = o_ + at,
+                             .dout = from_number(numbers_of(dout), at),
+                             .q = from_number(numbers_of(q), at),
+                             .o = from_number(numbers_of(o), at),
                              .lse = lse_ + row * a.n_head + h,
                              .lse_stride = a.n_head};
             for (int64_t q0 = 0; q0 < s.T; q0 += QUERIES)

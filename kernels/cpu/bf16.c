@@ -18,9 +18,27 @@ void cpu_round(float *x, int64_t n)
         x[i] = bf16_round(x[i]);
 }
 
-#if defined(__AVX512BF16__)
+void cpu_widen(float *to, const uint16_t *from, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store(to + i, load_bf16(from + i));
+    for (; i < n; i++)
+        to[i] = bf16_value(from[i]);
+}
+
+void cpu_narrow(uint16_t *to, const float *from, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store_bf16(to + i, load(from + i));
+    for (; i < n; i++)
+        to[i] = bf16_of(from[i]);
+}
 
 enum { CHUNK_K = 64 }; // of K: its float32 panel stays in the nearest cache
+
+#if defined(__AVX512BF16__)
 
 // Rows of `width` floats to half as many of pairs, K of them, an even number.
 static inline __attribute__((always_inline)) void pair(float *to, const float *from, int64_t K, const int width)
@@ -66,6 +84,57 @@ void cpu_pack_rows_bf16(float *to, const float *from, int64_t i_stride, int64_t 
 void cpu_pack_cols_bf16(float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
 {
     pack(to, from, i_stride, k_stride, n, K, TILE_COLS);
+}
+
+static inline uint32_t pair_of(uint16_t first, uint16_t second)
+{
+    return (uint32_t)first << 16 | second;
+}
+
+// Two rows of eight numbers that lie side by side, an earlier k and the next, to eight pairs.
+static inline void pair_rows(float *to, const uint16_t *first, const uint16_t *second)
+{
+    __m256i upper = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)first));
+    __m256i lower = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)second));
+    _mm256_storeu_si256((__m256i *)to, _mm256_or_si256(_mm256_slli_epi32(upper, 16), lower));
+}
+
+// last: what stands in for the k behind an odd number of them (see pack).
+static inline __attribute__((always_inline)) void pack_kept(float *to, const uint16_t *from, int64_t i_stride, int64_t k_stride,
+                                                            int64_t n, int64_t K, const int width, uint16_t last)
+{
+    uint32_t *pairs = (uint32_t *)to;
+    int64_t k = 0, even = K / 2 * 2;
+    if (n < width)
+        memset(to, 0, (size_t)((K + 1) / 2 * width) * sizeof *to);
+    if (i_stride == 1 && n == width) {
+        for (; k < even; k += 2)
+            for (int i = 0; i < width; i += 8)
+                pair_rows(to + k / 2 * width + i, from + k * k_stride + i, from + (k + 1) * k_stride + i);
+    } else if (k_stride == 1 && i_stride % 2 == 0 && (uintptr_t)from % 4 == 0 && even) {
+        // Two neighbours are a float to be moved; the earlier one is its lower half, and has to be the upper.
+        (width == TILE_ROWS ? cpu_pack_rows : cpu_pack_cols)(to, (const float *)(const void *)from, i_stride / 2, 1, n, even / 2);
+        for (int64_t i = 0; i < even / 2 * width; i += 8) {
+            __m256i both = _mm256_loadu_si256((const __m256i *)(to + i));
+            _mm256_storeu_si256((__m256i *)(to + i), _mm256_rol_epi32(both, 16));
+        }
+        k = even;
+    }
+    for (; k < K; k += 2)
+        for (int64_t i = 0; i < n; i++) {
+            const uint16_t *x = from + i * i_stride + k * k_stride;
+            pairs[k / 2 * width + i] = pair_of(x[0], k + 1 < K ? x[k_stride] : last);
+        }
+}
+
+void cpu_pack_rows_kept(float *to, const uint16_t *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
+{
+    pack_kept(to, from, i_stride, k_stride, n, K, TILE_ROWS, 0x8000);
+}
+
+void cpu_pack_cols_kept(float *to, const uint16_t *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
+{
+    pack_kept(to, from, i_stride, k_stride, n, K, TILE_COLS, 0);
 }
 
 static inline __m512bh pairs_at(const float *p)
@@ -147,6 +216,35 @@ void cpu_pack_cols_bf16(float *to, const float *from, int64_t i_stride, int64_t 
 {
     cpu_pack_cols(to, from, i_stride, k_stride, n, K);
     cpu_round(to, K * TILE_COLS);
+}
+
+// Widened a piece at a time, and packed from there.
+static inline __attribute__((always_inline)) void pack_kept(float *to, const uint16_t *from, int64_t i_stride, int64_t k_stride,
+                                                            int64_t n, int64_t K, const int width)
+{
+    float chunk[CHUNK_K * TILE_COLS];
+    for (int64_t k0 = 0; k0 < K; k0 += CHUNK_K) {
+        int64_t k = min_i64(CHUNK_K, K - k0);
+        bool along_i = i_stride == 1;
+        if (along_i)
+            for (int64_t j = 0; j < k; j++)
+                cpu_widen(chunk + j * TILE_COLS, from + (k0 + j) * k_stride, n);
+        else
+            for (int64_t i = 0; i < n; i++)
+                cpu_widen(chunk + i * CHUNK_K, from + i * i_stride + k0, k);
+        (width == TILE_ROWS ? cpu_pack_rows : cpu_pack_cols)(to + k0 * width, chunk, along_i ? 1 : CHUNK_K,
+                                                             along_i ? TILE_COLS : 1, n, k);
+    }
+}
+
+void cpu_pack_rows_kept(float *to, const uint16_t *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
+{
+    pack_kept(to, from, i_stride, k_stride, n, K, TILE_ROWS);
+}
+
+void cpu_pack_cols_kept(float *to, const uint16_t *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
+{
+    pack_kept(to, from, i_stride, k_stride, n, K, TILE_COLS);
 }
 
 static void tile(int64_t K, const float *a, const float *b, float *c, int64_t c_stride, int rows, int cols, bool add)

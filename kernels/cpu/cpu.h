@@ -3,6 +3,7 @@
 #define KERNELS_CPU_CPU_H
 
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/sizes.h"
 #include "kernels/table.h"
 
 #define cpu_pack_rows CPU_NAME(cpu_pack_rows)
@@ -10,6 +11,10 @@
 #define cpu_transpose CPU_NAME(cpu_transpose)
 #define cpu_tile CPU_NAME(cpu_tile)
 #define cpu_round CPU_NAME(cpu_round)
+#define cpu_widen CPU_NAME(cpu_widen)
+#define cpu_narrow CPU_NAME(cpu_narrow)
+#define cpu_pack_rows_kept CPU_NAME(cpu_pack_rows_kept)
+#define cpu_pack_cols_kept CPU_NAME(cpu_pack_cols_kept)
 #define cpu_pack_rows_bf16 CPU_NAME(cpu_pack_rows_bf16)
 #define cpu_pack_cols_bf16 CPU_NAME(cpu_pack_cols_bf16)
 #define cpu_tile_bf16 CPU_NAME(cpu_tile_bf16)
@@ -109,6 +114,70 @@ void cpu_pack_rows_bf16(float *to, const float *from, int64_t i_stride, int64_t 
 void cpu_pack_cols_bf16(float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K);
 void cpu_tile_bf16(int64_t K, const float *a, const float *b, float *c, int64_t c_stride, int rows, int cols, bool add);
 
+// The same panels from numbers that are stored as bfloat16.
+void cpu_pack_rows_kept(float *to, const uint16_t *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K);
+void cpu_pack_cols_kept(float *to, const uint16_t *from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K);
+
+// From stored numbers to float32, and back with rounding.
+void cpu_widen(float *to, const uint16_t *from, int64_t n);
+void cpu_narrow(uint16_t *to, const float *from, int64_t n);
+
+// Numbers of a tensor that may be kept (kernels.h).
+struct numbers {
+    const void *data;
+    bool kept; // stored as bfloat16
+};
+
+static inline struct numbers numbers_of(struct tensor t)
+{
+    return (struct numbers){t.data, t.dtype == DTYPE_BF16};
+}
+
+static inline struct numbers from_number(struct numbers x, int64_t i)
+{
+    if (x.data)
+        x.data = (const char *)x.data + i * (x.kept ? 2 : 4);
+    return x;
+}
+
+// n numbers from the first: where they lie, or widened into scratch.
+static inline const float *read_numbers(struct numbers x, int64_t n, float *scratch)
+{
+    if (!x.kept)
+        return x.data;
+    cpu_widen(scratch, x.data, n);
+    return scratch;
+}
+
+// Row n of a tensor that is written, to work on in float32: where it lies, or scratch. write_row ends it: it is rounded under bf16.
+static inline float *row_to_write(struct tensor t, int64_t n, float *scratch)
+{
+    return t.dtype == DTYPE_BF16 ? scratch : (float *)t.data + n * t.cols;
+}
+
+static inline void write_row(const struct device *dev, struct tensor t, int64_t n, float *row)
+{
+    if (t.dtype == DTYPE_BF16)
+        cpu_narrow((uint16_t *)t.data + n * t.cols, row, t.cols);
+    else if (dev->precision == PRECISION_BF16)
+        cpu_round(row, t.cols);
+}
+
+// A row of n numbers for each thread, for tensors like t: NULL where they need none. False after a fault.
+static inline bool rows_of_scratch(struct device *dev, struct tensor t, int64_t n, float **scratch, const char *op)
+{
+    *scratch = NULL;
+    if (t.dtype != DTYPE_BF16)
+        return true;
+    *scratch = device_workspace(dev, (size_t)(dev->n_threads * ((n + 15) / 16 * 16)) * sizeof **scratch, op);
+    return *scratch != NULL;
+}
+
+static inline float *row_of_scratch(float *scratch, int64_t n, int thread)
+{
+    return scratch ? scratch + thread * ((n + 15) / 16 * 16) : NULL;
+}
+
 static inline int64_t panel_depth(bool bf16, int64_t K)
 {
     return bf16 ? (K + BF16_DEPTH - 1) / BF16_DEPTH : K;
@@ -123,15 +192,18 @@ void cpu_tile(int64_t K, const float *a, const float *b, float *c, int64_t c_str
 struct product {
     int64_t M, N, K;
     int64_t segment; // blocks of K begin anew every so many; 0: never
-    const float *a;
+    struct numbers a;
     int64_t a_m, a_k; // element (m, k) at a[m * a_m + k * a_k]
-    const float *b;
+    struct numbers b;
     int64_t b_k, b_n;
+    const float *panels; // NULL, or b as cpu_weight_prepare has it, and segment is 0
     float *c;
     int64_t c_m;
     bool add;
     bool symmetric; // c is known to be: a * b is symmetric and add is false
-    float *squares; // NULL, or: c = max(c, 0), squares = c^2, with c's stride
+    float *squares; // NULL, or: c = max(c, 0), squares = c^2, with c's stride; under bf16 both are rounded
+    uint16_t *positive16,
+        *squares16; // NULL, or: the same, stored as bfloat16 with c's stride; c is then what sums need meanwhile
     bool bf16;      // operands are rounded; cpu_product says it, from the device's precision
 };
 

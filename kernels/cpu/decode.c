@@ -1,16 +1,27 @@
 // decode.c - attention of one new query a row over its cache. A task is a row and a head; keys go by in blocks of BLOCK from the
 // cache's start, with running maximum and sum as in attention.c. Several keys, or several columns of the values, are in work at a time:
-// sums of their own, each in the order of columns or of keys. Under bf16 caches hold rounded numbers (op_cache_put), the query and the
-// weights of a block are rounded here, and the sums are float32's.
+// sums of their own, each in the order of columns or of keys. Under bf16 caches hold rounded numbers (op_cache_put), stored in 16 bits or
+// in 32; the query and the weights of a block are rounded here, and the sums are float32's.
+#include "kernels/bf16.h"
 #include "kernels/cpu/cpu.h"
 
 #include <omp.h>
 
 enum { BLOCK = 64, KEYS = 4, VECS = 8 };
 
-// x[j] = q . keys[j], N of them.
-static inline __attribute__((always_inline)) void dots(float *x, const float *q, const float *keys, int64_t stride, int64_t D,
-                                                       const int N)
+static inline __attribute__((always_inline)) vec load_number(const void *from, int64_t i, const bool kept)
+{
+    return kept ? load_bf16((const uint16_t *)from + i) : load((const float *)from + i);
+}
+
+static inline __attribute__((always_inline)) float one_number(const void *from, int64_t i, const bool kept)
+{
+    return kept ? bf16_value(((const uint16_t *)from)[i]) : ((const float *)from)[i];
+}
+
+// x[j] = q . keys[j], N of them, the first at number `at`.
+static inline __attribute__((always_inline)) void dots(float *x, const float *q, const void *keys, int64_t at, int64_t stride,
+                                                       int64_t D, const int N, const bool kept)
 {
     vec sum[KEYS];
     int64_t i = 0;
@@ -21,22 +32,26 @@ static inline __attribute__((always_inline)) void dots(float *x, const float *q,
         vec a = load(q + i);
         UNROLL
         for (int j = 0; j < N; j++)
-            sum[j] += a * load(keys + j * stride + i);
+            sum[j] += a * load_number(keys, at + j * stride + i, kept);
     }
     if (i < D) {
         vec a = load_part(q + i, D - i, 0);
         UNROLL
-        for (int j = 0; j < N; j++)
-            sum[j] += a * load_part(keys + j * stride + i, D - i, 0);
+        for (int j = 0; j < N; j++) {
+            float rest[LANES] = {0};
+            for (int64_t d = i; d < D; d++)
+                rest[d - i] = one_number(keys, at + j * stride + d, kept);
+            sum[j] += a * load(rest);
+        }
     }
     UNROLL
     for (int j = 0; j < N; j++)
         x[j] = vec_sum(sum[j]);
 }
 
-// o += sum over n keys of weight * value, N vectors of columns.
-static inline __attribute__((always_inline)) void add_values(float *o, const float *weight, const float *values, int64_t stride,
-                                                             int64_t n, const int N)
+// o += sum over n keys of weight * value, N vectors of columns; the first at number `at`.
+static inline __attribute__((always_inline)) void add_values(float *o, const float *weight, const void *values, int64_t at,
+                                                             int64_t stride, int64_t n, const int N, const bool kept)
 {
     vec sum[VECS];
     UNROLL
@@ -46,7 +61,7 @@ static inline __attribute__((always_inline)) void add_values(float *o, const flo
         vec w = splat(weight[k]);
         UNROLL
         for (int j = 0; j < N; j++)
-            sum[j] += w * load(values + k * stride + j * LANES);
+            sum[j] += w * load_number(values, at + k * stride + j * LANES, kept);
     }
     UNROLL
     for (int j = 0; j < N; j++)
@@ -54,8 +69,9 @@ static inline __attribute__((always_inline)) void add_values(float *o, const flo
 }
 
 // Keys and values at position 0; o [D] is written.
-static void one_query(float *o, const float *q, const float *keys, const float *values, int64_t stride, int64_t D, int64_t first,
-                      int64_t last, float scale, bool bf16)
+static inline __attribute__((always_inline)) void one_query(float *o, const float *q, const void *keys, const void *values,
+                                                            int64_t stride, int64_t D, int64_t first, int64_t last, float scale,
+                                                            bool bf16, const bool kept)
 {
     float most = -1e30f, sum = 0, weight[BLOCK];
     memset(o, 0, (size_t)D * sizeof *o);
@@ -66,9 +82,9 @@ static void one_query(float *o, const float *q, const float *keys, const float *
             weight[i] = -__builtin_inff();
         int64_t k = from, d;
         for (; k + KEYS <= to; k += KEYS)
-            dots(weight + (k - k0), q, keys + k * stride, stride, D, KEYS);
+            dots(weight + (k - k0), q, keys, k * stride, stride, D, KEYS, kept);
         for (; k < to; k++)
-            dots(weight + (k - k0), q, keys + k * stride, stride, D, 1);
+            dots(weight + (k - k0), q, keys, k * stride, stride, D, 1, kept);
         for (k = from; k < to; k++) {
             float x = weight[k - k0] * scale;
             weight[k - k0] = x;
@@ -86,14 +102,14 @@ static void one_query(float *o, const float *q, const float *keys, const float *
             cpu_round(weight, BLOCK);
         for (d = 0; d < D; d++)
             o[d] *= keep;
-        const float *w = weight + (from - k0), *first_value = values + from * stride;
+        const float *w = weight + (from - k0);
         for (d = 0; d + VECS * LANES <= D; d += VECS * LANES)
-            add_values(o + d, w, first_value + d, stride, to - from, VECS);
+            add_values(o + d, w, values, from * stride + d, stride, to - from, VECS, kept);
         for (; d + LANES <= D; d += LANES)
-            add_values(o + d, w, first_value + d, stride, to - from, 1);
+            add_values(o + d, w, values, from * stride + d, stride, to - from, 1, kept);
         for (; d < D; d++)
             for (k = 0; k < to - from; k++)
-                o[d] += w[k] * first_value[k * stride + d];
+                o[d] += w[k] * one_number(values, (from + k) * stride + d, kept);
     }
     float inverse = 1.0f / sum;
     for (int64_t d = 0; d < D; d++)
@@ -105,7 +121,7 @@ void cpu_attention_decode(struct device *dev, struct tensor o, struct tensor q, 
 {
     int64_t D = a.head_dim, stride = D * a.n_kv_head, group = a.n_head / a.n_kv_head, n_tasks = (int64_t)a.B * a.n_head;
     float *o_ = o.data, scale = (float)(1 / __builtin_sqrt((double)D));
-    const float *q_ = q.data, *k_ = k_cache.data, *v_ = v_cache.data;
+    const float *q_ = q.data;
     const int32_t *slot = slots.data, *position = positions.data;
     bool bf16 = dev->precision == PRECISION_BF16;
     if (bf16) {
@@ -124,6 +140,10 @@ void cpu_attention_decode(struct device *dev, struct tensor o, struct tensor q, 
     for (int64_t i = 0; i < n_tasks; i++) {
         int64_t r = i / a.n_head, h = i % a.n_head, last = position[r];
         int64_t first = a.window && last > a.window ? last - a.window : 0, cache = slot[r] * a.T * stride + h / group * D;
-        one_query(o_ + i * D, q_ + i * D, k_ + cache, v_ + cache, stride, D, first, last, scale, bf16);
+        const void *keys = from_number(numbers_of(k_cache), cache).data, *values = from_number(numbers_of(v_cache), cache).data;
+        if (k_cache.dtype == DTYPE_BF16)
+            one_query(o_ + i * D, q_ + i * D, keys, values, stride, D, first, last, scale, bf16, true);
+        else
+            one_query(o_ + i * D, q_ + i * D, keys, values, stride, D, first, last, scale, bf16, false);
     }
 }

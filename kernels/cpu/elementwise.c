@@ -13,23 +13,31 @@ static int64_t elements(struct tensor t)
     return t.rows * t.cols;
 }
 
-// What products are going to multiply, or what has to be as if they did.
-static void copy_row(const struct device *dev, float *to, const float *from, int64_t n)
+static void copy_numbers(struct numbers to, struct numbers from, int64_t n)
 {
-    memcpy(to, from, (size_t)n * sizeof *to);
-    if (dev->precision == PRECISION_BF16)
-        cpu_round(to, n);
+    if (to.kept == from.kept)
+        memcpy((void *)to.data, from.data, (size_t)n * (to.kept ? sizeof(uint16_t) : sizeof(float)));
+    else if (to.kept)
+        cpu_narrow((uint16_t *)to.data, from.data, n);
+    else
+        cpu_widen((float *)to.data, from.data, n);
+}
+
+// What products are going to multiply, or what has to be as if they did.
+static void copy_row(const struct device *dev, struct numbers to, struct numbers from, int64_t n)
+{
+    copy_numbers(to, from, n);
+    if (dev->precision == PRECISION_BF16 && !to.kept)
+        cpu_round((float *)to.data, n);
 }
 
 void cpu_embed(struct device *dev, struct tensor x, const struct weight *table, struct tensor ids)
 {
-    const float *from = table->master.data;
     const int32_t *id = ids.data;
-    float *to = x.data;
     int64_t C = x.cols;
 #pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(dev, elements(x)))
     for (int64_t n = 0; n < x.rows; n++)
-        copy_row(dev, to + n * C, from + id[n] * C, C);
+        copy_row(dev, from_number(numbers_of(x), n * C), from_number(numbers_of(table->master), id[n] * C), C);
 }
 
 // A row of the table belongs to one thread, which meets its ids in order of n.
@@ -64,14 +72,12 @@ void cpu_zero(struct device *dev, struct tensor y)
 
 void cpu_copy(struct device *dev, struct tensor y, struct tensor x)
 {
-    float *to = y.data;
-    const float *from = x.data;
     int64_t N = elements(y);
-    if (to == from)
+    if (y.data == x.data)
         return;
 #pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(dev, N))
     for (int64_t i = 0; i < N; i += FLAT_BLOCK)
-        memcpy(to + i, from + i, (size_t)min_i64(FLAT_BLOCK, N - i) * sizeof *to);
+        copy_numbers(from_number(numbers_of(y), i), from_number(numbers_of(x), i), min_i64(FLAT_BLOCK, N - i));
 }
 
 void cpu_add(struct device *dev, struct tensor y, struct tensor x)
@@ -90,22 +96,24 @@ void cpu_add(struct device *dev, struct tensor y, struct tensor x)
 void cpu_relu2_back(struct device *dev, struct tensor dh, struct tensor da, struct tensor r)
 {
     float *to = dh.data;
-    const float *da_ = da.data, *r_ = r.data;
+    const float *da_ = da.data;
     int64_t N = elements(dh);
 #pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (is_large(dev, N))
     for (int64_t i = 0; i < N; i += FLAT_BLOCK) {
-        int64_t end = min_i64(i + FLAT_BLOCK, N);
-        for (int64_t j = i; j < end; j++)
-            to[j] = 2.0f * r_[j] * da_[j];
+        int64_t n = min_i64(FLAT_BLOCK, N - i);
+        float scratch[FLAT_BLOCK];
+        const float *r_ = read_numbers(from_number(numbers_of(r), i), n, scratch);
+        for (int64_t j = 0; j < n; j++)
+            to[i + j] = 2.0f * r_[j] * da_[i + j];
     }
 }
 
 void cpu_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor slots, struct tensor positions,
                    int capacity)
 {
-    float *to = cache.data;
-    const float *from = x.data;
     const int32_t *slot = slots.data, *position = positions.data;
-    for (int64_t r = 0; r < x.rows; r++)
-        copy_row(dev, to + ((int64_t)slot[r] * capacity + position[r]) * x.cols, from + r * x.cols, x.cols);
+    for (int64_t r = 0; r < x.rows; r++) {
+        int64_t at = (int64_t)slot[r] * capacity + position[r];
+        copy_row(dev, from_number(numbers_of(cache), at * x.cols), from_number(numbers_of(x), r * x.cols), x.cols);
+    }
 }

@@ -21,14 +21,13 @@
 #define CPU_TEXT2(a) #a
 #define CPU_TEXT(a) CPU_TEXT2(a)
 
-// LANES floats in a vector; a tile of a product is TILE_ROWS x TILE_COLS, all of it in registers; BLOCK_K is how much of K is
-// summed there before it is added to memory.
+// LANES floats in a vector; a tile of a product is TILE_ROWS x TILE_COLS, all of it in registers.
 #if defined(__AVX512F__)
-enum { LANES = 16, TILE_ROWS = 8, TILE_VECS = 2, BLOCK_K = 256 };
+enum { LANES = 16, TILE_ROWS = 8, TILE_VECS = 2 };
 #elif defined(__AVX2__)
-enum { LANES = 8, TILE_ROWS = 6, TILE_VECS = 2, BLOCK_K = 256 };
+enum { LANES = 8, TILE_ROWS = 6, TILE_VECS = 2 };
 #else
-enum { LANES = 4, TILE_ROWS = 6, TILE_VECS = 2, BLOCK_K = 256 };
+enum { LANES = 4, TILE_ROWS = 6, TILE_VECS = 2 };
 #endif
 enum { TILE_COLS = LANES * TILE_VECS };
 
@@ -50,6 +49,8 @@ typedef float vec __attribute__((vector_size(LANES * 4)));
 typedef int32_t ivec __attribute__((vector_size(LANES * 4)));
 typedef uint32_t uvec __attribute__((vector_size(LANES * 4)));
 typedef float vec_unaligned __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef uint16_t halves __attribute__((vector_size(LANES * 2)));
+typedef uint16_t halves_unaligned __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
 
 static inline vec load(const float *p)
 {
@@ -119,6 +120,18 @@ static inline vec vec_bf16(vec x)
     rounded = (rounded & ~small) | (u & 0x80000000 & small);
     return (vec)(rounded & 0xffff0000);
 #endif
+}
+
+// LANES stored bfloat16 numbers (bf16.h), and back.
+static inline vec load_bf16(const uint16_t *p)
+{
+    halves stored = *(const halves_unaligned *)p;
+    return (vec)(__builtin_convertvector(stored, uvec) << 16);
+}
+
+static inline void store_bf16(uint16_t *p, vec x)
+{
+    *(halves_unaligned *)p = __builtin_convertvector((uvec)vec_bf16(x) >> 16, halves);
 }
 
 static inline float vec_sum(vec v)

@@ -55,12 +55,13 @@ void cpu_logits(struct device *dev, struct tensor logits, struct tensor x, const
         .M = x.rows,
         .N = n_vocab,
         .K = x.cols,
-        .a = x.data,
+        .a = numbers_of(x),
         .a_m = x.cols,
         .a_k = 1,
-        .b = w->master.data,
+        .b = numbers_of(w->master),
         .b_k = 1,
         .b_n = x.cols,
+        .panels = w->prepared.data,
         .c = logits.data,
         .c_m = n_vocab,
     };
@@ -114,7 +115,9 @@ struct tile {
     int64_t n_blocks, n_slices, slice_blocks;
     bool bf16, gradient, seek;
     float cap;
-    const float *x, *w, *weights;
+    struct numbers x;
+    const float *w, *weights;
+    const float *panels; // NULL, or w as cpu_weight_prepare has it
     const int32_t *targets;
     float *dx, *dw, *losses;
     float *u;                   // [n_blocks][rows][V_BLOCK]
@@ -175,16 +178,22 @@ static int64_t lay_out(struct tile *t, const struct device *dev, float *base)
     return at;
 }
 
-static void pack_rows(const struct tile *t, float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n,
+static void pack_rows(const struct tile *t, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n,
                       int64_t K)
 {
-    (t->bf16 ? cpu_pack_rows_bf16 : cpu_pack_rows)(to, from, i_stride, k_stride, n, K);
+    if (from.kept)
+        cpu_pack_rows_kept(to, from.data, i_stride, k_stride, n, K);
+    else
+        (t->bf16 ? cpu_pack_rows_bf16 : cpu_pack_rows)(to, from.data, i_stride, k_stride, n, K);
 }
 
-static void pack_cols(const struct tile *t, float *to, const float *from, int64_t i_stride, int64_t k_stride, int64_t n,
+static void pack_cols(const struct tile *t, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n,
                       int64_t K)
 {
-    (t->bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, from, i_stride, k_stride, n, K);
+    if (from.kept)
+        cpu_pack_cols_kept(to, from.data, i_stride, k_stride, n, K);
+    else
+        (t->bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, from.data, i_stride, k_stride, n, K);
 }
 
 // c [M,N] = or += the product of panels over one block of K
@@ -228,16 +237,16 @@ static void pack_x(struct device *dev, const struct tile *t)
         for (int64_t n = 0; n < t->rows; n += TILE_ROWS)
             for (int64_t k = 0; k < t->C; k += BLOCK_K) {
                 int64_t K = min_i64(BLOCK_K, t->C - k);
-                pack_rows(t, t->x_rows + panel_rows(t) * k + n * panel_depth(t->bf16, K), t->x + n * t->C + k, t->C, 1,
-                          min_i64(TILE_ROWS, t->rows - n), K);
+                pack_rows(t, t->x_rows + panel_rows(t) * k + n * panel_depth(t->bf16, K), from_number(t->x, n * t->C + k), t->C,
+                          1, min_i64(TILE_ROWS, t->rows - n), K);
             }
 #pragma omp for schedule(static)
         for (int64_t j = 0; j < n_cols; j++)
             for (int64_t n = 0, K; n < t->rows; n += K) {
                 K = block_at(t, n);
                 int64_t c = j * TILE_COLS;
-                pack_cols(t, t->x_cols + n * panel_cols(t) + c * panel_depth(t->bf16, K), t->x + n * t->C + c, 1, t->C,
-                          min_i64(TILE_COLS, t->C - c), K);
+                pack_cols(t, t->x_cols + n * panel_cols(t) + c * panel_depth(t->bf16, K), from_number(t->x, n * t->C + c), 1,
+                          t->C, min_i64(TILE_COLS, t->C - c), K);
             }
     }
 }
@@ -250,8 +259,12 @@ static void forward_block(const struct tile *t, int64_t block, float *z, float *
         K = min_i64(BLOCK_K, t->C - k);
         for (int64_t v = 0; v < n_words; v += TILE_COLS) {
             int64_t n = min_i64(TILE_COLS, n_words - v);
-            pack_cols(t, panel, t->w + (v0 + v) * t->C + k, t->C, 1, n, K);
-            run_tiles(t, t->rows, n, K, t->x_rows + panel_rows(t) * k, panel, z + v, V_BLOCK, k > 0);
+            const float *words = panel;
+            if (t->panels)
+                words = t->panels + (v0 + v) * panel_depth(true, t->C) + TILE_COLS * panel_depth(true, k);
+            else
+                pack_cols(t, panel, (struct numbers){t->w + (v0 + v) * t->C + k, false}, t->C, 1, n, K);
+            run_tiles(t, t->rows, n, K, t->x_rows + panel_rows(t) * k, words, z + v, V_BLOCK, k > 0);
         }
     }
     double begin = start_other(t);
@@ -339,16 +352,19 @@ static void back_block(const struct tile *t, int64_t block, float *dx_part, bool
 
     int64_t depth = panel_depth(t->bf16, n_words);
     for (int64_t c = 0; c < t->C; c += TILE_COLS)
-        pack_cols(t, w_cols + c * depth, t->w + v0 * t->C + c, 1, t->C, min_i64(TILE_COLS, t->C - c), n_words);
+        pack_cols(t, w_cols + c * depth, (struct numbers){t->w + v0 * t->C + c, false}, 1, t->C, min_i64(TILE_COLS, t->C - c),
+                  n_words);
     for (int64_t n = 0; n < t->rows; n += TILE_ROWS)
-        pack_rows(t, dz_rows + n * depth, dz + n * V_BLOCK, V_BLOCK, 1, min_i64(TILE_ROWS, t->rows - n), n_words);
+        pack_rows(t, dz_rows + n * depth, (struct numbers){dz + n * V_BLOCK, false}, V_BLOCK, 1, min_i64(TILE_ROWS, t->rows - n),
+                  n_words);
     run_tiles(t, t->rows, t->C, n_words, dz_rows, w_cols, dx_part, t->C, !first);
 
     for (int64_t n = 0, K; n < t->rows; n += K) {
         K = block_at(t, n);
         depth = panel_depth(t->bf16, K);
         for (int64_t v = 0; v < n_words; v += TILE_ROWS)
-            pack_rows(t, words + v * depth, dz + n * V_BLOCK + v, 1, V_BLOCK, min_i64(TILE_ROWS, n_words - v), K);
+            pack_rows(t, words + v * depth, (struct numbers){dz + n * V_BLOCK + v, false}, 1, V_BLOCK,
+                      min_i64(TILE_ROWS, n_words - v), K);
         run_tiles(t, n_words, t->C, K, words, t->x_cols + n * panel_cols(t), t->dw + v0 * t->C, t->C, true);
     }
 }
@@ -387,7 +403,8 @@ void cpu_loss(struct device *dev, struct tensor losses, struct tensor dx, struct
                      .gradient = dx.data && dw.data,
                      .seek = !(cap > 0 && cap <= EXACT_CAP),
                      .cap = cap,
-                     .w = w->master.data};
+                     .w = w->master.data,
+                     .panels = w->prepared.data};
     int64_t floats = lay_out(&t, dev, NULL);
     size_t clocks_bytes = (size_t)(dev->n_threads * APART) * sizeof *t.other_s;
     float *base = device_workspace(dev, (size_t)floats * sizeof *base + clocks_bytes, "loss");
@@ -402,7 +419,7 @@ void cpu_loss(struct device *dev, struct tensor losses, struct tensor dx, struct
         t.first = n % T;
         if (T > MOST_ROWS)
             t.rows = min_i64(t.rows, T - t.first);
-        t.x = (const float *)x.data + n * C;
+        t.x = from_number(numbers_of(x), n * C);
         t.weights = (const float *)weights.data + n;
         t.targets = (const int32_t *)targets.data + n;
         t.losses = (float *)losses.data + n;

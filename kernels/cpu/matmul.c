@@ -1,4 +1,5 @@
-// matmul.c - the products of kernels.h, as strides of the one product. Masters are used as they lie: nothing is prepared.
+// matmul.c - the products of kernels.h, as strides of the one product. Masters are used as they lie, but where the processor multiplies
+// bfloat16: there weights are prepared as panels of x w^T, all of K in one panel, panel after panel.
 #include "kernels/cpu/cpu.h"
 
 static void run(struct device *dev, struct product p, const char *op)
@@ -10,8 +11,14 @@ static void run(struct device *dev, struct product p, const char *op)
 
 void cpu_weight_prepare(struct device *dev, struct weight *w)
 {
-    (void)dev;
-    (void)w;
+    float *to = w->prepared.data;
+    const float *from = w->master.data;
+    int64_t O = w->master.rows, I = w->master.cols, panel = TILE_COLS * panel_depth(true, I);
+    if (!to)
+        return;
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, O * I * WORK_ELEMENT / 4))
+    for (int64_t o = 0; o < O; o += TILE_COLS)
+        cpu_pack_cols_bf16(to + o / TILE_COLS * panel, from + o * I, I, 1, min_i64(TILE_COLS, O - o), I);
 }
 
 // y [N,O] = x [N,I] * w[O,I]^T
@@ -21,12 +28,13 @@ static struct product forward(struct tensor y, struct tensor x, const struct wei
         .M = y.rows,
         .N = y.cols,
         .K = x.cols,
-        .a = x.data,
+        .a = numbers_of(x),
         .a_m = x.cols,
         .a_k = 1,
-        .b = w->master.data,
+        .b = numbers_of(w->master),
         .b_k = 1,
         .b_n = x.cols,
+        .panels = w->prepared.data,
         .c = y.data,
         .c_m = y.cols,
     };
@@ -39,8 +47,32 @@ void cpu_matmul(struct device *dev, struct tensor y, struct tensor x, const stru
     run(dev, p, "matmul");
 }
 
+// Some rows at a time, so that the sums stay in the cache.
+static void relu2_stored(struct device *dev, struct tensor a, struct tensor r, struct tensor x, const struct weight *w)
+{
+    int64_t rows = min_i64(RELU2_ROWS, r.rows);
+    struct tensor some = {.rows = rows, .cols = r.cols};
+    struct product p = forward(some, x, w);
+    int64_t n_sums = round_up(rows * r.cols, 16);
+    float *sums = device_workspace(dev, (size_t)n_sums * sizeof *sums + cpu_product_bytes(dev, &p), "matmul_relu2");
+    if (!sums)
+        return;
+    p.c = sums;
+    for (int64_t n = 0; n < r.rows; n += rows) {
+        p.M = min_i64(rows, r.rows - n);
+        p.a = from_number(numbers_of(x), n * x.cols);
+        p.positive16 = (uint16_t *)r.data + n * r.cols;
+        p.squares16 = (uint16_t *)a.data + n * r.cols;
+        cpu_product(dev, &p, sums + n_sums);
+    }
+}
+
 void cpu_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, struct tensor x, const struct weight *w)
 {
+    if (r.dtype == DTYPE_BF16) {
+        relu2_stored(dev, a, r, x, w);
+        return;
+    }
     struct product p = forward(r, x, w);
     p.squares = a.data;
     run(dev, p, "matmul_relu2");
@@ -53,10 +85,10 @@ void cpu_matmul_dx(struct device *dev, struct tensor dx, struct tensor dy, const
             .M = dx.rows,
             .N = dx.cols,
             .K = dy.cols,
-            .a = dy.data,
+            .a = numbers_of(dy),
             .a_m = dy.cols,
             .a_k = 1,
-            .b = w->master.data,
+            .b = numbers_of(w->master),
             .b_k = dx.cols,
             .b_n = 1,
             .c = dx.data,
@@ -74,10 +106,10 @@ void cpu_matmul_dw(struct device *dev, struct tensor dw, struct tensor dy, struc
             .N = dw.cols,
             .K = x.rows,
             .segment = T,
-            .a = dy.data,
+            .a = numbers_of(dy),
             .a_m = 1,
             .a_k = dy.cols,
-            .b = x.data,
+            .b = numbers_of(x),
             .b_k = x.cols,
             .b_n = 1,
             .c = dw.data,

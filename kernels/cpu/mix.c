@@ -140,18 +140,23 @@ void cpu_value_embed(struct device *dev, struct tensor v, struct tensor s, struc
                      struct tensor ids, const struct weight *gate, float gain)
 {
     int64_t H = s.cols, D = v.cols / H, K = gate->master.cols;
-    const float *x_ = x.data, *from = table->master.data, *g = gate->master.data;
+    const float *from = table->master.data, *g = gate->master.data;
     const int32_t *id = ids.data;
-    float *v_ = v.data, *kept = s.data;
+    float *v_ = v.data, *kept = s.data, *scratch;
+    if (!rows_of_scratch(dev, x, K, &scratch, "value_embed"))
+        return;
 #pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, x.rows * v.cols * WORK_ELEMENT))
-    for (int64_t n = 0; n < x.rows; n++)
+    for (int64_t n = 0; n < x.rows; n++) {
+        float *own_x = row_of_scratch(scratch, K, omp_get_thread_num());
+        const float *first = read_numbers(from_number(numbers_of(x), n * x.cols), K, own_x);
         for (int64_t h = 0; h < H; h++) {
             const float *own = from + id[n] * v.cols + h * D;
-            float *to = v_ + n * v.cols + h * D, open = sigmoid(cpu_dot(g + h * K, x_ + n * x.cols, K)), share = gain * open;
+            float *to = v_ + n * v.cols + h * D, open = sigmoid(cpu_dot(g + h * K, first, K)), share = gain * open;
             kept[n * H + h] = open;
             for (int64_t i = 0; i < D; i++)
                 to[i] = share * own[i];
         }
+    }
 }
 
 // A row of the table belongs to one thread, which meets its ids in order of n.
@@ -180,13 +185,17 @@ void cpu_value_embed_back(struct device *dev, struct tensor dx, struct tensor dt
                           const struct weight *gate, float gain, int T)
 {
     int64_t N = x.rows, C = x.cols, H = s.cols, D = dv.cols / H, K = gate->master.cols;
+    bool widens = x.dtype == DTYPE_BF16; // the channels that gates look at
     size_t scratch_bytes = (size_t)(H * K) * sizeof(double);
-    double *scratch = device_workspace(dev, scratch_bytes + (size_t)(N * H) * sizeof(float), "value_embed_back");
+    double *scratch =
+        device_workspace(dev, scratch_bytes + (size_t)(N * (H + (widens ? K : 0))) * sizeof(float), "value_embed_back");
     if (!scratch)
         return;
-    float *to_gate = (float *)(scratch + H * K), *dx_ = dx.data, *dgate_ = dgate.data;
-    const float *dv_ = dv.data, *kept = s.data, *from = table->master.data, *g = gate->master.data, *x_ = x.data;
+    float *to_gate = (float *)(scratch + H * K), *first = to_gate + N * H, *dx_ = dx.data, *dgate_ = dgate.data;
+    const float *dv_ = dv.data, *kept = s.data, *from = table->master.data, *g = gate->master.data;
     const int32_t *id = ids.data;
+    for (int64_t n = 0; n < N && widens; n++)
+        cpu_widen(first + n * K, (const uint16_t *)x.data + n * C, K);
 #pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * dv.cols * WORK_ELEMENT))
     for (int64_t n = 0; n < N; n++)
         for (int64_t h = 0; h < H; h++) {
@@ -199,5 +208,5 @@ void cpu_value_embed_back(struct device *dev, struct tensor dx, struct tensor dt
     add_to_table(dev, dtable.data, dv, s, id, gain);
 #pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, N * H * K * WORK_ELEMENT))
     for (int64_t h = 0; h < H; h++)
-        add_weighted_rows(dgate_ + h * K, to_gate + h, H, x_, C, K, N, T, scratch + h * K);
+        add_weighted_rows(dgate_ + h * K, to_gate + h, H, widens ? first : x.data, widens ? K : C, K, N, T, scratch + h * K);
 }

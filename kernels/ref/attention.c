@@ -49,6 +49,8 @@ void ref_attention(struct device *dev, struct tensor o, struct tensor lse, struc
                 int64_t n = b * a.T + t, kv = h / group * D;
                 row(lse, n)[h] = attend(dev, row(o, n) + h * D, row(q, n) + h * D, row(k, b * a.T) + kv, row(v, b * a.T) + kv,
                                         k.cols, first_key(t, a.window), t, D);
+                for (int i = 0; i < D; i++)
+                    row(o, n)[h * D + i] = operand(dev, row(o, n)[h * D + i]);
             }
 }
 

@@ -7,6 +7,13 @@
 
 #include <math.h>
 
+// What bf16 rounds where it is written.
+static void round_row(const struct device *dev, double *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = operand(dev, y[i]);
+}
+
 static double norm_row(double *y, const double *x, int64_t C, double eps)
 {
     double sum = 0;
@@ -20,9 +27,10 @@ static double norm_row(double *y, const double *x, int64_t C, double eps)
 
 void ref_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, float eps)
 {
-    (void)dev;
-    for (int64_t n = 0; n < x.rows; n++)
+    for (int64_t n = 0; n < x.rows; n++) {
         *row(rstd, n) = norm_row(row(y, n), row(x, n), x.cols, eps);
+        round_row(dev, row(y, n), x.cols);
+    }
 }
 
 void ref_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd)
@@ -40,7 +48,6 @@ void ref_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struc
 void ref_rotary_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, struct tensor cosine,
                      struct tensor sine, struct tensor positions, int n_head, float eps, float scale)
 {
-    (void)dev;
     int64_t D = x.cols / n_head, half = D / 2;
     for (int64_t n = 0; n < x.rows; n++)
         for (int h = 0; h < n_head; h++) {
@@ -54,7 +61,7 @@ void ref_rotary_norm(struct device *dev, struct tensor y, struct tensor rstd, st
             }
             row(rstd, n)[h] = norm_row(out, out, D, eps);
             for (int64_t i = 0; i < D; i++)
-                out[i] *= scale;
+                out[i] = operand(dev, scale * out[i]);
         }
 }
 

@@ -24,7 +24,8 @@ void ref_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, stru
     for (int64_t i = 0; i < r.rows * r.cols; i++) {
         if (row(r, 0)[i] < 0)
             row(r, 0)[i] = 0;
-        row(a, 0)[i] = row(r, 0)[i] * row(r, 0)[i];
+        row(r, 0)[i] = operand(dev, row(r, 0)[i]);
+        row(a, 0)[i] = operand(dev, row(r, 0)[i] * row(r, 0)[i]);
     }
 }
 

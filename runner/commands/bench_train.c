@@ -24,7 +24,6 @@ static const double ENOUGH_S = 20;
 struct measured {
     const char *name;
     struct cost_setup setup;
-    enum precision precision;
     double seconds[STEPS_MOST]; // of each step, the first left out; sorted
     int n_steps;
     double peak;                 // FLOP/s of the machine, the better of before and after
@@ -116,7 +115,7 @@ static struct error *recipe_shape(const struct call *call, struct measured *m)
     m->setup.T = m->setup.width = T;
     m->setup.trains = true;
     m->setup.optimizer_2026 = is_2026(pretrains ? p->optimizer : f->optimizer);
-    m->precision = precision_of(pretrains ? p->precision : f->precision);
+    m->setup.precision = precision_of(pretrains ? p->precision : f->precision);
     return NULL;
 }
 
@@ -161,7 +160,7 @@ static struct error *measure(struct measured *m, bool profile)
     struct device *dev = device_open(DEVICE_CPU, 0, &fault);
     if (!dev)
         return error_from_fault(fault);
-    device_set_precision(dev, m->precision);
+    device_set_precision(dev, m->setup.precision);
     struct error *e = cost_of(&costs, &m->setup, &cost);
     if (!e) {
         m->flops = shape_flops_per_token(&m->setup.shape) * (double)m->setup.rows * (double)m->setup.T;

@@ -47,7 +47,7 @@ static bool same(const struct cost_setup *a, const struct cost_setup *b)
            s->value_gate_channels == t->value_gate_channels && s->residual_lambdas == t->residual_lambdas &&
            s->smear_channels == t->smear_channels && s->backout == t->backout && a->batch == b->batch && a->T == b->T &&
            a->trains == b->trains && a->optimizer_2026 == b->optimizer_2026 && a->rows == b->rows && a->width == b->width &&
-           a->slots == b->slots && a->capacity == b->capacity && a->prompt == b->prompt;
+           a->slots == b->slots && a->capacity == b->capacity && a->prompt == b->prompt && a->precision == b->precision;
 }
 
 struct counting {
@@ -161,6 +161,7 @@ struct error *cost_of(struct costs *costs, const struct cost_setup *setup, struc
     struct device *dev = known ? device_open(DEVICE_COUNT, costs->threads, &fault) : NULL;
     if (!dev)
         return known ? error_from_fault(fault) : error_memory();
+    device_set_precision(dev, setup->precision);
     device_set_rates(dev, costs->rates);
     struct counting counting = {.setup = setup, .dev = dev, .arena = &scratch};
     *known = (struct known_cost){.next = costs->known, .setup = *setup};

@@ -9,7 +9,7 @@
 //
 // Rows       an update of many rows is counted from as many as make eight whole micro-batches, one for each canonical group
 //            (gradient.h), and one more micro-batch for each that is missing: the same FLOPs as all of it, in a moment
-// Memory     the high water of the device, in float32, with everything open that the stage has open
+// Memory     the high water of the device with everything open that the stage has open; in bf16 that of a processor that multiplies it
 // Ownership  everything that is kept lives in the arena
 // Errors     ERROR_MACHINE for tensors beyond all memory
 #ifndef RUNNER_GRAPH_COST_H
@@ -27,6 +27,7 @@ struct cost_setup {
     int64_t rows, width;     // of an update: rows, and how long those of a micro-batch are (T, where all are full)
     int64_t slots, capacity; // that decode together, and their positions; 0: nothing is written
     int64_t prompt;          // tokens of a prompt that goes in at once; 0: prompts go in token by token
+    enum precision precision;
 };
 
 struct cost {

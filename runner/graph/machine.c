@@ -16,6 +16,7 @@ static const struct store_member members[] = {
     {"measured", STORE_TEXT, offsetof(struct machine, measured), sizeof((struct machine *)0)->measured},
     {"threads", STORE_I64, offsetof(struct machine, threads), 0},
     {"peak", STORE_F64, offsetof(struct machine, peak), 0},
+    {"peak_bf16", STORE_F64, offsetof(struct machine, peak_bf16), 0},
     {"products", STORE_F64, offsetof(struct machine, products), 0},
     {"attention", STORE_F64, offsetof(struct machine, attention), 0},
     {"bandwidth", STORE_F64, offsetof(struct machine, bandwidth), 0},

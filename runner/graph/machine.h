@@ -22,6 +22,7 @@ struct machine {
     char machine[256], build[128], isa[16], measured[32]; // measured: RFC 3339, UTC
     int64_t threads;
     double peak;                     // FLOP/s of multiply-adds in registers
+    double peak_bf16;                // of bfloat16 numbers; 0: not known
     double products;                 // FLOP/s of large matrix products
     double attention;                // of attention, forward and backward
     double bandwidth;                // bytes/s of copying more than caches hold

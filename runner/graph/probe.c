@@ -15,7 +15,7 @@ enum { PRODUCT_M = 1024, PRODUCT_C = 768, ATTENTION_B = 2, ATTENTION_T = 512, AT
 
 struct probing {
     struct machine *m;
-    struct device *dev;
+    struct device *dev, *dev_bf16;
     struct arena *arena;
     double product_s, attention_s, copy_s; // the shortest so far, as those of machine
     void (*told)(void *self, const struct probe_figure *figure);
@@ -92,6 +92,7 @@ static void measure_peak(struct probing *p)
 {
     double begin = clock_seconds(), used = (double)clock() / CLOCKS_PER_SEC;
     p->m->peak = fmax(p->m->peak, device_peak_flops(p->dev, PEAK_MS / 1000.0));
+    p->m->peak_bf16 = fmax(p->m->peak_bf16, device_peak_flops(p->dev_bf16, PEAK_MS / 1000.0));
     used = ((double)clock() / CLOCKS_PER_SEC - used) / ((clock_seconds() - begin) * (double)p->m->threads);
     p->m->had = fmin(p->m->had, used);
 }
@@ -186,6 +187,7 @@ static void tell_all(const struct probing *p)
 {
     const struct machine *m = p->m;
     tell(p, "peak", "FLOP/s", m->peak, false);
+    tell(p, "peak of bfloat16", "FLOP/s", m->peak_bf16, false);
     tell(p, "products", "FLOP/s", m->products, true);
     tell(p, "attention", "FLOP/s", m->attention, true);
     tell(p, "training a model of width 64", "FLOP/s", m->small_flops / m->small_s, true);
@@ -227,12 +229,17 @@ struct error *probe_measure(struct machine *measured, const struct machine *here
     struct probing p = {.m = measured, .arena = arena, .told = told, .self = self};
     p.product_s = p.attention_s = p.copy_s = INFINITY;
     p.dev = device_open(DEVICE_CPU, (int)here->threads, &fault);
-    if (!p.dev)
+    p.dev_bf16 = p.dev ? device_open(DEVICE_CPU, (int)here->threads, &fault) : NULL;
+    if (!p.dev_bf16) {
+        device_close(p.dev);
         return error_from_fault(fault);
+    }
+    device_set_precision(p.dev_bf16, PRECISION_BF16);
     struct error *e = set_up_models(&small, &large);
     for (int round = 0; round < ROUNDS && !e; round++)
         e = measure_round(&p, &small, &large);
     device_close(p.dev);
+    device_close(p.dev_bf16);
     if (!e)
         e = conclude(&p, &small, &large);
     clock_text(clock_unix(), measured->measured);

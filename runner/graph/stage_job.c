@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include "runner/graph/keys.h"
+#include "runner/graph/machine.h"
+#include "runner/graph/work.h"
+#include "runner/stages/shape_of.h"
 
 // The files that an input gives under its role.
 static struct error *fill_input(struct job_input *to, const struct plan *plan, const struct graph_input *from,
@@ -102,6 +105,18 @@ static struct error *fill_places(struct job *job, const struct recipe_stage *sta
     return NULL;
 }
 
+// NaN where the machine was not measured, or the stage has no precision.
+static double peak_of(const struct plan *plan, const struct graph_node *node)
+{
+    const struct machine *m = plan->work ? plan->work->measured : NULL;
+    const struct setting *s = node->stage ? stage_setting(node->stage, "precision") : NULL;
+    if (!m || !s)
+        return NAN;
+    const char *precision = *(const char *const *)((const char *)node->options + s->field->offset);
+    double peak = precision_of(precision) == PRECISION_BF16 ? m->peak_bf16 : m->peak;
+    return peak > 0 ? peak : NAN;
+}
+
 const char *stage_lock_path(const struct plan *plan, const struct graph_node *node, struct arena *arena)
 {
     const struct graph_node *tokenizer = node->kind == KIND_TOKENS ? graph_input(node, "tokenizer") : NULL;
@@ -124,6 +139,7 @@ struct error *stage_job(struct job *job, const struct plan *plan, const struct p
                         .tasks = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->tasks),
                         .mix = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->mix),
                         .usd_per_hour = plan->graph->recipe->usd_per_hour,
+                        .peak_flops = peak_of(plan, node),
                         .runner = getpid()};
     if (!job->inputs || !job->parts || !job->tasks || !job->mix || !job->lock)
         return error_memory();

@@ -57,6 +57,15 @@ static bool is_f32(const struct working *w)
     return precision && s->by != BY_DEFAULT && s->by != BY_NOBODY && !strcmp(precision, "f32");
 }
 
+// Of this machine as the stage says; of another in float32, and weigh() halves what would be.
+static enum precision precision_here(const struct working *w)
+{
+    const struct setting *s = w->node->stage ? stage_setting(w->node->stage, "precision") : NULL;
+    if (!s || !hardware_is_here(w->setting->hardware))
+        return PRECISION_F32;
+    return precision_of(*(const char *const *)((const char *)w->node->options + s->field->offset));
+}
+
 static double reached(const struct working *w)
 {
     const struct hardware *h = w->setting->hardware;
@@ -133,6 +142,7 @@ static void weigh(struct working *w, int64_t asked)
 
 static struct error *count(struct working *w)
 {
+    w->setup.precision = precision_here(w);
     return cost_of(&w->setting->costs, &w->setup, &w->cost);
 }
 

@@ -443,9 +443,10 @@ static struct error *read_job(struct job *job, json_t *root, const char *path, s
     job->results = get_text(root, "results", arena);
     job->out = get_text(root, "out", arena);
     job->lock = get_text(root, "lock", arena);
-    const json_t *usd = json_object_get(root, "usd_per_hour");
+    const json_t *usd = json_object_get(root, "usd_per_hour"), *peak = json_object_get(root, "peak_flops");
     job->runner = json_integer_value(json_object_get(root, "runner"));
     job->usd_per_hour = json_is_number(usd) ? json_number_value(usd) : NAN;
+    job->peak_flops = json_is_number(peak) ? json_number_value(peak) : NAN;
     if (!job->name || !job->key || !job->payload || !job->results || !job->lock)
         return malformed(path, "name, key, payload, results or lock is missing");
     struct error *e = read_options(job, json_object_get(root, "options"), path, arena);
@@ -476,6 +477,7 @@ struct error *job_write(const struct job *job, const char *path)
     json_key(&j, "out"), json_str(&j, job->out);
     json_key(&j, "lock"), json_str(&j, job->lock);
     json_key(&j, "usd_per_hour"), json_f64(&j, job->usd_per_hour);
+    json_key(&j, "peak_flops"), json_f64(&j, job->peak_flops);
     json_key(&j, "runner"), json_i64(&j, job->runner);
     json_key(&j, "options");
     json_open(&j, '{');

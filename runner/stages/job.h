@@ -8,7 +8,7 @@
 //    "out":"…/pretrain-3f9a.h5","lock":"…","inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},
 //    "suites":[{"name":"core","title":"CORE","tasks":22,"missing":"core/squad core/coqa"}],
 //    "mix":[{"share":0.7,"rows":null,"paths":["…h5"]}],"parts":[{…}],
-//    "usd_per_hour":24,"runner":1234}
+//    "usd_per_hour":24,"peak_flops":1.8e11,"runner":1234}
 //
 // options are all set fields as recipe text (lists as lists of texts), read through the table of fields; payload is the canonical
 // text that was hashed; a mixture is no option, it stands under tasks. A token stage makes one file a part, each with a key and a
@@ -95,6 +95,7 @@ struct job {
     struct job_mixed *mix; // instead of the input "tokens"; in the order of the recipe
     int n_mix;
     double usd_per_hour; // NaN: unknown
+    double peak_flops;   // FLOP/s that this machine was measured to do at the most, in the stage's precision; NaN: it was not measured
     int64_t runner;      // process id of the runner, for the text of the lock
 };
 

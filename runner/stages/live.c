@@ -22,6 +22,7 @@ struct live {
     int fd;
     double last_step_t; // when the last progress line was written, monotonic
     off_t n_written, n_reserved;
+    struct json line; // its memory serves for one after the other
 };
 
 struct live_line live_line(const char *e)
@@ -165,29 +166,29 @@ void live_write(struct live *live, struct live_line line)
             return;
         live->last_step_t = now;
     }
-    struct json j = {0};
-    json_open(&j, '{');
-    json_key(&j, "t"), json_f64(&j, line.t > 0 ? line.t : clock_unix());
-    json_key(&j, "e"), json_str(&j, line.e);
-    put_count(&j, "step", line.step);
-    put_count(&j, "of", line.of);
-    put_text(&j, "unit", line.unit);
-    put_number(&j, "loss", line.loss);
-    put_number(&j, "bpb", line.bpb);
-    put_number(&j, "tok_s", line.tok_s);
-    put_number(&j, "mfu", line.mfu);
-    put_number(&j, "eta_s", line.eta_s);
-    put_number(&j, "usd", line.usd);
-    put_number(&j, "redo_s", line.redo_s);
-    put_text(&j, "text", line.text);
-    put_text(&j, "warning", line.warning);
-    json_close(&j, '}');
-    if (json_text(&j)) {
-        j.text[j.n] = '\n'; // the terminator's place: the text is whole and goes out by its length
-        ssize_t written = write(live->fd, j.text, j.n + 1);
+    struct json *j = &live->line;
+    json_clear(j);
+    json_open(j, '{');
+    json_key(j, "t"), json_f64(j, line.t > 0 ? line.t : clock_unix());
+    json_key(j, "e"), json_str(j, line.e);
+    put_count(j, "step", line.step);
+    put_count(j, "of", line.of);
+    put_text(j, "unit", line.unit);
+    put_number(j, "loss", line.loss);
+    put_number(j, "bpb", line.bpb);
+    put_number(j, "tok_s", line.tok_s);
+    put_number(j, "mfu", line.mfu);
+    put_number(j, "eta_s", line.eta_s);
+    put_number(j, "usd", line.usd);
+    put_number(j, "redo_s", line.redo_s);
+    put_text(j, "text", line.text);
+    put_text(j, "warning", line.warning);
+    json_close(j, '}');
+    if (json_text(j)) {
+        j->text[j->n] = '\n'; // the terminator's place: the text is whole and goes out by its length
+        ssize_t written = write(live->fd, j->text, j->n + 1);
         live->n_written += written > 0 ? written : 0; // never the only copy of anything: what fails is let go
     }
-    json_release(&j);
 }
 
 void live_close(struct live *live)
@@ -195,6 +196,7 @@ void live_close(struct live *live)
     if (live && live->fd >= 0) {
         close(live->fd);
         live->fd = -1;
+        json_release(&live->line);
     }
 }
 

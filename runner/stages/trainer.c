@@ -12,7 +12,14 @@
 #include "core/model/model_file.h"
 #include "core/text/tokenizer_file.h"
 
-enum { CHECKPOINT_LEAST_S = 10, CHECKPOINT_MOST_S = 600, WRITE_SHARE = 50 };
+enum { CHECKPOINT_LEAST_S = 10, CHECKPOINT_MOST_S = 600, WRITE_SHARE = 50, ROWS_AT_ONCE = 1 << 16 };
+
+// The share of the measured peak that so many targets a second are, by the reference's count of FLOPs; NaN where nothing was measured.
+static double mfu_of(const struct trainer *t, double tok_s)
+{
+    double mfu = tok_s * shape_flops_per_token(&t->model.shape) / t->stage->job->peak_flops;
+    return mfu > 0 && isfinite(mfu) ? mfu : NAN;
+}
 
 struct live_line trainer_line(const struct trainer *t, const char *event)
 {
@@ -22,6 +29,7 @@ struct live_line trainer_line(const struct trainer *t, const char *event)
     line.unit = "steps";
     line.bpb = t->bpb;
     line.tok_s = t->tok_s;
+    line.mfu = mfu_of(t, t->tok_s);
     line.redo_s = clock_seconds() - t->resume.saved_at;
     if (t->step_s > 0)
         line.eta_s = (double)(line.of - line.step) * t->step_s;
@@ -126,9 +134,9 @@ static struct error *report(void *self, const struct step_report *r)
                                                                            .lr_scale = r->lr_scale,
                                                                            .momentum = r->momentum});
     if (!e)
-        e = table_add(
-            &t->training.timing,
-            &(struct timing_train){.step = r->step, .seconds = r->seconds, .save_s = t->save_s, .tok_s = tok_s, .mfu = NAN});
+        e = table_add(&t->training.timing,
+                      &(struct timing_train){
+                          .step = r->step, .seconds = r->seconds, .save_s = t->save_s, .tok_s = tok_s, .mfu = mfu_of(t, tok_s)});
     t->save_s = 0;
     point("train.step");
     return !e && background_ended(&t->background) ? trainer_settle(t) : e;
@@ -252,6 +260,12 @@ struct error *trainer_run(struct trainer *t)
     if (!e && t->resume.note)
         e = trainer_note(t, t->resume.note);
     resume_close(&t->resume);
+    int64_t n_rows = schedule_updates(&t->loop.schedule);
+    n_rows = n_rows < ROWS_AT_ONCE ? n_rows : ROWS_AT_ONCE; // of longer trainings the tables grow now and then
+    if (!e)
+        e = table_reserve(&t->training.train, n_rows);
+    if (!e)
+        e = table_reserve(&t->training.timing, n_rows);
     t->resume.saved_at = clock_seconds();
     if (t->reads_ahead) // where no thread can be had rows are read when they are needed
         error_free(prefetch_open(&t->gradient.ahead, t->loop.rows));

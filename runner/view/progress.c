@@ -71,6 +71,8 @@ void progress_line(char *text, size_t n_bytes, int width, const char *label, con
         text_put(text, n_bytes, width, "  %s tok/s", format_count(a, (int64_t)line->tok_s));
     if (isfinite(line->eta_s) && line->eta_s >= 0)
         text_put(text, n_bytes, width, "  %s left", format_seconds(a, line->eta_s));
+    if (isfinite(line->mfu) && line->mfu > 0)
+        text_put(text, n_bytes, width, "  mfu %.0f %%", 100 * line->mfu);
 }
 
 static void erase(struct progress *p)

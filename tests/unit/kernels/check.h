@@ -72,7 +72,8 @@ static inline struct tensor filled_ids(struct device *dev, int64_t n, uint64_t s
 
 static inline struct weight filled_weight(struct device *dev, int64_t rows, int64_t cols, uint64_t seed, double scale)
 {
-    struct weight w = {.master = filled(dev, rows, cols, seed, scale)};
+    struct weight w = device_weight(dev, rows, cols);
+    fill(dev, w.master, seed, scale);
     op_weight_prepare(dev, &w);
     return w;
 }
@@ -80,7 +81,7 @@ static inline struct weight filled_weight(struct device *dev, int64_t rows, int6
 // Rows first .. first + rows - 1 of t.
 static inline struct tensor rows_of(struct tensor t, int64_t first, int64_t rows)
 {
-    size_t item = t.dtype == DTYPE_F64 ? 8 : 4;
+    size_t item = t.dtype == DTYPE_F64 ? 8 : t.dtype == DTYPE_BF16 ? 2 : 4;
     return (struct tensor){
         .data = (char *)t.data + (size_t)(first * t.cols) * item, .rows = rows, .cols = t.cols, .dtype = t.dtype};
 }
@@ -247,7 +248,8 @@ static inline void hold_(const char *name, operation run, const int *size, const
 
 static inline void assert_same_bits(const char *what, const char *isa, struct tensor a, struct tensor b)
 {
-    size_t item = a.dtype == DTYPE_F64 ? 8 : 4;
+    size_t item = a.dtype == DTYPE_F64 ? 8 : a.dtype == DTYPE_BF16 ? 2 : 4;
+    assert_int_equal(a.dtype, b.dtype);
     assert_int_equal(a.rows, b.rows);
     assert_int_equal(a.cols, b.cols);
     if (memcmp(a.data, b.data, (size_t)(a.rows * a.cols) * item))

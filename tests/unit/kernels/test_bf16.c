@@ -112,8 +112,8 @@ static void products(struct device *dev, const int *size, struct outputs *out)
     op_logits(dev, logits, x, &w, O, 15);
     keep(out, dev, "y", y, BOUND_ABSOLUTE, limit);
     keep(out, dev, "y +=", more, BOUND_ABSOLUTE, limit);
-    keep(out, dev, "a", a, BOUND_ABSOLUTE, limit);
-    keep(out, dev, "r", r, BOUND_ABSOLUTE, limit);
+    keep(out, dev, "a", a, BOUND_ABSOLUTE, 1e-2); // rounded: a step of 2^-8 where ref comes to lie on the other side of a tie
+    keep(out, dev, "r", r, BOUND_ABSOLUTE, 5e-3);
     keep(out, dev, "dx", dx, BOUND_ABSOLUTE, limit);
     keep(out, dev, "dx +=", dx_more, BOUND_ABSOLUTE, limit);
     keep(out, dev, "dw", dw, BOUND_ABSOLUTE, limit);
@@ -149,7 +149,7 @@ static void attention(struct device *dev, const int *size, struct outputs *out)
     struct tensor dq = filled(dev, N, C, 5, 1), dk = filled(dev, N, K, 6, 1), dv = device_tensor(dev, N, K);
     op_attention(dev, o, lse, q, k, v, a);
     op_attention_back(dev, dq, dk, dv, dout, q, k, v, o, lse, a);
-    keep(out, dev, "o", o, BOUND_ABSOLUTE, 1e-3);
+    keep(out, dev, "o", o, BOUND_ABSOLUTE, 5e-3);
     keep(out, dev, "lse", lse, BOUND_ABSOLUTE, 1e-5);
     keep(out, dev, "dq", dq, BOUND_TENSOR, 1.5e-3);
     keep(out, dev, "dk", dk, BOUND_TENSOR, 1.5e-3);
@@ -194,6 +194,32 @@ static void test_attention(void **state)
     hold_bf16(decoded, {1, 1, 1, 1, 8, 0});
     hold_bf16(decoded, {3, 70, 4, 2, 33, 0});
     hold_bf16(decoded, {2, 150, 2, 1, 64, 40});
+}
+
+static void norms(struct device *dev, const int *size, struct outputs *out)
+{
+    int N = size[0], H = size[1], D = size[2], C = H * D;
+    struct tensor x = filled(dev, N, C, 1, 1), y = device_tensor(dev, N, C), r = device_tensor(dev, N, 1);
+    struct tensor dx = filled(dev, N, C, 2, 1), dy = filled(dev, N, C, 3, 1), rh = device_tensor(dev, N, H);
+    struct tensor q = device_tensor(dev, N, C), dq = device_tensor(dev, N, C);
+    struct tensor cosine = filled(dev, 9, D / 2, 4, 1), sine = filled(dev, 9, D / 2, 5, 1), at = filled_ids(dev, N, 6, 9);
+    op_norm(dev, y, r, x, 1e-6f);
+    op_norm_back(dev, dx, dy, y, r);
+    op_rotary_norm(dev, q, rh, x, cosine, sine, at, H, 1e-6f, 1.2f);
+    op_rotary_norm_back(dev, dq, dy, q, rh, cosine, sine, at, H, 1.2f);
+    keep(out, dev, "y", y, BOUND_ELEMENT, 8e-3);
+    keep(out, dev, "dx", dx, BOUND_TENSOR, 1e-2);
+    keep(out, dev, "q", q, BOUND_ELEMENT, 8e-3);
+    keep(out, dev, "dq", dq, BOUND_TENSOR, 1e-2);
+}
+
+static void test_norms(void **state)
+{
+    (void)state;
+    hold_bf16(norms, {0, 2, 8});
+    hold_bf16(norms, {1, 1, 2});
+    hold_bf16(norms, {7, 3, 10});
+    hold_bf16(norms, {40, 2, 64});
 }
 
 static void loss(struct device *dev, const int *size, struct outputs *out)
@@ -342,6 +368,150 @@ static void test_bits_of_pieces(void **state)
     }
 }
 
+// --- what is stored -----------------------------------------------------------------------------------------------------------
+
+// Every operation that takes kept tensors, in a row: those are of device_kept, or of the device's type.
+static void on_stored(struct device *dev, bool kept, struct outputs *out)
+{
+    enum {
+        B = 3,
+        LENGTH = 37,
+        H = 2,
+        KV = 1,
+        D = 18,
+        C = H * D,
+        M = 50,
+        V = 301,
+        ROWS = B * LENGTH,
+        R = 5,
+        K = 7,
+        CAPACITY = 40
+    };
+    struct tensor (*made)(struct device *, int64_t, int64_t) = kept ? device_kept : device_tensor;
+    struct attention a = {.B = B, .T = LENGTH, .n_head = H, .n_kv_head = KV, .head_dim = D, .window = 20}, one = a;
+    struct weight wq = filled_weight(dev, C, C, 1, 0.3), up = filled_weight(dev, M, C, 2, 0.3),
+                  head = filled_weight(dev, V, C, 3, 0.3);
+    struct weight values = filled_weight(dev, V, KV * D, 4, 1), gate = filled_weight(dev, KV, K, 5, 0.5);
+    struct tensor x = filled(dev, ROWS, C, 6, 1), r1 = device_tensor(dev, ROWS, 1), n1 = made(dev, ROWS, C),
+                  sums = device_tensor(dev, ROWS, C);
+    struct tensor q = made(dev, ROWS, C), k = made(dev, ROWS, KV * D), v = made(dev, ROWS, KV * D), o = made(dev, ROWS, C);
+    struct tensor rq = device_tensor(dev, ROWS, H), lse = device_tensor(dev, ROWS, H), act = made(dev, ROWS, M),
+                  r = made(dev, ROWS, M);
+    struct tensor cosine = filled(dev, LENGTH, D / 2, 7, 1), sine = filled(dev, LENGTH, D / 2, 8, 1),
+                  at = filled_ids(dev, ROWS, 9, LENGTH);
+    struct tensor ids = filled_ids(dev, ROWS, 10, V), targets = filled_ids(dev, ROWS, 11, V),
+                  weights = filled(dev, ROWS, 1, 12, 1);
+    op_norm(dev, n1, r1, x, 1e-6f);
+    op_matmul(dev, sums, n1, &wq, false);
+    op_rotary_norm(dev, q, rq, sums, cosine, sine, at, H, 1e-6f, 1.2f);
+    struct tensor v_sums = device_tensor(dev, ROWS, KV * D), s = device_tensor(dev, ROWS, KV);
+    op_value_embed(dev, v_sums, s, n1, &values, ids, &gate, 3);
+    op_copy(dev, v, v_sums);
+    op_copy(dev, k, filled(dev, ROWS, KV * D, 13, 1.7));
+    op_attention(dev, o, lse, q, k, v, a);
+    op_matmul_relu2(dev, act, r, n1, &up);
+    struct tensor losses = device_tensor(dev, ROWS, 1), dx = device_tensor(dev, ROWS, C), dhead = filled(dev, V, C, 14, 0.01);
+    op_loss(dev, losses, dx, dhead, o, &head, targets, weights, V, 15, LENGTH);
+    struct tensor da = filled(dev, ROWS, M, 15, 1), dup = device_tensor(dev, M, C), dn = device_tensor(dev, ROWS, C);
+    op_relu2_back(dev, da, da, r);
+    op_matmul_dw(dev, dup, da, n1, LENGTH);
+    op_norm_back(dev, dn, dx, n1, r1);
+    struct tensor dq = device_tensor(dev, ROWS, C), dk = device_tensor(dev, ROWS, KV * D), dv = device_tensor(dev, ROWS, KV * D);
+    op_attention_back(dev, dq, dk, dv, dx, q, k, v, o, lse, a);
+    op_rotary_norm_back(dev, dq, dq, q, rq, cosine, sine, at, H, 1.2f);
+    struct tensor dvalues = device_tensor(dev, V, KV * D), dgate = device_tensor(dev, KV, K);
+    op_value_embed_back(dev, dn, dvalues, dgate, dv, s, n1, &values, ids, &gate, 3, LENGTH);
+    keep(out, dev, "n1", n1, BOUND_ABSOLUTE, 1);
+    keep(out, dev, "o", o, BOUND_ABSOLUTE, 1);
+    keep(out, dev, "act", act, BOUND_ABSOLUTE, 1);
+    keep(out, dev, "losses", losses, BOUND_ABSOLUTE, 1);
+    keep(out, dev, "dhead", dhead, BOUND_ABSOLUTE, 1);
+    keep(out, dev, "dup", dup, BOUND_ABSOLUTE, 1);
+    keep(out, dev, "dn", dn, BOUND_ABSOLUTE, 1);
+    keep(out, dev, "dq", dq, BOUND_ABSOLUTE, 1);
+    keep(out, dev, "dgate", dgate, BOUND_ABSOLUTE, 1);
+
+    struct tensor caches[2] = {made(dev, R * CAPACITY, KV * D), made(dev, R * CAPACITY, KV * D)}, few = rows_of(n1, 2, R);
+    struct tensor slots = device_ids(dev, LENGTH, 1), last = device_ids(dev, R, 1), rows = made(dev, R, C),
+                  in_order = device_ids(dev, LENGTH, 1);
+    one.B = R, one.T = CAPACITY;
+    for (int32_t t = 0; t < LENGTH; t++)
+        device_put_ids(dev, in_order, t, 1, &t);
+    for (int32_t slot = 0; slot < R; slot++) {
+        for (int32_t t = 0; t < LENGTH; t++)
+            device_put_ids(dev, slots, t, 1, &slot);
+        op_cache_put(dev, caches[0], rows_of(k, slot % B * LENGTH, LENGTH), slots, in_order, CAPACITY);
+        op_cache_put(dev, caches[1], rows_of(v, slot % B * LENGTH, LENGTH), slots, in_order, CAPACITY);
+        device_put_ids(dev, last, slot, 1, &(int32_t){7 * slot + 2});
+        device_put_ids(dev, slots, slot, 1, &slot);
+    }
+    for (int32_t slot = 0; slot < R; slot++)
+        device_put_ids(dev, slots, slot, 1, &slot);
+    struct tensor o_few = device_tensor(dev, R, C), logits = device_tensor(dev, R, V);
+    op_attention_decode(dev, o_few, rows_of(sums, 0, R), caches[0], caches[1], rows_of(slots, 0, R), last, one);
+    op_embed(dev, rows, &(struct weight){.master = few}, rows_of(slots, 0, R));
+    op_logits(dev, logits, rows, &head, V, 15);
+    keep(out, dev, "decoded", o_few, BOUND_ABSOLUTE, 1);
+    keep(out, dev, "logits", logits, BOUND_ABSOLUTE, 1);
+}
+
+// The same numbers wherever they are kept.
+static void test_stored(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < countof(isas_bf16); i++) {
+        struct device *devs[2] = {open_path(isas_bf16[i], 1, PRECISION_BF16), open_path(isas_bf16[i], 3, PRECISION_BF16)};
+        struct outputs made[2] = {0};
+        for (int kept = 0; kept < 2 && devs[0]; kept++) {
+            on_stored(devs[kept], kept, &made[kept]);
+            assert_no_fault(devs[kept]);
+        }
+        for (int k = 0; k < made[0].n; k++) {
+            size_t bytes = (size_t)(made[0].list[k].rows * made[0].list[k].cols) * sizeof(double);
+            if (memcmp(made[0].list[k].values, made[1].list[k].values, bytes))
+                fail_msg("%s: '%s' depends on how it is stored", isas_bf16[i], made[0].list[k].name);
+        }
+        assert_true(!devs[0] || device_kept(devs[1], 1, 1).dtype == DTYPE_BF16);
+        drop(&made[0]);
+        drop(&made[1]);
+        device_close(devs[0]);
+        device_close(devs[1]);
+    }
+    struct device *dev = open_device(DEVICE_CPU, 1);
+    assert_int_equal(device_kept(dev, 1, 1).dtype, DTYPE_F32);
+    assert_int_equal(device_weight(dev, 3, 2).prepared.rows, 0);
+    device_close(dev);
+}
+
+// Weights that are prepared, and the same that are not: of few rows and many, of one block of K and several, of odd sizes.
+static void test_prepared(void **state)
+{
+    (void)state;
+    static const int sizes[][3] = {{1, 16, 32}, {1, 1030, 70}, {5, 301, 33}, {33, 512, 100}, {70, 257, 200}, {300, 64, 4300}};
+    for (size_t i = 0; i < countof(sizes); i++) {
+        struct device *dev = open_path("avx512bf16", 2, PRECISION_BF16);
+        if (!dev)
+            skip();
+        int rows = sizes[i][0], I_ = sizes[i][1], O_ = sizes[i][2];
+        struct weight prepared = filled_weight(dev, O_, I_, 1, 1), plain = {.master = prepared.master};
+        assert_true(prepared.prepared.data && prepared.prepared.dtype == DTYPE_BF16);
+        struct tensor x = device_kept(dev, rows, I_), made[2][4];
+        fill(dev, x, 2, 1);
+        for (int k = 0; k < 2; k++) {
+            for (int j = 0; j < 4; j++)
+                made[k][j] = j == 1 || j == 2 ? device_kept(dev, rows, O_) : device_tensor(dev, rows, O_);
+            const struct weight *w = k ? &plain : &prepared;
+            op_matmul(dev, made[k][0], x, w, false);
+            op_matmul_relu2(dev, made[k][1], made[k][2], x, w);
+            op_logits(dev, made[k][3], x, w, O_, 15);
+        }
+        for (int j = 0; j < 4; j++)
+            assert_same_bits("a product", "avx512bf16", made[0][j], made[1][j]);
+        assert_no_fault(dev);
+        device_close(dev);
+    }
+}
+
 // --- the device ---------------------------------------------------------------------------------------------------------------
 
 static void test_device(void **state)
@@ -368,15 +538,12 @@ static void test_device(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding),
-        cmocka_unit_test(test_rounding_of_paths),
-        cmocka_unit_test(test_products),
-        cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_loss),
-        cmocka_unit_test(test_newton_schulz),
-        cmocka_unit_test(test_bits_of_attention),
-        cmocka_unit_test(test_bits_of_paths),
-        cmocka_unit_test(test_bits_of_pieces),
+        cmocka_unit_test(test_rounding),      cmocka_unit_test(test_rounding_of_paths),
+        cmocka_unit_test(test_products),      cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_loss),          cmocka_unit_test(test_newton_schulz),
+        cmocka_unit_test(test_norms),         cmocka_unit_test(test_stored),
+        cmocka_unit_test(test_prepared),      cmocka_unit_test(test_bits_of_attention),
+        cmocka_unit_test(test_bits_of_paths), cmocka_unit_test(test_bits_of_pieces),
         cmocka_unit_test(test_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
