@@ -3,7 +3,6 @@
 
     test_allocations.py RETORT SAME_RESULT SOURCE_FOLDER [TestClass[.test]]
 """
-import os
 import sys
 import unittest
 
@@ -19,35 +18,32 @@ class Allocations(Folder):
         if not COUNTER.exists():
             self.skipTest("the sanitizers allocate themselves")
 
-    def counts(self, recipe, wanted, *settings):
-        """Of each kind of stage that ran: how often it allocated."""
+    def count(self, recipe, stage, *settings):
+        """How often the stage allocated."""
         told = self.folder / "told"
         told.unlink(missing_ok=True)
-        args = [a for s in settings for a in ("-s", s)]
+        args = [a for s in settings for a in ("-s", f"{stage}.{s}")]
         env = {"LD_PRELOAD": str(COUNTER), "ALLOCATIONS": str(told), "OMP_NUM_THREADS": "2", "RETORT_CHECKPOINT_SECONDS": "1000"}
-        call("run", recipe, "--until", wanted, *args, results=self.results, check=0, env=env)
-        lines = [line.split() for line in told.read_text().splitlines()]
-        return {name.split("-")[0]: int(n) for n, name in lines}
+        call("run", recipe, "--until", stage, *args, results=self.results, check=0, env=env)
+        kind = self.plan(recipe, *args)[stage]["kind"]
+        *_, n = [int(line.split()[0]) for line in told.read_text().splitlines() if line.split()[1].startswith(kind + "-")]
+        return n
 
-    def same(self, kind, few, many):
-        self.assertGreater(few[kind], 0)
-        self.assertEqual(few[kind], many[kind], f"{kind} allocates in its steps")
+    def hold(self, few, many, more):
+        # Writing a file allocates some times more or less; a step that allocated would show as often as there are more steps.
+        self.assertGreater(few, 0)
+        self.assertLess(many - few, more / 2, f"{few} allocations, and with {more} steps more {many}")
 
     def test_pretraining(self):
         for precision in "f32", "bf16":
-            of = ("base.eval_every=0", "base.sample_every=0", f"base.precision={precision}")
-            few = self.counts(MICRO, "base", "base.steps=12", *of)
-            many = self.counts(MICRO, "base", "base.steps=30", *of)
-            self.same("pretrain", few, many)
+            of = ("eval_every=0", "sample_every=0", f"precision={precision}")
+            self.hold(self.count(MICRO, "base", "steps=8", *of), self.count(MICRO, "base", "steps=120", *of), 112)
 
     def test_finetuning(self):
-        call("run", TALK, "--until", "base", results=self.results, check=0)
-        for stage, extra in ("mid", "mid.batch_tokens=1024"), ("sft", "sft.rows=8"):
-            off = (f"{stage}.eval_every=0", extra)
-            few = self.counts(TALK, stage, f"{stage}.mixture[1].rows=100", *off)
-            many = self.counts(TALK, stage, f"{stage}.mixture[1].rows=280", *off)
-            self.assertGreater(few["finetune"], 0)
-            self.assertEqual(few["finetune"], many["finetune"], f"{stage} allocates in its steps")
+        for stage, batch in ("mid", "batch_tokens=128"), ("sft", "rows=2"):
+            few = self.count(TALK, stage, "mixture[1].rows=20", batch, "eval_every=0")
+            many = self.count(TALK, stage, "mixture[1].rows=300", batch, "eval_every=0")
+            self.hold(few, many, 100)
 
 
 if __name__ == "__main__":
