@@ -115,7 +115,7 @@ static void settle_last(const struct loaded *l, const struct call *call)
 {
     struct lock lock = {.fd = -1};
     const char *path = arena_printf(call->arena, "%s/runs/%s/lock", call->results, l->recipe.name);
-    if (!path || strcmp(run_state(&l->plan.last, call->results, call->arena), "died"))
+    if (!path || !l->plan.last.number || strcmp(run_state(&l->plan.last, call->results, call->arena), "died"))
         return;
     error_free(lock_take(&lock, path, "retort run", NULL));
     if (lock.taken)

@@ -71,7 +71,8 @@ struct error *died_look(struct run *run, const char *results, struct arena *aren
 {
     char ended[CLOCK_TEXT];
     double began = unix_of(run->started), last = began;
-    if (strcmp(run_state(run, results, arena), "died"))
+    if (strcmp(run->state, "running") ||
+        strcmp(run_state(run, results, arena), "died")) // of one that is recorded so it stands there
         return NULL;
     run->state = "died";
     for (int i = 0; i < run->n_stages; i++) {

@@ -299,6 +299,10 @@ class TwoRunners(Processes):
             self.ends_with(second, 75)
         self.ends_with(first, 0)
 
+    def test_all_made_by_another(self):
+        call("run", MICRO, results=self.results, check=0)
+        self.assertIn("nothing to do", call("run", self.other_recipe(), results=self.results, check=0).stdout)
+
     def test_begun_at_the_same_moment(self):
         names = ["a", "b", "c"]
         runners = [self.start(recipe=self.other_recipe(name)) for name in names]
@@ -339,6 +343,27 @@ class TwoRunners(Processes):
         self.assertIn("run it again", text)
         call("status", "micro", "--watch", results=self.results, check=1)
         self.assertLessEqual(max(map(len, text.splitlines())), 80)
+
+    def test_the_record_of_a_run_that_died(self):
+        runner = self.start(*LONG)
+        self.trains(runner)
+        with self.held(runner) as stages:
+            self.kill_both(runner, stages)
+        stages = {"tokenizer": "finished", "town.tokens": "finished", "base": "interrupted", "base_eval": "waiting"}
+
+        def reported():
+            answer = json.loads(call("report", "micro/1", "--json", results=self.results, check=0).stdout)
+            return answer["run"]["state"], {s["name"]: s["state"] for s in answer["stages"]}
+        record = self.results / "runs/micro/0001.h5"
+        before = record.read_bytes()
+        self.assertEqual(reported(), ("died", stages))
+        self.assertEqual(record.read_bytes(), before)  # whoever looks changes nothing
+        self.assertIn("died", call("ls", results=self.results, check=0).stdout)
+        call("run", MICRO, *LONG, results=self.results, check=0)
+        self.assertNotEqual(record.read_bytes(), before)  # the next run writes it down
+        self.assertEqual(reported(), ("died", stages))
+        self.assertIn("interrupted", call("report", record, results=self.folder, check=0).stdout)
+        call("ls", "--check", results=self.results, check=0)
 
     def test_status_of_a_stage_that_saves_since_its_runner_was_killed(self):
         runner = self.start(*LONG)
