@@ -127,6 +127,8 @@ static void resolve_tuning_of_2026(struct reader *r, int user)
     if (batch->by != BY_NOBODY || setting_of(stage, "rows")->by != BY_NOBODY)
         return;
     if (from && from->batch_tokens > 0) {
+        if (from->seq_len > 0 && from->batch_tokens % from->seq_len)
+            return; // which was told there
         batch->by = BY_DEFAULT;
         o->batch_tokens = from->batch_tokens;
     } else if (imported || (from && setting_of(origin, "batch_tokens")->by == BY_NOBODY)) {

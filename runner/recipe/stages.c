@@ -296,9 +296,18 @@ static struct error *shape_from_depth_of_year(const struct stage_reader *s, cons
     return shape_from_depth_2026(shape, (int)o->depth, aspect, head_dim, 1, 1);
 }
 
+static struct error *odd_heads(struct place at, int64_t head_dim)
+{
+    return error_new(ERROR_RECIPE, at, "take an even width: rotary positions turn pairs", "heads of odd width %" PRId64, head_dim);
+}
+
 static void shape_by_depth(struct stage_reader *s, struct pretrain_options *o)
 {
     struct shape shape;
+    if (o->head_dim > 0 && o->head_dim % 2) {
+        report(s, odd_heads(place_of(s, "head_dim"), o->head_dim));
+        return;
+    }
     struct error *e = shape_from_depth_of_year(s, o, &shape);
     if (!e && shape.head_dim % 2)
         e = error_new(ERROR_RECIPE, NOWHERE, "take an even depth, or 1, 3, 7, 15, 31, 63",
@@ -343,8 +352,7 @@ static void shape_by_fields(struct stage_reader *s, struct pretrain_options *o)
         report(s, error_new(ERROR_RECIPE, place_of(s, "n_kv_head"), "take a divisor of n_head",
                             "%" PRId64 " query heads cannot share %" PRId64 " key-value heads", o->n_head, o->n_kv_head));
     if (o->head_dim > 0 && o->head_dim % 2)
-        report(s, error_new(ERROR_RECIPE, place_of(s, is_given(setting_of(s->stage, "head_dim")) ? "head_dim" : "n_head"),
-                            "take an even width: rotary positions turn pairs", "heads of odd width %" PRId64, o->head_dim));
+        report(s, odd_heads(place_of(s, is_given(setting_of(s->stage, "head_dim")) ? "head_dim" : "n_head"), o->head_dim));
 }
 
 static void resolve_shape(struct stage_reader *s, struct pretrain_options *o)

@@ -73,7 +73,10 @@ static void update_on(struct device *dev, const struct cost_setup *s, struct row
     double loss;
     no_error(model_open(&model, dev, &s->shape, arena));
     no_error(model_reserve(&model, (int)s->batch, (int)s->T, true));
-    no_error(optimizer_open(&optimizer, &model, &(struct rates){.matrix_lr = 1, .grad_clip = 1}));
+    const struct rates rates = {.matrix_lr = 1, .grad_clip = 1};
+    struct optimizer_laws laws =
+        s->optimizer_2026 ? optimizer_laws_2026(&s->shape, &rates, 1, 1) : optimizer_laws_2025(&s->shape, &rates);
+    no_error(optimizer_open_with(&optimizer, &model, &laws));
     no_error(gradient_open(&gradient, &model, s->rows, (int)s->width, (int)s->batch));
     no_error(gradient_of_rows(&gradient, rows, 0, &loss, &sum));
     optimizer_measure(&optimizer, sum, 0, 1, 0.95, 1);
@@ -94,9 +97,18 @@ static void parts_make_the_whole(void **state)
     static const int64_t rows[] = {1, 5, 8, 16, 24, 100};
     struct place_of_test *p = *state;
     struct fault fault;
-    for (size_t i = 0; i < countof(rows); i++)
+    struct shape of_2026;
+    no_error(shape_from_depth_2026(&of_2026, 3, 16, 16, 300, 64));
+    for (size_t i = 0; i < 2 * countof(rows); i++)
         for (int64_t batch = 1; batch <= 3; batch++) {
-            struct cost_setup s = {.shape = small_shape(), .batch = batch, .T = 64, .trains = true, .rows = rows[i], .width = 64};
+            bool is_2026 = i % 2;
+            struct cost_setup s = {.shape = is_2026 ? of_2026 : small_shape(),
+                                   .batch = batch,
+                                   .T = 64,
+                                   .trains = true,
+                                   .optimizer_2026 = is_2026,
+                                   .rows = rows[i / 2],
+                                   .width = 64};
             struct costs costs = {.arena = &p->arena, .threads = 2};
             struct cost cost;
             no_error(cost_of(&costs, &s, &cost));
@@ -106,7 +118,7 @@ static void parts_make_the_whole(void **state)
             is_near(cost.update.flops_of[COUNT_ATTENTION], device_counts(dev).flops_of[COUNT_ATTENTION], 1e-12);
             // Where groups have fewer rows than a micro-batch may have, an evaluation needs more workspace than the update.
             assert_true(cost.memory_bytes >= device_counts(dev).memory_bytes);
-            if (rows[i] >= 8 * batch)
+            if (s.rows >= 8 * batch)
                 assert_int_equal(cost.memory_bytes, device_counts(dev).memory_bytes);
             device_close(dev);
         }
@@ -119,7 +131,7 @@ static void memory_is_what_is_taken(void **state)
     struct fault fault;
     struct cost_setup setups[2] = {
         {.shape = small_shape(), .batch = 2, .T = 64, .trains = true, .rows = 20, .width = 64},
-        {.batch = 2, .T = 64, .trains = true, .rows = 20, .width = 64},
+        {.batch = 2, .T = 64, .trains = true, .optimizer_2026 = true, .rows = 20, .width = 64},
     };
     no_error(shape_from_depth_2026(&setups[1].shape, 3, 16, 16, 300, 64));
     for (size_t i = 0; i < 2 * countof(setups); i++) {
@@ -136,6 +148,15 @@ static void memory_is_what_is_taken(void **state)
         is_near((double)cost.memory_bytes, (double)device_counts(dev).memory_bytes, device_emulates(dev) ? 0.15 : 0.1);
         device_close(dev);
     }
+    // The variances of the matrices are part of it.
+    struct costs costs = {.arena = &p->arena, .threads = 1};
+    struct cost with_them, without;
+    struct cost_setup old = setups[1];
+    old.optimizer_2026 = false;
+    no_error(cost_of(&costs, &setups[1], &with_them));
+    no_error(cost_of(&costs, &old, &without));
+    assert_true(with_them.memory_bytes > without.memory_bytes);
+    assert_true(with_them.update.flops > without.update.flops);
 }
 
 // Switches of the shape that change what a step costs make another setup.
