@@ -65,7 +65,7 @@ class Years(Alone):
                                 ("base.n_embd", "48", "default"), ("base.aspect", "16", "recipe"),
                                 ("base.ratio", None, None), ("base.warmup", None, None), ("base.warmup_steps", "4", "recipe"),
                                 ("base.warmdown", "0.65", "default"), ("base.scalar_lr", "0.5", "default"),
-                                ("base.weight_decay", "0.28", "default"), ("base.embedding_lr", "0.3", "default"),
+                                ("base.weight_decay", "0.28", "default"), ("base.embedding_lr", "0.3", "default"), ("base.packing", "best_fit", "default"),
                                 ("tokenizer.token_bytes", "raw", "default"), ("sft.packing", "best_fit", "default"),
                                 ("sft.batch_tokens", "1280", "default"), ("sft.lr_frac", "0.8", "default"),
                                 ("sft.warmdown", "0.5", "default"), ("sft.weight_decay", "0", "default"),
