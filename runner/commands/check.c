@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "runner/commands/load.h"
+#include "runner/commands/overlap.h"
 #include "runner/graph/downloads.h"
 #include "runner/graph/estimate.h"
 #include "runner/graph/share.h"
@@ -22,6 +23,8 @@ struct error *command_check(struct call *call)
         e = pins_read(&pins, l.recipe.path, call->arena);
     if (e)
         return e;
+    if (call->overlap)
+        return overlap_command(&l, call);
     if (call->json) {
         answer_open(&j, call, NULL);
         return answer_print(&j);

@@ -19,7 +19,7 @@ enum {                       // options of a command
     TAKES_WATCH = 1 << 3,    // --watch
     TAKES_DETACH = 1 << 4,   // --detach; --slurm: not built
     TAKES_FROM = 1 << 15,    // --from MIRROR
-    TAKES_MACHINE = 1 << 5,  // --machine: not built
+    TAKES_MACHINE = 1 << 5,  // --machine: not built; --overlap
     TAKES_HTML = 1 << 6,     // --html FILE: not built
     TAKES_CHAT = 1 << 7,     // -p, -t, -k, -m, --seed
     TAKES_TABLES = 1 << 8,   // --md, --csv
@@ -40,6 +40,7 @@ struct call {
     int n_settings;
     bool json, help, resolved, watch, detach, yes, md, csv, ids, decode, tokenizer, profile, check;
     bool list, offline; // of data
+    bool overlap;       // of check
     const char *until, *only, *fresh, *jobs;
     const char *from; // of run: a mirror
     const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written

@@ -24,6 +24,7 @@ enum option_id {
     OPTION_DETACH,
     OPTION_SLURM,
     OPTION_MACHINE,
+    OPTION_OVERLAP,
     OPTION_HTML,
     OPTION_MD,
     OPTION_CSV,
@@ -54,6 +55,7 @@ static const struct option longs[] = {{"results", required_argument, NULL, OPTIO
                                       {"detach", no_argument, NULL, OPTION_DETACH},
                                       {"slurm", no_argument, NULL, OPTION_SLURM},
                                       {"machine", no_argument, NULL, OPTION_MACHINE},
+                                      {"overlap", no_argument, NULL, OPTION_OVERLAP},
                                       {"html", required_argument, NULL, OPTION_HTML},
                                       {"md", no_argument, NULL, OPTION_MD},
                                       {"csv", no_argument, NULL, OPTION_CSV},
@@ -98,6 +100,7 @@ static uint32_t needs(int id)
     case OPTION_SLURM:
         return TAKES_DETACH;
     case OPTION_MACHINE:
+    case OPTION_OVERLAP:
         return TAKES_MACHINE;
     case OPTION_HTML:
         return TAKES_HTML;
@@ -181,6 +184,9 @@ static struct error *take(struct call *call, int id, const char *value, const ch
         break;
     case OPTION_RESOLVED:
         call->resolved = true;
+        break;
+    case OPTION_OVERLAP:
+        call->overlap = true;
         break;
     case OPTION_WATCH:
         call->watch = true;

@@ -149,6 +149,7 @@ static struct error *open_record(struct run *record, const struct loaded *l, con
                            .host = arena_strdup(call->arena, host),
                            .machine = machine_text(call->arena),
                            .build = build_text(),
+                           .code = code_text(),
                            .pid = getpid(),
                            .exit_status = -1,
                            .usd = NAN,

@@ -210,6 +210,7 @@ static struct error *save(struct saving *s, const struct run *run)
         store_i64("/", "exit_status", run->exit_status),
         store_text("/", "machine", run->machine),
         store_text("/", "build", run->build),
+        store_text("/", "code", run->code ? run->code : ""),
     };
     return store_save(run->path, attributes, countof(attributes), s->sets, s->n_sets);
 }
@@ -277,6 +278,7 @@ static struct error *read_attributes(struct run *run, struct store_file *file, s
     run->number = number > 0 && number <= NUMBERS_MOST ? (int)number : 0;
     run->exit_status = -1; // records of earlier versions have none
     error_free(store_get_i64(file, "/", "exit_status", &run->exit_status));
+    error_free(store_get_text(file, "/", "code", arena, &run->code));
     return store_get_f64(file, "/", "usd", &run->usd);
 }
 

@@ -3,7 +3,7 @@
 // results/runs/NAME/NNNN.h5, made exclusively (numbers never collide), written anew at the end of each stage.
 //
 // Layout  / attributes: kind="run", name, number, state (running, finished, failed, stopped, died), started, ended (RFC 3339, UTC),
-//         seconds, usd, recipe_path, settings (JSON list of the -s), host, pid, machine, build, exit_status (-1 until it ends)
+//         seconds, usd, recipe_path, settings (JSON list of the -s), host, pid, machine, build, code, exit_status (-1 until it ends)
 //         /recipe/text, /recipe/resolved       the recipe file, and every value with who set it (text)
 //         /stages                              table: name kind key state seconds usd params tokens flops; a row a node in
 //                                              order; state: cached, finished, failed, stopped, skipped, waiting, running,
@@ -49,7 +49,7 @@ struct run {
     const char *name;
     int number;                // 0: there is no run, or it is a published one
     const char *source, *note; // of a published run: where its numbers stand, and what to know of them; else NULL
-    const char *state, *started, *ended, *recipe_path, *settings, *host, *machine, *build;
+    const char *state, *started, *ended, *recipe_path, *settings, *host, *machine, *build, *code; // code: NULL: of an earlier version
     int64_t pid, exit_status; // exit_status -1: it has not ended, or is of a version that did not keep it
     double seconds, usd;
     const char *recipe_text, *resolved;

@@ -38,6 +38,11 @@ const char *build_text(void)
     return RETORT_VERSION " " BUILD_COMMIT " " COMPILER " " BUILD_TYPE;
 }
 
+const char *code_text(void)
+{
+    return BUILD_LINES " lines of C in " BUILD_FILES " files, " BUILD_LIBRARIES " libraries";
+}
+
 const char *machine_text(struct arena *arena)
 {
     char host[256] = "unknown", processor[200];

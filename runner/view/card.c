@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "runner/view/card_origin.h"
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 #include "runner/view/scores.h"
@@ -358,7 +359,10 @@ static struct error *markdown_scores(const struct run *run, const struct run_tab
     }
     fprintf(to, "\n\n");
     markdown_legend(&s, to);
-    return NULL;
+    bool asks = false;
+    for (int r = 0; r < s.n_rows; r++)
+        asks |= s.rows[r].is_accuracy;
+    return card_overlap(run, asks, to, arena);
 }
 
 static void markdown_text(FILE *to, const struct metric_text *row)
@@ -475,7 +479,10 @@ static void markdown_heading(const struct run *run, FILE *to)
         fprintf(to, ", started %s", run->started);
     if (isfinite(run->usd))
         fprintf(to, ", %s", format_usd(a, run->usd));
-    fprintf(to, "\n- machine: %s\n- build: %s\n- recipe: %s", run->machine, run->build, run->recipe_path);
+    fprintf(to, "\n- machine: %s\n- build: %s", run->machine, run->build);
+    if (run->code && run->code[0])
+        fprintf(to, "\n- code: %s", run->code);
+    fprintf(to, "\n- recipe: %s", run->recipe_path);
     if (run->settings && strcmp(run->settings, "[]"))
         fprintf(to, ", with `-s` %s", run->settings);
 }
@@ -501,8 +508,13 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
         markdown_published(run, to);
     else
         markdown_heading(run, to);
-    fprintf(to, "\n\n| stage | kind | state | time | parameters | tokens | FLOPs | loss | bpb | val |\n"
-                "|---|---|---|---:|---:|---:|---:|---:|---:|---:|\n");
+    bool has_cost = false;
+    for (int i = 0; i < run->n_stages; i++)
+        has_cost |= isfinite(run->stages[i].usd);
+    fprintf(to,
+            "\n\n| stage | kind | state | time |%s parameters | tokens | FLOPs | loss | bpb | val |\n"
+            "|---|---|---|---:|%s---:|---:|---:|---:|---:|---:|\n",
+            has_cost ? " cost |" : "", has_cost ? "---:|" : "");
     struct error *e = NULL;
     struct run_tables *tables = arena_array(arena, (size_t)run->n_stages + 1, sizeof *tables);
     if (!tables)
@@ -513,8 +525,10 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
         n_val += is_finetune(s);
         if ((e = run_stage_tables(&tables[i], run, s)))
             break;
-        fprintf(to, "| %s | %s | %s | %s | %s | %s | %s ", s->name, s->kind, s->state, format_seconds(a, s->seconds),
-                format_count(b, s->params), format_count(c, card_tokens(s)), format_big(d, card_flops(s)));
+        fprintf(to, "| %s | %s | %s | %s ", s->name, s->kind, s->state, format_seconds(a, s->seconds));
+        if (has_cost)
+            fprintf(to, "| %s ", format_usd(a, s->usd));
+        fprintf(to, "| %s | %s | %s ", format_count(b, s->params), format_count(c, card_tokens(s)), format_big(d, card_flops(s)));
         fprintf(to, "| %s | %s | %s |\n", format_real(a, card_loss(&tables[i]), 4),
                 format_real(b, card_text_bpb(s, &tables[i]), 4), format_real(c, card_val(s, &tables[i]), 4));
     }
@@ -523,6 +537,8 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
     if (!e && n_val)
         fprintf(to, "%sval: bits per byte over the test splits of what a fine-tuning learns.\n",
                 n_val < run->n_stages ? "" : "\n");
+    if (!e && !run->source)
+        card_totals(run, to);
     for (int i = 0; i < run->n_stages && !e; i++)
         if (run->stages[i].error)
             fprintf(to, "\n%s %s: %s\n", run->stages[i].name, run->stages[i].state, run->stages[i].error);
@@ -537,6 +553,8 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
         markdown_pass(to, &run->stages[i], &tables[i]);
         markdown_rollouts(to, &run->stages[i], &tables[i]);
     }
+    if (!e)
+        e = card_data(run, to, arena);
     if (!e && run->recipe_text) {
         size_t n = strlen(run->recipe_text);
         fprintf(to, "\n## Recipe\n\n");

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "runner/graph/overlap_probe.h"
 #include "runner/view/card.h"
 #include "runner/view/scores.h"
 
@@ -24,6 +25,7 @@ static void run_to_json(struct json *j, const struct run *run)
     json_key(j, "host"), json_str(j, run->host);
     json_key(j, "machine"), json_str(j, run->machine);
     json_key(j, "build"), json_str(j, run->build);
+    json_key(j, "code"), json_str(j, run->code && run->code[0] ? run->code : NULL);
     json_close(j, '}');
 }
 
@@ -150,6 +152,11 @@ struct error *card_to_json(const struct run *run, struct json *j, struct arena *
         e = scores_to_json(j, run, tables, arena);
         texts_to_json(j, run, tables);
         samples_to_json(j, run, tables);
+        struct overlap_report overlap = {0};
+        if (!e && !run->source)
+            e = overlap_load(&overlap, run, arena);
+        if (!e && overlap.n_tasks)
+            overlap_to_json(j, &overlap);
         json_key(j, "recipe_text"), json_str(j, run->recipe_text);
         json_key(j, "resolved"), json_str(j, run->resolved);
     }
