@@ -7,11 +7,12 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/remote/remote_inside.h"
 
-enum { LOOK_MS = 200, FEED = 64 << 10 };
+enum { LOOK_MS = 200, FEED = 64 << 10, GRACE_LOOKS = 100, GRACE_NS = 20 * 1000 * 1000 };
 
 struct running {
     struct child *child;
@@ -149,6 +150,18 @@ static struct error *pump(struct running *r)
     return e;
 }
 
+// Its input has ended: it has a moment to clear up what it was doing at the far end.
+static void end_it(pid_t pid)
+{
+    for (int i = 0; i < GRACE_LOOKS; i++) {
+        siginfo_t info = {0};
+        if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = GRACE_NS}, NULL);
+    }
+    kill(-pid, SIGKILL);
+}
+
 struct error *child_run(struct child *c)
 {
     c->output = block_alloc(CHILD_OUTPUT + 1);
@@ -171,7 +184,7 @@ struct error *child_run(struct child *c)
     if (r->pid > 0) {
         int status = 0;
         if (e)
-            kill(-r->pid, SIGKILL);
+            end_it(r->pid);
         while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR)
             ;
         c->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;

@@ -51,7 +51,7 @@ struct item {
 
 // What the mirror had of a stage when it was looked at.
 struct shelf {
-    bool looked;
+    bool looked, untidy; // untidy: something was left off in the middle, and may be there in part
     struct remote_entry *entries;
     int n;
     int64_t newest; // step of a checkpoint; -1: none
@@ -521,6 +521,8 @@ static struct error *put(struct pusher *p, struct item *item, int fd, int64_t st
         e = note_part(p, item->i_stage, name, step);
     if (!e && (item->kind == ITEM_PART || item->kind == ITEM_RESULT))
         remove_older(p, item->i_stage, item->kind == ITEM_PART ? step : INT64_MAX);
+    if (e && item->i_stage >= 0)
+        p->shelves[item->i_stage].untidy = true;
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     arena_release(&scratch);
     return e;
@@ -633,12 +635,20 @@ static struct error *open_remote(struct pusher *p)
     return NULL;
 }
 
-// What could not be removed when its result came there, once more.
+// What could not be removed when its result came there, once more; and what copies that were left off may have left.
 static void tidy(struct pusher *p)
 {
-    for (int i = 0; i < p->job->n_stages && !p->n_failed && p->remote; i++)
-        if (p->items[i]->is_there)
+    for (int i = 0; i < p->job->n_stages && !p->n_failed && p->remote; i++) {
+        struct shelf *shelf = &p->shelves[i];
+        struct error *e = NULL;
+        if (!p->items[i]->is_there)
+            continue;
+        if (shelf->untidy)
+            e = remote_list(p->remote, "store", p->stems[i], &p->arena, &shelf->entries, &shelf->n);
+        if (!e)
             remove_older(p, i, INT64_MAX);
+        error_free(e);
+    }
 }
 
 static struct error *run(struct pusher *p)

@@ -39,15 +39,19 @@ struct probing {
 
 // ---- what there is to read
 
+static struct error *not_there(const struct graph_part *part, struct place at, const char *how)
+{
+    return error_new(ERROR_MACHINE, at, part->url ? "`retort data RECIPE` fetches it" : "set where the data is: -s data=FOLDER",
+                     "'%s', which is looked %s, is not there", part->url ? part->url : part->part.path, how);
+}
+
 static struct error *add_part(struct probing *p, const struct graph_part *part, const struct task *task)
 {
     for (int i = 0; i < p->n_parts; i++)
         if (p->parts[i].part == &part->part)
             return NULL;
     if (part->is_missing)
-        return error_new(ERROR_MACHINE, NOWHERE,
-                         part->url ? "`retort data RECIPE` fetches it" : "set where the data is: -s data=FOLDER",
-                         "'%s', which is looked through, is not there", part->url ? part->url : part->part.path);
+        return not_there(part, NOWHERE, "through");
     struct reading_part *more = arena_grow(p->arena, p->parts, (size_t)p->n_parts, (size_t)p->n_parts + 1, sizeof *more);
     if (!more)
         return error_memory();
@@ -147,10 +151,12 @@ static struct error *add_questions(struct probing *p, const struct graph_part *p
     return e;
 }
 
-static struct error *add_task(struct probing *p, const struct graph_node *node)
+// n parts, which are a split of a task; one that an earlier evaluation asks is there already.
+static struct error *add_task(struct probing *p, const struct task_file *task, const struct task_split *split,
+                              const struct graph_part *parts, int n)
 {
     struct overlap_report *r = p->report;
-    const char *name = arena_printf(p->arena, "%s %s", node->task->shown, node->split->name);
+    const char *name = arena_printf(p->arena, "%s %s", task->shown, split->name);
     struct error *e = name ? NULL : error_memory();
     for (int i = 0; i < r->n_tasks && !e; i++)
         if (!strcmp(r->tasks[i].name, name))
@@ -159,18 +165,27 @@ static struct error *add_task(struct probing *p, const struct graph_node *node)
         return e;
     r->tasks[r->n_tasks] = (struct overlap_task){.name = name};
     p->first_item[r->n_tasks] = p->index.n_items;
-    for (int k = 0; k < node->n_parts && !e; k++) {
-        const struct graph_part *part = &node->parts[k];
-        if (part->is_missing)
-            e = error_new(ERROR_MACHINE, node->task->at,
-                          part->url ? "`retort data RECIPE` fetches it" : "set where the data is: -s data=FOLDER",
-                          "'%s', which is looked for, is not there", part->url ? part->url : part->part.path);
-        else
-            e = add_questions(p, part, &node->task->task);
-    }
+    for (int k = 0; k < n && !e; k++)
+        e = parts[k].left_out     ? NULL
+            : parts[k].is_missing ? not_there(&parts[k], task->at, "for")
+                                  : add_questions(p, &parts[k], &task->task);
     r->tasks[r->n_tasks].n = p->index.n_items - p->first_item[r->n_tasks];
-    r->n_tasks++;
+    r->n_tasks += r->tasks[r->n_tasks].n > 0;
     p->first_item[r->n_tasks] = p->index.n_items;
+    return e;
+}
+
+// Tasks that are asked as text are parts of the evaluation itself.
+static struct error *add_prompted(struct probing *p, const struct graph_node *node)
+{
+    struct error *e = NULL;
+    for (int i = 0, n; i < node->n_parts && !e; i += n) {
+        const struct mixture_use *use = node->parts[i].use;
+        for (n = 1; i + n < node->n_parts && node->parts[i + n].use == use;)
+            n++;
+        if (use)
+            e = add_task(p, use->task, use->split, &node->parts[i], n);
+    }
     return e;
 }
 
@@ -179,17 +194,21 @@ static struct error *add_tasks(struct probing *p, const struct graph *graph)
     size_t most = 1;
     struct error *e = NULL;
     for (int i = 0; i < graph->n_nodes; i++)
-        most += (size_t)graph->nodes[i]->n_inputs;
+        most += (size_t)graph->nodes[i]->n_inputs + (size_t)graph->nodes[i]->n_parts;
     p->report->tasks = arena_array(p->arena, most, sizeof *p->report->tasks);
     p->first_item = arena_array(p->arena, most + 1, sizeof *p->first_item);
     if (!p->report->tasks || !p->first_item)
         return error_memory();
-    for (int i = 0; i < graph->n_nodes; i++)
-        for (int k = 0; k < graph->nodes[i]->n_inputs && !e; k++) {
-            const struct graph_node *from = graph->nodes[i]->inputs[k].node;
-            if (!strcmp(graph->nodes[i]->inputs[k].role, "suite") && from->task)
-                e = add_task(p, from);
+    for (int i = 0; i < graph->n_nodes && !e; i++) {
+        const struct graph_node *node = graph->nodes[i];
+        for (int k = 0; k < node->n_inputs && !e; k++) {
+            const struct graph_node *from = node->inputs[k].node;
+            if (!strcmp(node->inputs[k].role, "suite") && from->task)
+                e = add_task(p, from->task, from->split, from->parts, from->n_parts);
         }
+        if (!e && node->kind == KIND_EVAL)
+            e = add_prompted(p, node);
+    }
     return e;
 }
 

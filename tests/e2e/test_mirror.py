@@ -5,6 +5,7 @@
 
 Needs nothing but Python's own library. The far side of ssh is a program of that name that gives its command to sh.
 """
+import contextlib
 import hashlib
 import json
 import os
@@ -56,7 +57,11 @@ class Mirrors(Folder):
 
     def files(self):
         """What the mirror has: name to bytes."""
-        return {str(p.relative_to(self.mirror)): p.read_bytes() for p in self.mirror.rglob("*") if p.is_file()}
+        there = {}
+        for path in self.mirror.rglob("*"):
+            with contextlib.suppress(OSError):  # it was renamed, or removed, just now
+                there[str(path.relative_to(self.mirror))] = path.read_bytes()
+        return there
 
     def put(self, name, data):
         (self.mirror / name).write_bytes(data)
@@ -110,7 +115,7 @@ class Mirrors(Folder):
         steps = [int(found[1]) for n in self.files() if (found := re.search(r"pretrain-[0-9a-f]+\.part@(\d+)\.h5$", n))]
         return max(steps, default=-1)
 
-    LONG = ("-s", "base.steps=1000")  # so that there is time to meet it
+    LONG = ("-s", "base.steps=3000")  # so that there is time to meet it
 
     def goes_on_elsewhere(self):
         self.killed_in_training(*self.LONG)
