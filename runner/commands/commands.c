@@ -7,9 +7,9 @@ const struct command commands[] = {
     {"check", "RECIPE", "every error of a recipe at once",
      "Reads the recipe and everything it names, and reports all that is wrong with it,\n"
      "with line, caret and remedy.\n"
-     "  --overlap       also read all of the training text, and tell which questions of\n"
-     "                  the evaluations have 13 words in a row with it; `report` then has\n"
-     "                  a line of it",
+     "  --overlap       also read all of the training text, and tell which questions\n"
+     "                  of the evaluations have 13 words in a row with it; `report`\n"
+     "                  has a line of it from then on",
      command_check, TAKES_SETTINGS | TAKES_MACHINE, 1, 1},
     {"plan", "RECIPE", "what would run, and why",
      "Shows every stage: cached (its result is there), run, resume (a checkpoint is\n"
