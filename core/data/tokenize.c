@@ -1,16 +1,26 @@
-// tokenize.c - one batch of text is encoded side by side while the next one is read; ids are appended in order.
+// tokenize.c - batches of text go through a ring: read, encoded part by part, appended in order. Every thread does whatever is due next, so
+// that none waits for another as long as there is something to do.
 //
 // A batch is an array of parts, each a document or, of a long one, a stretch of it that is cut where a piece ends whatever stands
 // around (split.h). So neither one long document nor the reader keeps the other threads waiting, and the ids are the same however
-// many there are: a part's ids depend on the part alone. A world's documents are not read: who encodes one writes it first.
+// many there are: a part's ids depend on the part alone. A world's documents are not read: who encodes one writes it first. Batches are
+// small, so that text and ids are still in the cache when they are used next.
 #include "core/data/tokenize.h"
 
 #include <omp.h>
+#include <pthread.h>
 
 #include "core/base/stop.h"
 #include "core/text/split.h"
 
-enum { BATCH_PARTS = 1024, BATCH_BYTES = 4 << 20, PART_BYTES = 1 << 16 };
+enum {
+    BATCHES = 4,
+    BATCH_PARTS = 1024,
+    BATCH_BYTES = 1 << 20,
+    PART_BYTES = 1 << 16,
+    CLAIM_BYTES = 1 << 14,
+    CLAIM_DOCUMENTS = 16
+};
 
 struct batch {
     struct bytes text;
@@ -18,6 +28,7 @@ struct batch {
     bool begins[BATCH_PARTS]; // a document; else goes on with that of the part before
     struct ids ids[BATCH_PARTS];
     int n;                             // 0: there are no more
+    int claimed, done;                 // parts that are given to a thread; that are encoded
     const struct document_part *world; // parts are its documents from `first` on; NULL: parts of the text
     int64_t first;
 };
@@ -32,7 +43,7 @@ struct reader {
 
 static struct error *fill(struct batch *b, struct reader *r)
 {
-    b->n = 0;
+    b->n = b->claimed = b->done = 0;
     b->text.n = 0;
     if ((b->world = r->world)) {
         int64_t left = r->world->n - r->next;
@@ -87,23 +98,6 @@ static struct error *encode(struct batch *b, int i, struct encoder *enc, int32_t
     return e;
 }
 
-// Encodes the parts of one batch and reads the next.
-static struct error *encode_and_read(struct batch *now, struct batch *next, struct reader *r, struct encoder *encoders,
-                                     int threads)
-{
-    int32_t bos = tokenizer_special(encoders->tokenizer, "<|bos|>");
-    struct error *first = NULL;
-#pragma omp parallel for schedule(dynamic, 2) num_threads(threads)
-    for (int i = -1; i < now->n; i++) {
-        struct error *e = i < 0 ? fill(next, r) : encode(now, i, &encoders[omp_get_thread_num()], bos);
-        if (e) {
-#pragma omp critical
-            first = error_first(first, e);
-        }
-    }
-    return first;
-}
-
 static struct error *append(struct token_writer *w, const struct batch *b, int64_t *documents)
 {
     struct error *e = NULL;
@@ -113,6 +107,100 @@ static struct error *append(struct token_writer *w, const struct batch *b, int64
         *documents += b->begins[i];
     }
     return e;
+}
+
+struct line {
+    struct reader reader;
+    struct batch *batches; // [BATCHES]: batch k lies at k % BATCHES
+    struct token_writer *writer;
+    int64_t n_documents;
+    void (*show)(void *self, int64_t documents);
+    void *self;
+    int32_t bos;
+
+    pthread_mutex_t lock; // of what follows, and of the batches' counts
+    pthread_cond_t changed;
+    int64_t n_read, n_claimed, n_written; // batches, in order
+    bool is_reading, is_writing, is_end;
+    struct error *error; // the first
+};
+
+static struct batch *batch_at(const struct line *l, int64_t k)
+{
+    return &l->batches[k % BATCHES];
+}
+
+// Each of these is called with the lock, does its work without it, and comes back with it.
+
+static struct error *read_batch(struct line *l)
+{
+    struct batch *b = batch_at(l, l->n_read);
+    l->is_reading = true;
+    pthread_mutex_unlock(&l->lock);
+    struct error *e = fill(b, &l->reader);
+    pthread_mutex_lock(&l->lock);
+    l->is_reading = false;
+    l->is_end = !e && b->n == 0;
+    l->n_read += !e && b->n > 0;
+    return e;
+}
+
+static struct error *encode_some(struct line *l, struct encoder *enc)
+{
+    struct batch *b = batch_at(l, l->n_claimed);
+    int first = b->claimed, end = first + 1;
+    while (end < b->n && (b->world ? end - first < CLAIM_DOCUMENTS : b->start[end] - b->start[first] < CLAIM_BYTES))
+        end++;
+    b->claimed = end;
+    l->n_claimed += end == b->n;
+    pthread_mutex_unlock(&l->lock);
+    struct error *e = NULL;
+    for (int i = first; i < end && !e; i++)
+        e = encode(b, i, enc, l->bos);
+    pthread_mutex_lock(&l->lock);
+    b->done += end - first;
+    return e;
+}
+
+static struct error *write_batch(struct line *l)
+{
+    l->is_writing = true;
+    pthread_mutex_unlock(&l->lock);
+    struct error *e = stop_requested() ? error_stopped() : append(l->writer, batch_at(l, l->n_written), &l->n_documents);
+    if (!e && l->show)
+        l->show(l->self, l->n_documents);
+    pthread_mutex_lock(&l->lock);
+    l->is_writing = false;
+    l->n_written++;
+    return e;
+}
+
+static bool is_whole(const struct batch *b)
+{
+    return b->done == b->n;
+}
+
+// What is furthest along goes first, but that there is always text to encode next.
+static void work(struct line *l, struct encoder *enc)
+{
+    pthread_mutex_lock(&l->lock);
+    while (!l->error && !(l->is_end && l->n_written == l->n_read)) {
+        bool can_read = !l->is_reading && !l->is_end && l->n_read - l->n_written < BATCHES, told = true;
+        struct error *e = NULL;
+        if (!l->is_writing && l->n_written < l->n_claimed && is_whole(batch_at(l, l->n_written)))
+            e = write_batch(l);
+        else if (can_read && l->n_read - l->n_claimed < 2)
+            e = read_batch(l);
+        else if (l->n_claimed < l->n_read)
+            e = encode_some(l, enc), told = e || is_whole(batch_at(l, l->n_written));
+        else
+            pthread_cond_wait(&l->changed, &l->lock), told = false;
+        if (e)
+            l->error = error_first(l->error, e);
+        if (told)
+            pthread_cond_broadcast(&l->changed);
+    }
+    pthread_mutex_unlock(&l->lock);
 }
 
 static void batch_release(struct batch *b)
@@ -126,33 +214,33 @@ struct error *tokenize_documents(const struct document_part *part, const struct 
                                  void (*show)(void *self, int64_t documents), void *self, struct token_writer *w)
 {
     struct arena arena = {0};
-    struct reader reader = {.world = part->form == DOCUMENT_WORLD ? part : NULL};
+    struct line l = {.reader = {.world = part->form == DOCUMENT_WORLD ? part : NULL},
+                     .writer = w,
+                     .show = show,
+                     .self = self,
+                     .bos = tokenizer_special(t, "<|bos|>"),
+                     .lock = PTHREAD_MUTEX_INITIALIZER,
+                     .changed = PTHREAD_COND_INITIALIZER};
     if (threads <= 0)
         threads = omp_get_max_threads();
-    struct batch *batches = arena_array(&arena, 2, sizeof *batches);
     struct encoder *encoders = arena_array(&arena, (size_t)threads, sizeof *encoders);
-    struct error *e = !batches || !encoders ? error_memory() : reader.world ? NULL : documents_open(&reader.documents, part);
+    l.batches = arena_array(&arena, BATCHES, sizeof *l.batches);
+    struct error *e = !l.batches || !encoders ? error_memory()
+                      : l.reader.world        ? NULL
+                                              : documents_open(&l.reader.documents, part);
     int n_encoders = 0;
     for (; !e && n_encoders < threads; n_encoders++)
         e = encoder_init(&encoders[n_encoders], t);
-    if (!e)
-        e = fill(&batches[0], &reader);
-    int64_t done = 0;
-    for (int turn = 0; !e && batches[turn].n > 0; turn = !turn) {
-        if (stop_requested())
-            e = error_stopped();
-        if (!e)
-            e = encode_and_read(&batches[turn], &batches[!turn], &reader, encoders, threads);
-        if (!e)
-            e = append(w, &batches[turn], &done);
-        if (!e && show)
-            show(self, done);
+    if (!e) {
+#pragma omp parallel num_threads(threads)
+        work(&l, &encoders[omp_get_thread_num()]);
+        e = l.error;
     }
     for (int i = 0; i < n_encoders; i++)
         encoder_release(&encoders[i]);
-    for (int i = 0; batches && i < 2; i++)
-        batch_release(&batches[i]);
-    documents_close(reader.documents);
+    for (int i = 0; l.batches && i < BATCHES; i++)
+        batch_release(&l.batches[i]);
+    documents_close(l.reader.documents);
     arena_release(&arena);
     return e;
 }

@@ -4,7 +4,7 @@
 //
 //     e = tokenize_documents(&part, tokenizer, threads, show, self, &writer);
 //
-// Memory  two batches of some 4 MiB of text, their ids, and an encoder a thread, beside what the writer keeps. A document is cut
+// Memory  four batches of some 1 MiB of text, their ids, and an encoder a thread, beside what the writer keeps. A document is cut
 //         for this where that changes nothing, so that a long one is no more than that either, unless it has no such place
 // Errors  those of the documents; ERROR_STOPPED between batches of documents
 // Source  nanochat 2025-10-13, tokenizing_distributed_data_loader

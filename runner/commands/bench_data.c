@@ -71,6 +71,11 @@ static void print(const char *path, const struct data_figures *f, struct arena *
     } else {
         printf("  %3.1f%% of reading the bytes\n", 100 * f->bound_s / f->seconds);
     }
+    if (isfinite(f->tokenizing)) {
+        const char *threads = arena_printf(arena, "  and tokenizing, %d thread%s", f->threads, f->threads == 1 ? "" : "s");
+        bench_print(threads ? threads : "", f->tokenizing, "B/s");
+        printf("  %3.0f%% of encoding alone\n", 100 * f->tokenizing / f->encoding);
+    }
     if (f->had < 0.9)
         printf("  others used this machine (%.0f%% of it was left)\n", 100 * f->had);
     fflush(stdout);
@@ -89,6 +94,8 @@ static void put(struct json *j, const char *path, const struct data_figures *f)
     json_key(j, "bound_seconds"), json_f64(j, f->bound_s);
     json_key(j, "threads"), json_i64(j, f->threads);
     json_key(j, "threads_seconds"), json_f64(j, f->threads_s);
+    json_key(j, "tokenizing"), json_f64(j, f->tokenizing);
+    json_key(j, "encoding"), json_f64(j, f->encoding);
     json_key(j, "processor_share"), json_f64(j, f->had);
     json_close(j, '}');
 }

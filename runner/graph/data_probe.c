@@ -12,9 +12,12 @@
 #include "core/data/map.h"
 #include "core/data/parquet.h"
 #include "core/data/rows.h"
+#include "core/data/tokenize.h"
+#include "runner/graph/tokenizer_probe.h"
 #include "runner/recipe/world_file.h"
 
 enum { TRIES = 5, WORLD_DOCUMENTS = 40000, T = 2048, MICRO_BATCH = 16, MOST_BYTES = 400 << 20 };
+enum { LEAST_TOKENIZED = 8 << 20, LEARNED_BYTES = 16 << 20 };
 static const double LONG_S = 2; // of all tries: what is slow is tried once or twice
 
 struct probed {
@@ -123,6 +126,41 @@ static struct error *best_of(struct probed *p, struct error *(*work)(struct prob
     return NULL;
 }
 
+// In turns, so that others who use the machine slow both.
+static struct error *measure_tokens(struct probed *p, const struct probe_text *text, const struct tokenizer *tokenizer)
+{
+    double began = clock_seconds(), tokenize_s = INFINITY, encode_s = INFINITY;
+    struct error *e = NULL;
+    for (int i = 0; i < TRIES && (!i || clock_seconds() - began < LONG_S) && !e; i++) {
+        struct token_writer writer = {.n_vocab = tokenizer->n_vocab};
+        double start = clock_seconds();
+        int64_t tokens;
+        e = tokenize_documents(&p->part, tokenizer, 0, NULL, NULL, &writer);
+        tokenize_s = fmin(tokenize_s, clock_seconds() - start);
+        token_writer_release(&writer);
+        if (!e)
+            e = probe_encode(tokenizer, text, p->f->threads, &tokens, &encode_s);
+    }
+    p->f->tokenizing = (double)p->f->bytes / tokenize_s;
+    p->f->encoding = (double)text->bytes.n / encode_s;
+    return e;
+}
+
+static struct error *probe_tokens(struct probed *p, struct arena *arena)
+{
+    struct probe_text text = {0};
+    struct tokenizer *tokenizer;
+    if (p->f->bytes < LEAST_TOKENIZED || p->f->bytes >= MOST_BYTES)
+        return NULL;
+    struct error *e = probe_text_part(&text, &p->part, LEARNED_BYTES);
+    if (!e)
+        e = probe_learn(&tokenizer, &text, PROBE_VOCAB, 0, arena);
+    if (!e)
+        e = measure_tokens(p, &text, tokenizer);
+    probe_text_release(&text);
+    return e;
+}
+
 static bool has_texts(struct parquet *file, int column)
 {
     if (parquet_n_lists(file, column))
@@ -185,6 +223,7 @@ struct error *data_probe(struct data_figures *f, const char *path, struct arena 
 {
     struct probed p = {.f = f};
     *f = (struct data_figures){.form = form_of(path), .bound_s = NAN, .threads_s = NAN, .threads = omp_get_max_threads()};
+    f->tokenizing = f->encoding = NAN;
     bool is_world = f->form == DATA_WORLD, is_tokens = f->form == DATA_TOKENS;
     struct error *e = map_open(&p.map, path);
     f->file_bytes = (int64_t)p.map.n_bytes;
@@ -196,6 +235,8 @@ struct error *data_probe(struct data_figures *f, const char *path, struct arena 
         e = best_of(&p, write_world, &f->threads_s, NULL);
     else if (!e)
         e = best_of(&p, is_tokens ? copy_rows : read_bytes, &f->bound_s, NULL);
+    if (!e && !is_world && !is_tokens)
+        e = probe_tokens(&p, arena);
     token_list_close(&p.list);
     map_close(&p.map);
     return error_while(e, NOWHERE, "reading '%s'", path);

@@ -6,6 +6,8 @@
 //          too), .h5 (token files: rows of 2,048 inputs and targets), else plain text
 // Bounds   adding up the bytes of the file, which is in memory by then, by one thread; of token files copying as many bytes as their rows
 //          have; of a world nothing but the processor
+// Tokens   of files of texts: what a token stage does but for writing, reading and encoding on all threads, beside encoding alone on as
+//          many of what is in memory by then, with a vocabulary of PROBE_VOCAB learned from the beginning of the file
 // Time     the shortest of a few tries: others who use the machine make it slower, never faster
 // Errors   those of the readers; ERROR_STOPPED
 #ifndef RUNNER_GRAPH_DATA_PROBE_H
@@ -25,7 +27,8 @@ struct data_figures {
     double seconds, bound_s;   // by one thread; the bound's, NaN: none
     double threads_s;          // of a world, by all threads; else NaN
     int threads;
-    double had; // share of a processor that the thread had
+    double had;                  // share of a processor that the thread had
+    double tokenizing, encoding; // bytes/s by all threads; NaN: no file of texts, or one of too little or too much
 };
 
 const char *data_form_name(enum data_form form);

@@ -9,9 +9,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/stop.h"
-#include "core/data/documents.h"
 #include "core/text/split.h"
-#include "core/text/tokenizer.h"
 #include "core/text/utf8.h"
 
 enum { TRIES = 3, MEMORY_BYTES = 256 << 20, LINE = 64, MADE_WORDS = 1 << 19 };
@@ -34,14 +32,20 @@ static struct error *add_document(struct probe_text *t, const uint8_t *text, siz
 
 struct error *probe_text_file(struct probe_text *t, const char *path, size_t most)
 {
-    const char *ending = strrchr(path, '.'), *text;
+    const char *ending = strrchr(path, '.');
     struct document_part part = {.form = DOCUMENT_TEXT, .path = path, .column = "text"};
     if (ending && !strcmp(ending, ".parquet"))
         part.form = DOCUMENT_PARQUET;
     else if (ending && !strcmp(ending, ".jsonl"))
         part.form = DOCUMENT_JSONL;
+    return probe_text_part(t, &part, most);
+}
+
+struct error *probe_text_part(struct probe_text *t, const struct document_part *part, size_t most)
+{
     struct documents *documents = NULL;
-    struct error *e = documents_open(&documents, &part);
+    const char *text;
+    struct error *e = documents_open(&documents, part);
     size_t n = 0;
     while (!e && t->bytes.n < most && !(e = stop_requested() ? error_stopped() : documents_next(documents, &text, &n)) && text) {
         for (size_t at = 0, end; at < n && t->bytes.n < most && !e; at = end) {
@@ -50,7 +54,7 @@ struct error *probe_text_file(struct probe_text *t, const char *path, size_t mos
         }
     }
     documents_close(documents);
-    return error_while(e, NOWHERE, "reading '%s'", path);
+    return error_while(e, NOWHERE, "reading '%s'", part->path);
 }
 
 static uint64_t mix(uint64_t x)
@@ -195,8 +199,8 @@ static struct error *measure_training(struct tokenizer_figures *f, const struct 
 }
 
 // Each thread has an encoder; documents are dealt out some at a time.
-static struct error *encode(const struct tokenizer *tokenizer, const struct probe_text *text, int threads, int64_t *tokens,
-                            double *seconds)
+struct error *probe_encode(const struct tokenizer *tokenizer, const struct probe_text *text, int threads, int64_t *tokens,
+                           double *seconds)
 {
     struct error *first = NULL;
     int64_t n_tokens = 0;
@@ -233,11 +237,22 @@ static struct error *measure_encoding(struct tokenizer_figures *f, const struct 
     if (!e)
         e = tokenizer_new(&tokenizer, arena, table);
     for (int i = 0; i < TRIES && !e; i++) {
-        e = encode(tokenizer, text, 1, &f->tokens, &f->encode_s);
+        e = probe_encode(tokenizer, text, 1, &f->tokens, &f->encode_s);
         if (!e)
-            e = encode(tokenizer, text, f->threads, &f->tokens, &f->encode_threads_s);
+            e = probe_encode(tokenizer, text, f->threads, &f->tokens, &f->encode_threads_s);
     }
     return e;
+}
+
+struct error *probe_learn(struct tokenizer **tokenizer, const struct probe_text *text, int vocab, int threads,
+                          struct arena *arena)
+{
+    struct token_table table;
+    struct tokenizer_figures f = {.threads = threads > 0 ? threads : omp_get_max_threads()};
+    struct error *e = measure_training(&f, text, vocab - 256 - TOKEN_SPECIALS, arena, &table);
+    if (!e)
+        e = token_table_add_specials(&table, arena, token_specials, TOKEN_SPECIALS);
+    return e ? e : tokenizer_new(tokenizer, arena, &table);
 }
 
 struct error *tokenizer_probe(struct tokenizer_figures *out, const struct probe_text *text, int vocab, int threads)

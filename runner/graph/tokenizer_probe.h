@@ -12,8 +12,9 @@
 #ifndef RUNNER_GRAPH_TOKENIZER_PROBE_H
 #define RUNNER_GRAPH_TOKENIZER_PROBE_H
 
+#include "core/data/documents.h"
 #include "core/text/bpe_train.h"
-#include "core/text/buffer.h"
+#include "core/text/tokenizer.h"
 
 enum { PROBE_DOC_CAP = 10000, PROBE_VOCAB = 32768, PROBE_BYTES = 80000000 };
 
@@ -23,8 +24,9 @@ struct probe_text {
     size_t n, capacity;
 };
 
-// Appends until there are `most` bytes or more.
+// Append until there are `most` bytes or more.
 struct error *CHECKED probe_text_file(struct probe_text *text, const char *path, size_t most);
+struct error *CHECKED probe_text_part(struct probe_text *text, const struct document_part *part, size_t most);
 
 // Made-up words with the frequencies of a language: always the same text.
 struct error *CHECKED probe_text_make(struct probe_text *text, size_t most);
@@ -40,6 +42,14 @@ struct tokenizer_figures {
     double encode_s, encode_threads_s; // by one thread, and by all
     double had;                        // share of the processor that counting had
 };
+
+// A tokenizer of that vocabulary, learned from the text; in the arena.
+struct error *CHECKED probe_learn(struct tokenizer **tokenizer, const struct probe_text *text, int vocab, int threads,
+                                  struct arena *arena);
+
+// Encodes the text; *seconds becomes what that took where it is less.
+struct error *CHECKED probe_encode(const struct tokenizer *tokenizer, const struct probe_text *text, int threads, int64_t *tokens,
+                                   double *seconds);
 
 struct error *CHECKED tokenizer_probe(struct tokenizer_figures *out, const struct probe_text *text, int vocab, int threads);
 
