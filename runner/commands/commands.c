@@ -104,7 +104,11 @@ const struct command commands[] = {
      "them got right and the other wrong. If 10 fell to one and 2 to the other, chance\n"
      "alone does that or more in 4 of 100 times: p 0.039. From 0.05 on it is called\n"
      "noise; so one measure in twenty looks like a difference and is none. Another\n"
-     "seed would differ too: that noise only another run shows.\n\n"
+     "seed would differ too: that noise only another run shows. So runs that differ\n"
+     "in nothing but seeds are taken together: of three with one setting and three\n"
+     "with another it says what lies between the two, mean and deviation, and whether\n"
+     "it is more than what lies between seeds.\n\n"
+     "  retort compare tiny/1 tiny/2 tiny/3 tiny/4 tiny/5 tiny/6\n\n"
      "Runs that differ in one thing teach most: if many fields differ, nothing tells\n"
      "which of them did it.",
      command_compare, TAKES_SETTINGS | TAKES_HTML | TAKES_TABLES, 2, 8},

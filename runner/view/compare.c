@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "runner/view/card.h"
+#include "runner/view/compare_seeds.h"
+#include "runner/view/worth.h"
 
 enum { MEASURES_A_STAGE = 40, PASS_MOST = 20 };
 
@@ -370,6 +372,68 @@ static struct error *collect_scores(struct comparison *c, const struct loaded_ru
     return NULL;
 }
 
+// Whether a score is what a model is bought for: a mean over tasks, or an accuracy of a model that has no such.
+static bool is_bought(const struct comparison *c, const struct compare_score *s)
+{
+    for (int i = 0; i < c->n_scores && s->is_accuracy; i++)
+        if (!strcmp(c->scores[i].model, s->model) && !c->scores[i].is_accuracy && !c->scores[i].less_is_better)
+            return false;
+    return !s->less_is_better;
+}
+
+static struct error *add_worth(struct comparison *c, const struct worth *worth, const struct compare_score *s, bool first,
+                               struct arena *arena)
+{
+    struct compare_measure flops = {.stage = s->model, .name = "FLOPs in all", .unit = COMPARE_BIG};
+    struct compare_measure usd = {.stage = s->model, .name = "cost in all", .unit = COMPARE_USD};
+    struct compare_measure a_dollar = {.stage = s->model, .name = arena_printf(arena, "%s a dollar", s->label), .unit = COMPARE_RATIO};
+    struct compare_measure a_flop = {.stage = s->model, .name = arena_printf(arena, "%s an exaFLOP", s->label), .unit = COMPARE_RATIO};
+    if (!a_dollar.name || !a_flop.name)
+        return error_memory();
+    for (int r = 0; r < c->n_runs; r++) {
+        double value = s->value[r] > 0 ? s->value[r] * (s->is_accuracy ? 100 : 1) : NAN; // nothing, or less than chance, has no price
+        flops.value[r] = worth[r].flops > 0 ? worth[r].flops : NAN;
+        usd.value[r] = worth[r].usd > 0 ? worth[r].usd : NAN;
+        a_dollar.value[r] = value / usd.value[r];
+        a_flop.value[r] = value / (flops.value[r] / 1e18);
+    }
+    if (first)
+        keep(c, &flops), keep(c, &usd);
+    keep(c, &a_flop);
+    keep(c, &a_dollar);
+    return NULL;
+}
+
+// What each scored model took, and what its scores come to for it.
+static struct error *collect_worth(struct comparison *c, const struct loaded_runs *l)
+{
+    struct compare_measure *more =
+        arena_grow(l->arena, c->measures, (size_t)c->n_measures, (size_t)c->n_measures + 4 * (size_t)c->n_scores + 1, sizeof *more);
+    if (!more)
+        return error_memory();
+    c->measures = more;
+    for (int i = 0; i < c->n_scores; i++) {
+        const struct compare_score *s = &c->scores[i];
+        struct worth worth[COMPARE_RUNS];
+        bool first = true;
+        if (!is_bought(c, s) || s->why)
+            continue;
+        for (int k = 0; k < i; k++)
+            first = first && (strcmp(c->scores[k].model, s->model) || !is_bought(c, &c->scores[k]) || c->scores[k].why);
+        for (int r = 0; r < c->n_runs; r++) {
+            int at = stage_index(&l->runs[r], s->model);
+            worth[r] = (struct worth){NAN, NAN};
+            struct error *e = at >= 0 ? worth_of(&worth[r], &l->runs[r], at, l->arena) : NULL;
+            if (e)
+                return e;
+        }
+        struct error *e = add_worth(c, worth, s, first, l->arena);
+        if (e)
+            return e;
+    }
+    return NULL;
+}
+
 struct error *compare_runs(struct comparison *c, const struct run *runs, int n_runs, struct arena *arena)
 {
     *c = (struct comparison){.runs = runs, .n_runs = n_runs};
@@ -381,6 +445,10 @@ struct error *compare_runs(struct comparison *c, const struct run *runs, int n_r
         e = collect_measures(c, &l);
     if (!e)
         e = collect_scores(c, &l);
+    if (!e)
+        e = collect_worth(c, &l);
+    if (!e)
+        e = compare_seeds(c, arena);
     for (int r = 0; r < n_runs; r++)
         for (int i = 0; i < l.n_loaded[r]; i++)
             run_tables_release(&l.tables[r][i]);
@@ -489,4 +557,5 @@ void compare_json(const struct comparison *c, struct json *j)
     for (int i = 0; i < c->n_scores; i++)
         score_to_json(j, &c->scores[i], c->n_runs);
     json_close(j, ']');
+    compare_seeds_json(c, j);
 }

@@ -6,7 +6,9 @@
 //     compare_json(&c, &j);                                 // adds to an open object
 //
 // Measures   of each stage that trains: last loss, bits per byte, reward, share of questions with a right answer among k (pass@k),
-//            time, cost, tokens, parameters; only those that differ
+//            time, cost, tokens, parameters; only those that differ. Of each model that is scored what it took with all that was made
+//            before it ("FLOPs in all", "cost in all"), and its mean score, or where it has none its accuracies in points, per dollar and
+//            per exaFLOP, 10^18
 // Scores     a row a model and measure (scores.h), a column a run. Models are matched by the name of their stage
 // Comparable numbers alone share a row (basis.h): a loss with another tokenizer, a bpb over another text, answers to other questions and
 //            capped scores have rows of their own, whose labels say why ("bpb, other text"); `why` says it alone
@@ -15,6 +17,8 @@
 //            few or fewer fall to the worse one. Else the z test of two proportions with the pooled standard error. Below
 //            COMPARE_NOISE a difference is told from noise; one measure in twenty is by chance. What another seed would have
 //            given is not in it. Bits per byte and means over tasks have no p
+// Seeds      runs that differ in nothing but seeds are replicates (replicates.h): mean, deviation, number, and of two groups whether they can
+//            be told apart
 // JSON       null: not known, not there, not asked
 //            runs:   [{name, number, source, path, state, started, seconds, usd, recipe, machine, build}]
 //            fields: [{stage, field, values: [any, one a run], of}]          differences.h; fields_left_out counts others
@@ -22,6 +26,7 @@
 //            scores: [{model, score, why, values, deviations, lows, highs, n: [examples], best: [runs, from 0], difference, p, test, pairs, only_first,
 //                    only_second}]     test: "mcnemar", "proportions"; pairs: examples both were asked, only_first: right in the
 //                    first run alone; difference and what follows are null unless there are two runs
+//            groups: [[runs, from 0]] by replicates; seeds: [{stage, measure, mean, deviation, n: [one a group], difference, p}]
 // Ownership  in the arena; the runs are borrowed as long as the comparison is used
 // Errors     ERROR_DATA for a damaged record
 // Source     McNemar 1947, "Note on the sampling error of the difference between correlated proportions", in its exact form
@@ -32,6 +37,7 @@
 #include "runner/graph/run_record.h"
 #include "runner/view/basis.h"
 #include "runner/view/differences.h"
+#include "runner/view/replicates.h"
 #include "runner/view/scores.h"
 
 #include <stdbool.h>
@@ -40,7 +46,7 @@ enum { COMPARE_RUNS = DIFFERENCES_RUNS };
 
 #define COMPARE_NOISE 0.05
 
-enum compare_unit { COMPARE_REAL, COMPARE_SECONDS, COMPARE_USD, COMPARE_COUNT };
+enum compare_unit { COMPARE_REAL, COMPARE_SECONDS, COMPARE_USD, COMPARE_COUNT, COMPARE_BIG, COMPARE_RATIO };
 enum compare_test { COMPARE_UNTESTED, COMPARE_MCNEMAR, COMPARE_PROPORTIONS };
 
 struct compare_measure {
@@ -65,6 +71,12 @@ struct compare_score {
     int64_t pairs, only_first, only_second; // of COMPARE_MCNEMAR
 };
 
+struct compare_seed { // of replicates (replicates.h): a measure or score over seeds
+    const char *stage, *name;
+    bool is_accuracy;
+    struct replicates_row row;
+};
+
 struct comparison {
     const struct run *runs;
     int n_runs;
@@ -73,6 +85,9 @@ struct comparison {
     int n_measures;
     struct compare_score *scores;
     int n_scores;
+    struct replicates replicates;
+    struct compare_seed *seeds; // none where no run is another's replicate
+    int n_seeds;
 };
 
 struct error *CHECKED compare_runs(struct comparison *c, const struct run *runs, int n_runs, struct arena *arena);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runner/view/compare_seeds.h"
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 
@@ -267,6 +268,11 @@ const char *compare_measure_text(char text[FORMAT_TEXT], const struct compare_me
         return format_usd(text, value);
     case COMPARE_COUNT:
         return format_count(text, isnan(value) || value > 9e18 ? -1 : (int64_t)value);
+    case COMPARE_BIG:
+        return format_big(text, value);
+    case COMPARE_RATIO:
+        isnan(value) ? snprintf(text, FORMAT_TEXT, "-") : snprintf(text, FORMAT_TEXT, "%.3g", value);
+        return text;
     case COMPARE_REAL:
         break;
     }
@@ -387,6 +393,8 @@ struct error *compare_print(const struct comparison *c, FILE *to, int width, str
         e = print_measures(c, to, width, arena);
     if (!e)
         e = print_scores(c, to, width, arena);
+    if (!e)
+        e = compare_seeds_print(c, to, width, arena);
     if (!e && compare_why(c))
         fputc('\n', to), text_wrap(to, "", compare_why(c), width);
     return e;

@@ -7,6 +7,7 @@
 
 #include "runner/recipe/number.h"
 #include "runner/view/compare_print.h"
+#include "runner/view/compare_seeds.h"
 #include "runner/view/format.h"
 
 static const char *run_name(const struct run *run, struct arena *arena)
@@ -100,6 +101,8 @@ struct error *compare_markdown(const struct comparison *c, FILE *to, struct aren
             cell(to, cells[r]);
         fputc('\n', to);
     }
+    if (!e)
+        e = compare_seeds_markdown(c, to, arena);
     const char *why = e ? NULL : compare_why(c);
     if (why)
         fprintf(to, "\n%s\n", why);
