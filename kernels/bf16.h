@@ -9,9 +9,11 @@
 // Storage    what norms, rotary norms, attention and relu, relu^2 write is rounded where it is written, whatever tensor takes it; kept
 //            tensors (device_kept) hold it in 16 bits, and so do caches and the copies of weights that products read
 // Sums       of products, and all that is pointwise (norms, softmax, soft cap, loss, optimizer), are float32, and so are the residual
-//            stream, gradients, masters and moments. This is how compiled nanochat computes, with these differences, all on the side
-//            of more digits: it rounds results of products and the residual stream too, keeps the embedding and its moments in
-//            bfloat16, and adds up their gradients in bfloat16
+//            stream, gradients, masters and moments. Of 2026 that is what stands beside the products: lambdas, smear and backout, gates
+//            with the dozen channels that they look at, rows of value embeddings, which a gate scales before they are added to the
+//            values; Muon's rows, norms and variances, and the decay. This is how compiled nanochat computes, with these differences,
+//            all on the side of more digits: it rounds results of products, lambdas, gates and the residual stream too, keeps the
+//            embeddings and their moments in bfloat16, and adds up their gradients in bfloat16
 // Paths      a product of two bfloat16 numbers is exact in float32, so one chain of multiply-adds has the same bits whether the
 //            processor multiplies bfloat16 (avx512bf16), fuses float32 (avx2, avx512) or rounds twice (portable, down to products of
 //            2^-126): vdpbf16ps is two fused multiply-adds, one after the other, the upper halves first. It takes numbers below

@@ -326,6 +326,7 @@ static void cuts_and_threads_leave_the_bits_of_bf16(void **state)
 {
     (void)state;
     check_cuts((struct course){PRECISION_BF16, 30, false}, (struct row_source){.read = read_rows}, log(V));
+    check_cuts((struct course){PRECISION_BF16, 7, true}, (struct row_source){.read = read_rows}, log(V));
 }
 
 // The width of a micro-batch is that of its longest row, so the cut decides how far the others are padded.
