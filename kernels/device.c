@@ -133,6 +133,10 @@ enum isa { ISA_PORTABLE, ISA_AVX2, ISA_AVX512, ISA_AVX512BF16, ISA_COUNT };
 
 static enum isa best_isa(enum precision precision)
 {
+#if defined(CPU_AVX512_IN_C) // of tests, whose paths of AVX-512 are compiled for AVX2
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return precision == PRECISION_BF16 ? ISA_AVX512BF16 : ISA_AVX512;
+#endif
 #ifdef __x86_64__
     if (precision == PRECISION_BF16 && __builtin_cpu_supports("avx512bf16"))
         return ISA_AVX512BF16;

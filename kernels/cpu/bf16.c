@@ -38,7 +38,7 @@ void cpu_narrow(uint16_t *to, const float *from, int64_t n)
 
 enum { CHUNK_K = 64 }; // of K: its float32 panel stays in the nearest cache
 
-#if defined(__AVX512BF16__)
+#if defined(CPU_AVX512BF16)
 
 // Rows of `width` floats to half as many of pairs, K of them, an even number.
 static inline __attribute__((always_inline)) void pair(float *to, const float *from, int64_t K, const int width)

@@ -11,8 +11,17 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__AVX2__)
+#if defined(CPU_AVX512_IN_C) // of tests, where the processor has none of it
+#include "tests/unit/kernels/avx512_in_c.h"
+#elif defined(__AVX2__)
 #include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__) || defined(CPU_AVX512_IN_C)
+#define CPU_AVX512
+#endif
+#if defined(__AVX512BF16__) || defined(CPU_BF16_IN_C)
+#define CPU_AVX512BF16
 #endif
 
 #define CPU_JOIN2(a, b) a##_##b
@@ -22,7 +31,7 @@
 #define CPU_TEXT(a) CPU_TEXT2(a)
 
 // LANES floats in a vector; a tile of a product is TILE_ROWS x TILE_COLS, all of it in registers.
-#if defined(__AVX512F__)
+#if defined(CPU_AVX512)
 enum { LANES = 16, TILE_ROWS = 8, TILE_VECS = 2 };
 #elif defined(__AVX2__)
 enum { LANES = 8, TILE_ROWS = 6, TILE_VECS = 2 };
@@ -32,7 +41,7 @@ enum { LANES = 4, TILE_ROWS = 6, TILE_VECS = 2 };
 enum { TILE_COLS = LANES * TILE_VECS };
 
 // How many bfloat16 numbers a lane multiplies at once; 1: none, they are float32 numbers.
-#if defined(__AVX512BF16__)
+#if defined(CPU_AVX512BF16)
 enum { BF16_DEPTH = 2 };
 #else
 enum { BF16_DEPTH = 1 };
@@ -86,7 +95,7 @@ static inline vec splat(float x)
 // Where an argument is NaN both give the second, so that vec_max(limit, x) lets a NaN in x through.
 static inline vec vec_max(vec a, vec b)
 {
-#if defined(__AVX512F__)
+#if defined(CPU_AVX512)
     return (vec)_mm512_max_ps((__m512)a, (__m512)b);
 #elif defined(__AVX2__)
     return (vec)_mm256_max_ps((__m256)a, (__m256)b);
@@ -98,7 +107,7 @@ static inline vec vec_max(vec a, vec b)
 
 static inline vec vec_min(vec a, vec b)
 {
-#if defined(__AVX512F__)
+#if defined(CPU_AVX512)
     return (vec)_mm512_min_ps((__m512)a, (__m512)b);
 #elif defined(__AVX2__)
     return (vec)_mm256_min_ps((__m256)a, (__m256)b);
@@ -111,7 +120,7 @@ static inline vec vec_min(vec a, vec b)
 // The nearest bfloat16 numbers, as bf16_round has them.
 static inline vec vec_bf16(vec x)
 {
-#if defined(__AVX512BF16__)
+#if defined(CPU_AVX512BF16)
     return (vec)_mm512_cvtpbh_ps(_mm512_cvtneps_pbh((__m512)x));
 #else
     uvec u = (uvec)x, rounded = u + 0x7fff + ((u >> 16) & 1);

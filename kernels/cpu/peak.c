@@ -12,7 +12,7 @@ enum { SUMS = TILE_ROWS * TILE_VECS, ROUNDS = 1 << 14 };
 // sum * a + b; of bfloat16 a * b is added to the sum, twice.
 static inline vec next_sum(vec sum, vec a, vec b)
 {
-#if defined(__AVX512BF16__)
+#if defined(CPU_AVX512BF16)
     return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
 #else
     return sum * a + b;

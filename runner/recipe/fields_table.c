@@ -160,7 +160,7 @@ const struct field fields[] = {
     // The reference trains in bfloat16; float32 is what a processor is good at, and the reference for every other.
     {.name = "precision", .type = FIELD_CHOICE, .class = FIELD_RESULT, .kinds = PRETRAIN, .built = true,
      .choices = "f32|bf16", .def_2025 = "f32", .def_2026 = "f32", .offset = offsetof(struct pretrain_options, precision),
-     .help = "of products: of float32 numbers, or of bfloat16 ones with float32 sums"},
+     .help = "of what products multiply, and of what is kept of it: float32, or bfloat16 with half the memory; sums stay float32"},
     {.name = "seed", .type = FIELD_INT, .class = FIELD_RESULT, .kinds = PRETRAIN, .built = true, .min = 0,
      .max = FIELD_NO_MAX, .offset = offsetof(struct pretrain_options, seed),
      .help = "of this stage; by default the seed of the recipe"},

@@ -4,10 +4,12 @@
     test_bench.py RETORT SAME_RESULT SOURCE_FOLDER [TestClass[.test]]
 """
 import json
+import signal
+import subprocess
+import sys
 import unittest
 
-from harness import MICRO, SOURCE, Folder, call
-import sys
+from harness import MICRO, RETORT, SOURCE, Folder, call, live_step, wait_for
 
 
 class Bench(Folder):
@@ -43,6 +45,29 @@ class Bench(Folder):
         self.assertIn("one argument too many", refused(2, "train", MICRO, "base", "more"))
         self.assertIn("cannot load", refused(3, "kernels", "--blas", SOURCE / "README.md"))
         self.assertIn("not an option", call("plan", MICRO, "--profile", check=2).stderr)
+
+    def test_share_of_the_peak(self):
+        """MFU is told once the machine was measured, and not known before."""
+        run = [str(RETORT), "run", str(MICRO), "--until", "base", "-s", "base.steps=100000", "--results", str(self.results)]
+
+        def tells_mfu():
+            return any('"mfu"' in path.read_text() for path in self.results.glob("store/pretrain-*.live"))
+
+        def shares(ready):
+            running = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                wait_for(ready)
+                status = json.loads(call("status", "micro", "--json", results=self.results, check=0).stdout)
+            finally:
+                running.send_signal(signal.SIGINT)
+                self.assertEqual(running.wait(60), 75)
+            return [s["mfu"] for s in status["runs"][0]["stages"] if s["name"] == "base"]
+
+        self.assertEqual(shares(lambda: live_step(self.results, "pretrain") > 0), [None])
+        measured = call("bench", "machine", results=self.results, check=0).stdout
+        self.assertIn("peak of bfloat16", measured)
+        (share,) = shares(tells_mfu)
+        self.assertTrue(0 < share < 1, share)
 
 
 if __name__ == "__main__":
