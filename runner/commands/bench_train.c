@@ -190,7 +190,9 @@ static double tokens_of(const struct measured *m)
 static void print_line(const struct measured *m)
 {
     double best = m->seconds[0];
-    printf("%-22s %7.0f %7.0f %8.3f %8.1f %5.1f%% %8.1f %5.1f%%\n", m->name, tokens_of(m) / best, tokens_of(m) / median(m), best,
+    char name[64];
+    snprintf(name, sizeof name, "%.40s%s", m->name, m->setup.precision == PRECISION_BF16 ? ", bf16" : "");
+    printf("%-22s %7.0f %7.0f %8.3f %8.1f %5.1f%% %8.1f %5.1f%%\n", name, tokens_of(m) / best, tokens_of(m) / median(m), best,
            m->flops / best / 1e9, 100 * m->flops / best / m->peak, m->flops_counted / best / 1e9,
            100 * m->flops_counted / best / m->peak);
     fflush(stdout);
@@ -255,6 +257,7 @@ static void put_measured(struct json *j, const struct measured *m, bool profile)
     double best = m->seconds[0];
     json_open(j, '{');
     json_key(j, "name"), json_str(j, m->name);
+    json_key(j, "precision"), json_str(j, m->setup.precision == PRECISION_BF16 ? "bf16" : "f32");
     json_key(j, "params"), json_i64(j, shape_params(&m->setup.shape));
     json_key(j, "seq_len"), json_i64(j, m->setup.T);
     json_key(j, "rows"), json_i64(j, m->setup.rows);

@@ -19,6 +19,7 @@ class Bench(Folder):
     def test_a_stage(self):
         answer = self.train(MICRO, "-s", "base.batch_tokens=512", "--profile")
         (base,) = answer["trainings"]
+        self.assertEqual(base["precision"], "f32")
         self.assertEqual((base["name"], base["seq_len"], base["rows"], base["device_batch"]), ("base", 64, 8, 4))
         self.assertGreaterEqual(base["tok_s"], base["tok_s_median"])
         self.assertAlmostEqual(base["tok_s"] * base["seconds"], 512, places=6)
@@ -33,6 +34,8 @@ class Bench(Folder):
         self.assertRegex(out, r"\nbase +\d+ +\d+ ")
         self.assertLessEqual(max(map(len, out.splitlines())), 80)
         self.assertNotIn("loss", out)
+        out = call("bench", "train", MICRO, "base", "-s", "base.precision=bf16", results=self.results, check=0).stdout
+        self.assertRegex(out, r"\nbase, bf16 +\d+ ")
 
     def test_refused(self):
         def refused(status, *args):

@@ -88,6 +88,21 @@ static inline __m256i in_c_rotate(__m256i x, int by)
     return (__m256i)(bits << by | bits >> (32 - by));
 }
 
+// A compiler may have some of these as macros.
+#undef _mm512_max_ps
+#undef _mm512_min_ps
+#undef _mm512_cvtneps_pbh
+#undef _mm512_cvtpbh_ps
+#undef _mm512_cvtne2ps_pbh
+#undef _mm512_permutexvar_epi16
+#undef _mm512_loadu_si512
+#undef _mm512_storeu_si512
+#undef _mm512_loadu_ps
+#undef _mm512_set1_ps
+#undef _mm512_setzero_ps
+#undef _mm512_dpbf16_ps
+#undef _mm256_rol_epi32
+
 #define _mm512_max_ps(a, b) in_c_max(a, b)
 #define _mm512_min_ps(a, b) in_c_min(a, b)
 #define _mm512_cvtneps_pbh(x) in_c_round(x)
