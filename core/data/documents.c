@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "core/base/map.h"
 #include "core/base/stop.h"
 #include "core/data/json_lines.h"
-#include "core/data/map.h"
 #include "core/data/parquet.h"
 
 enum { POLL = 1 << 14 };

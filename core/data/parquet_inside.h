@@ -3,7 +3,7 @@
 #ifndef CORE_DATA_PARQUET_INSIDE_H
 #define CORE_DATA_PARQUET_INSIDE_H
 
-#include "core/data/map.h"
+#include "core/base/map.h"
 #include "core/data/parquet.h"
 
 #include <stdbool.h>

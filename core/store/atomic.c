@@ -87,10 +87,8 @@ static struct error *open_locked(const char *tmp, int *fd)
     }
 }
 
-static struct error *write_file(int fd, const char *tmp, const char *data, size_t n_bytes)
+static struct error *write_piece(int fd, const char *tmp, const char *data, size_t n_bytes)
 {
-    if (ftruncate(fd, 0))
-        return error_system(ERROR_MACHINE, errno, "cannot write '%s'", tmp);
     while (n_bytes) {
         ssize_t n = write(fd, data, n_bytes);
         if (n < 0 && errno == EINTR)
@@ -103,7 +101,17 @@ static struct error *write_file(int fd, const char *tmp, const char *data, size_
     return NULL;
 }
 
-struct error *atomic_write(const char *path, const void *data, size_t n_bytes)
+static struct error *write_file(int fd, const char *tmp, const struct atomic_piece *pieces, int n)
+{
+    if (ftruncate(fd, 0))
+        return error_system(ERROR_MACHINE, errno, "cannot write '%s'", tmp);
+    struct error *e = NULL;
+    for (int i = 0; i < n && !e; i++)
+        e = write_piece(fd, tmp, pieces[i].data, pieces[i].n_bytes);
+    return e;
+}
+
+struct error *atomic_write_pieces(const char *path, const struct atomic_piece *pieces, int n)
 {
     struct arena arena = {0};
     char *tmp = arena_printf(&arena, "%s.tmp", path);
@@ -112,7 +120,7 @@ struct error *atomic_write(const char *path, const void *data, size_t n_bytes)
     int fd;
     struct error *e = open_locked(tmp, &fd);
     if (!e) {
-        e = write_file(fd, tmp, data, n_bytes);
+        e = write_file(fd, tmp, pieces, n);
         if (!e)
             point("atomic.written");
         if (!e)
@@ -123,6 +131,11 @@ struct error *atomic_write(const char *path, const void *data, size_t n_bytes)
     }
     arena_release(&arena);
     return e;
+}
+
+struct error *atomic_write(const char *path, const void *data, size_t n_bytes)
+{
+    return atomic_write_pieces(path, &(struct atomic_piece){data, n_bytes}, 1);
 }
 
 static struct error *too_large(const char *path, size_t limit)

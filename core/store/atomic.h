@@ -17,6 +17,13 @@ struct error *CHECKED atomic_publish(const char *from, const char *to);
 // Writes a small file whole: to PATH.tmp, then publishes it.
 struct error *CHECKED atomic_write(const char *path, const void *data, size_t n_bytes);
 
+// The same of several pieces, one behind the other, which together may be as large as the disk.
+struct atomic_piece {
+    const void *data;
+    size_t n_bytes;
+};
+struct error *CHECKED atomic_write_pieces(const char *path, const struct atomic_piece *pieces, int n);
+
 // Reads a small file whole, with a zero behind it; files above limit bytes are refused.
 struct error *CHECKED file_read(const char *path, size_t limit, struct arena *arena, char **text, size_t *n_bytes);
 

@@ -198,8 +198,40 @@ static struct error *mismatch(struct store_file *f, int64_t at, int64_t bytes)
                      (long long)at, (long long)(at + bytes - 1));
 }
 
+// The datasets of a group, whose bytes alone are wanted.
+struct places {
+    int64_t *offsets, *bytes;
+    int n;
+};
+
+static bool is_wanted(const struct places *places, int64_t at)
+{
+    for (int i = 0; i < places->n; i++)
+        if (at >= places->offsets[i] && at - places->offsets[i] < places->bytes[i])
+            return true;
+    return false;
+}
+
+static struct error *find_places(struct store_file *f, const char *group, struct arena *arena, struct places *places)
+{
+    const char *const *names;
+    struct store_set set;
+    struct error *e = store_list(f, group, arena, &names, &places->n);
+    if (e)
+        return e;
+    places->offsets = arena_array(arena, (size_t)places->n + 1, sizeof *places->offsets);
+    places->bytes = arena_array(arena, (size_t)places->n + 1, sizeof *places->bytes);
+    if (!places->offsets || !places->bytes)
+        return error_memory();
+    for (int i = 0; i < places->n && !e; i++) {
+        const char *path = arena_printf(arena, "%s/%s", group, names[i]);
+        e = path ? store_describe(f, path, &set, &places->offsets[i], &places->bytes[i]) : error_memory();
+    }
+    return e;
+}
+
 static struct error *verify_rows(struct store_file *f, const struct checksum_row *rows, int64_t n_rows, int64_t own_offset,
-                                 int64_t own_bytes, void *piece)
+                                 int64_t own_bytes, const struct places *places, void *piece)
 {
     int64_t at = 0, i = 0;
     while (at < f->n_bytes) {
@@ -214,10 +246,11 @@ static struct error *verify_rows(struct store_file *f, const struct checksum_row
         if (i == n_rows || rows[i].offset != (uint64_t)at || rows[i].bytes == 0 || rows[i].bytes > (uint64_t)limit)
             break;
         int64_t bytes = (int64_t)rows[i].bytes;
-        struct error *e = read_all(f->fd, f->path, piece, bytes, at);
+        bool read = !places || is_wanted(places, at);
+        struct error *e = read ? read_all(f->fd, f->path, piece, bytes, at) : NULL;
         if (e)
             return e;
-        if (xxh3(piece, (size_t)bytes) != rows[i].xxh3)
+        if (read && xxh3(piece, (size_t)bytes) != rows[i].xxh3)
             return mismatch(f, at, bytes);
         at += bytes;
         i++;
@@ -229,9 +262,10 @@ static struct error *verify_rows(struct store_file *f, const struct checksum_row
     return NULL;
 }
 
-struct error *store_verify(struct store_file *f)
+static struct error *verify(struct store_file *f, const char *group)
 {
     struct arena arena = {0};
+    struct places places = {0};
     void *rows = NULL, *piece = block_alloc(STORE_PIECE);
     struct store_set set;
     int64_t n_rows = 0, own_offset = 0, own_bytes = 0;
@@ -243,9 +277,21 @@ struct error *store_verify(struct store_file *f)
     if (!e)
         e = store_read_table(f, STORE_CHECKSUMS, checksum_members, countof(checksum_members), sizeof(struct checksum_row), &arena,
                              &rows, &n_rows);
+    if (!e && group)
+        e = find_places(f, group, &arena, &places);
     if (!e)
-        e = verify_rows(f, rows, n_rows, own_offset, own_bytes, piece);
+        e = verify_rows(f, rows, n_rows, own_offset, own_bytes, group ? &places : NULL, piece);
     block_free(piece);
     arena_release(&arena);
     return e;
+}
+
+struct error *store_verify(struct store_file *f)
+{
+    return verify(f, NULL);
+}
+
+struct error *store_verify_group(struct store_file *f, const char *group)
+{
+    return verify(f, group);
 }

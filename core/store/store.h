@@ -101,6 +101,10 @@ void store_close(struct store_file *file); // NULL is fine
 // Reads every byte of the file against /checksums; the error names the dataset and the place. Looks at the stop flag.
 struct error *CHECKED store_verify(struct store_file *file);
 
+// The same of the datasets that are directly in a group alone: of a large file little is read. (HDF5's own tables carry checksums of
+// their own.)
+struct error *CHECKED store_verify_group(struct store_file *file, const char *group);
+
 bool store_has(struct store_file *file, const char *path);
 struct error *CHECKED store_get_text(struct store_file *file, const char *object, const char *name, struct arena *arena,
                                      const char **text);

@@ -15,17 +15,13 @@
 #include "core/base/clock.h"
 #include "core/base/stop.h"
 #include "core/infer/dialog.h"
-#include "core/model/model_file.h"
-#include "core/text/tokenizer_file.h"
 #include "runner/commands/load.h"
 #include "runner/recipe/number.h"
 
 struct chat {
     struct call *call;
     struct arena *arena;
-    struct device *dev;
-    struct model model;
-    struct tokenizer *tokenizer;
+    struct opened opened;
     struct engine engine;
     struct dialog dialog;
     struct dialog_settings settings;
@@ -70,35 +66,15 @@ static struct error *read_settings(struct chat *c)
 
 static struct error *open_model(struct chat *c, const char *path)
 {
-    struct store_file *file = NULL;
-    struct shape shape;
-    struct fault fault;
-    enum precision precision = PRECISION_F32;
-    struct error *e = store_open(&file, path);
-    if (!e)
-        e = store_verify(file);
-    if (!e)
-        e = model_file_shape(file, &shape);
-    if (!e)
-        e = tokenizer_load(file, c->arena, &c->tokenizer);
-    if (!e)
-        e = load_precision(file, c->arena, &precision);
-    if (!e && !(c->dev = device_open(DEVICE_CPU, 0, &fault)))
-        e = error_from_fault(fault);
-    if (!e)
-        device_set_precision(c->dev, precision);
-    if (!e)
-        e = model_open(&c->model, c->dev, &shape, c->arena);
-    if (!e)
-        e = model_file_load(file, &c->model);
-    store_close(file);
+    struct error *e = load_open(&c->opened, path, c->arena);
     if (e)
-        return error_while(e, NOWHERE, "loading the model '%s'", path);
+        return e;
     // Twice the length of training: what lies far beyond the model has never seen.
-    int capacity = 2 * shape.seq_len < c->model.n_positions ? 2 * shape.seq_len : c->model.n_positions;
+    struct model *model = &c->opened.model;
+    int seq_len = model->shape.seq_len, capacity = 2 * seq_len < model->n_positions ? 2 * seq_len : model->n_positions;
     if (c->settings.max_tokens > capacity / 2)
         c->settings.max_tokens = capacity / 2;
-    e = engine_open(&c->engine, &c->model, c->tokenizer, 1, capacity);
+    e = engine_open(&c->engine, model, c->opened.tokenizer, 1, capacity);
     return e ? e : dialog_open(&c->dialog, &c->engine, c->settings);
 }
 
@@ -291,7 +267,6 @@ struct error *command_chat(struct call *call)
     dialog_close(&c.dialog);
     if (c.engine.model)
         engine_close(&c.engine);
-    if (c.dev)
-        device_close(c.dev);
+    load_close(&c.opened);
     return e;
 }

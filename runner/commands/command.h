@@ -29,6 +29,7 @@ enum {                       // options of a command
     TAKES_FETCH = 1 << 12,   // --only, --jobs, --list, --offline
     TAKES_BENCH = 1 << 13,   // --profile, --blas LIB
     TAKES_CHECK = 1 << 14,   // --check
+    TAKES_LOGITS = 1 << 19,  // --file, --text, --last, --out
     COMPUTES = 1 << 20,      // no option: it computes in this process
 };
 
@@ -44,8 +45,10 @@ struct call {
     const char *until, *only, *fresh, *jobs;
     const char *from; // of run: a mirror
     const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written
-    const char *file, *to;                                        // of encode, of export
-    const char *blas;                                             // of bench: a library to name beside ours
+    const char *file, *to;                                        // of encode and logits, of export
+    const char *text, *out;                                       // of logits
+    bool last;
+    const char *blas; // of bench: a library to name beside ours
     const char **args;
     int n_args;
     int status;
@@ -88,6 +91,7 @@ struct error *command_bench(struct call *call);
 struct error *command_chat(struct call *call);
 struct error *command_encode(struct call *call);
 struct error *command_export(struct call *call);
+struct error *command_logits(struct call *call);
 struct error *command_rm(struct call *call);
 struct error *command_gc(struct call *call);
 struct error *command_new(struct call *call);

@@ -72,17 +72,39 @@ const struct command commands[] = {
      "  retort encode tiny:base --decode 264 115 270\n"
      "  retort encode tiny:tokenizer --file big.txt | wc -w",
      command_encode, TAKES_SETTINGS | TAKES_ENCODE, 1, -1},
-    {"export", "MODEL DIR", "a tokenizer in the formats of others",
-     "MODEL as for encode. Makes the folder DIR, which must not be there:\n"
-     "  --to hf         tokenizer.json and tokenizer_config.json, for `tokenizers` and\n"
-     "                  `transformers` of Hugging Face\n"
-     "  --to tiktoken   ranks.tiktoken, and settings.json with the other arguments of\n"
-     "                  tiktoken.Encoding\n"
-     "  --tokenizer     of a model the tokenizer alone: writing its weights for hf is\n"
-     "                  not built in this version\n\n"
-     "Loaded there they give the same ids as here. A stage of kind import reads both\n"
-     "back (`retort help import`).\n\n"
-     "  retort export tiny:tokenizer --to hf tiny-tokenizer",
+    {"logits", "MODEL [ID ...]", "logits of ids",
+     "What the model gives to each token of its vocabulary as the next one, after each\n"
+     "of the ids. MODEL as for chat. Ids stand behind it, or are read, a line a\n"
+     "sequence, from --file or standard input. In a pipe a position is a line of\n"
+     "numbers, and an empty line stands between sequences; on a terminal the likeliest\n"
+     "tokens after the last id are shown.\n"
+     "  --text TEXT     the ids of a text, behind <|bos|> as in training\n"
+     "  --file FILE     a file of ids; -: standard input; of an HDF5 file, FILE.h5,\n"
+     "                  the dataset /ids: [ids] or [sequences, ids] of whole numbers\n"
+     "  --last          after the last id of each sequence alone\n"
+     "  --out FILE.h5   into an HDF5 file: /ids [sequences, ids], and /logits\n"
+     "                  [sequences, ids, vocabulary]; of --last without the ids\n\n"
+     "  retort logits tiny:sft --text \"Ada has\"\n"
+     "  retort encode tiny:sft \"Ada has\" | retort logits tiny:sft --last",
+     command_logits, TAKES_SETTINGS | TAKES_LOGITS | COMPUTES, 1, -1},
+    {"export", "WHAT DIR", "models and metrics for other programs",
+     "Makes the folder DIR, which must not be there, of a model or tokenizer (WHAT as\n"
+     "for encode):\n"
+     "  --to hf         what `transformers` of Hugging Face reads: config.json,\n"
+     "                  generation_config.json, model.safetensors (float32, the bits\n"
+     "                  of the model), tokenizer.json, and tokenizer_config.json with\n"
+     "                  the chat as a template. Of a tokenizer the last two\n"
+     "  --to tiktoken   ranks.tiktoken for tiktoken.load.load_tiktoken_bpe, and in\n"
+     "                  settings.json the other arguments of tiktoken.Encoding\n"
+     "  --tokenizer     of a model the tokenizer alone\n"
+     "or of the metrics of a run or a stage (RUN as for report, or RUN:STAGE):\n"
+     "  --to csv, --to jsonl   a file a table: losses, validation, times, scores,\n"
+     "                  examples, samples, events; the stage in the first column\n"
+     "  --to tensorboard       the numbers that go over steps\n\n"
+     "Loaded there, texts give the same ids as here, and ids the same logits. A stage\n"
+     "of kind import reads models and tokenizers back (`retort help import`).\n\n"
+     "  retort export tiny:sft --to hf tiny-sft\n"
+     "  retort export tiny --to csv tiny-csv",
      command_export, TAKES_SETTINGS | TAKES_EXPORT, 2, 2},
     {"report", "RUN", "the report card of a run, in Markdown",
      "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file, the\n"
@@ -137,7 +159,6 @@ const struct command commands[] = {
     {"fit", "RECIPE", "the largest model for a sum of money", "", NULL, TAKES_SETTINGS, 0, -1},
     {"reproduce", "RUN", "run it again and hold every number against it", "", NULL, 0, 0, -1},
     {"serve", "MODEL ...", "web page and API", "", NULL, 0, 0, -1},
-    {"logits", "MODEL", "logits of ids", "", NULL, 0, 0, -1},
     {"data", "RECIPE", "fetch and verify what a recipe reads",
      "Lists the files that the recipe reads, and fetches those that have an address,\n"
      "https://..., and are not there. They come to RESULTS/data/HOST/..., for all\n"

@@ -1,7 +1,6 @@
 // encode.c - `retort encode MODEL`: ids of a text, and with --decode the text of ids.
 //
 // Input is read in parts and written as it goes, so that no file is too large; only a JSON answer, which is one object, is made whole.
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,13 +9,12 @@
 
 #include "core/text/encode_stream.h"
 #include "core/text/utf8.h"
+#include "runner/commands/ids.h"
 #include "runner/commands/load.h"
 
 enum {
     PART_BYTES = 1 << 20,
     JSON_MOST = 1 << 24, // bytes of input
-    DIGITS_MOST = 10,    // of an id
-    SHOWN_MOST = 60      // columns of a piece
 };
 
 struct encoding {
@@ -88,39 +86,6 @@ static struct error *input_next(struct input *in, const uint8_t **part, size_t *
     return NULL;
 }
 
-// Whether a character would move the cursor, change colours or the direction of writing.
-static bool is_control(uint32_t code)
-{
-    return code < 0x20 || (code >= 0x7F && code < 0xA0) || (code >= 0x200B && code <= 0x200F) ||
-           (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069) || code == 0xFEFF;
-}
-
-// A piece in quotes, everything in it that cannot be seen written as \n or \xE4.
-static void print_piece(const uint8_t *p, size_t n)
-{
-    int shown = 0;
-    putchar('\'');
-    for (size_t at = 0, length; at < n; at += length) {
-        uint32_t code;
-        length = utf8_next(p + at, n - at, &code);
-        if (shown >= SHOWN_MOST) {
-            printf("' ...\n");
-            return;
-        }
-        shown++;
-        if (code == '\n' || code == '\t' || code == '\r' || code == '\\') {
-            printf("\\%c", code == '\n' ? 'n' : code == '\t' ? 't' : code == '\r' ? 'r' : '\\');
-        } else if (code == UTF8_BAD || is_control(code)) {
-            for (size_t i = 0; i < length; i++)
-                printf("\\x%02X", p[at + i]);
-            shown += 3;
-        } else {
-            fwrite(p + at, 1, length, stdout);
-        }
-    }
-    printf("'\n");
-}
-
 static void show(struct encoding *x)
 {
     bool table = x->screen && !x->call->ids;
@@ -130,7 +95,7 @@ static void show(struct encoding *x)
         const uint8_t *p = token_table_bytes(&x->tokenizer->table, id, &n);
         if (table) {
             printf("%8d  ", id);
-            print_piece(p, n);
+            piece_print(p, n);
         } else {
             printf("%s%d", x->n_tokens ? " " : "", id);
         }
@@ -227,23 +192,9 @@ static struct error *bad_id(const struct encoding *x, const char *what)
 
 static struct error *take_id(struct encoding *x, const char *word, size_t n)
 {
-    int64_t id = 0;
-    char what[100];
-    snprintf(what, sizeof what, "'%.*s' is no token id", (int)(n < 20 ? n : 20), word);
-    for (size_t i = 0; i < n; i++) {
-        if (!isdigit((unsigned char)word[i]) || n > DIGITS_MOST)
-            return bad_id(x, what);
-        id = 10 * id + (word[i] - '0');
-    }
-    if (id < x->tokenizer->n_vocab)
-        return ids_push(&x->ids, (int32_t)id);
-    snprintf(what, sizeof what, "id %lld is outside the vocabulary of %d", (long long)id, x->tokenizer->n_vocab);
-    return bad_id(x, what);
-}
-
-static bool is_between(char c)
-{
-    return c == ',' || isspace((unsigned char)c);
+    int32_t id;
+    char what[ID_TEXT];
+    return id_read(word, n, x->tokenizer->n_vocab, &id, what) ? ids_push(&x->ids, id) : bad_id(x, what);
 }
 
 // Takes the ids of a text; what may go on in the next part is left: *taken bytes are not.
@@ -253,13 +204,13 @@ static struct error *take_ids(struct encoding *x, const char *text, size_t n, bo
     size_t at = 0;
     while (at < n && !e) {
         size_t end = at;
-        if (is_between(text[at])) {
+        if (id_ends(text[at])) {
             at++;
             continue;
         }
-        while (end < n && !is_between(text[end]))
+        while (end < n && !id_ends(text[end]))
             end++;
-        if (end == n && !last && n - at <= DIGITS_MOST)
+        if (end == n && !last && n - at <= ID_DIGITS)
             break;
         e = take_id(x, text + at, end - at);
         at = end;
@@ -284,7 +235,7 @@ static struct error *write_text(struct encoding *x, bool last)
             break;
         if (code == UTF8_BAD)
             fputs("\xEF\xBF\xBD", stdout);
-        else if (is_control(code) && code != '\n' && code != '\t')
+        else if (piece_is_control(code) && code != '\n' && code != '\t')
             putchar('?');
         else
             fwrite(x->text.byte + at, 1, length, stdout);

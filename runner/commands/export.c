@@ -1,82 +1,63 @@
-// export.c - `retort export MODEL --to FORMAT DIR`: what others read.
+// export.c - `retort export WHAT --to FORMAT DIR`: what others read.
 //
-// The files are written into DIR.tmp, which takes its name when all are there: nobody sees half an export.
+// The files are written into DIR.tmp, which takes its name when all are there: nobody sees half an export. DIR.tmp is locked while it is
+// written, so that one which an export that was killed has left behind can be told from one that is being written, and is used again.
+#include "runner/commands/export.h"
+
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/store/atomic.h"
-#include "core/text/tokenizer_hf.h"
 #include "core/text/tokenizer_tiktoken.h"
-#include "runner/commands/load.h"
 #include "runner/view/format.h"
 
-enum { FILES_MOST = 4 };
-
-struct export_file {
-    const char *name;
-    const void *data;
-    size_t n;
-};
-
-struct export
+void export_add(struct export *x, const char *name, const void *data, size_t n)
 {
-    struct export_file files[FILES_MOST];
-    int n_files;
-    struct json a, b; // what files are made of
-    struct bytes bytes;
-};
-
-static void add_file(struct export *x, const char *name, const void *data, size_t n)
-{
-    x->files[x->n_files++] = (struct export_file){name, data, n};
+    x->files[x->n_files++] = (struct export_file){.name = name, .data = data, .n = (int64_t)n};
 }
 
-static struct error *add_json(struct export *x, const char *name, struct json *j)
+struct error *export_json(struct export *x, const char *name, struct json *j)
 {
     if (!json_text(j))
         return error_memory();
-    add_file(x, name, j->text, j->n);
+    export_add(x, name, j->text, j->n);
     return NULL;
 }
 
-static struct error *make_hf(struct export *x, const struct tokenizer *t)
+static struct error *export_tiktoken(struct export *x, const char *what)
 {
-    struct error *e = tokenizer_to_hf(t, &x->a);
-    json_open(&x->b, '{');
-    json_key(&x->b, "tokenizer_class"), json_str(&x->b, "PreTrainedTokenizerFast");
-    if (tokenizer_special(t, "<|bos|>") >= 0)
-        json_key(&x->b, "bos_token"), json_str(&x->b, "<|bos|>");
-    if (tokenizer_special(t, "<|assistant_end|>") >= 0)
-        json_key(&x->b, "eos_token"), json_str(&x->b, "<|assistant_end|>");
-    json_key(&x->b, "clean_up_tokenization_spaces"), json_bool(&x->b, false);
-    json_close(&x->b, '}');
+    struct tokenizer *tokenizer;
+    bool of_model;
+    struct error *e = load_tokenizer(x->call, what, &tokenizer, &of_model);
     if (!e)
-        e = add_json(x, "tokenizer.json", &x->a);
-    return e ? e : add_json(x, "tokenizer_config.json", &x->b);
+        e = tokenizer_to_tiktoken(tokenizer, &x->bytes[0], &x->json[0]);
+    if (e)
+        return e;
+    export_add(x, "ranks.tiktoken", x->bytes[0].byte, x->bytes[0].n);
+    return export_json(x, "settings.json", &x->json[0]);
 }
 
-static struct error *make_tiktoken(struct export *x, const struct tokenizer *t)
-{
-    struct error *e = tokenizer_to_tiktoken(t, &x->bytes, &x->a);
-    add_file(x, "ranks.tiktoken", x->bytes.byte, x->bytes.n);
-    return e ? e : add_json(x, "settings.json", &x->a);
-}
+enum format { FORMAT_HF, FORMAT_TIKTOKEN, FORMAT_CSV, FORMAT_JSONL, FORMAT_TENSORBOARD, FORMAT_COUNT };
 
-static struct error *check_format(const struct call *call, bool *hf)
+static const char *const format_names[FORMAT_COUNT] = {"hf", "tiktoken", "csv", "jsonl", "tensorboard"};
+
+static struct error *check_format(const struct call *call, enum format *format)
 {
-    static const char *const later[] = {"csv", "jsonl", "tensorboard"};
-    *hf = call->to && !strcmp(call->to, "hf");
+    static const char *const fix = "write --to hf or tiktoken for a model, csv, jsonl or tensorboard for metrics";
     if (!call->to)
-        return error_new(ERROR_USAGE, NOWHERE, "write --to hf or --to tiktoken", "--to is missing");
-    if (*hf || !strcmp(call->to, "tiktoken"))
-        return NULL;
-    for (size_t i = 0; i < countof(later); i++)
-        if (!strcmp(call->to, later[i]))
-            return error_new(ERROR_NOT_BUILT, NOWHERE, NULL, "'--to %s' is not built in this version", call->to);
-    return error_new(ERROR_USAGE, NOWHERE, "write hf or tiktoken", "--to is '%.80s'", call->to);
+        return error_new(ERROR_USAGE, NOWHERE, fix, "--to is missing");
+    for (*format = 0; *format < FORMAT_COUNT; ++*format)
+        if (!strcmp(call->to, format_names[*format]))
+            return call->tokenizer && *format > FORMAT_TIKTOKEN ? error_new(ERROR_USAGE, NOWHERE, "leave one of them out",
+                                                                            "--tokenizer and --to %s are both given", call->to)
+                                                                : NULL;
+    return error_new(ERROR_USAGE, NOWHERE, fix, "--to is '%.80s'", call->to);
 }
 
 // DIR without slashes behind it, which must not be there.
@@ -94,35 +75,79 @@ static struct error *find_folder(const struct call *call, const char **folder)
     return NULL;
 }
 
-static struct error *write_files(const struct export *x, const char *tmp, const char *folder, struct arena *arena)
+// Whether a file in DIR.tmp is one that an export writes, whole or half.
+static bool is_ours(const struct export *x, const char *name)
 {
-    struct error *e = NULL;
-    for (int i = 0; i < x->n_files && !e; i++) {
-        const char *path = arena_printf(arena, "%s/%s", tmp, x->files[i].name);
-        e = path ? atomic_write(path, x->files[i].data, x->files[i].n) : error_memory();
+    for (int i = 0; i < x->n_files; i++) {
+        size_t n = strlen(x->files[i].name);
+        if (!strncmp(name, x->files[i].name, n) && (!name[n] || !strcmp(name + n, ".tmp")))
+            return true;
     }
-    if (!e)
-        e = atomic_publish(tmp, folder);
-    for (int i = 0; i < x->n_files && e; i++) {
-        const char *path = arena_printf(arena, "%s/%s", tmp, x->files[i].name);
+    return !strcmp(name, ".") || !strcmp(name, "..");
+}
+
+static bool has_others(const struct export *x, const char *tmp)
+{
+    bool others = false;
+    DIR *dir = opendir(tmp);
+    for (const struct dirent *each; dir && !others && (each = readdir(dir));)
+        others = !is_ours(x, each->d_name);
+    if (dir)
+        closedir(dir);
+    return others;
+}
+
+// The folder, made or left behind by one that was killed, and a lock on it that ends with the process.
+static struct error *take_folder(const struct export *x, const char *tmp, int *lock)
+{
+    if (mkdir(tmp, 0777) && errno != EEXIST)
+        return error_system(ERROR_MACHINE, errno, "cannot make the folder '%s'", tmp);
+    *lock = open(tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*lock < 0)
+        return error_system(ERROR_MACHINE, errno, "cannot open the folder '%s'", tmp);
+    if (flock(*lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        return error_new(ERROR_MACHINE, NOWHERE, "wait for it, or name another folder", "another export is writing '%s'", tmp);
+    if (has_others(x, tmp))
+        return error_new(ERROR_MACHINE, NOWHERE, "remove it, or name another folder", "'%s' is there already, with other files",
+                         tmp);
+    return NULL;
+}
+
+// Removes what is_ours names, and the folder if that is all.
+static void drop_folder(const struct export *x, const char *tmp, struct arena *arena)
+{
+    for (int i = 0; i < 2 * x->n_files; i++) {
+        const char *path = arena_printf(arena, "%s/%s%s", tmp, x->files[i / 2].name, i % 2 ? ".tmp" : "");
         if (path)
             unlink(path);
     }
-    if (e)
-        rmdir(tmp);
-    return e;
+    rmdir(tmp);
 }
 
-static struct error *write_folder(const struct export *x, const char *folder, struct arena *arena)
+static struct error *write_file(struct export_file *file, const char *tmp, struct arena *arena)
+{
+    const char *path = arena_printf(arena, "%s/%s", tmp, file->name);
+    if (!path)
+        return error_memory();
+    return file->write ? file->write(file->self, path, arena, &file->n) : atomic_write(path, file->data, (size_t)file->n);
+}
+
+static struct error *write_folder(struct export *x, const char *folder, struct arena *arena)
 {
     const char *tmp = arena_printf(arena, "%s.tmp", folder);
-    if (!tmp)
-        return error_memory();
-    if (!mkdir(tmp, 0777))
-        return write_files(x, tmp, folder, arena);
-    if (errno == EEXIST)
-        return error_new(ERROR_MACHINE, NOWHERE, "if no other export is writing it, remove it", "'%s' is there already", tmp);
-    return error_system(ERROR_MACHINE, errno, "cannot make the folder '%s'", tmp);
+    int lock = -1;
+    struct error *e = tmp ? take_folder(x, tmp, &lock) : error_memory();
+    if (!e) {
+        for (int i = 0; i < x->n_files && !e; i++)
+            e = write_file(&x->files[i], tmp, arena);
+        if (!e)
+            e = atomic_publish(tmp, folder);
+        if (e)
+            drop_folder(x, tmp, arena);
+    }
+    if (lock >= 0)
+        close(lock);
+    return e;
 }
 
 static struct error *tell(const struct export *x, const struct call *call, const char *folder)
@@ -132,7 +157,7 @@ static struct error *tell(const struct export *x, const struct call *call, const
     if (!call->json) {
         printf("%s\n", folder);
         for (int i = 0; i < x->n_files; i++)
-            printf("  %-22s %s\n", x->files[i].name, format_bytes(size, (int64_t)x->files[i].n));
+            printf("  %-22s %s\n", x->files[i].name, format_bytes(size, x->files[i].n));
         return NULL;
     }
     answer_open(&j, call, NULL);
@@ -142,35 +167,38 @@ static struct error *tell(const struct export *x, const struct call *call, const
     for (int i = 0; i < x->n_files; i++) {
         json_open(&j, '{');
         json_key(&j, "name"), json_str(&j, x->files[i].name);
-        json_key(&j, "bytes"), json_i64(&j, (int64_t)x->files[i].n);
+        json_key(&j, "bytes"), json_i64(&j, x->files[i].n);
         json_close(&j, '}');
     }
     json_close(&j, ']');
     return answer_print(&j);
 }
 
+static void release(struct export *x)
+{
+    for (size_t i = 0; i < countof(x->json); i++)
+        json_release(&x->json[i]);
+    for (size_t i = 0; i < countof(x->bytes); i++)
+        bytes_release(&x->bytes[i]);
+    store_close(x->model);
+}
+
 struct error *command_export(struct call *call)
 {
-    struct export x = {.n_files = 0};
-    struct tokenizer *tokenizer;
+    struct export x = {.call = call};
     const char *folder;
-    bool of_model, hf;
-    struct error *e = check_format(call, &hf);
+    enum format format = FORMAT_HF;
+    struct error *e = check_format(call, &format);
     if (!e)
         e = find_folder(call, &folder);
     if (!e)
-        e = load_tokenizer(call, call->args[0], &tokenizer, &of_model);
-    if (!e && hf && of_model && !call->tokenizer)
-        e = error_new(ERROR_NOT_BUILT, NOWHERE, "--tokenizer writes the tokenizer alone",
-                      "'%s' is a model: writing its weights for Hugging Face is not built in this version", call->args[0]);
-    if (!e)
-        e = hf ? make_hf(&x, tokenizer) : make_tiktoken(&x, tokenizer);
+        e = format == FORMAT_HF         ? export_hf(&x, call->args[0], call->tokenizer)
+            : format == FORMAT_TIKTOKEN ? export_tiktoken(&x, call->args[0])
+                                        : export_tables(&x, call->args[0], call->to);
     if (!e)
         e = write_folder(&x, folder, call->arena);
     if (!e)
         e = tell(&x, call, folder);
-    json_release(&x.a);
-    json_release(&x.b);
-    bytes_release(&x.bytes);
+    release(&x);
     return e;
 }

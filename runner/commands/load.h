@@ -3,6 +3,7 @@
 #define RUNNER_COMMANDS_LOAD_H
 
 #include "core/base/json.h"
+#include "core/model/model.h"
 #include "core/store/store.h"
 #include "core/text/tokenizer.h"
 #include "kernels/kernels.h"
@@ -46,6 +47,15 @@ struct error *CHECKED load_model(const struct call *call, const char *what, cons
 
 // The tokenizer of MODEL, which may also be a stage that makes nothing else; in the arena. *of_model: a model came with it.
 struct error *CHECKED load_tokenizer(const struct call *call, const char *what, struct tokenizer **tokenizer, bool *of_model);
+
+// A model that computes in this process, in the precision in which it was made; every byte of its file is verified.
+struct opened {
+    struct device *dev;
+    struct model model;
+    struct tokenizer *tokenizer; // in the arena
+};
+struct error *CHECKED load_open(struct opened *opened, const char *path, struct arena *arena);
+void load_close(struct opened *opened);
 
 // The precision in which the model of a result file was made, by its payload; F32 where that says nothing.
 struct error *CHECKED load_precision(struct store_file *file, struct arena *arena, enum precision *precision);

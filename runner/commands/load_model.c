@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "core/model/model_file.h"
 #include "core/store/atomic.h"
 #include "core/text/tokenizer_file.h"
 #include "runner/commands/load.h"
@@ -13,8 +14,8 @@ enum wanted { MODEL, TOKENIZER };
 
 static bool fits(enum stage_kind_id kind, enum wanted wanted)
 {
-    return kind == KIND_PRETRAIN || kind == KIND_FINETUNE || kind == KIND_GRPO ||
-           ((kind == KIND_TOKENIZER || kind == KIND_IMPORT) && wanted == TOKENIZER);
+    return kind == KIND_PRETRAIN || kind == KIND_FINETUNE || kind == KIND_GRPO || kind == KIND_IMPORT ||
+           (kind == KIND_TOKENIZER && wanted == TOKENIZER);
 }
 
 static struct error *misfit(const char *stage, const char *kind, enum wanted wanted)
@@ -22,7 +23,7 @@ static struct error *misfit(const char *stage, const char *kind, enum wanted wan
     if (wanted == TOKENIZER)
         return error_new(ERROR_USAGE, NOWHERE, "name a tokenizer, or a stage that trains a model",
                          "stage '%s' is a %s: it has no tokenizer", stage, kind);
-    return error_new(ERROR_USAGE, NOWHERE, "name a stage that trains one: pretrain, finetune or grpo",
+    return error_new(ERROR_USAGE, NOWHERE, "name a stage that makes one: pretrain, finetune, grpo or import",
                      "stage '%s' is a %s: it makes no model", stage, kind);
 }
 
@@ -130,9 +131,23 @@ static struct error *find(const struct call *call, const char *what, enum wanted
     return load_is_recipe(left) ? of_recipe(call, left, name, wanted, path) : of_run(call, left, name, wanted, path);
 }
 
+// An import may be of a tokenizer alone; other files of ours are told by who reads them.
+static struct error *check_model(const char *what, const char *path)
+{
+    struct store_file *file = NULL;
+    struct error *e = store_open(&file, path);
+    bool lacks = !e && !store_has(file, "/model") && store_has(file, "/tokenizer");
+    store_close(file);
+    if (lacks)
+        e = error_new(ERROR_USAGE, NOWHERE, "name a stage that makes one: pretrain, finetune, grpo or import",
+                      "'%s' is a tokenizer, and no model", what);
+    return e;
+}
+
 struct error *load_model(const struct call *call, const char *what, const char **path)
 {
-    return find(call, what, MODEL, path);
+    struct error *e = find(call, what, MODEL, path);
+    return e ? e : check_model(what, *path);
 }
 
 struct error *load_tokenizer(const struct call *call, const char *what, struct tokenizer **tokenizer, bool *of_model)
@@ -144,10 +159,49 @@ struct error *load_tokenizer(const struct call *call, const char *what, struct t
         return e;
     e = store_open(&file, path);
     if (!e)
-        e = store_verify(file);
+        e = store_verify_group(file, "/tokenizer");
     if (!e)
         e = tokenizer_load(file, call->arena, tokenizer);
     *of_model = !e && store_has(file, "/model");
     store_close(file);
     return error_while(e, NOWHERE, "loading the tokenizer of '%s'", path);
+}
+
+static struct error *open_model(struct opened *o, struct store_file *file, struct arena *arena)
+{
+    struct shape shape;
+    struct fault fault;
+    enum precision precision = PRECISION_F32;
+    struct error *e = store_verify(file);
+    if (!e)
+        e = model_file_shape(file, &shape);
+    if (!e)
+        e = tokenizer_load(file, arena, &o->tokenizer);
+    if (!e)
+        e = load_precision(file, arena, &precision);
+    if (!e && !(o->dev = device_open(DEVICE_CPU, 0, &fault)))
+        e = error_from_fault(fault);
+    if (!e)
+        device_set_precision(o->dev, precision);
+    if (!e)
+        e = model_open(&o->model, o->dev, &shape, arena);
+    return e ? e : model_file_load(file, &o->model);
+}
+
+struct error *load_open(struct opened *opened, const char *path, struct arena *arena)
+{
+    struct store_file *file = NULL;
+    *opened = (struct opened){.dev = NULL};
+    struct error *e = store_open(&file, path);
+    if (!e)
+        e = open_model(opened, file, arena);
+    store_close(file);
+    return error_while(e, NOWHERE, "loading the model '%s'", path);
+}
+
+void load_close(struct opened *opened)
+{
+    if (opened->dev)
+        device_close(opened->dev);
+    *opened = (struct opened){.dev = NULL};
 }

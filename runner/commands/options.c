@@ -35,6 +35,9 @@ enum option_id {
     OPTION_IDS,
     OPTION_DECODE,
     OPTION_TO,
+    OPTION_TEXT,
+    OPTION_LAST,
+    OPTION_OUT,
     OPTION_TOKENIZER,
     OPTION_PROFILE,
     OPTION_BLAS
@@ -71,6 +74,9 @@ static const struct option longs[] = {{"results", required_argument, NULL, OPTIO
                                       {"decode", no_argument, NULL, OPTION_DECODE},
                                       {"to", required_argument, NULL, OPTION_TO},
                                       {"tokenizer", no_argument, NULL, OPTION_TOKENIZER},
+                                      {"text", required_argument, NULL, OPTION_TEXT},
+                                      {"last", no_argument, NULL, OPTION_LAST},
+                                      {"out", required_argument, NULL, OPTION_OUT},
                                       {"profile", no_argument, NULL, OPTION_PROFILE},
                                       {"blas", required_argument, NULL, OPTION_BLAS},
                                       {0}};
@@ -121,9 +127,14 @@ static uint32_t needs(int id)
     case OPTION_SEED:
         return TAKES_CHAT;
     case OPTION_FILE:
+        return TAKES_ENCODE | TAKES_LOGITS;
     case OPTION_IDS:
     case OPTION_DECODE:
         return TAKES_ENCODE;
+    case OPTION_TEXT:
+    case OPTION_LAST:
+    case OPTION_OUT:
+        return TAKES_LOGITS;
     case OPTION_TO:
     case OPTION_TOKENIZER:
         return TAKES_EXPORT;
@@ -217,6 +228,15 @@ static struct error *take(struct call *call, int id, const char *value, const ch
         break;
     case OPTION_TO:
         call->to = value;
+        break;
+    case OPTION_TEXT:
+        call->text = value;
+        break;
+    case OPTION_LAST:
+        call->last = true;
+        break;
+    case OPTION_OUT:
+        call->out = value;
         break;
     case OPTION_TOKENIZER:
         call->tokenizer = true;

@@ -7,9 +7,9 @@
 #include <time.h>
 
 #include "core/base/clock.h"
+#include "core/base/map.h"
 #include "core/base/stop.h"
 #include "core/data/documents.h"
-#include "core/data/map.h"
 #include "core/data/parquet.h"
 #include "core/data/rows.h"
 #include "core/data/tokenize.h"

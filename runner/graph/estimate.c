@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/model/hf_config.h"
 #include "core/model/shape.h"
 #include "runner/stages/shape_of.h"
 
@@ -17,15 +18,29 @@ static struct error *node_shape(const struct graph_node *pretrain, struct shape 
     return shape_of(shape, pretrain->options, ((const struct tokenizer_options *)tokenizer->options)->vocab);
 }
 
+// The shape of a model that is imported; not known where its files are not there, or, as the recipe was told, cannot be read.
+static void imported_shape(const struct graph_node *import, struct shape *shape, bool *known)
+{
+    const struct import_options *o = import->options;
+    struct arena scratch = {0};
+    struct error *e = o->file && hf_is_model(o->file) ? hf_config_read(o->file, shape, &scratch) : NULL;
+    *known = o->file && !e && shape->n_layer > 0;
+    error_free(e);
+    arena_release(&scratch);
+}
+
 struct error *estimate_shape(const struct graph_node *node, struct shape *shape, bool *known)
 {
     const struct graph_node *base = node;
     int64_t seq_len = 0; // of the last finetuning
     *known = false;
-    for (; base && base->kind != KIND_PRETRAIN; base = graph_input(base, "model"))
+    *shape = (struct shape){0};
+    for (; base && base->kind != KIND_PRETRAIN && base->kind != KIND_IMPORT; base = graph_input(base, "model"))
         if (base->kind == KIND_FINETUNE && !seq_len)
             seq_len = ((const struct finetune_options *)base->options)->seq_len;
-    struct error *e = base ? node_shape(base, shape, known) : NULL;
+    struct error *e = base && base->kind == KIND_PRETRAIN ? node_shape(base, shape, known) : NULL;
+    if (base && base->kind == KIND_IMPORT)
+        imported_shape(base, shape, known);
     if (!e && *known && seq_len > 0 && seq_len <= INT32_MAX)
         shape->seq_len = (int)seq_len;
     return e;
@@ -78,6 +93,16 @@ static struct error *estimate_training(struct estimate *estimate, const struct g
         estimate->flops = estimate->flops_per_token * (double)estimate->tokens;
     }
     return NULL;
+}
+
+static struct error *estimate_import(struct estimate *estimate, const struct graph_node *node)
+{
+    struct shape shape;
+    bool known;
+    struct error *e = model_shape(estimate, node, &shape, &known);
+    if (!e && known)
+        estimate->bytes_disk = estimate->params * (int64_t)sizeof(float);
+    return e;
 }
 
 static struct error *estimate_eval(struct estimate *estimate, const struct graph_node *node)
@@ -157,6 +182,7 @@ struct error *estimate_stage(struct estimate *estimate, const struct graph_node 
                       : node->kind == KIND_FINETUNE ? estimate_training(estimate, node)
                       : node->kind == KIND_GRPO     ? estimate_training(estimate, node)
                       : node->kind == KIND_EVAL     ? estimate_eval(estimate, node)
+                      : node->kind == KIND_IMPORT   ? estimate_import(estimate, node)
                                                     : NULL;
     if (e && node->stage) {
         // Core knows no places: an error about this stage's numbers stands where the stage does.

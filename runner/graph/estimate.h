@@ -6,6 +6,7 @@
 // pretrain   tokens = steps * batch_tokens; FLOPs of the updates (6 a matrix parameter and token, and attention)
 // finetune   the same where rows are packed and steps are given; else the tokens of the mixture's examples (estimate_mixture)
 // eval       tokens looked at for bpb; a third of the training FLOPs a token: there is no backward pass. Unknown with tasks
+// import     parameters of a model, by its config.json
 // Others     unknown: how many tokens a text has shows when it is encoded, and an answer when it is sampled
 // Errors     ERROR_RECIPE for shapes that cannot be and for a training of no step, at the place of the stage
 #ifndef RUNNER_GRAPH_ESTIMATE_H

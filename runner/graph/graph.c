@@ -357,10 +357,10 @@ static struct error *link_pretrain(struct builder *b, struct graph_node *node)
     return link_validation(b, node, source, tokenizer, o->packing, o->seq_len, &found);
 }
 
-// The pretraining that a model comes from, whose tokenizer is the only one that fits; NULL: an import.
-static const struct graph_node *pretraining_of(const struct graph_node *model)
+// The pretraining or import that a model comes from.
+static struct graph_node *origin_of(struct graph_node *model)
 {
-    while (model && model->kind != KIND_PRETRAIN)
+    while (model && model->kind != KIND_PRETRAIN && model->kind != KIND_IMPORT)
         model = graph_input(model, "model");
     return model;
 }
@@ -372,6 +372,12 @@ static int64_t seq_len_of(const struct graph_node *model)
         if (model->kind == KIND_FINETUNE && ((const struct finetune_options *)model->options)->seq_len > 0)
             return ((const struct finetune_options *)model->options)->seq_len;
     return ((const struct pretrain_options *)model->options)->seq_len;
+}
+
+// The only tokenizer that fits a model of that origin: an import brings its own.
+static struct graph_node *tokenizer_of(struct graph_node *origin)
+{
+    return origin->kind == KIND_IMPORT ? origin : graph_input(origin, "tokenizer");
 }
 
 // Each entry under `role`, in the order of the recipe.
@@ -420,10 +426,7 @@ static struct error *link_training(struct builder *b, struct graph_node *node, c
     struct error *e = find_stage(b, node->stage, from, &model);
     if (e || (e = add_input(b->graph, node, "model", model)))
         return e;
-    const struct graph_node *base = pretraining_of(model);
-    if (!base)
-        return NULL; // an import brings its own tokenizer, and is not built
-    tokenizer = graph_input(base, "tokenizer");
+    tokenizer = tokenizer_of(origin_of(model));
     if ((e = add_input(b->graph, node, "tokenizer", tokenizer)) || (e = link_uses(b, node, "mixture", mixture, tokenizer)))
         return e;
     return eval_every > 0 ? link_tests(b, node, mixture, tokenizer) : NULL;
@@ -436,11 +439,8 @@ static struct error *link_eval(struct builder *b, struct graph_node *node)
     struct error *e = find_stage(b, node->stage, o->model.n == 1 ? o->model.names[0] : NULL, &model);
     if (e || (e = add_input(b->graph, node, "model", model)))
         return e;
-    // What the model's pretraining read is the default text.
-    const struct graph_node *base = pretraining_of(model);
-    if (!base)
-        return NULL;
-    tokenizer = graph_input(base, "tokenizer");
+    const struct graph_node *base = origin_of(model);
+    tokenizer = tokenizer_of(origin_of(model));
     if ((e = add_input(b->graph, node, "tokenizer", tokenizer)) || (e = link_uses(b, node, "suite", &o->tasks, tokenizer)))
         return e;
     bool bpb = false, found = false;
@@ -448,10 +448,12 @@ static struct error *link_eval(struct builder *b, struct graph_node *node)
         bpb = bpb || !strcmp(o->suites.names[i], "bpb");
     if (!bpb)
         return NULL;
-    const struct pretrain_options *trained = base->options;
+    // What the model's pretraining read is the default text; an import has none, as its reader has told, and rows of one stream.
+    const struct pretrain_options *trained = base->kind == KIND_PRETRAIN ? base->options : NULL;
+    const char *read = trained ? trained->source : NULL, *packing = trained ? trained->packing : NULL;
     const struct source *source;
-    if ((e = find_source(b->graph, node->stage, o->source ? o->source : trained->source, &source)) ||
-        (e = link_validation(b, node, source, tokenizer, trained->packing, seq_len_of(model), &found)))
+    if ((e = find_source(b->graph, node->stage, o->source ? o->source : read, &source)) ||
+        (e = link_validation(b, node, source, tokenizer, packing, packing ? seq_len_of(model) : 0, &found)))
         return e;
     if (!found)
         return error_new(ERROR_RECIPE, node->stage->at, "give the source `validate:`, or name another in `source:`",

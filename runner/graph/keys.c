@@ -11,6 +11,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/json.h"
+#include "core/model/hf_config.h"
 #include "core/store/atomic.h"
 #include "core/store/identity.h"
 #include "runner/graph/downloads.h"
@@ -106,6 +107,11 @@ static bool in_payload(const struct field *field, enum stage_kind_id kind, const
            !is_idle(field, kind, options) && !is_left_out(field, options, arena);
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp((*(const struct field *const *)a)->name, (*(const struct field *const *)b)->name);
@@ -128,12 +134,46 @@ static void write_mixture(struct json *j, const struct mixture_uses *mixture)
     json_close(j, ']');
 }
 
-static struct error *write_field(struct json *j, const void *options, const struct field *field, struct identities *ids)
+// The content of a file, not its name; of the folder of a model that of each of its files. What is not there has none.
+static struct error *write_file(struct json *j, const char *path, struct identities *ids, struct arena *arena)
+{
+    char sha256[SHA256_HEX];
+    const char *const *names;
+    int n, first_weights;
+    struct error *e = NULL;
+    if (!hf_is_model(path)) {
+        const char *file = hf_tokenizer_path(path, arena);
+        if (!file)
+            return error_memory();
+        if (file_exists(file) && !(e = identities_get(ids, file, sha256)))
+            json_str(j, sha256);
+        else
+            json_nil(j);
+        return e;
+    }
+    if ((e = hf_folder_files(path, arena, &names, &n, &first_weights)))
+        return e;
+    const char **sorted = arena_array(arena, (size_t)n, sizeof *sorted);
+    if (!sorted)
+        return error_memory();
+    memcpy(sorted, names, (size_t)n * sizeof *sorted);
+    qsort(sorted, (size_t)n, sizeof *sorted, by_text);
+    json_open(j, '{');
+    for (int i = 0; i < n && !e; i++) {
+        const char *file = arena_printf(arena, "%s/%s", path, sorted[i]);
+        e = file ? identities_get(ids, file, sha256) : error_memory();
+        json_key(j, sorted[i]), json_str(j, sha256);
+    }
+    json_close(j, '}');
+    return e;
+}
+
+static struct error *write_field(struct json *j, const void *options, const struct field *field, struct identities *ids,
+                                 struct arena *arena)
 {
     const char *at = (const char *)options + field->offset;
     const struct field_list *list = (const struct field_list *)at;
     const char *text = *(const char *const *)at;
-    char sha256[SHA256_HEX];
     struct error *e = NULL;
     json_key(j, field->name);
     switch (field->type) {
@@ -162,11 +202,8 @@ static struct error *write_field(struct json *j, const void *options, const stru
     case FIELD_MIXTURE:
         write_mixture(j, (const struct mixture_uses *)at);
         break;
-    case FIELD_FILE: // its content, not its name
-        if (file_exists(text) && !(e = identities_get(ids, text, sha256)))
-            json_str(j, sha256);
-        else
-            json_nil(j);
+    case FIELD_FILE:
+        e = write_file(j, text, ids, arena);
         break;
     default:
         json_str(j, text);
@@ -188,7 +225,7 @@ static struct error *write_fields(struct json *j, const struct graph_node *node,
     json_key(j, "fields");
     json_open(j, '{');
     for (int i = 0; i < n && !e; i++)
-        e = write_field(j, node->options, sorted[i], ids);
+        e = write_field(j, node->options, sorted[i], ids, arena);
     json_close(j, '}');
     return e;
 }
@@ -365,17 +402,36 @@ static struct error *make_key(const struct graph_node *node, const struct graph_
     return *key ? NULL : error_memory();
 }
 
-// The file of an import that is not there, or NULL.
-static const char *missing_file(const struct graph_node *node)
+// The first file of an import that is not there, or NULL.
+static struct error *find_missing(struct graph_node *node, struct arena *arena)
 {
     const struct import_options *o = node->kind == KIND_IMPORT ? node->options : NULL;
-    return o && o->file && !file_exists(o->file) ? o->file : NULL;
+    const char *const *names;
+    int n = 0, first_weights;
+    struct error *e = NULL;
+    node->missing = NULL;
+    if (!o || !o->file)
+        return NULL;
+    if (!hf_is_model(o->file)) {
+        const char *file = hf_tokenizer_path(o->file, arena);
+        node->missing = file && !file_exists(file) ? file : NULL;
+        return file ? NULL : error_memory();
+    }
+    e = error_while(hf_folder_files(o->file, arena, &names, &n, &first_weights), node->stage->at,
+                    "looking for the files of stage '%s'", node->name);
+    for (int i = 0; i < n && !e && !node->missing; i++) {
+        const char *file = arena_printf(arena, "%s/%s", o->file, names[i]);
+        if (!file)
+            return error_memory();
+        if (!file_exists(file))
+            node->missing = file;
+    }
+    return e;
 }
 
 // Whether everything is known that the key is made from; parts that nobody wants do not count.
-static bool is_known(struct graph_node *node)
+static bool is_known(const struct graph_node *node)
 {
-    node->missing = missing_file(node);
     bool known = !node->missing;
     for (int i = 0; i < node->n_parts; i++) {
         const struct graph_part *part = &node->parts[i];
@@ -415,7 +471,7 @@ static struct error *node_keys(struct graph_node *node, struct known *known)
 {
     struct identities *ids = known->ids;
     struct arena *arena = known->arena;
-    struct error *e = NULL;
+    struct error *e = find_missing(node, arena);
     for (int i = 0; i < node->n_parts && !e; i++)
         e = node->kind != KIND_TOKENS || node->parts[i].wanted ? part_identity(&node->parts[i], known) : NULL;
     if (!e)

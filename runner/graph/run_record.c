@@ -567,3 +567,9 @@ void run_tables_release(struct run_tables *tables)
     for (int i = 0; i < RUN_TABLES; i++)
         table_release(table_of(tables, i));
 }
+
+const struct table *run_table(const struct run_tables *tables, int i, const char **name)
+{
+    *name = kept[i].name;
+    return (const struct table *)((const char *)tables + kept[i].offset);
+}

@@ -112,4 +112,7 @@ struct error *CHECKED run_tables_glance(struct run_tables *tables, struct store_
 struct error *CHECKED run_stage_tables(struct run_tables *tables, const struct run *run, const struct run_stage *stage);
 void run_tables_release(struct run_tables *tables);
 
+// Table i < RUN_TABLES, and the name under which a record and a result keep it: "metrics/train".
+const struct table *run_table(const struct run_tables *tables, int i, const char **name);
+
 #endif

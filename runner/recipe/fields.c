@@ -28,7 +28,7 @@ static const struct {
     [KIND_FINETUNE] = {"finetune", "trains a model on a mixture of tasks: conversations, questions and answers", true, 1, sizeof(struct finetune_options)},
     [KIND_GRPO] = {"grpo", "reinforces a chat model by what its own answers are worth", true, 1, sizeof(struct grpo_options)},
     [KIND_EVAL] = {"eval", "scores models: bits per byte, and questions of tasks", true, 1, sizeof(struct eval_options)},
-    [KIND_IMPORT] = {"import", "brings in a tokenizer that others trained, in place of a stage that trains one", true, 1,
+    [KIND_IMPORT] = {"import", "brings in a model that others trained, or a tokenizer alone, in place of a stage that trains one", true, 1,
                      sizeof(struct import_options)},
 };
 

@@ -191,8 +191,8 @@ const struct field fields[] = {
 
     // finetune
     {.name = "model", .type = FIELD_STAGE, .class = FIELD_RESULT, .kinds = FINETUNE, .built = true, .required = true,
-     .choices = "pretrain|finetune|grpo|import!", .offset = offsetof(struct finetune_options, model),
-     .help = "the model to train: of a pretraining, or of a fine-tuning before this one"},
+     .choices = "pretrain|finetune|grpo|import", .offset = offsetof(struct finetune_options, model),
+     .help = "the model to train: of a pretraining, of a fine-tuning before this one, or an import"},
     {.name = "preset", .type = FIELD_CHOICE, .class = FIELD_DISPLAY, .kinds = FINETUNE, .built = true,
      .choices = "mid|sft", .offset = offsetof(struct finetune_options, preset),
      .help = "a row of defaults of the reference: mid packs conversations into full rows, sft gives each a row of its own; in 2026 "
@@ -357,7 +357,7 @@ const struct field fields[] = {
 
     // eval
     {.name = "model", .type = FIELD_STAGES, .class = FIELD_RESULT, .kinds = EVAL, .required = true, .each = true,
-     .built = true, .choices = "pretrain|finetune|grpo|import!", .offset = offsetof(struct eval_options, model),
+     .built = true, .choices = "pretrain|finetune|grpo|import", .offset = offsetof(struct eval_options, model),
      .help = "the model; a list makes one evaluation of each"},
     {.name = "suites", .type = FIELD_NAMES, .class = FIELD_RESULT, .kinds = EVAL, .required = true, .built = true,
      .choices = "bpb|core|humaneval!|*", .offset = offsetof(struct eval_options, suites),
@@ -389,10 +389,11 @@ const struct field fields[] = {
     // import
     {.name = "file", .type = FIELD_FILE, .class = FIELD_RESULT, .kinds = IMPORT, .required = true, .built = true,
      .offset = offsetof(struct import_options, file),
-     .help = "a tokenizer.json of Hugging Face (byte-level BPE with the pattern of this version), or a file of tiktoken's ranks, which "
-             "the nine special tokens then follow; models are not built"},
+     .help = "a folder with a NanoChat model as transformers saves it (config.json, model.safetensors, tokenizer.json); or a tokenizer "
+             "alone: a tokenizer.json of Hugging Face (byte-level BPE with the pattern of this version), or a file of tiktoken's ranks, "
+             "which the nine special tokens then follow"},
     {.name = "format", .type = FIELD_CHOICE, .class = FIELD_RESULT, .kinds = IMPORT, .built = true, .choices = "hf|tiktoken|retort!",
-     .offset = offsetof(struct import_options, format), .help = "what it is; by default seen from its contents"},
+     .offset = offsetof(struct import_options, format), .help = "what the tokenizer is; by default seen from its contents"},
 };
 // clang-format on
 

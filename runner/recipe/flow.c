@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "core/model/hf_config.h"
 #include "runner/recipe/laws.h"
 
 // The stage that another's weights begin with: itself where it makes them, else the stage of its `model`.
@@ -23,25 +24,31 @@ static int model_of(const struct recipe *recipe, int i)
     return model ? stage_index(recipe, model) : -1;
 }
 
-// For each stage the pretraining or import that its model comes from, or -1. Chains are walked once, however many share them.
+// For each stage the pretraining or import that its model comes from, or -1, and the stage that trained it first: that pretraining, or
+// the one behind the import. Chains are walked once, however many share them.
 static void find_origins(struct reader *r)
 {
     int n = r->recipe->n_stages;
     int *next = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *next));
     int *walk = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *walk)); // the walk that came by, counted from 1
     r->origins = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *r->origins));
+    r->trained_first = reader_have(r, arena_array(r->arena, (size_t)n, sizeof *r->trained_first));
     for (int i = 0; i < n && !r->no_memory; i++) {
         next[i] = model_of(r->recipe, i);
         r->origins[i] = next[i] == i ? i : -1;
+        r->trained_first[i] = next[i] == i && r->recipe->stages[i].kind == KIND_PRETRAIN ? i : -1;
     }
     for (int start = 0; start < n && !r->no_memory; start++) {
-        int i = start;
-        for (; i >= 0 && !walk[i] && next[i] != i; i = next[i])
+        int i = start, last = -1;
+        for (; i >= 0 && !walk[i] && next[i] != i; last = i, i = next[i])
             walk[i] = start + 1;
         // Met itself: a circle, which has no origin. Met another walk, or an origin: that one's.
         int origin = i >= 0 && walk[i] != start + 1 ? r->origins[i] : -1;
-        for (i = start; i >= 0 && walk[i] == start + 1 && r->origins[i] < 0 && origin >= 0; i = next[i])
+        int first = origin >= 0 && r->trained_first[i] < 0 ? last : origin >= 0 ? r->trained_first[i] : -1;
+        for (i = start; i >= 0 && walk[i] == start + 1 && r->origins[i] < 0 && origin >= 0; i = next[i]) {
             r->origins[i] = origin;
+            r->trained_first[i] = first;
+        }
     }
 }
 
@@ -139,17 +146,43 @@ static void resolve_tuning_of_2026(struct reader *r, int user)
     }
 }
 
+// Where a model comes from, and how long the rows were that it learned from.
+struct origin {
+    const struct recipe_stage *stage; // a pretraining or an import; NULL: none
+    int64_t seq_len;                  // 0: not known, the files of an import are not there
+    const char *field;                // that says it
+};
+
+static struct origin origin_of(const struct reader *r, const char *model)
+{
+    int i = model ? stage_index(r->recipe, model) : -1, origin = i < 0 ? -1 : r->origins[i];
+    const struct recipe_stage *stage = origin < 0 ? NULL : &r->recipe->stages[origin];
+    struct origin from = {.stage = stage, .field = "seq_len"};
+    if (stage && stage->kind == KIND_PRETRAIN && ((const struct pretrain_options *)stage->options)->seq_len > 0)
+        from.seq_len = ((const struct pretrain_options *)stage->options)->seq_len;
+    if (stage && stage->kind == KIND_IMPORT) {
+        const char *file = ((const struct import_options *)stage->options)->file;
+        struct shape shape = {0};
+        struct arena scratch = {0};
+        struct error *e = file && hf_is_model(file) ? hf_config_read(file, &shape, &scratch) : NULL;
+        from.field = "file";
+        from.seq_len = e ? 0 : shape.seq_len;
+        error_free(e); // the import's own, told there
+        arena_release(&scratch);
+    }
+    return from;
+}
+
 // Rows as long as those that the model learned from, unless the recipe says otherwise; and batches of whole rows.
 static void resolve_rows_of_finetuning(struct reader *r, int user)
 {
     const struct recipe_stage *stage = &r->recipe->stages[user];
     struct finetune_options *o = stage->options;
     struct setting *seq_len = setting_of(stage, "seq_len");
-    bool imported;
-    const struct recipe_stage *from = pretraining_of(r, o->model, &imported);
-    if (seq_len->by == BY_NOBODY && from && ((const struct pretrain_options *)from->options)->seq_len > 0) {
+    struct origin from = origin_of(r, o->model);
+    if (seq_len->by == BY_NOBODY && from.seq_len) {
         seq_len->by = BY_DEFAULT;
-        o->seq_len = ((const struct pretrain_options *)from->options)->seq_len;
+        o->seq_len = from.seq_len;
     }
     if (o->batch_tokens <= 0 || o->seq_len <= 0 || o->batch_tokens % o->seq_len == 0)
         return;
@@ -157,8 +190,12 @@ static void resolve_rows_of_finetuning(struct reader *r, int user)
     struct error *e =
         error_new(ERROR_RECIPE, batch->at.file ? batch->at : stage->at, "take a multiple of seq_len",
                   "batch_tokens %lld is not a multiple of seq_len %lld", (long long)o->batch_tokens, (long long)o->seq_len);
-    struct place at = seq_len->by != BY_DEFAULT ? seq_len->at : stage_setting(from, "seq_len")->at;
-    reader_error(r, error_while(e, at.file ? at : from ? from->at : stage->at, "cutting batches into rows of seq_len"));
+    struct place at = seq_len->by != BY_DEFAULT ? seq_len->at : stage_setting(from.stage, from.field)->at;
+    reader_error(r, error_while(e,
+                                at.file      ? at
+                                : from.stage ? from.stage->at
+                                             : stage->at,
+                                "cutting batches into rows of seq_len"));
 }
 
 static bool reads_bpb(const struct eval_options *o)
@@ -226,16 +263,14 @@ static void check_rows_of_finetuning(struct reader *r, int user)
 {
     const struct recipe_stage *stage = &r->recipe->stages[user];
     const struct finetune_options *o = stage->options;
-    bool imported;
-    const struct recipe_stage *from = pretraining_of(r, o->model, &imported);
-    int64_t most = from ? ((const struct pretrain_options *)from->options)->seq_len : 0;
-    if (most <= 0 || o->seq_len <= most)
+    struct origin from = origin_of(r, o->model);
+    if (!from.seq_len || o->seq_len <= from.seq_len)
         return;
     struct error *e =
         error_new(ERROR_RECIPE, place_of(stage, "seq_len"), "write at most that of the pretraining, or leave it out",
                   "seq_len %lld of stage '%s' is longer than the %lld that its model was pretrained on", (long long)o->seq_len,
-                  stage->name, (long long)most);
-    reader_error(r, error_while(e, place_of(from, "seq_len"), "following its model to '%s'", from->name));
+                  stage->name, (long long)from.seq_len);
+    reader_error(r, error_while(e, place_of(from.stage, from.field), "following its model to '%s'", from.stage->name));
 }
 
 static const char **precision_of(const struct recipe_stage *stage)
@@ -247,13 +282,13 @@ static const char **precision_of(const struct recipe_stage *stage)
 }
 
 // One precision from the pretraining on: who says none, and reads this model first of all, has that one.
-static void resolve_precision(struct reader *r, int user, const char *model, bool first)
+static void resolve_precision(struct reader *r, int user, const char *model, bool is_first)
 {
     const struct recipe_stage *stage = &r->recipe->stages[user];
-    bool imported;
-    const struct recipe_stage *from = pretraining_of(r, model, &imported);
+    int i = stage_index(r->recipe, model ? model : ""), first = i < 0 ? -1 : r->trained_first[i];
+    const struct recipe_stage *from = first < 0 ? NULL : &r->recipe->stages[first];
     const char *trained = from ? *precision_of(from) : NULL, **asked = precision_of(stage);
-    if (trained && first && !given(stage, "precision"))
+    if (trained && is_first && !given(stage, "precision"))
         *asked = trained;
     if (!trained || !*asked || !strcmp(*asked, trained))
         return;
@@ -278,6 +313,8 @@ static int64_t seq_len_of(const struct reader *r, const char *model, const struc
         *by = &recipe->stages[i];
         if ((*by)->kind == KIND_PRETRAIN && (*by)->options)
             return ((const struct pretrain_options *)(*by)->options)->seq_len;
+        if ((*by)->kind == KIND_IMPORT)
+            return origin_of(r, (*by)->name).seq_len;
         if ((*by)->kind == KIND_FINETUNE && (*by)->options && ((const struct finetune_options *)(*by)->options)->seq_len > 0)
             return ((const struct finetune_options *)(*by)->options)->seq_len;
         int next = model_of(recipe, i);
@@ -313,7 +350,8 @@ static void check_eval_of_model(struct reader *r, int user, const char *model, b
         struct error *e =
             error_new(ERROR_RECIPE, place_of(stage, "eval_tokens"), "measure on at least one row of seq_len tokens",
                       "eval_tokens %lld is less than one row of %lld", (long long)o->eval_tokens, (long long)seq_len);
-        reader_error(r, error_while(e, place_of(by, "seq_len"), "following the model to '%s'", by->name));
+        reader_error(r, error_while(e, place_of(by, by->kind == KIND_IMPORT ? "file" : "seq_len"), "following the model to '%s'",
+                                    by->name));
     }
 }
 

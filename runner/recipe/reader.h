@@ -31,6 +31,7 @@ struct reader {
     const struct node *seed;         // top-level seed, or NULL
     const struct node **stage_nodes; // of recipe->stages: their maps
     int *origins;                    // of recipe->stages: the pretraining or import that the model comes from, or -1
+    int *trained_first;              // the same: the stage that trained it first, or -1
     int n_files;                     // of all sources
     size_t file_bytes;               // of their names
 

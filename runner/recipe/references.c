@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/model/hf_config.h"
+#include "core/store/atomic.h"
+
 // The node of item i of a field that was given, for its place; NULL where the value is a default.
 static const struct node *item_node(const struct node *stage, const char *field, int i)
 {
@@ -46,11 +49,12 @@ static bool fits(const struct field *field, enum stage_kind_id kind)
     return choice_find(field->choices, kind_name(kind), &built);
 }
 
-// Whether it fits, but without code behind it: an import as a model.
-static bool is_unbuilt(const struct field *field, enum stage_kind_id kind)
+// Whether an import is asked for a model and has none: its file is there, and no folder of one.
+static bool lacks_model(const struct field *field, const struct recipe_stage *stage)
 {
-    bool built;
-    return choice_find(field->choices, kind_name(kind), &built) && !built;
+    const struct import_options *o = stage->kind == KIND_IMPORT ? stage->options : NULL;
+    bool wants_model = strcmp(field->name, "tokenizer") != 0;
+    return o && wants_model && o->file && file_exists(o->file) && !hf_is_model(o->file);
 }
 
 static struct error *unknown_stage(struct reader *r, const struct field *field, const char *name, struct place at)
@@ -83,10 +87,9 @@ static void check_stage_name(struct reader *r, int user, const struct field *fie
         e = error_new(ERROR_RECIPE, at, fix, "%s of stage '%s' cannot be '%s', a stage of kind %s", field->name, stage->name,
                       name, kind_name(r->recipe->stages[i].kind));
         e = error_while(e, r->recipe->stages[i].at, "looking at '%s'", name);
-    } else if (r->recipe->stages[i].kind != KIND_COUNT && is_unbuilt(field, r->recipe->stages[i].kind)) {
-        e = error_new(ERROR_NOT_BUILT, at, "name a stage that trains a model",
-                      "%s of stage '%s' is '%s', an import: importing models is not built in this version, only tokenizers",
-                      field->name, stage->name, name);
+    } else if (lacks_model(field, &r->recipe->stages[i])) {
+        e = error_new(ERROR_RECIPE, at, "name an import of the folder of a model: config.json, model.safetensors, tokenizer.json",
+                      "%s of stage '%s' is '%s', which imports a tokenizer alone", field->name, stage->name, name);
         e = error_while(e, r->recipe->stages[i].at, "looking at '%s'", name);
     }
     reader_error(r, e);

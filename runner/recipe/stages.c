@@ -10,8 +10,8 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "core/model/hf_config.h"
 #include "core/model/shape.h"
 #include "runner/recipe/laws.h"
 
@@ -435,20 +435,22 @@ static void check_pretrain(struct stage_reader *s, const struct pretrain_options
     check_years(s, o);
 }
 
-// A file that is there by its name a model's.
+// What the file or folder is, as far as it is there: a model that cannot be read is told before anything runs.
 static void check_import(struct stage_reader *s, const struct import_options *o)
 {
-    static const char *const models[] = {".safetensors", ".bin", ".pt", ".gguf", ".h5"};
-    struct stat st;
-    bool is_model = o->file && !stat(o->file, &st) && S_ISDIR(st.st_mode);
-    for (size_t i = 0; o->file && i < countof(models); i++) {
-        size_t n = strlen(o->file), ending = strlen(models[i]);
-        is_model |= n > ending && !strcmp(o->file + n - ending, models[i]);
+    static const char *const others[] = {".bin", ".pt", ".pth", ".gguf", ".h5", ".safetensors"};
+    struct shape shape;
+    size_t n = o->file ? strlen(o->file) : 0;
+    for (size_t i = 0; i < countof(others); i++) {
+        size_t ending = strlen(others[i]);
+        if (n > ending && !strcmp(o->file + n - ending, others[i]))
+            report(s, error_new(ERROR_RECIPE, place_of(s, "file"),
+                                "name the folder in which `transformers` keeps it: config.json, tokenizer.json, model.safetensors",
+                                "'%s' is no model by itself, and no tokenizer", o->file));
     }
-    if (is_model)
-        report(s, error_new(ERROR_NOT_BUILT, place_of(s, "file"),
-                            "name the file of its tokenizer: a tokenizer.json, or tiktoken's ranks",
-                            "importing models is not built in this version"));
+    if (o->file && hf_is_model(o->file))
+        report(s, error_while(hf_config_read(o->file, &shape, s->r->arena), place_of(s, "file"), "reading the model of stage '%s'",
+                              s->stage->name));
 }
 
 static void set_seed(struct stage_reader *s, struct setting *setting)

@@ -10,10 +10,10 @@
 #include "core/base/clock.h"
 #include "core/base/stop.h"
 #include "core/text/bpe_file.h"
-#include "core/text/tokenizer_file.h"
 #include "runner/stages/compression.h"
 #include "runner/stages/resume.h"
 #include "runner/stages/source_part.h"
+#include "runner/stages/tokenizer_result.h"
 
 struct work {
     struct stage *stage;
@@ -133,40 +133,24 @@ static struct error *go_on(struct work *w)
     return error_while(bpe_counts_load(w->trainer, w->resume.file), NOWHERE, "reading '%s'", w->resume.part);
 }
 
-static struct error *save_result(struct work *w, const struct tokenizer *tokenizer, const struct table *texts)
-{
-    const struct store_set *sets;
-    struct store_set all[COMPRESSION_SETS];
-    struct store_attribute attributes[STAGE_ATTRIBUTES];
-    int n_sets;
-    struct error *e = tokenizer_sets(tokenizer, w->stage->arena, &sets, &n_sets);
-    if (e)
-        return e;
-    n_sets = compression_sets(all, sets, n_sets, texts);
-    int n = stage_attributes(w->stage, "finished", 1, 1, w->options->seed, 0, NULL, w->resume.seconds, attributes);
-    return store_save(w->stage->job->out, attributes, n, all, n_sets);
-}
-
 // The table as a tokenizer, measured and saved.
 static struct error *finish(struct work *w, struct token_table *table)
 {
     struct arena *arena = w->stage->arena;
     struct tokenizer *tokenizer;
-    struct table texts = compression_table();
-    struct bytes own = {0};
+    struct tokenizer_result result = {.seed = w->options->seed, .seconds = w->resume.seconds};
     struct error *e = token_table_add_specials(table, arena, token_specials, TOKEN_SPECIALS);
     if (!e)
         e = tokenizer_new(&tokenizer, arena, table);
     if (!e && w->options->token_bytes && !strcmp(w->options->token_bytes, "raw"))
         e = tokenizer_count_bytes(tokenizer, TOKEN_BYTES_2026, arena);
     if (!e)
-        e = compression_own(&own, w->stage, w->options);
-    if (!e)
-        e = compression_measure(&texts, tokenizer, own.byte, own.n);
-    if (!e)
-        e = save_result(w, tokenizer, &texts);
-    table_release(&texts);
-    bytes_release(&own);
+        e = compression_own(&result.own, w->stage, w->options);
+    if (!e) {
+        result.tokenizer = tokenizer;
+        e = tokenizer_result_save(w->stage, &result);
+    }
+    bytes_release(&result.own);
     return e;
 }
 

@@ -6,6 +6,7 @@
 Needs nothing but Python's own library.
 """
 import base64
+import fcntl
 import json
 import os
 import pathlib
@@ -172,7 +173,20 @@ class Export(WithTokenizer):
         self.assertIn("there already", self.call("export", MODEL, "--to", "hf", taken, check=2).stderr)
         self.assertEqual([p.name for p in taken.iterdir()], ["mine"])
         (self.folder / "half.tmp").mkdir()
+        (self.folder / "half.tmp/mine").write_text("mine")
         self.assertIn("remove it", self.call("export", MODEL, "--to", "hf", "half", cwd=self.folder, check=3).stderr)
+        self.assertEqual((self.folder / "half.tmp/mine").read_text(), "mine")
+        # What an export that was killed has left is used again, unless one is still writing there.
+        left = self.folder / "left.tmp"
+        left.mkdir()
+        (left / "tokenizer.json.tmp").write_text("{")
+        lock = os.open(left, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        self.assertIn("another export", self.call("export", MODEL, "--to", "hf", "left", cwd=self.folder, check=3).stderr)
+        os.close(lock)
+        self.call("export", MODEL, "--to", "hf", "left", cwd=self.folder, check=0)
+        self.assertEqual({p.name for p in (self.folder / "left").iterdir()}, {"tokenizer.json", "tokenizer_config.json"})
+        shutil.rmtree(self.folder / "left")
         self.assertIn("no/where", self.call("export", MODEL, "--to", "hf", "no/where", cwd=self.folder, check=3).stderr)
         # Files as large as a kilobyte, no larger: it fails in the middle, and leaves nothing.
         command = ["/bin/sh", "-c", 'trap "" XFSZ; ulimit -f 1; exec "$0" "$@"', RETORT, "export", MODEL, "--to", "hf", "full",
@@ -181,17 +195,15 @@ class Export(WithTokenizer):
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertEqual({p.name for p in self.folder.iterdir()}, {"taken", "half.tmp"})
 
-    def test_what_is_not_built_says_so(self):
+    def test_of_a_model_its_tokenizer_alone(self):
         call("run", MICRO, "--until", "base", "-s", "base.steps=2", "-s", "base.eval_every=0", results=self.results, check=0)
-        done = self.call("export", "micro:base", "--to", "hf", "model", cwd=self.folder, check=4)
-        self.assertIn("--tokenizer", done.stderr)
-        self.assertFalse((self.folder / "model").exists())
         self.call("export", "micro:base", "--to", "hf", "--tokenizer", "alone", cwd=self.folder, check=0)
+        self.assertEqual({p.name for p in (self.folder / "alone").iterdir()}, {"tokenizer.json", "tokenizer_config.json"})
         self.call("export", "micro:base", "--to", "tiktoken", "ranks", cwd=self.folder, check=0)
         self.assertEqual(self.pipe("encode", "micro:base", "Ada"), self.pipe("encode", str(MICRO) + ":tokenizer", "Ada"))
-        self.call("export", "micro:base", "--to", "csv", "x", cwd=self.folder, check=4)
         self.assertIn("hf or tiktoken", self.call("export", "micro:base", "--to", "xml", "x", cwd=self.folder, check=2).stderr)
         self.assertIn("--to", self.call("export", "micro:base", "x", cwd=self.folder, check=2).stderr)
+        self.assertIn("leave one", self.call("export", "micro", "--to", "csv", "--tokenizer", "x", cwd=self.folder, check=2).stderr)
 
 
 class Report(WithTokenizer):
@@ -268,8 +280,7 @@ class Import(WithTokenizer):
         self.assertEqual(json.loads(call("plan", self.write("none.json"), "--json", results=results).stdout)["stages"][0]["state"],
                          "unknown")
         self.assertIn("none.json", run("none.json", 3))
-        self.assertIn("importing models", run("model.safetensors", 4))
-        self.assertIn("importing models", run("./hf", 4))
+        self.assertIn("name the folder", run("model.safetensors", 2))
         self.assertIn("retort", run("hf/tokenizer.json", 4, ", format: retort"))
         hf = json.loads((self.folder / "hf/tokenizer.json").read_text())
         hf["normalizer"] = {"type": "NFC"}
@@ -282,8 +293,8 @@ class Import(WithTokenizer):
         self.assertIn("line 301 has rank '301', not 300", run("bad.tiktoken", 1))
         recipe = self.write("hf/tokenizer.json")
         recipe.write_text(recipe.read_text().replace("model: base,", "model: tokenizer, source: town,"))
-        done = call("run", recipe, results=results, check=4)
-        self.assertIn("importing models", done.stderr)
+        done = call("run", recipe, results=results, check=2)
+        self.assertIn("imports a tokenizer alone", done.stderr)
         call("chat", str(self.write("hf/tokenizer.json")) + ":tokenizer", "-p", "x", results=results, check=2)
 
 

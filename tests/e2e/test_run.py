@@ -81,7 +81,7 @@ class Runs(Folder):
     def test_not_built_and_wrong_say_so_before_anything_starts(self):
         recipe = self.folder / "r.yaml"
         text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
-        recipe.write_text(text + "  gpt2: {kind: import, file: gpt2.safetensors, format: hf}\n")
+        recipe.write_text(text + "  gpt2: {kind: import, file: gpt2.json, format: retort}\n")
         done = call("run", recipe, results=self.results, check=4)
         self.assertRegex(done.stderr, r"r\.yaml:\d+:\d+: ")
         recipe.write_text(text.replace("vocab: 400", "vocabb: 400"))

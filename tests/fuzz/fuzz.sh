@@ -1,6 +1,6 @@
 #!/bin/sh
 # fuzz.sh SOURCE BUILD TARGET SECONDS [libFuzzer options]: builds fuzz_TARGET with clang and runs it for so long. TARGET is recipe,
-# parquet, json_lines or text. 77: this machine cannot.
+# parquet, json_lines, text, safetensors or hf_config. 77: this machine cannot.
 set -eu
 source=$1 build=$2 target=$3 seconds=$4
 shift 4
@@ -9,6 +9,8 @@ case $target in
 recipe) set -- -max_len=8192 "$@" "-dict=$fixtures/recipe.dict" && seeds="$source/tests/e2e/recipes/bad $source/recipes $source/tests/e2e" ;;
 parquet) set -- -max_len=16384 "$@" && seeds=$source/tests/fixtures/parquet ;;
 json_lines) set -- -max_len=8192 "$@" && seeds=$fixtures/json_lines ;;
+safetensors) set -- -max_len=4096 "$@" && seeds=$fixtures/safetensors ;;
+hf_config) set -- -max_len=4096 "$@" && seeds=$fixtures/hf_config ;;
 # Pieces of more than 64 bytes have a way of their own, texts of up to 512 an oracle: lengths on both sides of these from the start.
 text) set -- -max_len=1024 -len_control=0 "$@" "-dict=$fixtures/text.dict" && seeds=$source/tests/unit/core/text ;;
 *) echo "no fuzzer '$target'" >&2 && exit 2 ;;

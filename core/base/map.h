@@ -3,8 +3,8 @@
 // Errors  ERROR_DATA with the path and the reason of the system. Reading behind the end of a file that was cut short while it is
 //         mapped, or where the disk fails, is a signal: core/base/lost.h ends the process with an error that names the file.
 //         map_check says it before, as far as it can be known
-#ifndef CORE_DATA_MAP_H
-#define CORE_DATA_MAP_H
+#ifndef CORE_BASE_MAP_H
+#define CORE_BASE_MAP_H
 
 #include "core/base/error.h"
 

@@ -1,5 +1,5 @@
 // map.c - open, fstat, mmap.
-#include "core/data/map.h"
+#include "core/base/map.h"
 
 #include <errno.h>
 #include <fcntl.h>
