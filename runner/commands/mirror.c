@@ -3,11 +3,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/stop.h"
+#include "core/remote/remote.h"
 #include "runner/graph/mirror_fetch.h"
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
@@ -61,6 +63,9 @@ struct error *mirror_bring(const struct call *call, const struct plan *plan, con
     struct error *e = mirror_fetch(&fetched, plan, address, &hooks, call->arena);
     if (e || call->json)
         return e;
+    if (fetched.n_kept)
+        printf("%sfrom the mirror: kept weights, %d file%s\n", t.terminal ? "\r\033[K" : "", fetched.n_kept,
+               fetched.n_kept == 1 ? "" : "s");
     printf("%sfrom the mirror: %d result%s, %d checkpoint%s, %d record%s of runs (%s)\n", t.terminal ? "\r\033[K" : "",
            fetched.n_results, fetched.n_results == 1 ? "" : "s", fetched.n_checkpoints, fetched.n_checkpoints == 1 ? "" : "s",
            fetched.n_records, fetched.n_records == 1 ? "" : "s", format_bytes(a, fetched.bytes));
@@ -70,17 +75,29 @@ struct error *mirror_bring(const struct call *call, const struct plan *plan, con
 
 // ---- there
 
+// A folder that is its own mirror would be copied onto itself.
+static struct error *check_apart(const char *address, const char *results)
+{
+    struct stat a, b;
+    bool same =
+        !remote_is_address(address) && !stat(address, &a) && !stat(results, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return same ? error_plain(ERROR_USAGE, "the mirror '%s' is the results folder itself", address) : NULL;
+}
+
 void mirror_begin(struct mirror *mirror, const struct call *call, const struct plan *plan, int number)
 {
     struct mirror_job job;
     *mirror = (struct mirror){.pid = -1, .lifeline = -1};
     if (!plan->graph->recipe->mirror)
         return;
-    struct error *e = mirror_job_make(&job, plan, number, call->arena);
+    struct error *e = check_apart(plan->graph->recipe->mirror, call->results);
+    if (!e)
+        e = mirror_job_make(&job, plan, number, call->arena);
     if (!e)
         e = mirror_start(mirror, &job, call->arena);
     if (e)
         fprintf(stderr, "warning: nothing is copied to the mirror: %s\n", e->what);
+    mirror->told |= e != NULL;
     error_free(e);
 }
 
@@ -133,10 +150,12 @@ struct error *mirror_end(struct mirror *mirror, const struct call *call, const s
 {
     const char *name = plan->graph->recipe->name;
     *state = (struct mirror_state){0};
-    if (!plan->graph->recipe->mirror)
+    if (!plan->graph->recipe->mirror || mirror->told)
         return NULL;
     if (mirror_ended(mirror)) // it should not have: another one does what is left
         mirror_begin(mirror, call, plan, mirror->number);
+    if (mirror->told)
+        return NULL;
     mirror_finish(mirror, stopped ? MIRROR_TRIES_STOPPED : MIRROR_TRIES);
     struct error *e = wait_for_it(mirror, call, name);
     return e ? e : mirror_read(state, call->results, name, call->arena);

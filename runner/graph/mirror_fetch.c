@@ -138,6 +138,30 @@ static struct error *bring_checkpoint(struct fetching *f, const struct plan_stag
     return e;
 }
 
+// Weights that were kept on the way: "STEM@STEP.h5".
+static struct error *bring_kept(struct fetching *f, const struct graph_node *node, const struct remote_entry *entries, int n,
+                                const char *stem)
+{
+    size_t length = strlen(stem);
+    struct error *e = NULL;
+    for (int i = 0; i < n && !e; i++) {
+        const char *ending = entries[i].name + length;
+        size_t digits = strncmp(entries[i].name, stem, length) || *ending != '@' ? 0 : strspn(ending + 1, "0123456789");
+        if (!digits || strcmp(ending + 1 + digits, ".h5"))
+            continue;
+        const char *path = local(f, node, ending), *tmp = local(f, node, ".tmp.h5");
+        const char *name = arena_printf(f->arena, "store/%s", entries[i].name);
+        const char *what = arena_printf(f->arena, "%s%.*s", node->name, (int)digits + 1, ending);
+        bool came = false;
+        if (!path || !tmp || !name || !what)
+            return error_memory();
+        if (!file_exists(path))
+            e = bring(f, name, entries[i].bytes, path, tmp, node->key, false, what, &came);
+        f->fetched->n_kept += came;
+    }
+    return e;
+}
+
 static struct error *bring_stage_locked(struct fetching *f, const struct plan_stage *s)
 {
     const struct graph_node *node = s->node;
@@ -155,7 +179,9 @@ static struct error *bring_stage_locked(struct fetching *f, const struct plan_st
         e = name ? bring(f, name, result->bytes, out, tmp, node->key, true, node->name, &came) : error_memory();
         f->fetched->n_results += came;
     }
-    return e || came ? e : bring_checkpoint(f, s, entries, n, stem);
+    if (!e && !came)
+        e = bring_checkpoint(f, s, entries, n, stem);
+    return e ? e : bring_kept(f, node, entries, n, stem);
 }
 
 static struct error *bring_stage(struct fetching *f, const struct plan_stage *s)

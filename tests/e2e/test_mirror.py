@@ -158,6 +158,21 @@ class InFolder(Mirrors):
         self.run_it()
         self.assertWhole()
 
+    def test_kept_weights(self):
+        self.run_it()
+        result = self.result("pretrain")
+        kept = result.with_name(result.stem + "@30.h5")
+        shutil.copy(result, kept)
+        self.assertIn("all 5 files are there", self.mirrored().stdout)
+        elsewhere = self.folder / "elsewhere"
+        self.assertIn("kept weights, 1 file", self.run_it("--from", self.mirror, results=elsewhere).stdout)
+        self.assertEqual((elsewhere / "store" / kept.name).read_bytes(), kept.read_bytes())
+
+    def test_its_own_mirror(self):
+        self.run_it()
+        done = self.run_it("-s", f"mirror={self.results}", "--fresh", "base_eval")
+        self.assertEqual(done.stderr.count("is the results folder itself"), 1, done.stderr)
+
     def test_damaged_there(self):
         self.mirrored()
         for name, data in self.files().items():
