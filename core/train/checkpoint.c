@@ -283,3 +283,14 @@ struct error *checkpoint_load(struct training *t, struct store_file *file)
         e = table_load(t->more[i].table, file, t->more[i].path);
     return e;
 }
+
+void checkpoint_trim(struct training *t)
+{
+    const struct metric_val *val = t->val.rows;
+    const struct sample *samples = t->samples.rows;
+    while (t->val.n && val[t->val.n - 1].step >= t->step)
+        t->val.n--;
+    while (t->samples.n && samples[t->samples.n - 1].step >= t->step)
+        t->samples.n--;
+    t->events.n = 0;
+}

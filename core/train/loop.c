@@ -25,13 +25,20 @@ static struct error *hooks(struct loop *l, bool last)
             return e;
         l->evaluated_step = l->step;
     }
-    bool sample_due = l->sample && l->sample_every >= 0 && (last || (l->step > 0 && l->sample_every > 0 && l->step % l->sample_every == 0));
+    bool sample_due =
+        l->sample && l->sample_every >= 0 && (last || (l->step > 0 && l->sample_every > 0 && l->step % l->sample_every == 0));
     if (sample_due && l->sampled_step != l->step) {
         if ((e = l->sample(l->self, l->step)))
             return e;
         l->sampled_step = l->step;
     }
     return NULL;
+}
+
+// The first row of the update that makes step s + 1.
+static long long row_of(const struct loop *l, int64_t s)
+{
+    return l->first_row + s * l->gradient->R;
 }
 
 static bool is_finite(const struct loop *l, struct tensor tensor)
@@ -69,14 +76,13 @@ static struct error *check_parameters(const struct loop *l)
 {
     const char *bad = bad_parameter(l);
     return bad ? error_new(ERROR_FAILED, NOWHERE, fix, "the values of %s are not finite after step %lld (rows %lld to %lld)", bad,
-                           (long long)l->step, (long long)((l->step - 1) * l->gradient->R),
-                           (long long)(l->step * l->gradient->R - 1))
+                           (long long)l->step, row_of(l, l->step - 1), row_of(l, l->step) - 1)
                : NULL;
 }
 
 static struct error *check_loss(const struct loop *l, const struct tensor *gradients, double loss, double norm)
 {
-    long long first = l->step * l->gradient->R, end = first + l->gradient->R - 1, step = l->step + 1;
+    long long first = row_of(l, l->step), end = row_of(l, l->step + 1) - 1, step = l->step + 1;
     if (!isfinite(loss) || !isfinite(norm)) {
         // Values come first: where one is bad, gradients are so because of it.
         const char *value = bad_parameter(l), *gradient = value ? NULL : bad_gradient(l, gradients);
@@ -102,7 +108,7 @@ static struct error *update(struct loop *l)
     const struct tensor *gradients;
     struct error *e = l->prepare ? l->prepare(l->self, l->step) : NULL;
     if (!e)
-        e = gradient_of_rows(l->gradient, l->rows, l->step * l->gradient->R, &r.loss, &gradients);
+        e = gradient_of_rows(l->gradient, l->rows, row_of(l, l->step), &r.loss, &gradients);
     if (e)
         return e;
     optimizer_measure(l->optimizer, gradients, l->step, r.lr_scale, r.momentum, schedule_decay(&l->schedule, l->step));
@@ -124,6 +130,12 @@ static struct error *save(struct loop *l)
     return e ? e : l->save(l->own, l->step);
 }
 
+static struct error *keep(struct loop *l)
+{
+    struct error *e = check_parameters(l);
+    return e ? e : l->keep(l->own, l->step);
+}
+
 // A stop inside a hook or a step: the parameters are those of l->step, so they can be saved as they are.
 static struct error *save_on_stop(struct loop *l, struct error *e)
 {
@@ -143,7 +155,9 @@ struct error *loop_run(struct loop *l)
         struct error *e = last ? check_parameters(l) : NULL;
         if (!e)
             e = hooks(l, last);
-        if (!e && last)
+        if (!e && l->keep_due && l->keep_due(l->own, l->step))
+            e = keep(l);
+        if (!e && (last || (l->until > 0 && l->step >= l->until)))
             return NULL;
         if (!e && (stop_requested() || l->save_due(l->own)))
             e = save(l);

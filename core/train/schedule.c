@@ -31,6 +31,11 @@ double schedule_lr(const struct schedule *s, int64_t step)
     return left + (1 - left) * s->final_lr;
 }
 
+int64_t schedule_constant(const struct schedule *s)
+{
+    return s->n_steps - down_steps(s);
+}
+
 double schedule_momentum(const struct schedule *s, int64_t step)
 {
     if (s->momentum > 0)

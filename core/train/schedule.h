@@ -34,6 +34,9 @@ double schedule_momentum(const struct schedule *schedule, int64_t step);
 // Multiplier of Muon's weight decay.
 double schedule_decay(const struct schedule *schedule, int64_t step);
 
+// The step up to which learning rates do not fall: updates before it know nothing of the warm-down. All, where there is none.
+int64_t schedule_constant(const struct schedule *schedule);
+
 // Updates that are done.
 int64_t schedule_updates(const struct schedule *schedule);
 

@@ -29,6 +29,8 @@ enum {                       // options of a command
     TAKES_FETCH = 1 << 12,   // --only, --jobs, --list, --offline
     TAKES_BENCH = 1 << 13,   // --profile, --blas LIB
     TAKES_CHECK = 1 << 14,   // --check
+    TAKES_INTO = 1 << 15,    // --into DIR
+    TAKES_USD = 1 << 16,     // --usd SUM
     TAKES_LOGITS = 1 << 19,  // --file, --text, --last, --out
     COMPUTES = 1 << 20,      // no option: it computes in this process
 };
@@ -45,6 +47,8 @@ struct call {
     const char *until, *only, *fresh, *jobs;
     const char *from; // of run: a mirror
     const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written
+    const char *into;                                             // of reproduce: another results folder
+    const char *usd;                                              // of fit, as written
     const char *file, *to;                                        // of encode and logits, of export
     const char *text, *out;                                       // of logits
     bool last;
@@ -94,6 +98,8 @@ struct error *command_export(struct call *call);
 struct error *command_logits(struct call *call);
 struct error *command_rm(struct call *call);
 struct error *command_gc(struct call *call);
+struct error *command_reproduce(struct call *call);
+struct error *command_fit(struct call *call);
 struct error *command_new(struct call *call);
 struct error *command_schema(struct call *call);
 struct error *command_data(struct call *call);

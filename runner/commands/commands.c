@@ -37,9 +37,17 @@ const struct command commands[] = {
      "Asks the run of that recipe (or, without one, the only run there is) to save and\n"
      "stop.",
      command_stop, TAKES_SETTINGS, 0, 1},
-    {"why", "RECIPE [STAGE]", "why each stage will run or not",
+    {"why", "RECIPE [STAGE]", "why stages will run or not; why two runs differ",
      "For each stage what changed since this recipe last ran: fields with line, old\n"
-     "and new value, inputs, data files.",
+     "and new value, inputs, data files.\n\n"
+     "`retort why RUN RUN`, of two runs (names of recipes, NAME/NUMBER, recipe files\n"
+     "or files of runs): what was asked differently; for each stage the first step at\n"
+     "which losses, or any other number, part; and what is recorded that explains it:\n"
+     "a field, an input, the canary (a fixed batch at the start of each training,\n"
+     "whose hash is kept), instruction set, build, machine, a resume on another\n"
+     "processor.\n\n"
+     "  retort why recipes/tiny.yaml -s base.depth=6\n"
+     "  retort why tiny/1 tiny/2",
      command_why, TAKES_SETTINGS, 1, 2},
     {"status", "[RECIPE]", "the stages now",
      "Of the newest run of the recipe, or of all recipes: state of each stage, step,\n"
@@ -48,10 +56,11 @@ const struct command commands[] = {
      "  --watch         again every second until the run ends, with its exit status",
      command_status, TAKES_SETTINGS | TAKES_WATCH, 0, 1},
     {"chat", "MODEL", "talk with a model",
-     "MODEL is RECIPE.yaml:STAGE, RUN:STAGE or the file of a result. Type a question\n"
-     "and press Enter; Ctrl-C stops the answer, `clear` forgets what was said, `quit`\n"
-     "ends. With standard input in a pipe each line is a question, and only answers\n"
-     "are printed. A calculation of the model is shown as [7+5=12].\n"
+     "MODEL is RECIPE.yaml:STAGE, RUN:STAGE or the file of a result; STAGE@500 is what\n"
+     "it was at step 500, if that was kept. Type a question and press Enter; Ctrl-C\n"
+     "stops the answer, `clear` forgets what was said, `quit` ends. With standard\n"
+     "input in a pipe each line is a question, and only answers are printed. A\n"
+     "calculation of the model is shown as [7+5=12].\n"
      "  -p TEXT         one question, one answer\n"
      "  -t NUMBER       temperature, 0.6; 0 always takes the likeliest token\n"
      "  -k NUMBER       sample from so many likeliest tokens, 50; 0: from all\n"
@@ -156,8 +165,30 @@ const struct command commands[] = {
      "  retort gc plan.yaml        the same, but nothing that plan.yaml would use\n"
      "  retort gc --yes            removes it",
      command_gc, TAKES_SETTINGS | TAKES_YES, 0, -1},
-    {"fit", "RECIPE", "the largest model for a sum of money", "", NULL, TAKES_SETTINGS, 0, -1},
-    {"reproduce", "RUN", "run it again and hold every number against it", "", NULL, 0, 0, -1},
+    {"fit", "RECIPE [STAGE]", "the largest model for a sum of money",
+     "The largest even depth whose whole recipe costs at most that, by what `plan`\n"
+     "prints, with the next smaller and the next larger. STAGE says which pretraining,\n"
+     "where there are several. Where it is not known how long answers get, they count\n"
+     "as if none ended early.\n"
+     "  --usd SUM       dollars for the whole recipe, cached stages included\n"
+     "  --yes           writes the depth into the recipe\n\n"
+     "  retort fit recipes/nano-100.yaml --usd 100",
+     command_fit, TAKES_SETTINGS | TAKES_USD | TAKES_YES, 1, 2},
+    {"reproduce", "RUN", "run it again and hold every number against it",
+     "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file or the\n"
+     "file of a run. Runs the recorded recipe again, in a results folder of its own,\n"
+     "RESULTS/reproduce/NAME-NUMBER, and touches nothing of the old run. If the\n"
+     "recipe, or a file that it reads, is not what it was, it says so before anything\n"
+     "starts.\n"
+     "  --into DIR      another folder\n\n"
+     "Where canary, instruction set, build and machine are those of the record, every\n"
+     "bit must be the same. Elsewhere rounding differs, and a training spreads that:\n"
+     "the loss (its mean over the last tenth of the steps) must agree within 2 %, bits\n"
+     "per byte within 1 %, the mean reward within 0.1, and accuracies so far that a\n"
+     "test of two proportions does not tell them apart at 0.01. The canary is a fixed\n"
+     "batch forward and backward at the start of each training, whose hash is kept.\n"
+     "Exit status 0: reproduced; 1: not. Cut off, it goes on when it is called again.",
+     command_reproduce, TAKES_INTO, 1, 1},
     {"serve", "MODEL ...", "web page and API", "", NULL, 0, 0, -1},
     {"data", "RECIPE", "fetch and verify what a recipe reads",
      "Lists the files that the recipe reads, and fetches those that have an address,\n"

@@ -41,7 +41,7 @@ struct error *CHECKED load_name(const struct call *call, const char *what, const
 // ERROR_USAGE if there is none.
 struct error *CHECKED load_run(struct run *run, const struct call *call, const char *what);
 
-// The result file of MODEL: RECIPE.yaml:STAGE, RUN:STAGE (RUN as for load_run), or a file; in the arena. ERROR_USAGE for a stage that
+// The result file of MODEL: RECIPE.yaml:STAGE, RUN:STAGE (RUN as for load_run), either with @STEP for a kept step, or a file; in the arena. ERROR_USAGE for a stage that
 // is no model or has not been made.
 struct error *CHECKED load_model(const struct call *call, const char *what, const char **path);
 

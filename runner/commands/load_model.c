@@ -1,4 +1,6 @@
 // load_model.c - which file a MODEL of the command line is, and the tokenizer in it.
+#include <dirent.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -8,9 +10,16 @@
 #include "core/text/tokenizer_file.h"
 #include "runner/commands/load.h"
 #include "runner/graph/keys.h"
+#include "runner/graph/result.h"
 #include "runner/stages/shape_of.h"
 
 enum wanted { MODEL, TOKENIZER };
+
+static int ascending(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
 
 static bool fits(enum stage_kind_id kind, enum wanted wanted)
 {
@@ -27,7 +36,63 @@ static struct error *misfit(const char *stage, const char *kind, enum wanted wan
                      "stage '%s' is a %s: it makes no model", stage, kind);
 }
 
-static struct error *of_recipe(const struct call *call, const char *recipe, const char *name, enum wanted wanted,
+// Steps that are there of a result: "step 200, 400 and 3 more".
+static const char *kept_steps(const char *out, struct arena *arena)
+{
+    enum { SHOWN = 6, MOST = 1000 };
+    const char *slash = strrchr(out, '/'), *base = slash ? slash + 1 : out, *text = "";
+    const char *folder = arena_strndup(arena, out, (size_t)(base - out));
+    size_t n = strlen(base) - strlen(".h5");
+    int64_t steps[MOST];
+    int n_steps = 0;
+    DIR *dir = folder ? opendir(*folder ? folder : ".") : NULL;
+    for (const struct dirent *each; dir && n_steps < MOST && (each = readdir(dir));) {
+        size_t length;
+        const char *stem = strncmp(each->d_name, base, n) || each->d_name[n] != '@' ? NULL : arena_strdup(arena, each->d_name);
+        char *ending = stem ? strstr(stem, ".h5") : NULL;
+        if (!ending || ending[3])
+            continue;
+        *ending = '\0';
+        int64_t step = reference_step(stem, &length);
+        if (step >= 0)
+            steps[n_steps++] = step;
+    }
+    if (dir)
+        closedir(dir);
+    if (n_steps)
+        qsort(steps, (size_t)n_steps, sizeof *steps, ascending);
+    for (int i = 0; i < n_steps && i < SHOWN && text; i++)
+        text = arena_printf(arena, "%s%s%lld", text, i ? ", " : "", (long long)steps[i]);
+    return n_steps > SHOWN && text ? arena_printf(arena, "%s and %d more", text, n_steps - SHOWN) : text;
+}
+
+// The file of a step of the result `*path`; the result itself for its last.
+static struct error *of_step(const struct call *call, const char *name, int64_t step, const char **path)
+{
+    const char *out = *path;
+    struct result r;
+    *path = arena_printf(call->arena, "%.*s@%lld.h5", (int)(strlen(out) - strlen(".h5")), out, (long long)step);
+    if (!*path)
+        return error_memory();
+    if (file_exists(*path))
+        return NULL;
+    struct error *e = result_look(&r, out, NULL, true, call->arena);
+    if (e)
+        return e;
+    if (r.state == RESULT_WHOLE && r.step == step) {
+        *path = out;
+        return NULL;
+    }
+    const char *steps = kept_steps(out, call->arena);
+    if (!steps)
+        return error_memory();
+    return error_new(ERROR_USAGE, NOWHERE,
+                     *steps ? arena_printf(call->arena, "these steps are there: %s", steps)
+                            : "`keep: [500]` or `keep_every: 500` of the stage keeps steps when it is made",
+                     "step %lld of stage '%s' was not kept", (long long)step, name);
+}
+
+static struct error *of_recipe(const struct call *call, const char *recipe, const char *name, int64_t step, enum wanted wanted,
                                const char **path)
 {
     struct loaded l;
@@ -38,7 +103,9 @@ static struct error *of_recipe(const struct call *call, const char *recipe, cons
     if (!fits(stage->node->kind, wanted))
         return misfit(name, kind_name(stage->node->kind), wanted);
     *path = stage->out;
-    if (stage->state == PLAN_CACHED)
+    if (step >= 0 && stage->out)
+        return of_step(call, name, step, path);
+    if (stage->state == PLAN_CACHED || (stage->out && stage->until >= 0)) // there, and what is not is another's matter
         return NULL;
     const char *fix =
         arena_printf(call->arena, "`retort run %s --until %s` makes it; `retort why %s %s` says why it is not there", recipe,
@@ -79,7 +146,8 @@ static struct error *no_stage_named(const struct call *call, const char *recipe,
                      "'%s' is a recipe, and no %s", recipe, wanted == MODEL ? "model" : "tokenizer");
 }
 
-static struct error *of_run(const struct call *call, const char *what, const char *name, enum wanted wanted, const char **path)
+static struct error *of_run(const struct call *call, const char *what, const char *name, int64_t step, enum wanted wanted,
+                            const char **path)
 {
     struct run run;
     struct error *e = load_run(&run, call, what);
@@ -92,6 +160,8 @@ static struct error *of_run(const struct call *call, const char *what, const cha
     if (kind == KIND_COUNT || !fits(kind, wanted))
         return misfit(name, stage->kind, wanted);
     *path = stage->key[0] ? key_path(call->arena, call->results, kind, stage->key, ".h5") : NULL;
+    if (*path && step >= 0)
+        return of_step(call, name, step, path);
     if (*path && file_exists(*path))
         return NULL;
     return error_new(ERROR_USAGE, NOWHERE, "run the recipe again", "the result of stage '%s' is not there (any more)", name);
@@ -122,13 +192,13 @@ static struct error *find(const struct call *call, const char *what, enum wanted
         return error_new(ERROR_USAGE, NOWHERE, "write RECIPE.yaml:STAGE, RUN:STAGE, or the file of a result",
                          "there is no model '%s'", what);
     }
-    const char *name = colon + 1, *at = strrchr(name, '@');
+    size_t length;
+    int64_t step = reference_step(colon + 1, &length);
+    const char *name = arena_strndup(call->arena, colon + 1, length);
     const char *left = arena_strndup(call->arena, what, (size_t)(colon - what));
-    if (!left)
+    if (!left || !name)
         return error_memory();
-    if (at && at[1] && !at[1 + strspn(at + 1, "0123456789")])
-        return error_new(ERROR_NOT_BUILT, NOWHERE, "leave '@' and the step out", "kept steps are not built in this version");
-    return load_is_recipe(left) ? of_recipe(call, left, name, wanted, path) : of_run(call, left, name, wanted, path);
+    return load_is_recipe(left) ? of_recipe(call, left, name, step, wanted, path) : of_run(call, left, name, step, wanted, path);
 }
 
 // An import may be of a tokenizer alone; other files of ours are told by who reads them.

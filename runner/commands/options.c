@@ -40,7 +40,9 @@ enum option_id {
     OPTION_OUT,
     OPTION_TOKENIZER,
     OPTION_PROFILE,
-    OPTION_BLAS
+    OPTION_BLAS,
+    OPTION_INTO,
+    OPTION_USD
 };
 
 static const struct option longs[] = {{"results", required_argument, NULL, OPTION_RESULTS},
@@ -79,6 +81,8 @@ static const struct option longs[] = {{"results", required_argument, NULL, OPTIO
                                       {"out", required_argument, NULL, OPTION_OUT},
                                       {"profile", no_argument, NULL, OPTION_PROFILE},
                                       {"blas", required_argument, NULL, OPTION_BLAS},
+                                      {"into", required_argument, NULL, OPTION_INTO},
+                                      {"usd", required_argument, NULL, OPTION_USD},
                                       {0}};
 
 // What a command must take for an option; 0: every command does.
@@ -120,6 +124,10 @@ static uint32_t needs(int id)
     case OPTION_PROFILE:
     case OPTION_BLAS:
         return TAKES_BENCH;
+    case OPTION_INTO:
+        return TAKES_INTO;
+    case OPTION_USD:
+        return TAKES_USD;
     case 'p':
     case 't':
     case 'k':
@@ -252,6 +260,12 @@ static struct error *take(struct call *call, int id, const char *value, const ch
         break;
     case OPTION_BLAS:
         call->blas = value;
+        break;
+    case OPTION_INTO:
+        call->into = value;
+        break;
+    case OPTION_USD:
+        call->usd = value;
         break;
     case OPTION_MD:
         call->md = true;

@@ -5,6 +5,7 @@
 
 #include "runner/commands/load.h"
 #include "runner/graph/downloads.h"
+#include "runner/graph/total.h"
 #include "runner/graph/work.h"
 #include "runner/stages/error_json.h"
 #include "runner/stages/shape_of.h"
@@ -54,41 +55,6 @@ static void put_texts(struct json *j, const struct plan_stage *s)
     json_close(j, ']');
 }
 
-// Of all stages, as far as it is known: what leaves something out is a lower bound. To come: of those that are not cached.
-struct total {
-    int64_t tokens, bytes_disk, bytes_checkpoints, bytes_device;
-    double flops, seconds, usd;
-    double to_come_s, to_come_usd;
-    int n_unknown; // stages to run whose time is not known
-};
-
-static double known(double value)
-{
-    return isfinite(value) ? value : 0;
-}
-
-static struct total total_of(const struct plan *plan)
-{
-    struct total t = {0};
-    for (int i = 0; i < plan->n_stages; i++) {
-        const struct plan_stage *s = &plan->stages[i];
-        bool trains = s->node->kind == KIND_PRETRAIN || s->node->kind == KIND_FINETUNE, cached = s->state == PLAN_CACHED;
-        t.tokens += trains && s->tokens > 0 ? s->tokens : 0;
-        t.bytes_disk += s->bytes_disk > 0 ? s->bytes_disk : 0;
-        t.flops += known(s->flops);
-        t.seconds += known(s->seconds);
-        t.usd += known(s->usd);
-        if (cached)
-            continue;
-        t.bytes_checkpoints = s->bytes_checkpoints > t.bytes_checkpoints ? s->bytes_checkpoints : t.bytes_checkpoints;
-        t.bytes_device = s->bytes_device > t.bytes_device ? s->bytes_device : t.bytes_device;
-        t.to_come_s += known(s->seconds);
-        t.to_come_usd += known(s->usd);
-        t.n_unknown += !isfinite(s->seconds);
-    }
-    return t;
-}
-
 static void put_stage(struct json *j, const struct plan_stage *s)
 {
     bool files = s->state != PLAN_CACHED && s->bytes_checkpoints > 0 && s->bytes_disk >= 0;
@@ -132,7 +98,7 @@ static void put_hardware(struct json *j, const struct plan *plan)
 static struct error *print_json(const struct call *call, const struct plan *plan)
 {
     struct json j;
-    struct total t = total_of(plan);
+    struct plan_total t = plan_total(plan);
     answer_open(&j, call, NULL);
     json_key(&j, "recipe"), json_str(&j, plan->graph->recipe->path);
     json_key(&j, "name"), json_str(&j, plan->graph->recipe->name);
@@ -343,7 +309,7 @@ static void print_emulated(const struct plan *plan)
                first->name);
 }
 
-static void print_times(const struct plan *plan, const struct total *t)
+static void print_times(const struct plan *plan, const struct plan_total *t)
 {
     const struct work_setting *w = plan->work;
     const struct hardware *h = w->hardware;
@@ -394,7 +360,7 @@ static struct error *print_table(const struct call *call, const struct plan *pla
     drop_empty(&grid, columns);
     grid_print(&grid, stdout, PLAN_WIDTH);
     int n_run = plan->n_stages - plan->n_cached;
-    struct total total = total_of(plan);
+    struct plan_total total = plan_total(plan);
     if (!n_run) {
         printf("\nnothing to do: all %d stages are cached\n", plan->n_stages);
         return NULL;

@@ -10,8 +10,8 @@
 #include "core/store/atomic.h"
 #include "runner/commands/detach.h"
 #include "runner/commands/hook.h"
-#include "runner/commands/load.h"
 #include "runner/commands/mirror.h"
+#include "runner/commands/run.h"
 #include "runner/graph/died.h"
 #include "runner/graph/schedule.h"
 #include "runner/graph/stage_job.h"
@@ -35,6 +35,7 @@ struct running {
     const char *folder, *stop_file, *command;
     struct lock lock;
     int jobs; // 0: as they fit
+    enum run_says says;
 };
 
 static void look_for_stop(void *self)
@@ -295,6 +296,8 @@ static struct error *carry_out(struct running *r, struct call *call)
     call->status = errors ? error_exit_status(errors) : result.stopped ? 75 : 0;
     record.exit_status = call->status;
     e = mirror_end(&mirror, call, &r->loaded->plan, result.stopped, &copied);
+    if (r->says != RUN_SAYS_ALL)
+        return error_append(errors, e);
     if (call->json) {
         e = error_append(e, print_answer(call, &record, &copied, errors));
         error_free(errors);
@@ -331,15 +334,44 @@ static struct error *bring_back(struct loaded *l, const struct call *call)
     return e ? e : load_plan(l, call, call->args[0]);
 }
 
+struct error *run_plan(struct loaded *l, struct call *call, const bool *selected, struct plan_stage *fresh, int jobs,
+                       enum run_says says)
+{
+    struct lock_holder holder = {0};
+    struct running r = {.loaded = l, .selected = selected, .jobs = jobs, .says = says};
+    r.folder = arena_printf(call->arena, "%s/runs/%s", call->results, l->recipe.name);
+    r.stop_file = arena_printf(call->arena, "%s/runs/%s/stop", call->results, l->recipe.name);
+    r.command = arena_printf(call->arena, "retort %s %s", call->command->name, call->args[0]);
+    const char *lock_path = arena_printf(call->arena, "%s/runs/%s/lock", call->results, l->recipe.name);
+    struct error *e = NULL;
+    if (!r.folder || !lock_path || !r.stop_file || !r.command)
+        return error_memory();
+    if ((e = folder_make(r.folder)) || (e = lock_take(&r.lock, lock_path, r.command, &holder)))
+        return error_while(e, NOWHERE, "preparing the results folder '%s'", call->results);
+    if (!r.lock.taken)
+        return lock_error(arena_printf(call->arena, "'%s'", r.folder), &holder, l->recipe.name);
+    unlink(r.stop_file);                                                 // of a run that has ended
+    error_free(died_record(call->results, l->recipe.name, call->arena)); // what is in its way is in that of this run, too
+    if (fresh)
+        e = forget(&l->plan, fresh, call);
+    if (!e) // once more: what the forgotten stage needs may not be there
+        e = schedule_check(&l->plan, selected);
+    if (!e)
+        e = carry_out(&r, call);
+    if (r.lock.taken) // else it is that of the run in the background by now
+        unlink(r.stop_file);
+    lock_release(&r.lock, true);
+    return e;
+}
+
 struct error *command_run(struct call *call)
 {
     struct loaded l;
-    struct lock_holder holder = {0};
     struct plan_stage *fresh = NULL;
     bool *selected = NULL;
-    struct running r = {.loaded = &l};
+    int jobs = 0;
     stop_on_signals();
-    struct error *e = read_jobs(call, &r.jobs);
+    struct error *e = read_jobs(call, &jobs);
     if (e || (e = load_plan(&l, call, call->args[0])) || (e = bring_back(&l, call)) ||
         (e = select_stages(&l, call, &selected, &fresh)) || (e = schedule_check(&l.plan, selected)))
         return e;
@@ -347,27 +379,5 @@ struct error *command_run(struct call *call)
         settle_last(&l, call);
         return print_nothing_to_do(call, &l.plan);
     }
-    r.selected = selected;
-    r.folder = arena_printf(call->arena, "%s/runs/%s", call->results, l.recipe.name);
-    r.stop_file = arena_printf(call->arena, "%s/runs/%s/stop", call->results, l.recipe.name);
-    r.command = arena_printf(call->arena, "retort run %s", call->args[0]);
-    const char *lock_path = arena_printf(call->arena, "%s/runs/%s/lock", call->results, l.recipe.name);
-    if (!r.folder || !lock_path || !r.stop_file || !r.command)
-        return error_memory();
-    if ((e = folder_make(r.folder)) || (e = lock_take(&r.lock, lock_path, r.command, &holder)))
-        return error_while(e, NOWHERE, "preparing the results folder '%s'", call->results);
-    if (!r.lock.taken)
-        return lock_error(arena_printf(call->arena, "'%s'", r.folder), &holder, l.recipe.name);
-    unlink(r.stop_file);                                                // of a run that has ended
-    error_free(died_record(call->results, l.recipe.name, call->arena)); // what is in its way is in that of this run, too
-    if (fresh)
-        e = forget(&l.plan, fresh, call);
-    if (!e) // once more: what the forgotten stage needs may not be there
-        e = schedule_check(&l.plan, selected);
-    if (!e)
-        e = carry_out(&r, call);
-    if (r.lock.taken) // else it is that of the run in the background by now
-        unlink(r.stop_file);
-    lock_release(&r.lock, true);
-    return e;
+    return run_plan(&l, call, selected, fresh, jobs, RUN_SAYS_ALL);
 }

@@ -108,7 +108,9 @@ static struct error *run_job(struct job *job, struct arena *arena)
     struct error *e = live_open(&stage.live, live_path, arena);
     if (e)
         return e;
-    live_write(stage.live, live_line("started"));
+    struct live_line begun = live_line("started");
+    begun.usd_per_hour = job->usd_per_hour;
+    live_write(stage.live, begun);
     lost_on_signal(tell_lost, &stage);
     point("stage.begun");
     e = run ? keep_all_damaged(&stage)

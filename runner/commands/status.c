@@ -87,6 +87,7 @@ static void bring_up_to_date(struct stage_status *status)
     status->quiet_s = since;
     status->live.redo_s += since;
     status->live.eta_s = fmax(status->live.eta_s - since, 0);
+    status->live.usd += since * status->live.usd_per_hour / 3600;
     if (!isfinite(status->live.redo_s))
         status->live.redo_s = NAN;
 }
@@ -127,8 +128,8 @@ static void status_to_json(struct json *j, const struct run_stage *stage, const 
     const struct {
         const char *name;
         double value;
-    } numbers[] = {{"loss", l->loss},   {"bpb", l->bpb}, {"tok_s", l->tok_s},  {"mfu", l->mfu},
-                   {"eta_s", l->eta_s}, {"usd", l->usd}, {"redo_s", l->redo_s}};
+    } numbers[] = {{"loss", l->loss},   {"bpb", l->bpb}, {"tok_s", l->tok_s},   {"mfu", l->mfu},
+                   {"eta_s", l->eta_s}, {"usd", l->usd}, {"redo_s", l->redo_s}, {"redo_usd", l->redo_s * l->usd_per_hour / 3600}};
     json_open(j, '{');
     json_key(j, "name"), json_str(j, stage->name);
     json_key(j, "kind"), json_str(j, stage->kind);
@@ -168,14 +169,17 @@ static int name_width(const struct run *run)
 
 static void print_stage(FILE *to, struct seen *seen, const struct run_stage *stage, int width, const struct stage_status *status)
 {
-    char label[120], text[512], a[FORMAT_TEXT];
+    char label[120], text[512], a[FORMAT_TEXT], b[FORMAT_TEXT];
     snprintf(label, sizeof label, "  %-*s %-8s", width, stage->name, status->state);
     progress_line(text, sizeof text, STATUS_WIDTH, label, &status->live);
     for (size_t n = strlen(text); n && text[n - 1] == ' '; n--)
         text[n - 1] = '\0';
     print_line(to, seen, text);
     if (status->live.redo_s >= 1) {
-        snprintf(text, sizeof text, "      killed now, it would do %s of its work again", format_seconds(a, status->live.redo_s));
+        double usd = status->live.redo_s * status->live.usd_per_hour / 3600;
+        snprintf(text, sizeof text, "      killed now, it would do %s of its work again%s%s%s",
+                 format_seconds(a, status->live.redo_s), isfinite(usd) ? " (" : "", isfinite(usd) ? format_usd(b, usd) : "",
+                 isfinite(usd) ? ")" : "");
         print_line(to, seen, text);
     }
     if (status->quiet_s >= QUIET_S) {

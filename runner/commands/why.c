@@ -1,8 +1,9 @@
-// why.c - `retort why RECIPE [STAGE]`: the reasons in full.
+// why.c - `retort why RECIPE [STAGE]`: the reasons in full; of two runs why_runs.c.
 #include <stdio.h>
 #include <string.h>
 
 #include "runner/commands/load.h"
+#include "runner/commands/why_runs.h"
 #include "runner/view/reasons.h"
 
 static struct error *tell(const struct plan_stage *s, const struct plan *plan, struct arena *arena)
@@ -26,9 +27,8 @@ struct error *command_why(struct call *call)
 {
     struct loaded l;
     struct json j;
-    if (call->n_args == 2 && !strstr(call->args[0], ".y"))
-        return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort why RECIPE` explains a recipe against its last run",
-                         "comparing two runs is not built in this version");
+    if (call->n_args == 2 && (!load_is_recipe(call->args[0]) || load_is_recipe(call->args[1])))
+        return why_runs(call);
     struct error *e = load_plan(&l, call, call->args[0]);
     struct plan_stage *only = NULL;
     if (!e && call->n_args == 2)

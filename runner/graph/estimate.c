@@ -46,6 +46,25 @@ struct error *estimate_shape(const struct graph_node *node, struct shape *shape,
     return e;
 }
 
+int64_t estimate_begin(const struct graph_node *node)
+{
+    const struct graph_node *parent = node->kind == KIND_PRETRAIN ? graph_input(node, "from") : NULL;
+    struct shape shape;
+    int64_t n_steps = -1;
+    bool known = false;
+    if (!parent || parent->kind != KIND_PRETRAIN)
+        return 0;
+    for (int i = 0; i < node->n_inputs; i++)
+        if (node->inputs[i].node == parent && !strcmp(node->inputs[i].role, "from") && node->inputs[i].step >= 0)
+            return node->inputs[i].step;
+    struct error *e = node_shape(parent, &shape, &known);
+    if (!e && known)
+        e = steps_of(&n_steps, parent->options, &shape);
+    known = known && !e;
+    error_free(e); // of the parent, which tells it itself
+    return known ? n_steps : -1;
+}
+
 static struct error *estimate_pretrain(struct estimate *estimate, const struct graph_node *node)
 {
     const struct pretrain_options *o = node->options;
@@ -56,10 +75,12 @@ static struct error *estimate_pretrain(struct estimate *estimate, const struct g
     struct error *e = node_shape(node, &shape, &known);
     if (e || !known || (e = law_of(&law, o, &shape)) || (e = steps_of(&n_steps, o, &shape)))
         return e;
+    estimate->steps = n_steps;
+    int64_t begin = estimate_begin(node);
+    n_steps -= begin > 0 && begin < n_steps ? begin : 0;
     estimate->params = shape_params(&shape);
     estimate->scaling_params = shape_scaling_params(&shape);
     estimate->batch_tokens = law.batch_tokens;
-    estimate->steps = n_steps;
     estimate->bytes_disk = estimate->params * (int64_t)sizeof(float);
     estimate->flops_per_token = shape_flops_per_token(&shape);
     estimate->flops = estimate->flops_per_token * (double)n_steps * (double)law.batch_tokens;

@@ -220,6 +220,25 @@ static void explain_shares(struct explainer *x, const json_t *old, const json_t 
     }
 }
 
+// Another step of a stage that is read as it was at one.
+static void explain_steps(struct explainer *x, const json_t *old, const json_t *new)
+{
+    const struct recipe_stage *stage = x->stage->node->stage;
+    static const char *const roles[] = {"from", "model"};
+    for (size_t i = 0; i < countof(roles) && stage; i++) {
+        const json_t *was = json_object_get(old, roles[i]), *is = json_object_get(new, roles[i]);
+        const struct setting *setting = stage_setting(stage, roles[i]);
+        if (equal(was, is) || !setting)
+            continue;
+        struct reason reason = {.kind = REASON_FIELD, .at = setting->at, .by = by_at(setting, setting->at)};
+        reason.name = arena_printf(x->arena, "step of %s", roles[i]);
+        reason.old = was ? value_text(was, x->arena) : "the last";
+        reason.new = is ? value_text(is, x->arena) : "the last";
+        x->failed = x->failed || !reason.name;
+        explain_add(x, reason);
+    }
+}
+
 static bool has_item(const json_t *list, const json_t *item)
 {
     for (size_t i = 0; i < json_array_size(list); i++)
@@ -463,6 +482,7 @@ void explain_difference(struct explainer *x, const char *old_payload, const char
         explain_grading(x, json_object_get(old, "grading"), json_object_get(new, "grading"));
         explain_suites(x, json_object_get(old, "suites"), json_object_get(new, "suites"));
         explain_shares(x, json_object_get(old, "shares"), json_object_get(new, "shares"));
+        explain_steps(x, json_object_get(old, "steps"), json_object_get(new, "steps"));
         explain_inputs(x, old, new);
         if (x->stage->node->task && !equal(was, is))
             explain_task(x, was, is);

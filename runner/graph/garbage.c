@@ -111,7 +111,8 @@ static bool parse_name(struct entry *entry, const char *name)
         known |= !strcmp(entry->ending, endings[i]);
     if (entry->ending[0] == '@') { // kept weights of a step
         size_t digits = strspn(entry->ending + 1, "0123456789");
-        known = digits && !strcmp(entry->ending + 1 + digits, ".h5");
+        const char *rest = entry->ending + 1 + digits;
+        known = digits && (!strcmp(rest, ".h5") || !strcmp(rest, ".tmp.h5"));
     }
     return known && entry->kind != KIND_COUNT;
 }
@@ -342,7 +343,8 @@ static struct error *tell_whose(struct garbage *g, const char *name, int number,
 static struct error *add_forgotten(struct garbage *g, const char *path, struct arena *arena)
 {
     if (!(g->n_forgotten & (g->n_forgotten + 1))) { // 0, 1, 3, 7 ...: room for as many again and one
-        g->forgotten = arena_grow(arena, g->forgotten, (size_t)g->n_forgotten, 2 * (size_t)g->n_forgotten + 1, sizeof *g->forgotten);
+        g->forgotten =
+            arena_grow(arena, g->forgotten, (size_t)g->n_forgotten, 2 * (size_t)g->n_forgotten + 1, sizeof *g->forgotten);
         if (!g->forgotten)
             return error_memory();
     }

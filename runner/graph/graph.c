@@ -44,7 +44,7 @@ static struct error *add_use(struct graph *g, struct graph_node *node, const cha
         arena_grow(g->arena, node->inputs, (size_t)node->n_inputs, (size_t)node->n_inputs + 1, sizeof *inputs);
     if (!inputs)
         return error_memory();
-    inputs[node->n_inputs++] = (struct graph_input){.role = role, .node = input, .use = use};
+    inputs[node->n_inputs++] = (struct graph_input){.role = role, .node = input, .step = -1, .use = use};
     node->inputs = inputs;
     return NULL;
 }
@@ -52,6 +52,17 @@ static struct error *add_use(struct graph *g, struct graph_node *node, const cha
 static struct error *add_input(struct graph *g, struct graph_node *node, const char *role, struct graph_node *input)
 {
     return add_use(g, node, role, input, NULL);
+}
+
+// Of a stage as it was named, perhaps with a step.
+static struct error *add_model(struct graph *g, struct graph_node *node, const char *role, struct graph_node *input,
+                               const char *name)
+{
+    size_t length;
+    struct error *e = add_input(g, node, role, input);
+    if (!e)
+        node->inputs[node->n_inputs - 1].step = reference_step(name, &length);
+    return e;
 }
 
 static struct error *find_source(const struct graph *g, const struct recipe_stage *stage, const char *name,
@@ -64,9 +75,12 @@ static struct error *find_source(const struct graph *g, const struct recipe_stag
                      stage->name, name ? name : "");
 }
 
-// The one node that a name of a stage leads to, made first if need be.
+// The one node that a name of a stage leads to, made first if need be. A step in the name is another's matter.
 static struct error *find_stage(struct builder *b, const struct recipe_stage *from, const char *name, struct graph_node **node)
 {
+    size_t length = 0;
+    if (name && reference_step(name, &length) >= 0 && !(name = arena_strndup(b->graph->arena, name, length)))
+        return error_memory();
     const struct recipe_stage *stage = name ? recipe_stage(b->graph->recipe, name) : NULL;
     if (!stage)
         return error_new(ERROR_RECIPE, from->at, "name one of the stages", "stage '%s' needs a stage '%s' that is not there",
@@ -321,7 +335,8 @@ static struct error *link_texts(struct builder *b, struct graph_node *node, cons
         if ((e = find_tokens(b, shares[i].source, tokenizer, &tokens[i])) || (e = want(b->graph, node, tokens[i], false, &found)))
             return e;
         if (n > 1)
-            node->inputs[node->n_inputs - 1] = (struct graph_input){.role = "mix", .node = tokens[i], .share = &shares[i]};
+            node->inputs[node->n_inputs - 1] =
+                (struct graph_input){.role = "mix", .node = tokens[i], .step = -1, .share = &shares[i]};
     }
     const struct pretrain_options *o = node->options;
     for (int i = 0; i < n && !e; i++)
@@ -348,11 +363,13 @@ static struct error *link_pretrain(struct builder *b, struct graph_node *node)
 {
     const struct pretrain_options *o = node->options;
     const struct source *source;
-    struct graph_node *tokenizer;
+    struct graph_node *tokenizer, *from = NULL;
     bool found;
     struct error *e = find_source(b->graph, node->stage, o->source, &source);
     if (e || (e = find_stage(b, node->stage, o->tokenizer, &tokenizer)) ||
-        (e = add_input(b->graph, node, "tokenizer", tokenizer)) || (e = link_texts(b, node, source, tokenizer)))
+        (o->from && (e = find_stage(b, node->stage, o->from, &from))) ||
+        (e = add_input(b->graph, node, "tokenizer", tokenizer)) || (e = link_texts(b, node, source, tokenizer)) ||
+        (from && (e = add_model(b->graph, node, "from", from, o->from))))
         return e;
     return link_validation(b, node, source, tokenizer, o->packing, o->seq_len, &found);
 }
@@ -424,7 +441,7 @@ static struct error *link_training(struct builder *b, struct graph_node *node, c
 {
     struct graph_node *model, *tokenizer;
     struct error *e = find_stage(b, node->stage, from, &model);
-    if (e || (e = add_input(b->graph, node, "model", model)))
+    if (e || (e = add_model(b->graph, node, "model", model, from)))
         return e;
     tokenizer = tokenizer_of(origin_of(model));
     if ((e = add_input(b->graph, node, "tokenizer", tokenizer)) || (e = link_uses(b, node, "mixture", mixture, tokenizer)))
@@ -436,8 +453,9 @@ static struct error *link_eval(struct builder *b, struct graph_node *node)
 {
     const struct eval_options *o = node->options;
     struct graph_node *model, *tokenizer;
-    struct error *e = find_stage(b, node->stage, o->model.n == 1 ? o->model.names[0] : NULL, &model);
-    if (e || (e = add_input(b->graph, node, "model", model)))
+    const char *name = o->model.n == 1 ? o->model.names[0] : NULL;
+    struct error *e = find_stage(b, node->stage, name, &model);
+    if (e || (e = add_model(b->graph, node, "model", model, name)))
         return e;
     const struct graph_node *base = origin_of(model);
     tokenizer = tokenizer_of(origin_of(model));

@@ -21,7 +21,8 @@
 //            of its sources; "validation", the validation part of a token node; "model"; where rows are packed, the plans of
 //            these texts: "rows", "mix_rows" in the order of "mix", "validation_rows"; and, once for each entry in the order of the
 //            recipe, token nodes of tasks: "mixture", what is trained on; "test", the test split of each different task of it that has
-//            one, in order of first mention; "suite", what an evaluation asks
+//            one, in order of first mention; "suite", what an evaluation asks; "from", the pretraining that a pretraining goes on from.
+//            "model" and "from" may be of a step, which is kept beside the result (kept.h)
 // Ownership  everything lives in the arena
 // Errors     ERROR_RECIPE with the place of the stage: an unknown name, a circle, a bpb without validation text
 #ifndef RUNNER_GRAPH_GRAPH_H
@@ -34,6 +35,7 @@ struct graph_node;
 struct graph_input {
     const char *role;
     struct graph_node *node;
+    int64_t step;                     // of "model" and "from": the step that is wanted; -1: the result
     const struct mixture_use *use;    // of "mixture" and "suite"; else NULL
     const struct source_share *share; // of "mix"; else NULL
 };

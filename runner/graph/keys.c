@@ -1,5 +1,5 @@
-// keys.c - payloads are emitted in sorted order by hand: data < fields < grading < inputs < kind < shares < suites < task < version, and
-// fields after a sort by name.
+// keys.c - payloads are emitted in sorted order by hand: data < fields < grading < inputs < kind < shares < steps < suites < task <
+// version, and fields after a sort by name.
 //
 // Nodes come after their inputs, so that one pass gives all keys.
 #include "runner/graph/keys.h"
@@ -326,10 +326,9 @@ static void write_inputs(struct json *j, const struct graph_node *node)
     static const struct {
         const char *role;
         bool many;
-    } roles[] = {{"mix", true},         {"mix_rows", true},        {"mixture", true},
-                 {"model", false},      {"rows", false},           {"suite", true},
-                 {"test", true},        {"tokenizer", false},      {"tokens", false},
-                 {"validation", false}, {"validation_rows", false}};
+    } roles[] = {{"from", false},      {"mix", true},     {"mix_rows", true},    {"mixture", true},
+                 {"model", false},     {"rows", false},   {"suite", true},       {"test", true},
+                 {"tokenizer", false}, {"tokens", false}, {"validation", false}, {"validation_rows", false}};
     json_key(j, "inputs");
     json_open(j, '{');
     for (size_t r = 0; r < countof(roles); r++) {
@@ -352,6 +351,22 @@ static void write_inputs(struct json *j, const struct graph_node *node)
         }
     }
     json_close(j, '}');
+}
+
+// Which step of an input is wanted, of those that are not the result.
+static void write_steps(struct json *j, const struct graph_node *node)
+{
+    bool open = false;
+    for (int i = 0; i < node->n_inputs; i++) { // "from" of a pretraining, or "model": never both
+        if (node->inputs[i].step < 0)
+            continue;
+        if (!open)
+            json_key(j, "steps"), json_open(j, '{');
+        open = true;
+        json_key(j, node->inputs[i].role), json_i64(j, node->inputs[i].step);
+    }
+    if (open)
+        json_close(j, '}');
 }
 
 // Identities of the wanted parts, or of one part alone.
@@ -387,6 +402,7 @@ static struct error *make_key(const struct graph_node *node, const struct graph_
     write_inputs(&j, node);
     json_key(&j, "kind"), json_str(&j, kind_name(node->kind));
     write_shares(&j, node);
+    write_steps(&j, node);
     write_suites(&j, node);
     if (node->task)
         json_key(&j, "task"), json_raw(&j, node->task->content);

@@ -15,6 +15,7 @@
 // inputs    key by role; for "tokens" and "validation" the list of the keys of the parts; for "mix", "mixture", "test" and "suite"
 //           such a list an entry; for "mix_rows" a list of keys
 // shares    of a pretraining on a mix: a list of its sources' shares, as they came to be in mixes of mixes
+// steps     of a stage that reads another as it was at a step: {"from":500} or {"model":500}
 // task      of a token stage of a task: what the task is (task_file.h: content), TASK_VERSION of core/data/task.h among it
 // version   of the kind (kind_version)
 //

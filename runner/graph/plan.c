@@ -17,10 +17,12 @@
 #include "kernels/memory.h"
 #include "runner/graph/estimate.h"
 #include "runner/graph/explain.h"
+#include "runner/graph/kept.h"
 #include "runner/graph/keys.h"
 #include "runner/graph/result.h"
 #include "runner/graph/share.h"
 #include "runner/graph/text_share.h"
+#include "runner/graph/trunk.h"
 #include "runner/graph/work.h"
 
 const struct graph_part *plan_lacks(const struct plan_stage *s, int *n)
@@ -53,6 +55,19 @@ static bool is_first(const struct graph_node *node, int i_input)
     return true;
 }
 
+// Where it begins instead of at its beginning.
+static struct error *explain_trunk(struct explainer *x)
+{
+    struct plan_stage *s = x->stage;
+    const char *of = arena_printf(x->arena,
+                                  s->trunk_own ? "step %lld was kept: it goes on from there"
+                                               : "up to step %lld it is this training too: it goes on from there",
+                                  (long long)s->step);
+    if (of)
+        explain_add(x, (struct reason){.kind = REASON_MISSING, .name = s->trunk, .new = of});
+    return !of || x->failed ? error_memory() : NULL;
+}
+
 // Why it is not as it was; problem: what is the matter with the result itself, or NULL.
 static struct error *explain(struct plan *plan, struct plan_stage *s, const char *problem, struct arena *arena)
 {
@@ -68,6 +83,8 @@ static struct error *explain(struct plan *plan, struct plan_stage *s, const char
     } else if (before && strcmp(before->key, node->key)) {
         explain_difference(&x, before->payload, node->payload);
     }
+    if (s->state == PLAN_RESUME && s->trunk)
+        return explain_trunk(&x);
     if (s->state == PLAN_RESUME && s->step >= 0)
         problem = arena_printf(arena, "saved at step %lld of %lld", (long long)s->step, (long long)s->n_steps);
     else if (s->state == PLAN_RESUME)
@@ -171,6 +188,61 @@ static struct error *decide_tokens(struct plan *plan, struct plan_stage *s, cons
     return NULL;
 }
 
+// A checkpoint of its own.
+static struct error *find_part(const struct plan *plan, struct plan_stage *s, struct arena *arena)
+{
+    static const char *const endings[] = {".part.h5", ".part.prev.h5"};
+    for (size_t i = 0; i < countof(endings); i++) {
+        struct result r;
+        const char *path = key_path(arena, plan->results, s->node->kind, s->node->key, endings[i]);
+        if (!path)
+            return error_memory();
+        if (!file_exists(path))
+            continue;
+        struct error *e = result_look(&r, path, s->node->key, false, arena);
+        if (e)
+            return e;
+        s->state = PLAN_RESUME;
+        if (r.state == RESULT_WHOLE) {
+            s->step = r.step;
+            s->n_steps = r.n_steps;
+            break;
+        }
+    }
+    return NULL;
+}
+
+// What stages that will run read of it beside its result, and whether it can begin later than at its beginning.
+static struct error *find_kept(struct plan *plan, struct plan_stage *s, struct kept_lacks *lacks, struct arena *arena)
+{
+    struct trunk trunk;
+    bool trains = s->node->kind == KIND_PRETRAIN || s->node->kind == KIND_FINETUNE || s->node->kind == KIND_GRPO;
+    struct error *e = trains ? kept_lacks(lacks, plan, s, arena) : NULL;
+    if (e || !trains || !s->node->key)
+        return e;
+    if (s->state == PLAN_CACHED && lacks->n) {
+        s->state = PLAN_RUN;
+        s->until = lacks->last == INT64_MAX ? -1 : lacks->last;
+        if ((e = find_part(plan, s, arena)))
+            return e;
+    }
+    if (s->state == PLAN_RESUME && lacks->n && s->step > lacks->first) {
+        s->state = PLAN_RUN;
+        s->step = s->n_steps = -1;
+        s->from_start = true;
+    }
+    if (s->state != PLAN_RUN || s->anew)
+        return NULL;
+    if ((e = trunk_find(&trunk, plan->results, s->node, lacks->first, arena)) || !trunk.path)
+        return e;
+    s->state = PLAN_RESUME;
+    s->trunk = trunk.path;
+    s->trunk_own = trunk.own;
+    s->step = trunk.step;
+    s->n_steps = s->updates >= trunk.step ? s->updates : trunk.n_steps;
+    return NULL;
+}
+
 static struct error *decide_stage(struct plan *plan, struct plan_stage *s, const char **problem, struct arena *arena)
 {
     const struct graph_node *node = s->node;
@@ -197,23 +269,7 @@ static struct error *decide_stage(struct plan *plan, struct plan_stage *s, const
     }
     if (r.state == RESULT_DAMAGED)
         *problem = arena_printf(arena, "damaged: %s", r.problem);
-    static const char *const endings[] = {".part.h5", ".part.prev.h5"};
-    for (size_t i = 0; i < countof(endings); i++) {
-        const char *path = key_path(arena, plan->results, node->kind, node->key, endings[i]);
-        if (!path)
-            return error_memory();
-        if (!file_exists(path))
-            continue;
-        if ((e = result_look(&r, path, node->key, false, arena)))
-            return e;
-        s->state = PLAN_RESUME;
-        if (r.state == RESULT_WHOLE) {
-            s->step = r.step;
-            s->n_steps = r.n_steps;
-            break;
-        }
-    }
-    return NULL;
+    return find_part(plan, s, arena);
 }
 
 // The state, from nothing but what is there; *problem says what is the matter with it.
@@ -221,12 +277,17 @@ static struct error *decide(struct plan *plan, struct plan_stage *s, const char 
 {
     const struct graph_node *node = s->node;
     s->state = node->key ? PLAN_RUN : PLAN_UNKNOWN;
-    s->step = s->n_steps = -1;
+    struct kept_lacks lacks = {.first = INT64_MAX};
+    s->step = s->n_steps = s->until = -1;
+    s->from_start = false;
+    s->trunk = NULL;
     s->n_wanted = s->n_done = 0;
     s->validation_tokens = s->rows = -1;
     s->dropped = NAN;
     s->training_tokens = node->kind == KIND_TOKENS && !node->task ? 0 : -1;
     struct error *e = node->kind == KIND_TOKENS ? decide_tokens(plan, s, problem, arena) : decide_stage(plan, s, problem, arena);
+    if (!e)
+        e = find_kept(plan, s, &lacks, arena);
     return error_while(e, node->stage ? node->stage->at : NOWHERE, "planning stage '%s'", node->name);
 }
 
@@ -359,10 +420,27 @@ static struct error *count(const struct plan *plan, struct plan_stage *s, struct
     s->flops_per_token = estimate.flops_per_token;
     s->steps = estimate.steps;
     facts.batch_tokens = estimate.batch_tokens;
-    facts.steps = s->node->kind == KIND_PRETRAIN
-                      ? estimate.steps
-                      : estimate_steps(s->node, s->n_shares ? rows : -1, s->n_shares ? tokens : -1);
-    return weigh(plan, s, &facts);
+    int64_t begin = estimate_begin(s->node);
+    facts.steps = s->node->kind == KIND_PRETRAIN ? estimate.steps - (begin > 0 && begin < estimate.steps ? begin : 0)
+                                                 : estimate_steps(s->node, s->n_shares ? rows : -1, s->n_shares ? tokens : -1);
+    s->updates = s->node->kind == KIND_PRETRAIN ? estimate.steps : facts.steps;
+    if (s->params >= 0 && s->bytes_disk >= 0)
+        s->bytes_disk += kept_count(s->node, s->updates) * s->params * (int64_t)sizeof(float);
+    return (e = kept_check(plan, s)) ? e : weigh(plan, s, &facts);
+}
+
+// What is done already, and what is not asked for, is not paid for.
+static void spare(struct plan_stage *s)
+{
+    int64_t begin = estimate_begin(s->node), n = s->n_steps > 0 ? s->n_steps : s->updates;
+    begin = begin > 0 ? begin : 0;
+    int64_t from = s->state == PLAN_RESUME && s->step > begin ? s->step : begin, to = s->until >= 0 ? s->until : n;
+    if ((s->state != PLAN_RESUME && s->until < 0) || n <= begin || to > n || to < from)
+        return;
+    double left = (double)(to - from) / (double)(n - begin);
+    s->seconds *= left;
+    s->seconds_most *= left;
+    s->usd *= left;
 }
 
 static struct error *plan_one(struct plan *plan, struct plan_stage *s, struct arena *arena)
@@ -375,12 +453,7 @@ static struct error *plan_one(struct plan *plan, struct plan_stage *s, struct ar
         return e;
     if ((e = decide(plan, s, &problem, arena)))
         return e;
-    if (s->state == PLAN_RESUME && s->step > 0 && s->n_steps >= s->step) {
-        double left = 1 - (double)s->step / (double)s->n_steps;
-        s->seconds *= left;
-        s->seconds_most *= left;
-        s->usd *= left;
-    }
+    spare(s);
     const struct run_stage *before = plan->last.number ? run_stage(&plan->last, node->name) : NULL;
     if (before && node->key && s->state == PLAN_RUN && !strcmp(before->key, node->key) && before->seconds > 0) {
         s->seconds = before->seconds;
@@ -400,6 +473,30 @@ static bool is_needed(const struct plan *plan, int i_stage)
     return false;
 }
 
+// Steps that are read by a stage that will run, which is known only when all have been decided on.
+static struct error *want_kept(struct plan *plan, struct plan_stage *s, struct arena *arena)
+{
+    struct kept_lacks lacks;
+    const char *problem = NULL;
+    struct explainer x = {.stage = s, .arena = arena, .capacity = s->n_reasons};
+    enum plan_state before = s->state;
+    struct error *e = kept_lacks(&lacks, plan, s, arena);
+    if (e || !lacks.n || s->state == PLAN_UNKNOWN)
+        return e;
+    if ((e = count(plan, s, arena)) || (e = decide(plan, s, &problem, arena)))
+        return e;
+    spare(s);
+    const char *what = lacks.first == INT64_MAX ? "the end" : arena_printf(arena, "step %lld", (long long)lacks.first);
+    const char *text =
+        what ? arena_printf(arena, "%s%s, read by '%s', is not kept", lacks.optim ? "the optimizer of " : "", what, lacks.reader)
+             : NULL;
+    if (text && (before == PLAN_CACHED || s->from_start))
+        explain_add(&x, (struct reason){.kind = REASON_MISSING, .name = lacks.path, .new = text});
+    if (text && before != PLAN_RESUME && s->state == PLAN_RESUME && s->trunk)
+        e = explain_trunk(&x);
+    return !text || x.failed ? error_memory() : e;
+}
+
 struct error *plan_build(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena)
 {
     *plan = (struct plan){.graph = graph, .results = results};
@@ -416,6 +513,8 @@ struct error *plan_build(struct plan *plan, const struct graph *graph, const cha
         s->node = graph->nodes[i];
         e = error_append(e, plan_one(plan, s, arena)); // all of a recipe's errors at once
     }
+    for (int i = plan->n_stages; i-- > 0 && !e;) // readers are behind what they read
+        e = want_kept(plan, &plan->stages[i], arena);
     // From the last to the first: what only plans of rows read, which nobody reads, is not needed either.
     for (int i = plan->n_stages - 1; i >= 0; i--)
         if (plan->stages[i].state == PLAN_RUN && !kind_is_word(plan->stages[i].node->kind) && !is_needed(plan, i))
@@ -452,6 +551,7 @@ struct error *plan_forget(struct plan *plan, struct plan_stage *s, struct arena 
             unlink(s->part_out[i]);
     plan->n_cached -= s->state == PLAN_CACHED;
     s->n_reasons = 0;
+    s->anew = true;
     struct error *e = plan_look(plan, s, arena);
     return e ? e : explain(plan, s, "made anew, as asked", arena);
 }

@@ -10,7 +10,8 @@
 // States     PLAN_CACHED   the result of this key is there (of a token stage: every part that is wanted is, or nothing that
 //                          will run needs it: token files and plans of rows that were cleared away are not made again for their own
 //                          sake)
-//            PLAN_RESUME   it is not, but a checkpoint of this key is: run goes on from it
+//            PLAN_RESUME   it is not, but a checkpoint of this key is: run goes on from it; or one of another key that this training
+//                          passes through (trunk.h): run begins there
 //            PLAN_RUN      it is not
 //            PLAN_UNKNOWN  the key cannot be known: a data file is missing, here or in a stage before, and no list of fetched files
 //                          says what it holds
@@ -83,14 +84,20 @@ struct plan_stage {
     int64_t validation_tokens; // of a token stage whose validation part is there; else -1
     int64_t validation_most;   // of one that reads a world: about as many bytes as that part has, no token being shorter; else -1
     int64_t step, n_steps;     // PLAN_RESUME: where the checkpoint stands; -1: unknown
+    const char *trunk;         // PLAN_RESUME from a checkpoint that is not its own, or was kept (trunk.h): its file; else NULL
+    bool trunk_own;            // that was kept of this very training
+    int64_t until;             // the result is there, but no step that another reads: run as far as this one; -1: to the end
+    bool from_start;           // its own checkpoint stands behind a step that another reads, and is of no use
+    bool anew;                 // plan_forget: nothing of the old is used
     struct plan_share *shares; // in the order of the mixture
     int n_shares;
-    struct plan_text *texts;   // of a pretraining
+    struct plan_text *texts; // of a pretraining
     int n_texts;
     int64_t training_tokens;   // of a token stage whose training parts are all there; else -1
     int64_t rows;              // of a plan of rows that is there; else -1
     double dropped;            // by it: share of the text's tokens that no row has; NaN: unknown
 
+    int64_t updates;             // the last step of a training, counted from where its model began; -1: unknown
     int64_t params, tokens;      // -1: unknown
     int64_t scaling_params;      // of a pretraining, with the next three: those that the scaling laws of 2026 count
     int64_t batch_tokens, steps; // -1: unknown

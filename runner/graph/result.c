@@ -2,7 +2,6 @@
 #include "runner/graph/result.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -36,6 +35,7 @@ static struct error *look_inside(struct result *r, struct store_file *file, cons
     take_i64(file, "n", &r->tokens);
     take_i64(file, "n_rows", &r->rows);
     take_i64(file, "seq_len", &r->seq_len);
+    r->optim = store_has(file, "/optim");
     return NULL;
 }
 

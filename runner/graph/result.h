@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum result_state { RESULT_ABSENT, RESULT_WHOLE, RESULT_DAMAGED };
@@ -19,6 +20,7 @@ struct result {
     int64_t tokens;        // of a token file, or of the text that a plan of rows is of; -1: none
     int64_t rows, seq_len; // of a plan of rows; -1: none
     int64_t bytes;         // of the file
+    bool optim;            // the optimizer is in it
 };
 
 // key NULL: any. finished false: a checkpoint will do.

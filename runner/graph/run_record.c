@@ -25,6 +25,8 @@ struct stage_row {
     double seconds, usd;
     int64_t params, tokens;
     double flops;
+    char isa[WORD_TEXT], build[NAME_TEXT], machine[NAME_TEXT], canary[WORD_TEXT];
+    int64_t threads;
 };
 
 static const struct store_member stage_members[] = {
@@ -37,6 +39,11 @@ static const struct store_member stage_members[] = {
     {"params", STORE_I64, offsetof(struct stage_row, params), 0},
     {"tokens", STORE_I64, offsetof(struct stage_row, tokens), 0},
     {"flops", STORE_F64, offsetof(struct stage_row, flops), 0},
+    {"isa", STORE_TEXT, offsetof(struct stage_row, isa), WORD_TEXT},
+    {"build", STORE_TEXT, offsetof(struct stage_row, build), NAME_TEXT},
+    {"machine", STORE_TEXT, offsetof(struct stage_row, machine), NAME_TEXT},
+    {"canary", STORE_TEXT, offsetof(struct stage_row, canary), WORD_TEXT},
+    {"threads", STORE_I64, offsetof(struct stage_row, threads), 0},
 };
 
 // What a record is saved from: sets point into the arena and into the tables.
@@ -132,7 +139,37 @@ static void add_text(struct saving *s, const char *path, const char *text)
             .path = path, .type = STORE_TEXT, .n_dims = 1, .dims = {1}, .data = text, .text_bytes = strlen(text) + 1};
 }
 
-static struct error *add_stage(struct saving *s, const struct run *run, const struct run_stage *stage, struct run_tables *tables)
+// Who made a result, by its attributes; what it does not have stays empty.
+static void take_maker(struct stage_row *row, struct store_file *file, struct arena *arena)
+{
+    const struct {
+        const char *name;
+        char *to;
+        size_t size;
+    } texts[] = {{"isa", row->isa, sizeof row->isa},
+                 {"build", row->build, sizeof row->build},
+                 {"machine", row->machine, sizeof row->machine},
+                 {"canary", row->canary, sizeof row->canary}};
+    for (size_t i = 0; i < countof(texts); i++) {
+        const char *text = "";
+        error_free(store_get_text(file, "/", texts[i].name, arena, &text));
+        snprintf(texts[i].to, texts[i].size, "%s", text);
+    }
+    error_free(store_get_i64(file, "/", "threads", &row->threads));
+}
+
+// As it was read; a result tells it better.
+static void keep_maker(struct stage_row *row, const struct run_stage *stage)
+{
+    snprintf(row->isa, sizeof row->isa, "%s", stage->isa ? stage->isa : "");
+    snprintf(row->build, sizeof row->build, "%s", stage->build ? stage->build : "");
+    snprintf(row->machine, sizeof row->machine, "%s", stage->machine ? stage->machine : "");
+    snprintf(row->canary, sizeof row->canary, "%s", stage->canary ? stage->canary : "");
+    row->threads = stage->threads;
+}
+
+static struct error *add_stage(struct saving *s, const struct run *run, const struct run_stage *stage, struct stage_row *row,
+                               struct run_tables *tables)
 {
     const char *texts[3] = {stage->payload, stage->reasons, stage->error};
     static const char *const text_names[3] = {"payload", "reasons", "error"};
@@ -147,8 +184,12 @@ static struct error *add_stage(struct saving *s, const struct run *run, const st
     struct store_file *file = NULL;
     const char *from = stage->file ? stage->file : stage->recorded ? run->path : NULL;
     struct error *e = !base ? error_memory() : from ? store_open(&file, from) : NULL;
-    if (!e && file)
+    if (!e && file) {
+        keep_maker(row, stage);
+        if (stage->file)
+            take_maker(row, file, &s->arena);
         e = tables_load(tables, file, stage->file ? "" : base, true);
+    }
     store_close(file);
     forget_saves(&tables->events);
     for (int i = 0; i < RUN_TABLES && !e; i++) {
@@ -182,7 +223,7 @@ static struct error *save(struct saving *s, const struct run *run)
         snprintf(rows[i].kind, sizeof rows[i].kind, "%s", stage->kind);
         snprintf(rows[i].key, sizeof rows[i].key, "%s", stage->key);
         snprintf(rows[i].state, sizeof rows[i].state, "%s", stage->state);
-        struct error *e = add_stage(s, run, stage, &s->tables[i]);
+        struct error *e = add_stage(s, run, stage, &rows[i], &s->tables[i]);
         if (e)
             return e;
     }
@@ -237,6 +278,7 @@ static struct error *read_text(struct store_file *file, const char *path, struct
 
 static struct error *read_stage(struct run_stage *stage, struct stage_row *row, struct store_file *file, struct arena *arena)
 {
+    row->isa[WORD_TEXT - 1] = row->build[NAME_TEXT - 1] = row->machine[NAME_TEXT - 1] = row->canary[WORD_TEXT - 1] = '\0';
     row->name[NAME_TEXT - 1] = row->kind[WORD_TEXT - 1] = row->key[WORD_TEXT - 1] = row->state[WORD_TEXT - 1] = '\0';
     *stage = (struct run_stage){.name = row->name,
                                 .kind = row->kind,
@@ -246,7 +288,12 @@ static struct error *read_stage(struct run_stage *stage, struct stage_row *row, 
                                 .usd = row->usd,
                                 .params = row->params,
                                 .tokens = row->tokens,
-                                .flops = row->flops};
+                                .flops = row->flops,
+                                .isa = row->isa,
+                                .build = row->build,
+                                .machine = row->machine,
+                                .canary = row->canary,
+                                .threads = row->threads};
     const char **const texts[3] = {&stage->payload, &stage->reasons, &stage->error};
     static const char *const names[3] = {"payload", "reasons", "error"};
     for (int i = 0; i < 3; i++) {

@@ -5,9 +5,10 @@
 // Layout  / attributes: kind="run", name, number, state (running, finished, failed, stopped, died), started, ended (RFC 3339, UTC),
 //         seconds, usd, recipe_path, settings (JSON list of the -s), host, pid, machine, build, code, exit_status (-1 until it ends)
 //         /recipe/text, /recipe/resolved       the recipe file, and every value with who set it (text)
-//         /stages                              table: name kind key state seconds usd params tokens flops; a row a node in
-//                                              order; state: cached, finished, failed, stopped, skipped, waiting, running,
-//                                              interrupted (its runner died: died.h), unknown
+//         /stages                              table: name kind key state seconds usd params tokens flops, and of the result that
+//                                              it has isa build machine canary threads; a row a node in order; state: cached,
+//                                              finished, failed, stopped, skipped, waiting, running, interrupted (its runner
+//                                              died: died.h), unknown
 //         /stage/NAME/payload, .../reasons     canonical payload of the key; why it ran (JSON, as plan --json has it)
 //         /stage/NAME/error                    of a failed stage: what it said
 //         /stage/NAME/metrics/train, .../metrics/val, .../metrics/rollouts, .../metrics/pass, .../timing/train, .../samples,
@@ -35,13 +36,15 @@ struct run_published {
 struct run_stage {
     const char *name, *kind, *key; // key "": unknown
     const char *state;
-    double seconds, usd;                   // NaN: unknown
-    int64_t params, tokens;                // -1: unknown
-    double flops;                          // NaN: unknown
-    const char *payload, *reasons, *error; // NULL: none
-    const char *file;                      // to copy tables from at run_save, or NULL; not kept
-    bool recorded;                         // tables that no file gives are taken over from the record as it is; not kept
-    const struct run_published *published; // NULL: of a record
+    double seconds, usd;                        // NaN: unknown
+    int64_t params, tokens;                     // -1: unknown
+    double flops;                               // NaN: unknown
+    const char *payload, *reasons, *error;      // NULL: none
+    const char *isa, *build, *machine, *canary; // who made it; "": not known, or none
+    int64_t threads;                            // 0: not known
+    const char *file;                           // to copy tables from at run_save, or NULL; not kept
+    bool recorded;                              // tables that no file gives are taken over from the record as it is; not kept
+    const struct run_published *published;      // NULL: of a record
 };
 
 struct run {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runner/graph/kept.h"
 #include "runner/graph/keys.h"
 #include "runner/graph/machine.h"
 #include "runner/graph/work.h"
@@ -19,8 +20,8 @@ static struct error *fill_input(struct job_input *to, const struct plan *plan, c
     if (!paths)
         return error_memory();
     *to = (struct job_input){.role = from->role, .paths = paths};
-    if (from->node->kind != KIND_TOKENS)
-        paths[to->n_paths++] = s->out;
+    if (from->node->kind != KIND_TOKENS && !(paths[to->n_paths++] = from->step >= 0 ? kept_file(plan, from, arena) : s->out))
+        return error_memory();
     for (int i = 0; i < from->node->n_parts && from->node->kind == KIND_TOKENS; i++)
         if (from->node->parts[i].validation == !strcmp(from->role, "validation"))
             paths[to->n_paths++] = s->part_out[i];
@@ -138,17 +139,21 @@ struct error *stage_job(struct job *job, const struct plan *plan, const struct p
                         .parts = arena_array(arena, (size_t)node->n_parts + 1, sizeof *job->parts),
                         .tasks = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->tasks),
                         .mix = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *job->mix),
+                        .until = s->until,
+                        .trunk = s->trunk,
+                        .from_start = s->from_start,
                         .usd_per_hour = plan->graph->recipe->usd_per_hour,
                         .peak_flops = peak_of(plan, node),
                         .runner = getpid()};
     if (!job->inputs || !job->parts || !job->tasks || !job->mix || !job->lock)
         return error_memory();
-    struct error *no_places = fill_places(job, node->stage, arena);
-    if (no_places)
-        return no_places;
-    struct error *no_suites = fill_suites(job, node, arena);
-    if (no_suites)
-        return no_suites;
+    struct error *unfilled = fill_places(job, node->stage, arena);
+    if (!unfilled)
+        unfilled = fill_suites(job, node, arena);
+    if (!unfilled)
+        unfilled = kept_for(&job->kept, &job->n_kept, plan, s, arena);
+    if (unfilled)
+        return unfilled;
     int n_planned = 0; // texts of the mix
     for (int i = 0; i < node->n_inputs; i++) {
         const struct graph_input *input = &node->inputs[i];

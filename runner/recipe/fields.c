@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runner/recipe/number.h"
@@ -25,7 +26,8 @@ static const struct {
     [KIND_ROWS] = {"rows", "the rows that best-fit packing makes of a source's tokens; nobody writes it", true, 1,
                    sizeof(struct rows_options)},
     [KIND_PRETRAIN] = {"pretrain", "trains a base model on the tokens of a source", true, 1, sizeof(struct pretrain_options)},
-    [KIND_FINETUNE] = {"finetune", "trains a model on a mixture of tasks: conversations, questions and answers", true, 1, sizeof(struct finetune_options)},
+    [KIND_FINETUNE] = {"finetune", "trains a model on a mixture of tasks: conversations, questions and answers", true, 1,
+                       sizeof(struct finetune_options)},
     [KIND_GRPO] = {"grpo", "reinforces a chat model by what its own answers are worth", true, 1, sizeof(struct grpo_options)},
     [KIND_EVAL] = {"eval", "scores models: bits per byte, and questions of tasks", true, 1, sizeof(struct eval_options)},
     [KIND_IMPORT] = {"import", "brings in a model that others trained, or a tokenizer alone, in place of a stage that trains one", true, 1,
@@ -161,6 +163,18 @@ bool reference_is_good(const char *s)
     return !name[n] || (name[n + 1] && !name[n + 1 + strcspn(name + n + 1, " /\t\n\"'")]);
 }
 
+int64_t reference_step(const char *name, size_t *length)
+{
+    enum { DIGITS_MOST = 15 };
+    const char *at = strrchr(name, '@');
+    size_t digits = at ? strspn(at + 1, "0123456789") : 0;
+    *length = strlen(name);
+    if (!digits || digits > DIGITS_MOST || at[1 + digits])
+        return -1;
+    *length = (size_t)(at - name);
+    return strtoll(at + 1, NULL, 10);
+}
+
 static struct error *check_name(const struct field *field, const char *word, struct place at)
 {
     bool stage = field->type == FIELD_STAGE || field->type == FIELD_STAGES;
@@ -172,8 +186,8 @@ static struct error *check_name(const struct field *field, const char *word, str
         return error_new(ERROR_RECIPE, at, "name a stage, or one of another recipe: other.yaml:STAGE",
                          "%s is '%.80s', which names no stage", field->name, word);
     if (field->type == FIELD_SOURCE && strpbrk(word, "/.:"))
-        return error_new(ERROR_RECIPE, at, "describe it under `sources:`, and write its name here", "%s is '%.80s', which is not a name",
-                         field->name, word);
+        return error_new(ERROR_RECIPE, at, "describe it under `sources:`, and write its name here",
+                         "%s is '%.80s', which is not a name", field->name, word);
     return error_new(ERROR_RECIPE, at, "names are lower case letters, digits and _, beginning with a letter",
                      "%s is '%.80s', which is not a name", field->name, word);
 }

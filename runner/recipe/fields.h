@@ -115,8 +115,12 @@ const char *choices_text(const char *choices, struct arena *arena);
 // A name of a stage, source or let: [a-z][a-z0-9_]*.
 bool name_is_good(const char *name);
 
-// What a stage can be called by: NAME, a cell of it NAME@depth=4, or either of another recipe, other.yaml:NAME.
+// What a stage can be called by: NAME, a cell of it NAME@depth=4, or either of another recipe, other.yaml:NAME; of a stage that trains
+// also what it was at a step, each of these with @500 behind it.
 bool reference_is_good(const char *text);
+
+// The step behind a name, -1 where there is none; *length: of the name without it. "base@depth=4@500": 500, of "base@depth=4".
+int64_t reference_step(const char *name, size_t *length);
 
 // Marks all of a kind's fields unset.
 void fields_unset(void *options, enum stage_kind_id kind);

@@ -355,25 +355,133 @@ static void check_eval_of_model(struct reader *r, int user, const char *model, b
     }
 }
 
-// Weights to begin with know one vocabulary.
+static const char *const shape_fields[] = {"n_layer", "n_embd", "n_head", "n_kv_head", "head_dim", "n_mlp"};
+static const char *const shape_others[] = {"depth", "aspect"}; // what sizes come from
+static const char *const shape_texts[] = {"architecture", "window_pattern",
+                                          "optimizer"}; // the last is no size, but has moments of its own
+
+static const char **text_of(const struct recipe_stage *stage, const char *field)
+{
+    return (const char **)(void *)((char *)stage->options + field_find(stage->kind, field)->offset);
+}
+
+static int64_t *int_of(const struct recipe_stage *stage, const char *field)
+{
+    return (int64_t *)(void *)((char *)stage->options + field_find(stage->kind, field)->offset);
+}
+
+// The pretraining that a pretraining goes on from, or NULL.
+static const struct recipe_stage *parent_of(const struct reader *r, const struct recipe_stage *stage)
+{
+    const char *from =
+        stage->kind == KIND_PRETRAIN && stage->options ? ((const struct pretrain_options *)stage->options)->from : NULL;
+    int i = from ? stage_index(r->recipe, from) : -1;
+    const struct recipe_stage *parent = i < 0 ? NULL : &r->recipe->stages[i];
+    return parent && parent != stage && parent->kind == KIND_PRETRAIN && parent->options ? parent : NULL;
+}
+
+static void inherit_int(const struct recipe_stage *stage, const struct recipe_stage *parent, const char *field)
+{
+    *int_of(stage, field) = *int_of(parent, field);
+    setting_of(stage, field)->by = *int_of(parent, field) == FIELD_UNSET_INT ? BY_NOBODY : BY_DEFAULT;
+}
+
+static void set_default(struct reader *r, const struct recipe_stage *stage, const char *name)
+{
+    const struct field *field = field_find(stage->kind, name);
+    reader_error(r, field_set(stage->options, field, &field->def_2025, 1, stage->at, r->arena));
+}
+
+// What a pretraining that goes on from another leaves out is as it is there: sizes, length of rows, precision. Parents come first.
+static void inherit(struct reader *r, const struct recipe_stage *stage, int deep)
+{
+    const struct recipe_stage *parent = parent_of(r, stage);
+    struct pretrain_options *o = stage->options;
+    bool sized = given(stage, "depth") || given(stage, "aspect") || given(stage, "architecture");
+    if (!o->from || deep > r->recipe->n_stages) // too deep: a circle, which is told elsewhere
+        return;
+    if (parent)
+        inherit(r, parent, deep + 1);
+    for (size_t i = 0; i < countof(shape_fields); i++)
+        sized |= given(stage, shape_fields[i]) != NULL;
+    for (size_t i = 0; i < countof(shape_fields) && parent && !sized; i++)
+        inherit_int(stage, parent, shape_fields[i]);
+    for (size_t i = 0; i < countof(shape_others) && parent && !sized; i++)
+        inherit_int(stage, parent, shape_others[i]);
+    for (size_t i = 0; i < 2 && parent; i++)
+        if (!given(stage, shape_texts[i]) && (i > 0 || !sized))
+            *text_of(stage, shape_texts[i]) = *text_of(parent, shape_texts[i]);
+    const char *parents = parent ? ((const struct pretrain_options *)parent->options)->precision : NULL;
+    if (!given(stage, "precision") && parents)
+        o->precision = parents;
+    else if (!o->precision)
+        set_default(r, stage, "precision");
+    if (!given(stage, "seq_len") && parent && *int_of(parent, "seq_len") != FIELD_UNSET_INT)
+        inherit_int(stage, parent, "seq_len");
+    else if (o->seq_len == FIELD_UNSET_INT)
+        set_default(r, stage, "seq_len");
+}
+
+// What the reader of stages holds against seq_len where that is written.
+static void check_rows_of_branch(struct reader *r, const struct recipe_stage *stage)
+{
+    const struct pretrain_options *o = stage->options;
+    const struct recipe_stage *parent = parent_of(r, stage), *by = given(stage, "seq_len") || !parent ? stage : parent;
+    struct error *e = NULL;
+    if (!o->from || given(stage, "seq_len") || o->seq_len <= 0 || o->batch_tokens <= 0)
+        return;
+    if (o->batch_tokens % o->seq_len)
+        e = error_new(ERROR_RECIPE, place_of(stage, "batch_tokens"), "take a multiple of seq_len",
+                      "batch_tokens %lld is not a multiple of seq_len %lld", (long long)o->batch_tokens, (long long)o->seq_len);
+    else if (o->eval_every > 0 && o->eval_tokens < o->seq_len)
+        e = error_new(ERROR_RECIPE, place_of(stage, "eval_tokens"), "measure on at least one row of seq_len tokens",
+                      "eval_tokens %lld is less than one row of %lld", (long long)o->eval_tokens, (long long)o->seq_len);
+    reader_error(r, error_while(e, place_of(by, "seq_len"), "cutting text into rows of seq_len"));
+}
+
+// Weights to begin with know one vocabulary, and have their sizes.
 static void check_from(struct reader *r, int user)
 {
-    const struct recipe_stage *stage = &r->recipe->stages[user];
+    const struct recipe_stage *stage = &r->recipe->stages[user], *parent = parent_of(r, stage);
     const struct pretrain_options *o = stage->options;
-    bool imported;
-    const struct recipe_stage *from = pretraining_of(r, o->from, &imported);
-    const char *theirs = from && from != stage ? ((const struct pretrain_options *)from->options)->tokenizer : NULL;
-    if (!theirs || !o->tokenizer || !strcmp(theirs, o->tokenizer))
+    const char *theirs = parent ? ((const struct pretrain_options *)parent->options)->tokenizer : NULL;
+    if (theirs && o->tokenizer && strcmp(theirs, o->tokenizer)) {
+        struct error *e =
+            error_new(ERROR_RECIPE, place_of(stage, "tokenizer"), "take the tokenizer of the stage that it goes on from",
+                      "stage '%s' has the vocabulary of '%s', and '%s' that of '%s'", stage->name, o->tokenizer, o->from, theirs);
+        reader_error(r, error_while(e, place_of(parent, "tokenizer"), "following from to '%s'", parent->name));
+    }
+    for (size_t i = 0; i < countof(shape_fields) && parent; i++) {
+        int64_t mine = *int_of(stage, shape_fields[i]), its = *int_of(parent, shape_fields[i]);
+        if (mine == its || mine == FIELD_UNSET_INT || its == FIELD_UNSET_INT)
+            continue;
+        const char *said = given(stage, "depth") ? "depth" : shape_fields[i],
+                   *said_there = given(parent, "depth") ? "depth" : shape_fields[i];
+        struct error *e = error_new(ERROR_RECIPE, place_of(stage, said),
+                                    "leave the sizes out: they are those of the stage that it goes on from",
+                                    "%s of stage '%s' is %lld, and that of '%s' is %lld", shape_fields[i], stage->name,
+                                    (long long)mine, o->from, (long long)its);
+        reader_error(r, error_while(e, place_of(parent, said_there), "following from to '%s'", parent->name));
         return;
-    struct error *e =
-        error_new(ERROR_RECIPE, place_of(stage, "tokenizer"), "take the tokenizer of the stage that it goes on from",
-                  "stage '%s' has the vocabulary of '%s', and '%s' that of '%s'", stage->name, o->tokenizer, o->from, theirs);
-    reader_error(r, error_while(e, place_of(from, "tokenizer"), "following from to '%s'", from->name));
+    }
+    for (size_t i = 0; i < countof(shape_texts) && parent; i++) {
+        const char *mine = *text_of(stage, shape_texts[i]), *its = *text_of(parent, shape_texts[i]);
+        if (!mine || !its || !strcmp(mine, its))
+            continue;
+        struct error *e =
+            error_new(ERROR_RECIPE, place_of(stage, shape_texts[i]), "leave it out: it is that of the stage that it goes on from",
+                      "%s of stage '%s' is %s, and that of '%s' is %s", shape_texts[i], stage->name, mine, o->from, its);
+        reader_error(r, error_while(e, place_of(parent, shape_texts[i]), "following from to '%s'", parent->name));
+        return;
+    }
 }
 
 void flow_check(struct reader *r)
 {
     find_origins(r);
+    for (int i = 0; i < r->n_own && !r->no_memory; i++)
+        if (r->recipe->stages[i].kind == KIND_PRETRAIN && r->recipe->stages[i].options)
+            inherit(r, &r->recipe->stages[i], 0);
     for (int i = 0; i < r->n_own && !r->no_memory; i++)
         if (r->recipe->stages[i].kind == KIND_PRETRAIN && r->recipe->stages[i].options)
             resolve_batch(r, i);
@@ -385,6 +493,7 @@ void flow_check(struct reader *r)
         switch (stage->kind) {
         case KIND_PRETRAIN:
             check_validation_of_pretraining(r, i);
+            check_rows_of_branch(r, stage);
             check_from(r, i);
             break;
         case KIND_FINETUNE:

@@ -182,6 +182,9 @@ static const char *plain_name(const struct matrix *m, const struct node *node)
 static int find_entry(const struct multiplier *x, const char *name, bool is_source)
 {
     int low = is_source ? 0 : x->n_sources, high = is_source ? x->n_sources : x->n_entries;
+    size_t length = 0;
+    if (name && reference_step(name, &length) >= 0 && !is_source)
+        name = reader_have(x->r, arena_strndup(x->r->arena, name, length));
     while (name && low < high) {
         int middle = low + (high - low) / 2, order = strcmp(name, x->entries[x->by_name[middle]].node->key);
         if (order == 0)
@@ -331,12 +334,16 @@ static const char *cell_text(struct multiplier *x, const struct cell *cell, uint
 static void rename_one(struct multiplier *x, int user, struct node *name, bool is_source, void *self)
 {
     (void)user;
-    int used = find_entry(x, plain_name(x->m, name), is_source);
+    const char *plain = plain_name(x->m, name);
+    int used = find_entry(x, plain, is_source);
     if (used < 0 || !x->entries[used].all)
         return;
+    size_t length;
+    bool has_step = !is_source && reference_step(plain, &length) >= 0;
     const char *text = cell_text(x, self, x->entries[used].all);
     if (text)
-        name->text = reader_have(x->r, arena_printf(x->r->arena, "%s@%s", x->entries[used].node->key, text));
+        name->text = reader_have(
+            x->r, arena_printf(x->r->arena, "%s@%s%s", x->entries[used].node->key, text, has_step ? plain + length : ""));
     if (!name->text)
         name->text = "";
 }

@@ -133,13 +133,13 @@ const char *other_stage(struct reader *r, const struct field *field, const struc
     struct other *other = path ? find_other(r, node, path) : NULL;
     if (!other || other->state != OTHER_GOOD)
         return NULL;
-    for (int i = 0; i < other->recipe.n_stages; i++)
-        if (strcmp(other->recipe.stages[i].name, colon + 1) == 0) {
-            struct need *need = need_of(r, other);
-            if (need)
-                need->stages[i] = true;
-            return reader_have(r, arena_printf(r->arena, "%s:%s", other->prefix, colon + 1));
-        }
+    int i = stage_index(&other->recipe, colon + 1);
+    if (i >= 0) {
+        struct need *need = need_of(r, other);
+        if (need)
+            need->stages[i] = true;
+        return reader_have(r, arena_printf(r->arena, "%s:%s", other->prefix, colon + 1));
+    }
     reader_error(r, unknown_stage(r, node, field, other, colon + 1));
     return NULL;
 }

@@ -246,7 +246,7 @@ void references_check(struct reader *r);
 void flow_check(struct reader *r);
 
 // The stage of that name, or -1.
-int stage_index(const struct recipe *recipe, const char *name);
+int stage_index(const struct recipe *recipe, const char *name); // by its name, or by that and a step
 
 // A source that is a mix, and what mixes name, once all sources are read.
 void mix_read(struct reader *r, struct source *source, const struct node *map, const struct node *list);

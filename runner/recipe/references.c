@@ -24,8 +24,10 @@ static const struct node *item_node(const struct node *stage, const char *field,
 
 int stage_index(const struct recipe *recipe, const char *name)
 {
+    size_t length;
+    reference_step(name, &length);
     for (int i = 0; i < recipe->n_stages; i++)
-        if (strcmp(recipe->stages[i].name, name) == 0)
+        if (strncmp(recipe->stages[i].name, name, length) == 0 && !recipe->stages[i].name[length])
             return i;
     return -1;
 }
@@ -72,6 +74,27 @@ static struct error *unknown_stage(struct reader *r, const struct field *field, 
     return unknown_word(at, "stage", name, names, n);
 }
 
+// A step of a stage: of one that trains, and not behind its last, where that is written.
+static struct error *check_step(const struct recipe_stage *used, const struct field *field, const char *name, struct place at)
+{
+    size_t length;
+    int64_t step = reference_step(name, &length);
+    const struct setting *steps = stage_setting(used, "steps");
+    int64_t last = steps && used->options ? *(const int64_t *)(const void *)((const char *)used->options + steps->field->offset)
+                                          : FIELD_UNSET_INT;
+    if (step < 0)
+        return NULL;
+    if (used->kind != KIND_PRETRAIN && used->kind != KIND_FINETUNE && used->kind != KIND_GRPO)
+        return error_while(error_new(ERROR_RECIPE, at, "leave '@' and the step out",
+                                     "%s is '%s', a step of a stage that has none", field->name, name),
+                           used->at, "looking at '%s'", used->name);
+    if (last < 0 || step <= last)
+        return NULL;
+    return error_while(error_new(ERROR_RECIPE, at, "name a step that it makes", "%s is '%s', behind the last of %lld steps",
+                                 field->name, name, (long long)last),
+                       steps->at.file ? steps->at : used->at, "looking at the steps of '%s'", used->name);
+}
+
 static void check_stage_name(struct reader *r, int user, const struct field *field, const char *name, struct place at)
 {
     const struct recipe_stage *stage = &r->recipe->stages[user];
@@ -91,6 +114,8 @@ static void check_stage_name(struct reader *r, int user, const struct field *fie
         e = error_new(ERROR_RECIPE, at, "name an import of the folder of a model: config.json, model.safetensors, tokenizer.json",
                       "%s of stage '%s' is '%s', which imports a tokenizer alone", field->name, stage->name, name);
         e = error_while(e, r->recipe->stages[i].at, "looking at '%s'", name);
+    } else {
+        e = check_step(&r->recipe->stages[i], field, name, at);
     }
     reader_error(r, e);
 }
@@ -120,10 +145,11 @@ static void check_names(struct reader *r, int user)
                                                       "'%s' is a source of tasks: its files have {split}", name),
                                             source->at, "looking at source '%s'", name));
             else if (source->n_mix && stage->kind == KIND_TOKENIZER) // shares are of tokens, which are not there yet
-                reader_error(r, error_while(error_new(ERROR_NOT_BUILT, stage->settings[i].at, "name one of its sources",
-                                                      "stage '%s' reads the mix '%s'; tokenizers of mixes are not built in this version",
-                                                      stage->name, name),
-                                            source->at, "looking at source '%s'", name));
+                reader_error(
+                    r, error_while(error_new(ERROR_NOT_BUILT, stage->settings[i].at, "name one of its sources",
+                                             "stage '%s' reads the mix '%s'; tokenizers of mixes are not built in this version",
+                                             stage->name, name),
+                                   source->at, "looking at source '%s'", name));
         } else if (field->type == FIELD_STAGE) {
             check_stage_name(r, user, field, *(const char *const *)at, stage->settings[i].at);
         } else if (field->type == FIELD_STAGES) {

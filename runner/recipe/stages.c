@@ -502,6 +502,9 @@ static bool takes_default(const struct stage_reader *s, const struct field *fiel
     }
     if (s->stage->kind == KIND_FINETUNE && strcmp(field->name, "packing") == 0)
         return ((const struct finetune_options *)s->stage->options)->rows == FIELD_UNSET_INT;
+    if (s->stage->kind == KIND_PRETRAIN && ((const struct pretrain_options *)s->stage->options)->from &&
+        (strcmp(field->name, "seq_len") == 0 || strcmp(field->name, "precision") == 0))
+        return false; // as in the stage that it goes on from (flow.c)
     if (s->stage->kind == KIND_EVAL) {
         const struct eval_options *o = s->stage->options;
         bool bpb = false;

@@ -2,6 +2,7 @@
 #include "runner/stages/stage.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include <jansson.h>
 
@@ -25,7 +26,7 @@ int stage_attributes(const struct stage *stage, const char *state, int64_t step,
                      int64_t device_batch, const char *isa, double seconds_before, struct store_attribute *attributes)
 {
     const struct job *job = stage->job;
-    const char *machine = machine_text(stage->arena);
+    const char *machine = machine_text(stage->arena), *threads = getenv("OMP_NUM_THREADS"); // the runner sets it
     double seconds = seconds_before + clock_seconds() - stage->start_seconds;
     const struct store_attribute all[] = {
         store_text("/", "kind", kind_name(job->kind)),
@@ -43,6 +44,7 @@ int stage_attributes(const struct stage *stage, const char *state, int64_t step,
         store_f64("/", "seconds", seconds),
         store_f64("/", "usd", job->usd_per_hour * seconds / 3600),
         store_i64("/", "device_batch", device_batch),
+        store_i64("/", "threads", threads ? atoi(threads) : 0),
     };
     _Static_assert(countof(all) <= STAGE_ATTRIBUTES, "STAGE_ATTRIBUTES is too small");
     for (size_t i = 0; i < countof(all); i++)

@@ -24,14 +24,7 @@
 #include "runner/stages/task_inputs.h"
 #include "runner/stages/trainer.h"
 
-enum {
-    PASS_SAMPLES = 8,
-    ROLLOUTS_MOST = 1 << 20,
-    KEPT = 2,
-    KEPT_OF_LAST = 4,
-    ANSWERS_A_LINE = 32,
-    MEASURED_A_POLL = 1 << 16
-};
+enum { PASS_SAMPLES = 8, ROLLOUTS_MOST = 1 << 20, KEPT = 2, KEPT_OF_LAST = 4, ANSWERS_A_LINE = 32, MEASURED_A_POLL = 1 << 16 };
 
 static const uint64_t PASS_STREAMS = (uint64_t)1 << 63;
 

@@ -152,6 +152,22 @@ static void write_part(struct json *j, const struct job_part *part)
     json_close(j, '}');
 }
 
+static void write_kept(struct json *j, const struct job *job)
+{
+    json_key(j, "kept");
+    json_open(j, '[');
+    for (int i = 0; i < job->n_kept; i++) {
+        json_open(j, '{');
+        json_key(j, "step"), json_count(j, job->kept[i].step);
+        json_key(j, "optim"), json_bool(j, job->kept[i].optim);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+    json_key(j, "until"), json_count(j, job->until);
+    json_key(j, "trunk"), json_str(j, job->trunk);
+    json_key(j, "from_start"), json_bool(j, job->from_start);
+}
+
 static struct error *malformed(const char *path, const char *what)
 {
     return error_new(ERROR_DATA, NOWHERE, "run the recipe again; it writes the job anew", "'%s' is not a job file: %s", path,
@@ -377,6 +393,29 @@ static struct error *read_mix(struct job *job, const json_t *from, const char *p
     return NULL;
 }
 
+static int64_t get_count(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_integer(value) && json_integer_value(value) >= 0 ? json_integer_value(value) : -1;
+}
+
+static struct error *read_kept(struct job *job, const json_t *root, struct arena *arena)
+{
+    const json_t *from = json_object_get(root, "kept");
+    job->kept = arena_array(arena, json_array_size(from) + 1, sizeof *job->kept);
+    if (!job->kept)
+        return error_memory();
+    for (size_t i = 0; i < json_array_size(from); i++) {
+        const json_t *each = json_array_get(from, i);
+        job->kept[job->n_kept++] =
+            (struct job_kept){.step = get_count(each, "step"), .optim = json_is_true(json_object_get(each, "optim"))};
+    }
+    job->until = get_count(root, "until");
+    job->trunk = get_text(root, "trunk", arena);
+    job->from_start = json_is_true(json_object_get(root, "from_start"));
+    return NULL;
+}
+
 static struct error *read_part_task(struct job_part *part, const json_t *from, const char *path, struct arena *arena)
 {
     if (!from)
@@ -460,6 +499,8 @@ static struct error *read_job(struct job *job, json_t *root, const char *path, s
         e = read_suites(job, json_object_get(root, "suites"), path, arena);
     if (!e)
         e = read_mix(job, json_object_get(root, "mix"), path, arena);
+    if (!e)
+        e = read_kept(job, root, arena);
     return e ? e : read_parts(job, json_object_get(root, "parts"), path, arena);
 }
 
@@ -520,6 +561,7 @@ struct error *job_write(const struct job *job, const char *path)
     for (int i = 0; i < job->n_mix; i++)
         write_mixed(&j, &job->mix[i]);
     json_close(&j, ']');
+    write_kept(&j, job);
     json_key(&j, "parts");
     json_open(&j, '[');
     for (int i = 0; i < job->n_parts; i++)

@@ -8,6 +8,7 @@
 //    "out":"…/pretrain-3f9a.h5","lock":"…","inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},
 //    "suites":[{"name":"core","title":"CORE","tasks":22,"missing":"core/squad core/coqa"}],
 //    "mix":[{"share":0.7,"rows":null,"paths":["…h5"]}],"parts":[{…}],
+//    "kept":[{"step":500,"optim":true}],"until":null,"trunk":null,"from_start":false,
 //    "usd_per_hour":24,"peak_flops":1.8e11,"runner":1234}
 //
 // options are all set fields as recipe text (lists as lists of texts), read through the table of fields; payload is the canonical
@@ -54,6 +55,12 @@ struct job_task {
     const char *suite; // of "suite": the file of suites that it is asked in, or NULL
 };
 
+// What others read of a training beside its result, and what is kept for them.
+struct job_kept {
+    int64_t step; // -1: the end, which is the result
+    bool optim;   // with the optimizer
+};
+
 // A text of the mix that a pretraining reads, as token files.
 struct job_mixed {
     double share;
@@ -94,6 +101,11 @@ struct job {
     int n_suites;
     struct job_mixed *mix; // instead of the input "tokens"; in the order of the recipe
     int n_mix;
+    struct job_kept *kept; // of a training; `keep` and `keep_every` of its options come to these
+    int n_kept;
+    int64_t until;       // the step at which it ends without a result, which is there already; -1: it goes to its end
+    const char *trunk;   // a checkpoint of another training, or kept of this one, where it begins, for it passes there; NULL: none
+    bool from_start;     // its own checkpoints are too late for what has to be kept
     double usd_per_hour; // NaN: unknown
     double peak_flops;   // FLOP/s that this machine was measured to do at the most, in the stage's precision; NaN: it was not measured
     int64_t runner;      // process id of the runner, for the text of the lock

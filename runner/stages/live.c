@@ -27,8 +27,17 @@ struct live {
 
 struct live_line live_line(const char *e)
 {
-    return (struct live_line){
-        .e = e, .step = -1, .of = -1, .loss = NAN, .bpb = NAN, .tok_s = NAN, .mfu = NAN, .eta_s = NAN, .usd = NAN, .redo_s = NAN};
+    return (struct live_line){.e = e,
+                              .step = -1,
+                              .of = -1,
+                              .loss = NAN,
+                              .bpb = NAN,
+                              .tok_s = NAN,
+                              .mfu = NAN,
+                              .eta_s = NAN,
+                              .usd = NAN,
+                              .redo_s = NAN,
+                              .usd_per_hour = NAN};
 }
 
 static void put_number(struct json *j, const char *key, double value)
@@ -90,6 +99,7 @@ static bool merge(struct live_line *last, const json_t *line, struct arena *aren
     take_number(line, "eta_s", &last->eta_s);
     take_number(line, "usd", &last->usd);
     take_number(line, "redo_s", &last->redo_s);
+    take_number(line, "usd_per_hour", &last->usd_per_hour);
     const char *e = json_string_value(json_object_get(line, "e"));
     if (e && !strcmp(e, "step")) // its text is of this step; what an event said before it is over
         last->text = NULL;
@@ -181,6 +191,7 @@ void live_write(struct live *live, struct live_line line)
     put_number(j, "eta_s", line.eta_s);
     put_number(j, "usd", line.usd);
     put_number(j, "redo_s", line.redo_s);
+    put_number(j, "usd_per_hour", line.usd_per_hour);
     put_text(j, "text", line.text);
     put_text(j, "warning", line.warning);
     json_close(j, '}');

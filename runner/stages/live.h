@@ -2,7 +2,7 @@
 //
 // One JSON object a line, at most one progress line per 0.2 s; never the only copy of anything. A resume starts a new file.
 //   {"t":unix,"e":"start|resumed|step|val|saved|sample|note|done|failed|stopped","step":,"of":,"loss":,"bpb":,"tok_s":,"mfu":,"eta_s":,
-//    "usd":,"redo_s":,"unit":,"text":,"warning":}
+//    "usd":,"redo_s":,"usd_per_hour":,"unit":,"text":,"warning":}
 // warning holds until the next "saved": a checkpoint that could not be written, say; the stage goes on. The text of a note is its line's
 // alone: it says nothing of where the stage is. Unknown keys and a cut last line are ignored by the reader.
 #ifndef RUNNER_STAGES_LIVE_H
@@ -18,7 +18,7 @@ struct live_line {
     const char *e;    // the event
     int64_t step, of; // -1: absent. What is counted stands in unit: "steps", "documents", "merges", "characters"
     const char *unit;
-    double loss, bpb, tok_s, mfu, eta_s, usd, redo_s; // NaN: absent
+    double loss, bpb, tok_s, mfu, eta_s, usd, redo_s, usd_per_hour; // NaN: absent; usd: spent so far
     const char *text, *warning;
 };
 

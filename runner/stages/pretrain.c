@@ -45,10 +45,13 @@ static struct error *sample(void *self, int64_t step)
     return e;
 }
 
-static struct error *open_trainer(struct pretraining *p, const struct shape *shape, int64_t batch_tokens, int64_t n_steps)
+static struct error *open_trainer(struct pretraining *p, const char *from, const struct shape *shape, int64_t batch_tokens,
+                                  int64_t n_steps)
 {
     const struct pretrain_options *o = p->options;
     struct trainer_setup setup = {.shape = shape,
+                                  .from = from,
+                                  .goes_on = true,
                                   .tokenizer = p->text.tokenizer,
                                   .precision = o->precision,
                                   .begins_2026 = is_2026(o->architecture),
@@ -93,7 +96,11 @@ static struct error *pretrain(struct pretraining *p)
     p->n_eval_rows = o->eval_tokens / shape.seq_len;
     if (p->n_eval_rows > p->text.validation.n_rows)
         p->n_eval_rows = p->text.validation.n_rows;
-    e = open_trainer(p, &shape, law.batch_tokens, n_steps);
+    const char *const *from = NULL;
+    int n_from = 0;
+    if (o->from && (e = job_paths(stage->job, "from", &from, &n_from)))
+        return e;
+    e = open_trainer(p, from ? from[0] : NULL, &shape, law.batch_tokens, n_steps);
     return e ? e : trainer_run(&p->trainer);
 }
 

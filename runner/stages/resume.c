@@ -14,6 +14,24 @@
 
 static const double EVERY_S = 10;
 
+// A damaged one is another training's, or was kept: it stays where it is, and is passed over.
+static struct error *open_trunk(struct resume *r, struct stage *stage)
+{
+    struct error *e = store_open(&r->file, stage->job->trunk);
+    if (!e)
+        e = store_verify(r->file);
+    r->trunk = !e;
+    if (!e)
+        return NULL;
+    store_close(r->file);
+    r->file = NULL;
+    if (e->kind != ERROR_DATA && e->kind != ERROR_MACHINE) // gone since: as good as damaged
+        return e;
+    r->note = arena_printf(stage->arena, "%s%spassed over: %s", r->note ? r->note : "", r->note ? "; " : "", e->what);
+    error_free(e);
+    return r->note ? NULL : error_memory();
+}
+
 struct error *resume_find(struct resume *r, struct stage *stage)
 {
     const char *every = getenv("RETORT_CHECKPOINT_SECONDS"), *out = stage->job->out;
@@ -21,8 +39,12 @@ struct error *resume_find(struct resume *r, struct stage *stage)
     *r = (struct resume){.stage = stage, .every_s = every ? strtod(every, NULL) : EVERY_S, .saved_at = clock_seconds()};
     r->part = arena_printf(stage->arena, "%.*s.part.h5", stem, out);
     r->prev = arena_printf(stage->arena, "%.*s.part.prev.h5", stem, out);
-    struct error *e =
-        r->part && r->prev ? checkpoint_find(r->part, r->prev, stage->job->key, stage->arena, &r->file, &r->note) : error_memory();
+    struct error *e = !r->part || !r->prev ? error_memory()
+                      : stage->job->from_start
+                          ? NULL
+                          : checkpoint_find(r->part, r->prev, stage->job->key, stage->arena, &r->file, &r->note);
+    if (!e && !r->file && stage->job->trunk)
+        e = open_trunk(r, stage);
     if (!e && r->file)
         e = store_get_f64(r->file, "/", "seconds", &r->seconds);
     return e;

@@ -22,6 +22,7 @@ struct resume {
     struct stage *stage;
     const char *part, *prev;
     struct store_file *file;
+    bool trunk;               // `file` is none of its own parts but job->trunk: a checkpoint that this training passes through
     const char *note;         // what the record should say of going on, or NULL
     double seconds;           // that the work took before; 0 where it begins
     double every_s, saved_at; // saved_at: clock_seconds() up to which nothing can be lost any more

@@ -38,7 +38,7 @@ void skipped_tell(struct skipped *all, const struct stage *stage, const struct s
 struct error *(*stage_run(enum stage_kind_id kind))(struct stage *);
 
 // The attributes that every result has (kind key payload inputs state step n_steps seed isa build machine started seconds
-// usd device_batch); isa may be NULL. At most STAGE_ATTRIBUTES are written to `attributes`; returns how many.
+// usd device_batch threads; trainings add a canary); isa may be NULL. At most STAGE_ATTRIBUTES are written to `attributes`; returns how many.
 enum { STAGE_ATTRIBUTES = 24 };
 int stage_attributes(const struct stage *stage, const char *state, int64_t step, int64_t n_steps, int64_t seed,
                      int64_t device_batch, const char *isa, double seconds_before, struct store_attribute *attributes);

@@ -35,10 +35,8 @@ struct error *task_inputs_parts(const struct task_inputs *in, const char *role, 
         return error_memory();
     for (int i = 0; i < job->n_tasks; i++)
         if (!strcmp(job->tasks[i].role, role))
-            (*parts)[(*n_parts)++] = (struct mixture_part){.name = job->tasks[i].name,
-                                                           .rows = &in->rows[i],
-                                                           .epochs = job->tasks[i].epochs,
-                                                           .n_rows = job->tasks[i].rows};
+            (*parts)[(*n_parts)++] = (struct mixture_part){
+                .name = job->tasks[i].name, .rows = &in->rows[i], .epochs = job->tasks[i].epochs, .n_rows = job->tasks[i].rows};
     return NULL;
 }
 

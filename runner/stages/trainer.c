@@ -5,11 +5,15 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
 
 #include "core/base/clock.h"
 #include "core/base/point.h"
 #include "core/base/stop.h"
 #include "core/model/model_file.h"
+#include "core/store/atomic.h"
 #include "core/text/tokenizer_file.h"
 
 enum { CHECKPOINT_LEAST_S = 10, CHECKPOINT_MOST_S = 600, WRITE_SHARE = 50, ROWS_AT_ONCE = 1 << 16 };
@@ -31,6 +35,8 @@ struct live_line trainer_line(const struct trainer *t, const char *event)
     line.tok_s = t->tok_s;
     line.mfu = mfu_of(t, t->tok_s);
     line.redo_s = clock_seconds() - t->resume.saved_at;
+    line.usd_per_hour = t->stage->job->usd_per_hour;
+    line.usd = (t->resume.seconds + clock_seconds() - t->stage->start_seconds) * line.usd_per_hour / 3600;
     if (t->step_s > 0)
         line.eta_s = (double)(line.of - line.step) * t->step_s;
     if (t->text[0])
@@ -40,8 +46,10 @@ struct live_line trainer_line(const struct trainer *t, const char *event)
 
 static int attributes_of(const struct trainer *t, const char *state, struct store_attribute *attributes)
 {
-    return stage_attributes(t->stage, state, t->loop.step, schedule_updates(&t->loop.schedule), t->seed, t->device_batch,
-                            device_isa(t->dev), t->resume.seconds, attributes);
+    int n = stage_attributes(t->stage, state, t->loop.step, schedule_updates(&t->loop.schedule), t->seed, t->device_batch,
+                             device_isa(t->dev), t->resume.seconds, attributes);
+    attributes[n++] = store_text("/", "canary", t->canary);
+    return n;
 }
 
 static bool save_due(void *self)
@@ -85,7 +93,7 @@ static struct error *copy(struct trainer *t, struct checkpoint **c)
     struct arena_mark mark = arena_mark(t->stage->arena); // a training of weeks saves often
     int n = attributes_of(t, stop_requested() ? "stopped" : "running", attributes);
     kept->step = t->loop.step;
-    kept->rows = kept->step * t->gradient.R;
+    kept->rows = t->loop.first_row + kept->step * t->gradient.R;
     struct error *e = training_event(kept, "saved", ""); // which a checkpoint says of itself
     if (!e) {
         e = checkpoint_copy(c, kept, true, attributes, n);
@@ -93,6 +101,15 @@ static struct error *copy(struct trainer *t, struct checkpoint **c)
     }
     arena_reset(t->stage->arena, mark);
     return e;
+}
+
+// A step that cannot be kept is no reason to end either; whoever reads it will miss it.
+static struct error *not_kept(struct trainer *t, struct error *e, int64_t step)
+{
+    char text[200];
+    snprintf(text, sizeof text, "step %lld: %s", (long long)step, e->what);
+    e = resume_unsaved(&t->resume, e);
+    return e ? error_while(e, NOWHERE, "keeping step %lld", (long long)step) : training_event(&t->training, "unkept", text);
 }
 
 static struct error *save(void *self, int64_t step)
@@ -109,6 +126,95 @@ static struct error *save(void *self, int64_t step)
     if (stop_requested())
         e = trainer_settle(t);
     t->save_s += clock_seconds() - start;
+    return e;
+}
+
+// What the options of the kind say of keeping; NULL: the kind has no such field, or it is not set.
+static const void *option(const struct trainer *t, const char *name)
+{
+    const struct job *job = t->stage->job;
+    const struct field *field = field_find(job->kind, name);
+    return field && field_is_set(job->options, field) ? (const char *)job->options + field->offset : NULL;
+}
+
+static bool keeps_optimizer(const struct trainer *t, const char *when)
+{
+    const char *const *choice = option(t, "keep_optim");
+    return choice && !strcmp(*choice, when);
+}
+
+// Whether a step is kept, and whether with the optimizer. The end, which is the result, only where it is asked for by its number.
+static bool is_kept(const struct trainer *t, int64_t step, bool *optim)
+{
+    const struct job *job = t->stage->job;
+    const struct field_list *keep = option(t, "keep");
+    const int64_t *every = option(t, "keep_every");
+    int64_t last = schedule_updates(&t->loop.schedule), falls = schedule_constant(&t->loop.schedule);
+    *optim = keeps_optimizer(t, "warmdown") && step == falls && step < last && step > 0;
+    bool kept = *optim || (every && *every > 0 && step > 0 && step < last && step % *every == 0);
+    for (int i = 0; keep && i < keep->n; i++)
+        kept |= keep->ints[i] == step;
+    for (int i = 0; i < job->n_kept; i++) {
+        kept |= job->kept[i].step == step;
+        *optim |= job->kept[i].step == step && job->kept[i].optim;
+    }
+    return kept;
+}
+
+// Of the result.
+static bool ends_with_optimizer(const struct trainer *t)
+{
+    bool optim = keeps_optimizer(t, "last") ||
+                 (keeps_optimizer(t, "warmdown") && schedule_constant(&t->loop.schedule) >= schedule_updates(&t->loop.schedule));
+    for (int i = 0; i < t->stage->job->n_kept; i++)
+        optim |= t->stage->job->kept[i].step < 0 && t->stage->job->kept[i].optim;
+    return optim;
+}
+
+static bool keep_due(void *self, int64_t step)
+{
+    bool optim;
+    return is_kept(self, step, &optim);
+}
+
+// Whether the file of a kept step is there, whole, and has what is asked for.
+static bool is_there(const char *path, bool optim)
+{
+    struct store_file *file = NULL;
+    struct error *e = file_exists(path) ? store_open(&file, path) : error_stopped();
+    if (!e)
+        e = store_verify(file);
+    bool there = !e && (!optim || store_has(file, "/optim"));
+    store_close(file);
+    error_free(e);
+    return there;
+}
+
+// While the training waits: steps that are kept are few, and a thread may be writing a checkpoint.
+static struct error *keep(void *self, int64_t step)
+{
+    struct trainer *t = self;
+    struct store_attribute attributes[STAGE_ATTRIBUTES];
+    const char *out = t->stage->job->out;
+    bool optim;
+    is_kept(t, step, &optim);
+    struct error *e = trainer_settle(t);
+    if (e)
+        return e;
+    struct arena_mark mark = arena_mark(t->stage->arena);
+    const char *path = arena_printf(t->stage->arena, "%.*s@%lld.h5", (int)strlen(out) - 3, out, (long long)step);
+    e = path ? NULL : error_memory();
+    if (!e && !is_there(path, optim)) {
+        double start = clock_seconds();
+        int n = attributes_of(t, "kept", attributes);
+        t->training.step = step;
+        t->training.rows = t->loop.first_row + step * t->gradient.R;
+        e = checkpoint_save(&t->training, path, optim, attributes, n);
+        t->save_s += clock_seconds() - start;
+        e = e ? not_kept(t, e, step) : training_event(&t->training, "kept", optim ? "with the optimizer" : "");
+        point("train.kept");
+    }
+    arena_reset(t->stage->arena, mark);
     return e;
 }
 
@@ -142,17 +248,21 @@ static struct error *report(void *self, const struct step_report *r)
     return !e && background_ended(&t->background) ? trainer_settle(t) : e;
 }
 
-static struct error *go_on(struct trainer *t)
+struct error *trainer_note(struct trainer *t, const char *text)
 {
-    struct training *kept = &t->training;
-    const char *text = t->resume.note ? t->resume.note : "";
-    struct error *e = checkpoint_load(kept, t->resume.file);
-    if (e)
-        return e;
-    int64_t n_steps = schedule_updates(&t->loop.schedule);
-    if (kept->step < 0 || kept->step > n_steps)
-        return error_plain(ERROR_DATA, "the checkpoint stands at step %lld of %lld", (long long)kept->step, (long long)n_steps);
+    struct live_line line = trainer_line(t, "note");
+    line.text = text;
+    live_write(t->stage->live, line);
+    return training_event(&t->training, "note", text);
+}
+
+// Counters of the loop that follow from the tables.
+static void take_place(struct trainer *t)
+{
+    const struct training *kept = &t->training;
     t->loop.step = kept->step;
+    t->loop.first_row = kept->rows - kept->step * t->gradient.R;
+    t->loop.evaluated_step = t->loop.sampled_step = -1;
     if (kept->train.n)
         t->tokens = ((const struct metric_train *)kept->train.rows + kept->train.n - 1)->tokens;
     if (kept->val.n) {
@@ -164,10 +274,91 @@ static struct error *go_on(struct trainer *t)
         t->loop.sampled_step = ((const struct sample *)kept->samples.rows + kept->samples.n - 1)->step;
     if (t->resumed)
         t->resumed(t->loop.self);
+}
+
+static struct error *check_place(const struct trainer *t, int64_t step)
+{
+    int64_t n_steps = schedule_updates(&t->loop.schedule);
+    return step >= 0 && step <= n_steps
+               ? NULL
+               : error_plain(ERROR_DATA, "the checkpoint stands at step %lld of %lld", (long long)step, (long long)n_steps);
+}
+
+// Whether this machine and build compute the bits of those that computed the checkpoint.
+static struct error *compare_canary(struct trainer *t, struct store_file *file)
+{
+    const char *its = NULL;
+    char text[EVENT_TEXT];
+    error_free(store_get_text(file, "/", "canary", t->stage->arena, &its)); // of an earlier version: none
+    if (!its || !strcmp(its, t->canary))
+        return NULL;
+    snprintf(text, sizeof text, "canary %s, before %s: bits from here on are not those of a run left alone", t->canary, its);
+    return trainer_note(t, text);
+}
+
+static struct error *go_on(struct trainer *t)
+{
+    const struct resume *r = &t->resume;
+    const char *text = r->note ? r->note : "";
+    struct error *e = checkpoint_load(&t->training, r->file);
+    if (!e)
+        e = check_place(t, t->training.step);
+    if (e)
+        return e;
+    if (r->trunk) {
+        const char *slash = strrchr(t->stage->job->trunk, '/');
+        checkpoint_trim(&t->training);
+        text = arena_printf(t->stage->arena, "from %s%s%s", slash ? slash + 1 : t->stage->job->trunk, *text ? "; " : "", text);
+        if (!text)
+            return error_memory();
+    }
+    take_place(t);
     struct live_line line = trainer_line(t, "resumed");
     line.text = text;
     live_write(t->stage->live, line);
-    return training_event(kept, "resumed", text);
+    e = training_event(&t->training, "resumed", text);
+    return e ? e : compare_canary(t, r->file);
+}
+
+// Whether a member of a group of two payloads is the same, or in neither.
+static bool same_member(json_t *a, json_t *b, const char *group, const char *name)
+{
+    const json_t *x = json_object_get(json_object_get(a, group), name), *y = json_object_get(json_object_get(b, group), name);
+    return x && y ? json_equal(x, y) : x == y;
+}
+
+// Whether two trainings read one stream of rows: the same texts in the same shares, cut alike, shuffled alike.
+static bool same_rows(const char *mine, const char *its)
+{
+    static const char *const inputs[] = {"tokens", "mix", "rows", "mix_rows"};
+    json_t *a = json_loads(mine, 0, NULL), *b = json_loads(its, 0, NULL);
+    const json_t *x = json_object_get(a, "shares"), *y = json_object_get(b, "shares");
+    bool same = a && b && (x && y ? json_equal(x, y) : x == y) && same_member(a, b, "fields", "seq_len") &&
+                same_member(a, b, "fields", "seed");
+    for (size_t i = 0; i < countof(inputs) && same; i++)
+        same = same_member(a, b, "inputs", inputs[i]);
+    json_decref(a);
+    json_decref(b);
+    return same;
+}
+
+// With optimizer, step, losses so far and, in the same text, the place in it: a branch that asks for nothing else computes what the
+// other did.
+static struct error *branch(struct trainer *t, struct store_file *file)
+{
+    const char *payload = NULL;
+    struct error *e = checkpoint_load(&t->training, file);
+    if (!e)
+        e = check_place(t, t->training.step);
+    if (!e)
+        e = store_get_text(file, "/", "payload", t->stage->arena, &payload);
+    if (e)
+        return e;
+    checkpoint_trim(&t->training);
+    take_place(t);
+    if (!same_rows(t->stage->job->payload, payload))
+        t->loop.first_row = -t->loop.step * t->gradient.R;
+    return NULL;
 }
 
 static struct error *begin(struct trainer *t)
@@ -182,9 +373,12 @@ static struct error *begin(struct trainer *t)
         e = store_open(&file, t->from);
         if (!e)
             e = store_verify(file);
-        if (!e)
+        if (!e && t->goes_on && store_has(file, "/optim"))
+            e = branch(t, file);
+        else if (!e)
             e = model_file_load(file, &t->model);
         store_close(file);
+        e = error_while(e, NOWHERE, "beginning with '%s'", t->from);
     }
     return e ? e : training_event(&t->training, "start", t->resume.note);
 }
@@ -194,9 +388,9 @@ static struct error *save_result(struct trainer *t)
     struct store_attribute attributes[STAGE_ATTRIBUTES];
     int n = attributes_of(t, "finished", attributes);
     t->training.step = t->loop.step;
-    t->training.rows = t->loop.step * t->gradient.R;
+    t->training.rows = t->loop.first_row + t->loop.step * t->gradient.R;
     struct error *e = training_event(&t->training, "done", "");
-    return e ? e : checkpoint_save(&t->training, t->stage->job->out, false, attributes, n);
+    return e ? e : checkpoint_save(&t->training, t->stage->job->out, ends_with_optimizer(t), attributes, n);
 }
 
 struct error *trainer_init(struct trainer *t, struct stage *stage)
@@ -211,6 +405,7 @@ struct error *trainer_open(struct trainer *t, const struct trainer_setup *s)
     t->seed = s->seed;
     t->from = s->from;
     t->begins_2026 = s->begins_2026;
+    t->goes_on = s->goes_on;
     struct error *e = resume_find(&t->resume, t->stage);
     if (!e)
         e = resume_device(&t->resume, s->precision, &t->dev);
@@ -234,24 +429,21 @@ struct error *trainer_open(struct trainer *t, const struct trainer_setup *s)
                             .schedule = s->schedule,
                             .eval_every = s->eval_every ? s->eval_every : -1,
                             .sample_every = s->sample_every ? s->sample_every : -1,
+                            .until = t->stage->job->until == 0 ? 1 : t->stage->job->until,
                             .own = t,
+                            .keep_due = keep_due,
+                            .keep = keep,
                             .save_due = save_due,
                             .save = save,
                             .report = report,
                             .evaluated_step = -1,
                             .sampled_step = -1};
-    e = tokenizer_sets(s->tokenizer, arena, &t->training.extra, &t->training.n_extra);
+    e = canary_measure(&t->gradient, t->canary);
+    if (!e)
+        e = tokenizer_sets(s->tokenizer, arena, &t->training.extra, &t->training.n_extra);
     if (!e && device_emulates(t->dev))
         e = trainer_note(t, "bf16 is emulated, for this processor has no avx512_bf16: the same numbers, no faster than f32");
     return e;
-}
-
-struct error *trainer_note(struct trainer *t, const char *text)
-{
-    struct live_line line = trainer_line(t, "note");
-    line.text = text;
-    live_write(t->stage->live, line);
-    return training_event(&t->training, "note", text);
 }
 
 struct error *trainer_run(struct trainer *t)
@@ -273,7 +465,7 @@ struct error *trainer_run(struct trainer *t)
         e = loop_run(&t->loop);
     if (!e)
         e = trainer_settle(t);
-    if (!e)
+    if (!e && t->loop.until <= 0)
         e = save_result(t);
     if (!e)
         point("train.result");

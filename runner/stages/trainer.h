@@ -11,19 +11,25 @@
 // Files   OUT.h5 is the result; OUT.part.h5 and OUT.part.prev.h5 are checkpoints, made every RETORT_CHECKPOINT_SECONDS or as often as
 //         keeps the time for writing them under a fiftieth. The training waits for the copy alone: a thread writes it, and while it
 //         does so the store is its own (trainer_settle)
-// Hooks   save_due, save and report of the loop are the trainer's own. prepare, evaluate and sample are the caller's, with loop.self;
+// Kept    OUT@STEP.h5: steps that the job, or the fields keep and keep_every, ask for, without the optimizer unless it is asked for; and
+//         with it the step before learning rates fall, by keep_optim. A step that is there is left as it is. One that cannot be written
+//         ends nothing: it is told
+// Hooks   keep_due, keep, save_due, save and report of the loop are the trainer's own. prepare, evaluate and sample are the caller's,
+//         with loop.self;
 //         NULL where there is nothing to do
 #ifndef RUNNER_STAGES_TRAINER_H
 #define RUNNER_STAGES_TRAINER_H
 
 #include "core/text/tokenizer.h"
 #include "core/train/background.h"
+#include "core/train/canary.h"
 #include "core/train/loop.h"
 #include "runner/stages/resume.h"
 
 struct trainer_setup {
     const struct shape *shape;
     const char *from; // model file to begin with; NULL: initial weights of the seed
+    bool goes_on;     // with the optimizer, the step and the place in the text of that file, where it has them
     const struct tokenizer *tokenizer;
     const char *precision; // "f32" or "bf16"
     bool begins_2026;      // those initial weights are of 2026
@@ -48,13 +54,15 @@ struct trainer {
     struct background background;
     const char *from;
     bool begins_2026;
+    bool goes_on;
     bool reads_ahead; // set by the caller: its rows are there before their update is prepared, and any thread may read them
     void (*resumed)(void *self); // of the caller, with loop.self: the tables are those of the checkpoint by now; may be NULL
     int64_t seed, tokens;        // tokens: targets trained on so far
     int device_batch;
     double save_s, tok_s, step_s;
-    double bpb;     // for the display: set by the caller's evaluate
-    char text[160]; // for the display: what else there is to say, or ""
+    char canary[CANARY_HEX]; // what computes here
+    double bpb;              // for the display: set by the caller's evaluate
+    char text[160];          // for the display: what else there is to say, or ""
 };
 
 struct error *CHECKED trainer_init(struct trainer *t, struct stage *stage);

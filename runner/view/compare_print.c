@@ -27,20 +27,6 @@ struct sheet {
     const char *title;
 };
 
-// A text of a file as it may stand on a terminal: control characters, C1 ones included, become '?'.
-static const char *plain(const char *text, struct arena *arena)
-{
-    char *copy = arena_strdup(arena, text ? text : "-");
-    for (size_t i = 0; copy && copy[i]; i++) {
-        unsigned char c = (unsigned char)copy[i], next = (unsigned char)copy[i + 1];
-        if (c < 0x20 || c == 0x7F)
-            copy[i] = '?';
-        else if (c == 0xC2 && next >= 0x80 && next < 0xA0)
-            memmove(&copy[i], &copy[i + 1], strlen(&copy[i + 1]) + 1), copy[i] = '?';
-    }
-    return copy;
-}
-
 // "tiny/0001, finished after 3m30s, $0.12, started ..., on ..., build ...".
 static const char *run_heading(const struct run *run, const char *machine, const char *build, struct arena *arena)
 {
@@ -107,7 +93,7 @@ static struct error *print_heading(const struct comparison *c, FILE *to, int wid
         char first[8];
         const char *text = run->source ? published_heading(run, run->note && c->n_runs <= 2, arena)
                                        : run_heading(run, same_machine ? "" : run->machine, same_build ? "" : run->build, arena);
-        text = text ? plain(text, arena) : NULL;
+        text = text ? text_plain(text, arena) : NULL;
         if (!text)
             return error_memory();
         snprintf(first, sizeof first, "%s  ", letters[r]);
@@ -120,7 +106,7 @@ static struct error *print_heading(const struct comparison *c, FILE *to, int wid
                                       : same_machine ? ", build "
                                                      : "of build ",
                                       same_build ? record->build : "");
-    common = common ? plain(common, arena) : NULL;
+    common = common ? text_plain(common, arena) : NULL;
     if (!common)
         return error_memory();
     text_wrap(to, "   ", common, width);
@@ -138,7 +124,7 @@ static struct error *sheet_init(struct sheet *s, const char *title, int n_rows, 
 // "sft   town_quiz": names of stages stand in a column of their own as long as they are short.
 static const char *label(const char *stage, int stage_width, const char *name, struct arena *arena)
 {
-    const char *clean_stage = plain(stage, arena), *clean_name = plain(name, arena);
+    const char *clean_stage = text_plain(stage, arena), *clean_name = text_plain(name, arena);
     if (!clean_stage || !clean_name)
         return NULL;
     int pad = stage_width - text_width(clean_stage);
@@ -230,7 +216,7 @@ static struct error *print_differences(const struct comparison *c, FILE *to, int
         }
         s.labels[s.n_rows] = field_label(row, stages, arena);
         for (int r = 0; r < c->n_runs; r++)
-            if (!(s.cells[s.n_rows][r] = plain(row->text[r], arena)))
+            if (!(s.cells[s.n_rows][r] = text_plain(row->text[r], arena)))
                 return error_memory();
         if (!s.labels[s.n_rows++])
             return error_memory();
@@ -246,7 +232,7 @@ static struct error *print_differences(const struct comparison *c, FILE *to, int
         text_wrap(to, "", name, width);
         for (int r = 0; r < c->n_runs && !e; r++) {
             char first[8];
-            const char *text = plain(d->rows[i].text[r], arena);
+            const char *text = text_plain(d->rows[i].text[r], arena);
             snprintf(first, sizeof first, "  %s  ", letters[r]);
             if (text)
                 text_wrap(to, first, text, width);

@@ -183,3 +183,16 @@ void text_wrap(FILE *to, const char *first, const char *text, int width)
     }
     fputc('\n', to);
 }
+
+const char *text_plain(const char *text, struct arena *arena)
+{
+    char *copy = arena_strdup(arena, text ? text : "-");
+    for (size_t i = 0; copy && copy[i]; i++) {
+        unsigned char c = (unsigned char)copy[i], next = (unsigned char)copy[i + 1];
+        if (c < 0x20 || c == 0x7F)
+            copy[i] = '?';
+        else if (c == 0xC2 && next >= 0x80 && next < 0xA0)
+            memmove(&copy[i], &copy[i + 1], strlen(&copy[i + 1]) + 1), copy[i] = '?';
+    }
+    return copy;
+}

@@ -43,6 +43,10 @@ size_t text_prefix(const char *text, int n);
 // Prints a text behind `first`, later lines behind as many blanks; words longer than a line are cut.
 void text_wrap(FILE *to, const char *first, const char *text, int width);
 
+// A text of a file as it may stand on a terminal: control characters, C1 ones included, become '?'; "-" for NULL. In the arena, NULL when
+// memory runs out.
+const char *text_plain(const char *text, struct arena *arena);
+
 // Appends a part to a text of n_bytes where it fits into the width whole, else nothing.
 void text_put(char *text, size_t n_bytes, int width, const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -10,8 +10,8 @@
 
 #include "core/eval/scores.h"
 
-// The stage that an evaluation measured; -1: unknown.
-static int model_of(const struct run *run, const struct run_stage *stage)
+// The stage that an evaluation measured, and the step that it measured of it, -1 for its end; -1: unknown.
+static int model_of(const struct run *run, const struct run_stage *stage, int64_t *step)
 {
     json_error_t problem;
     json_t *payload = stage->payload ? json_loads(stage->payload, 0, &problem) : NULL;
@@ -20,6 +20,8 @@ static int model_of(const struct run *run, const struct run_stage *stage)
     for (int i = 0; i < run->n_stages && key && found < 0; i++) // the first: another recipe's stage can be the same
         if (!strcmp(run->stages[i].key, key))
             found = i;
+    const json_t *steps = json_object_get(json_object_get(payload, "steps"), "model");
+    *step = json_is_integer(steps) ? json_integer_value(steps) : -1;
     json_decref(payload);
     return found;
 }
@@ -196,18 +198,25 @@ struct error *scores_collect(struct scores *s, const struct run *run, const stru
     size_t n = (size_t)run->n_stages, n_rows = 1;
     *s = (struct scores){.models = arena_array(arena, n + 1, sizeof *s->models)};
     int *model = arena_array(arena, n + 1, sizeof *model);
-    if (!s->models || !model)
+    const char **names = arena_array(arena, n + 1, sizeof *names); // of its model, as a recipe would: "base@500"
+    if (!s->models || !model || !names)
         return error_memory();
     for (size_t i = 0; i < n; i++) {
         const struct run_published *p = run->stages[i].published;
         bool scored = tables[i].scores.n || tables[i].tasks.n || (p && !isnan(p->core));
-        model[i] = !scored ? -1 : p ? (int)i : model_of(run, &run->stages[i]);
+        int64_t step = -1;
+        model[i] = !scored ? -1 : p ? (int)i : model_of(run, &run->stages[i], &step);
+        if (model[i] >= 0)
+            names[i] = step < 0 ? run->stages[model[i]].name
+                                : arena_printf(arena, "%s@%lld", run->stages[model[i]].name, (long long)step);
+        if (model[i] >= 0 && !names[i])
+            return error_memory();
         n_rows += (size_t)tables[i].tasks.n + (size_t)tables[i].suites.n + 3;
     }
     for (size_t m = 0; m < n; m++) // in the order of the run
         for (size_t i = 0; i < n; i++)
-            if (model[i] == (int)m && model_column(s, run->stages[m].name) < 0)
-                s->models[s->n_models++] = run->stages[m].name;
+            if (model[i] == (int)m && model_column(s, names[i]) < 0)
+                s->models[s->n_models++] = names[i];
     s->rows = arena_array(arena, n_rows, sizeof *s->rows);
     if (!s->rows)
         return error_memory();
@@ -217,7 +226,7 @@ struct error *scores_collect(struct scores *s, const struct run *run, const stru
             const struct run_tables *t = &tables[i];
             if (model[i] < 0)
                 continue;
-            struct putting to = {s, run, arena, model_column(s, run->stages[model[i]].name), (int)i};
+            struct putting to = {s, run, arena, model_column(s, names[i]), (int)i};
             if (pass == 0)
                 e = put_bpb(&to, t);
             else

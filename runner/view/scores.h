@@ -31,7 +31,7 @@ struct score_row {
 };
 
 struct scores {
-    const char **models; // names of stages
+    const char **models; // names of stages, with the step where it is none of its end: "base@500"
     int n_models;
     struct score_row *rows;
     int n_rows;
