@@ -18,7 +18,6 @@ enum {                       // options of a command
     TAKES_RESOLVED = 1 << 2, // --resolved
     TAKES_WATCH = 1 << 3,    // --watch
     TAKES_DETACH = 1 << 4,   // --detach; --slurm: not built
-    TAKES_FROM = 1 << 15,    // --from MIRROR
     TAKES_MACHINE = 1 << 5,  // --machine: not built; --overlap
     TAKES_HTML = 1 << 6,     // --html FILE: not built
     TAKES_CHAT = 1 << 7,     // -p, -t, -k, -m, --seed
@@ -31,7 +30,8 @@ enum {                       // options of a command
     TAKES_CHECK = 1 << 14,   // --check
     TAKES_INTO = 1 << 15,    // --into DIR
     TAKES_USD = 1 << 16,     // --usd SUM
-    TAKES_LOGITS = 1 << 19,  // --file, --text, --last, --out
+    TAKES_FROM = 1 << 17,    // --from MIRROR
+    TAKES_LOGITS = 1 << 18,  // --file, --text, --last, --out
     COMPUTES = 1 << 20,      // no option: it computes in this process
 };
 
