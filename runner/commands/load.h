@@ -63,6 +63,10 @@ struct error *CHECKED load_precision(struct store_file *file, struct arena *aren
 // Opens the object of a stage of the plan and writes what every answer says of it: name kind key state reasons.
 struct error *CHECKED stage_to_json(struct json *json, const struct plan_stage *stage, struct arena *arena);
 
+// Says which tasks the evaluations that will run are asked without, for want of their data; selected: which stages are, NULL: all. False:
+// out of memory.
+bool left_out_print(const struct plan *plan, const bool *selected, struct arena *arena);
+
 // Every value of the recipe and who set it, a line a field; in the arena.
 struct error *CHECKED resolved_text(const struct recipe *recipe, struct arena *arena, const char **text);
 

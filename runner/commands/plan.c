@@ -55,6 +55,18 @@ static void put_texts(struct json *j, const struct plan_stage *s)
     json_close(j, ']');
 }
 
+// Names of the tasks of suites whose data is not there.
+static void put_left_out(struct json *j, const struct graph_node *node)
+{
+    const struct eval_options *o = node->options;
+    json_key(j, "left_out");
+    json_open(j, '[');
+    for (int i = 0; i < o->tasks.n; i++)
+        if (graph_left_out(node, &o->tasks.uses[i]))
+            json_str(j, o->tasks.uses[i].task->name);
+    json_close(j, ']');
+}
+
 static void put_stage(struct json *j, const struct plan_stage *s)
 {
     bool files = s->state != PLAN_CACHED && s->bytes_checkpoints > 0 && s->bytes_disk >= 0;
@@ -81,6 +93,8 @@ static void put_stage(struct json *j, const struct plan_stage *s)
         put_mixture(j, s);
     if (s->n_texts)
         put_texts(j, s);
+    if (s->node->kind == KIND_EVAL)
+        put_left_out(j, s->node);
 }
 
 static void put_hardware(struct json *j, const struct plan *plan)
@@ -345,6 +359,31 @@ static void print_not_fetched(const struct plan *plan, struct arena *arena)
     }
 }
 
+bool left_out_print(const struct plan *plan, const bool *selected, struct arena *arena)
+{
+    for (int i = 0; i < plan->n_stages; i++) {
+        const struct graph_node *node = plan->stages[i].node;
+        bool runs = plan->stages[i].state != PLAN_CACHED && (!selected || selected[i]);
+        const struct eval_options *o = node->kind == KIND_EVAL && runs ? node->options : NULL;
+        const char *names = "";
+        int n = 0;
+        for (int k = 0; o && k < o->tasks.n && names; k++)
+            if (graph_left_out(node, &o->tasks.uses[k]))
+                names = arena_printf(arena, "%s%s%s", names, n++ ? ", " : "", o->tasks.uses[k].task->name);
+        const char *text =
+            names ? arena_printf(arena,
+                                 "! %s is asked without %d task%s whose data is not there: %s. Its score is not that "
+                                 "of the whole suite.",
+                                 node->name, n, n == 1 ? "" : "s", names)
+                  : NULL;
+        if (!text)
+            return false;
+        if (n)
+            text_wrap(stdout, "", text, PLAN_WIDTH);
+    }
+    return true;
+}
+
 static struct error *print_table(const struct call *call, const struct plan *plan)
 {
     struct column columns[PLAN_COLUMNS] = {{"stage", false, false}, {"state", false, false}, {"why", false, true},
@@ -367,6 +406,8 @@ static struct error *print_table(const struct call *call, const struct plan *pla
     }
     printf("\n%d of %d stages to run; `-` is not known before it has run once\n", n_run, plan->n_stages);
     print_not_fetched(plan, call->arena);
+    if (!left_out_print(plan, NULL, call->arena))
+        return error_memory();
     print_too_large(plan);
     print_dropped(plan);
     print_emulated(plan);

@@ -287,6 +287,8 @@ static struct error *carry_out(struct running *r, struct call *call)
         return e;
     progress_init(&w.progress, stdout);
     struct schedule_hooks hooks = {.self = &w};
+    if (!call->json && !left_out_print(&r->loaded->plan, r->selected, call->arena))
+        return error_memory();
     if (!call->json)
         hooks = progress_hooks(&w.progress);
     hooks.tick = look_for_stop;

@@ -317,14 +317,6 @@ static struct error *score_tasks(struct evaluation *v)
     struct error *e = score_chats(v);
     if (!e && v->suite.examples.n < v->n_examples)
         e = in_context_run(&v->in_context);
-    if (!e && v->in_context.n_cut) {
-        struct live_line line = live_line("note");
-        char text[128];
-        snprintf(text, sizeof text, "%lld examples were longer than the model's %d positions, and lost their beginning",
-                 (long long)v->in_context.n_cut, v->model.n_positions);
-        line.warning = text;
-        live_write(v->stage->live, line);
-    }
     return e;
 }
 
@@ -373,18 +365,31 @@ static struct error *all_scores(const struct evaluation *v, struct table *scores
     return e ? e : suite_rows(v, scores, suites);
 }
 
+// What a reader of the scores should know.
+static struct error *note_cut(const struct evaluation *v, struct table *events)
+{
+    struct event event = {.step = v->step, .time = clock_unix(), .kind = "note"};
+    *events = (struct table){.members = event_members, .n_members = EVENT_MEMBERS, .row_bytes = sizeof event};
+    if (!v->in_context.n_cut)
+        return NULL;
+    snprintf(event.text, sizeof event.text,
+             "%lld examples were longer than the %d positions of the model, and lost their beginning",
+             (long long)v->in_context.n_cut, v->model.n_positions);
+    return table_add(events, &event);
+}
+
 static struct error *save_result(struct evaluation *v)
 {
     struct metric_val row = {
         .step = v->step, .tokens = v->bpb.tokens, .bpb = v->bpb.bpb, .nats = v->bpb.nats, .bytes = v->bpb.bytes};
-    struct table scores = {0}, suites = {0},
+    struct table scores = {0}, suites = {0}, events = {0},
                  val = {.members = metric_val_members,
                         .n_members = METRIC_VAL_MEMBERS,
                         .row_bytes = sizeof row,
                         .rows = &row,
                         .n = 1};
     struct store_attribute attributes[STAGE_ATTRIBUTES + 3];
-    struct store_set sets[4];
+    struct store_set sets[5];
     int n_sets = 0, n = attributes_of(v, "finished", 1, 1, attributes);
     struct error *e = NULL;
     if (v->n_rows)
@@ -405,11 +410,16 @@ static struct error *save_result(struct evaluation *v)
         if (suites.n)
             sets[n_sets++] = table_set(&suites, "/scores/suites");
         sets[n_sets++] = table_set(&v->suite.examples, "/examples");
+        if (!e)
+            e = note_cut(v, &events);
+        if (events.n)
+            sets[n_sets++] = table_set(&events, "/events");
     }
     if (!e)
         e = store_save(v->stage->job->out, attributes, n, sets, n_sets);
     table_release(&scores);
     table_release(&suites);
+    table_release(&events);
     return e;
 }
 
