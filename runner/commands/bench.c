@@ -111,6 +111,7 @@ struct error *command_bench(struct call *call)
         int most; // arguments behind it
     } parts[] = {{"machine", bench_machine, 0},
                  {"train", bench_train, 2},
+                 {"eval", bench_eval, 2},
                  {"kernels", bench_kernels, 0},
                  {"tokenizer", bench_tokenizer, INT_MAX},
                  {"data", bench_data, INT_MAX},
@@ -124,6 +125,7 @@ struct error *command_bench(struct call *call)
                              call->args[parts[i].most + 1]);
         return parts[i].run(call);
     }
-    return error_new(ERROR_NOT_BUILT, NOWHERE, "`retort bench machine`, `train`, `kernels`, `tokenizer`, `data` and `store` are there",
+    return error_new(ERROR_NOT_BUILT, NOWHERE,
+                     "`retort bench machine`, `train`, `eval`, `kernels`, `tokenizer`, `data` and `store` are there",
                      "bench '%s' is not built in this version", name);
 }

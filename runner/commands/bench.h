@@ -12,6 +12,7 @@ struct error *CHECKED bench_open(const struct call *call, struct json *j);
 void bench_print(const char *name, double value, const char *unit);
 
 struct error *CHECKED bench_train(struct call *call);
+struct error *CHECKED bench_eval(struct call *call);
 struct error *CHECKED bench_kernels(struct call *call);
 struct error *CHECKED bench_tokenizer(struct call *call);
 struct error *CHECKED bench_data(struct call *call);

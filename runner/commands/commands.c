@@ -220,6 +220,9 @@ const struct command commands[] = {
      "(the first training without STAGE) on made-up tokens; without RECIPE four models\n"
      "that are known to many, in a few minutes.\n"
      "  --profile       how the time of a step divides among operations\n\n"
+     "`retort bench eval [RECIPE [STAGE]]` scores questions that are asked as text, as\n"
+     "CORE's are, on made-up tokens: examples a second, beside one forward pass of\n"
+     "each prompt by itself. The model is that of the stage, else one of depth 4.\n\n"
      "`retort bench kernels` times products, attention, loss and optimizer by\n"
      "themselves.\n"
      "  --blas LIB      the products of another library (libblis.so) beside ours\n\n"
@@ -241,6 +244,7 @@ const struct command commands[] = {
      "  retort bench\n"
      "  retort bench train recipes/tiny.yaml --profile\n"
      "  retort bench data shards/*.parquet\n"
+     "  retort bench eval\n"
      "  retort bench tokenizer\n"
      "  retort bench tokenizer shards/*.parquet",
      command_bench, TAKES_SETTINGS | TAKES_BENCH | COMPUTES, 0, -1},

@@ -23,9 +23,14 @@
 // splits   a list of names; of a world a map to {rows: N, held_out: true}: no row of one is in another, each goes on where those
 //          before it end
 // fields   paths (core/data/record.h) of messages; or of question, choices (with labels) or right and wrong, and answer (task.h)
-// grader   none, choice, number, exact; none is the default
+// grader   none, choice, number, exact; none is the default. loss and exact_greedy ask no chat but a text (core/eval/prompts.h): with
+//          shots, delimiter and examples, a prompt of {question}, {delimiter} and {choice} or {answer}, and one split `test` where no
+//          splits are written
 // labels   shuffled: the right letters dealt out at random, a control (task.h)
 // baseline, prompt, choices, calls as in task.h; a task with choices and without labels has the letters A, B, C, D
+//
+// A file of suites, recipes/suites/NAME.yaml: {suite: [TASK, ...], title: TEXT}, each TASK written out as above, or a name or a file. What
+// is written out is called SUITE/TASK.
 //
 // In a recipe `task: x` is tasks/x.yaml beside it, else the shipped one; a name with '/' or '.' is a file: a task file, or, ending in
 // .jsonl, conversations of the user's own, a line each: {"messages":[{"role":,"content":}...]}, or the list alone, where an

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`retort bench train` and `kernels`: what they answer and refuse; never how fast.
+"""`retort bench train`, `eval` and `kernels`: what they answer and refuse; never how fast.
 
     test_bench.py RETORT SAME_RESULT SOURCE_FOLDER [TestClass[.test]]
 """
@@ -37,12 +37,25 @@ class Bench(Folder):
         out = call("bench", "train", MICRO, "base", "-s", "base.precision=bf16", results=self.results, check=0).stdout
         self.assertRegex(out, r"\nbase, bf16 +\d+ ")
 
+    def test_eval(self):
+        answer = json.loads(call("bench", "eval", MICRO, "base_eval", "--json", results=self.results, check=0).stdout)
+        self.assertEqual(answer["model"], "base_eval")
+        self.assertEqual(len(answer["forms"]), 4)
+        for form in answer["forms"]:
+            self.assertAlmostEqual(form["ratio"], form["examples_s"] / form["plain_examples_s"])
+            self.assertLessEqual(form["tokens_an_example"], form["tokens_of_its_prompts"])
+            self.assertEqual(form["verdicts_that_differ"], 0)
+        letters, endings = answer["forms"][:2]
+        self.assertEqual((letters["tokens_an_example"], letters["tokens_of_its_prompts"]), (500, 2004))
+        self.assertEqual((endings["tokens_an_example"], endings["tokens_of_its_prompts"]), (460, 1664))
+
     def test_refused(self):
         def refused(status, *args):
             return call("bench", *args, results=self.results, check=status).stderr
 
         self.assertIn("no stage 'bsae'", refused(2, "train", MICRO, "bsae"))
         self.assertIn("base_eval' is no training", refused(2, "train", MICRO, "base_eval"))
+        self.assertIn("no stage 'bsae'", refused(2, "eval", MICRO, "bsae"))
         self.assertIn("none is named", refused(2, "train", "-s", "base.depth=2"))
         self.assertIn("one argument too many", refused(2, "machine", MICRO))
         self.assertIn("one argument too many", refused(2, "train", MICRO, "base", "more"))

@@ -168,7 +168,8 @@ class Model(nn.Module):
             for table in self.value_embeds.values():
                 table.weight.uniform_(-bound, bound)
 
-    def logits(self, ids):
+    def logits(self, ids, at=slice(None)):
+        """Of the positions `at`."""
         c, T = self.config, ids.shape[1]
         cosine, sine = self.cosine[:, :T], self.sine[:, :T]
         x = norm(self.transformer.wte(ids))
@@ -187,7 +188,7 @@ class Model(nn.Module):
                 backout = x
         if c.year == 2026:
             x = x - self.backout_lambda * backout
-        z = self.lm_head(norm(x))[..., : c.V]
+        z = self.lm_head(norm(x)[:, at])[..., : c.V]
         return 15 * torch.tanh(z / 15)
 
     def forward(self, ids, targets):
