@@ -9,6 +9,7 @@
 
 #include "core/base/clock.h"
 #include "runner/graph/keys.h"
+#include "runner/graph/launch.h"
 #include "runner/graph/result.h"
 
 static double unix_of(const char *text)
@@ -95,7 +96,15 @@ struct error *died_record(const char *results, const char *name, struct arena *a
         return e;
     if ((e = died_look(&run, results, arena)) || strcmp(run.state, "died"))
         return e;
-    for (int i = 0; i < run.n_stages; i++)
-        run.stages[i].recorded = true;
+    for (int i = 0; i < run.n_stages; i++) {
+        struct run_stage *stage = &run.stages[i];
+        stage->recorded = true;
+        if (!stage->file)
+            continue;
+        // Made, and its runner died before it had removed what was beside it.
+        const char *lock = key_path(arena, results, kind_of(stage->kind), stage->key, ".lock");
+        if (lock && !lock_held(lock, NULL))
+            launch_clean(results, kind_of(stage->kind), stage->key, arena);
+    }
     return run_save(&run);
 }

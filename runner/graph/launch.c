@@ -127,11 +127,11 @@ static struct error *failure(const struct launch *launch, struct outcome *outcom
     return error_while(e, NOWHERE, "running stage '%s'", launch->job->name);
 }
 
-static void clean_up(const struct job *job, struct arena *arena)
+void launch_clean(const char *results, enum stage_kind_id kind, const char *key, struct arena *arena)
 {
-    static const char *const endings[] = {".job", ".part.h5", ".part.prev.h5", ".part.tmp.h5", ".live", ".log"};
+    static const char *const endings[] = {".job", ".part.h5", ".part.prev.h5", ".part.tmp.h5", ".tmp.h5", ".live", ".log"};
     for (size_t i = 0; i < countof(endings); i++) {
-        const char *path = launch_path(arena, job, endings[i]);
+        const char *path = key_path(arena, results, kind, key, endings[i]);
         if (path)
             unlink(path);
         point("runner.cleaning");
@@ -243,7 +243,7 @@ void launch_outcome(struct launch *launch, struct outcome *outcome, struct arena
     if (!known)
         outcome->error = crash(launch);
     else if (code == 0)
-        clean_up(launch->job, arena);
+        launch_clean(launch->job->results, launch->job->kind, launch->job->key, arena);
     else if (code != 75)
         outcome->error = failure(launch, outcome);
     if (outcome->error && !outcome->told_why && !outcome->killed)

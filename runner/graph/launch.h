@@ -62,6 +62,9 @@ void launch_wait(struct launch *const *launches, int n, int milliseconds);
 // Of one that has ended; call it once.
 void launch_outcome(struct launch *launch, struct outcome *outcome, struct arena *arena);
 
+// Removes what a stage leaves beside its result, which is there: nobody holds its lock any more.
+void launch_clean(const char *results, enum stage_kind_id kind, const char *key, struct arena *arena);
+
 // "results/store/pretrain-3f9a….live" of a job; ending as for key_path.
 char *launch_path(struct arena *arena, const struct job *job, const char *ending);
 

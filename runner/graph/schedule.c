@@ -218,6 +218,8 @@ static void find(struct scheduler *s, int i)
 {
     const struct plan_stage *stage = &s->plan->stages[i];
     s->n_begun += !s->slots[i].n_lost;
+    if (!lock_held(s->slots[i].lock, NULL)) // by a stage whose runner died, and so nobody was there to do it
+        launch_clean(s->plan->results, stage->node->kind, stage->node->key, s->arena);
     end_slot(s, i, "cached");
     s->record->stages[i].file = stage->out;
     s->record->stages[i].seconds = stage->seconds;

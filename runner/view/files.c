@@ -37,12 +37,17 @@ const struct file_set file_sets[] = {
     {"/rollouts", "table", "[kept]", "grpo", true, "some rollouts, to read", rollout_members, ROLLOUT_MEMBERS, NULL},
     {"/scores/bpb", "table", "[1]", "eval", true, "bits per byte", metric_val_members, METRIC_VAL_MEMBERS, NULL},
     {"/scores/tasks", "table", "[tasks]", "eval", true, "a task a row", task_score_members, TASK_SCORE_MEMBERS, NULL},
+    {"/scores/suites", "table", "[suites]", "eval", true, "a suite a row: the mean over its tasks", suite_score_members,
+     SUITE_SCORE_MEMBERS, NULL},
     {"/examples", "table", "[examples]", "eval", true, "an example a row, in the order in which they were asked",
      example_score_members, EXAMPLE_SCORE_MEMBERS, NULL},
     {"/timing/train", "table", "[steps]", all, false, "what an update took", timing_train_members, TIMING_TRAIN_MEMBERS, NULL},
     {"/events", "table", "[events]", all, false, "start, resumed, saved, done, ...; times are Unix seconds", event_members,
      EVENT_MEMBERS, NULL},
-    {"/tokens", "u16 or u32", "[n]", "tokens", true, "ids of all documents or rows, one after the other", NULL, 0, NULL},
+    {"/tokens", "u16 or u32 or i32", "[n]", "tokens, rows", true,
+     "ids of all documents or rows, one after the other; in a plan of rows: how many tokens segment i has", NULL, 0, NULL},
+    {"/first", "i64", "[rows + 1]", "rows", true, "the first segment of row i", NULL, 0, NULL},
+    {"/starts", "i64", "[segments]", "rows", true, "the token of the text that segment i begins at", NULL, 0, NULL},
     {"/documents", "i64", "[documents + 1]", tokens, true, "where document i begins", NULL, 0, NULL},
     {"/rows", "i64", "[rows + 1]", rows, true, "where row i begins", NULL, 0, NULL},
     {"/mask", "u8", "[n]", rows, true, "1: the token is learned", NULL, 0, NULL},
@@ -57,6 +62,8 @@ const struct file_set file_sets[] = {
     {"/counts/counts", "i64", "[pieces]", "checkpoints of tokenizers", false, "how often it was met", NULL, 0, NULL},
     {"/counts/totals", "i64", "[totals]", "checkpoints of tokenizers", false, "sums over the text", NULL, 0, NULL},
     {"/progress/bpb", "table", "[1]", "checkpoints of eval", false, "sums so far", NULL, 0, "bpb nats bytes tokens rows"},
+    {"/progress/cut", "i64", "[1]", "checkpoints of eval", false, "examples so far that were longer than the model", NULL, 0,
+     NULL},
     {"/recipe/text", "text", "[1]", "runs", true, "the recipe's file", NULL, 0, NULL},
     {"/recipe/resolved", "text", "[1]", "runs", true, "every value, and who set it", NULL, 0, NULL},
     {"/stages", "table", "[stages]", "runs", false, "a stage a row", NULL, 0,
@@ -92,6 +99,7 @@ void files_print(FILE *to)
         "| file | what |\n|---|---|\n"
         "| `store/KIND-KEY.h5` | a finished stage, written once; KEY is the first 16 digits of its key |\n"
         "| `store/KIND-KEY.part.h5`, `.part.prev.h5` | its last two checkpoints, while it runs or after it was cut off |\n"
+        "| `store/tokens-KEY.h5`, `rows-KEY.h5` | token files; plans of how documents fill rows |\n"
         "| `store/KIND-KEY@STEP.h5` | weights kept of a step |\n"
         "| `store/….damaged.h5`, `.part.damaged.h5` | a file found to be damaged: kept aside, never read, yours to remove |\n"
         "| `store/….live`, `.log`, `.lock`, `.job` | of a running stage; none is the only copy of anything |\n"

@@ -293,9 +293,12 @@ class Harness:
         away = results.with_name("results.away")
         if what == "vanish":
             if away.exists():
-                check(done.returncode == 3 or not results.exists(), f"the folder went, and the run ended with {done.returncode}")
+                begun = any(away.glob("runs/micro/*.h5"))  # before, a folder that is not there is one to be made
+                check(done.returncode == 3 or not begun, f"the folder went, and the run ended with {done.returncode}")
                 self.ends_with_reason(done, results)
-                if results.exists():
+                if results.exists() and not begun:
+                    shutil.rmtree(results)
+                elif results.exists():
                     left = [p for p in results.rglob("*") if p.is_file()]
                     check(not left, f"the folder was made anew: {left}")
                     shutil.rmtree(results)
@@ -384,7 +387,7 @@ def points():
 def weighted(h):
     """Stages with checkpoints more often than others."""
     many = {"pretrain": 5, "finetune": 5, "grpo": 5, "eval": 3, "tokenizer": 2, "tokens": 1, "import": 1}
-    return [s + plus for s in h.order for i in range(many[h.stages[s]["kind"]]) for plus in ["+part" if i % 2 and s in h.parts else ""]]
+    return [s + plus for s in h.order for i in range(many.get(h.stages[s]["kind"], 1)) for plus in ["+part" if i % 2 and s in h.parts else ""]]
 
 
 def kills(h, rng, n):
