@@ -19,7 +19,7 @@ static void all(void)
            "what is there is not made again.\n\n");
     for (int i = 0; i < n_commands; i++)
         if (commands[i].run)
-            printf("  %-8s %-16s %s\n", commands[i].name, commands[i].args, commands[i].summary);
+            printf("  %-9s %-15s %s\n", commands[i].name, commands[i].args, commands[i].summary);
     printf("\nNot built in this version:");
     int column = 26;
     for (int i = 0; i < n_commands; i++)
