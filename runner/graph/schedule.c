@@ -184,6 +184,8 @@ static struct error *write_record(const struct scheduler *s)
     if (e || !(e = run_save(s->record)))
         return e;
     struct error *gone = check_folder(s);
+    if (!gone && !e->fix && e != error_memory()) // a folder that was taken away in the middle, say
+        gone = error_new(e->kind, NOWHERE, "put the results folder back or mount it again, then run it again", "%s", e->what);
     if (!gone)
         return e;
     error_free(e);
