@@ -26,7 +26,9 @@ struct error *folder_make(const char *path)
             continue;
         c[1] = '\0';
         if (mkdir(part, 0777) && errno != EEXIST)
-            e = error_system(ERROR_MACHINE, errno, "cannot make the folder '%s'", part);
+            e = errno == ENOENT ? error_new(ERROR_MACHINE, NOWHERE, "put back or mount the folder above it, then run it again",
+                                            "cannot make the folder '%s': what is above it is gone", part)
+                                : error_system(ERROR_MACHINE, errno, "cannot make the folder '%s'", part);
         c[1] = next;
     }
     struct stat st;
