@@ -67,7 +67,7 @@ const struct file_set file_sets[] = {
     {"/recipe/text", "text", "[1]", "runs", true, "the recipe's file", NULL, 0, NULL},
     {"/recipe/resolved", "text", "[1]", "runs", true, "every value, and who set it", NULL, 0, NULL},
     {"/stages", "table", "[stages]", "runs", false, "a stage a row", NULL, 0,
-     "name kind key state seconds usd params tokens flops"},
+     "name kind key state seconds usd params tokens flops isa build machine canary threads"},
     {"/stage/STAGE/payload", "text", "[1]", "runs", true, "what the key is the hash of, as JSON", NULL, 0, NULL},
     {"/stage/STAGE/reasons", "text", "[1]", "runs", false, "why it ran, as JSON", NULL, 0, NULL},
     {"/stage/STAGE/error", "text", "[1]", "runs", false, "why it failed", NULL, 0, NULL},
