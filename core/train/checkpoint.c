@@ -136,6 +136,8 @@ static struct error *copy(struct checkpoint *c, const struct training *t, bool w
     if (!c->sets)
         return error_memory();
     struct error *e = copy_tensors(t, with_optim, &c->arena, c->sets, &c->n_tensors);
+    if (!e) // after a fault a device gives zeros
+        e = error_from_fault(device_fault(t->model->dev));
     if (e)
         return e;
     c->n_sets = c->n_tensors;

@@ -159,9 +159,10 @@ struct error *loop_run(struct loop *l)
             e = keep(l);
         if (!e && (last || (l->until > 0 && l->step >= l->until)))
             return NULL;
-        if (!e && (stop_requested() || l->save_due(l->own)))
+        bool stop = stop_requested(); // once: one that comes behind it is met in the next step, which saves
+        if (!e && (stop || l->save_due(l->own)))
             e = save(l);
-        if (!e && stop_requested())
+        if (!e && stop)
             return error_stopped();
         if (!e)
             e = update(l);

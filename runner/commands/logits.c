@@ -241,7 +241,8 @@ static void tell(struct logits *x, const float *row, bool last)
 
 static struct tensor rows_from(struct tensor t, int64_t first, int64_t n)
 {
-    t.data = (char *)t.data + (size_t)(first * t.cols) * sizeof(float);
+    size_t item = t.dtype == DTYPE_BF16 ? sizeof(uint16_t) : sizeof(float);
+    t.data = (char *)t.data + (size_t)(first * t.cols) * item;
     t.rows = n;
     return t;
 }

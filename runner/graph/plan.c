@@ -517,8 +517,10 @@ struct error *plan_build(struct plan *plan, const struct graph *graph, const cha
         e = want_kept(plan, &plan->stages[i], arena);
     // From the last to the first: what only plans of rows read, which nobody reads, is not needed either.
     for (int i = plan->n_stages - 1; i >= 0; i--)
-        if (plan->stages[i].state == PLAN_RUN && !kind_is_word(plan->stages[i].node->kind) && !is_needed(plan, i))
+        if (plan->stages[i].state == PLAN_RUN && !kind_is_word(plan->stages[i].node->kind) && !is_needed(plan, i)) {
             plan->stages[i].state = PLAN_CACHED;
+            plan->stages[i].out = NULL; // there is no file that a record could take facts from
+        }
     for (int i = 0; i < plan->n_stages; i++)
         plan->n_cached += plan->stages[i].state == PLAN_CACHED;
     return e;

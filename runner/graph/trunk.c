@@ -118,7 +118,8 @@ static bool may_be(const struct graph_node *node, const char *name)
         return false;
     bool own = !strncmp(name + n + 1, node->key, 16);
     const char *rest = strpbrk(name + n, ".@");
-    if (!rest || strstr(rest, ".tmp.h5") || strlen(rest) < 3 || strcmp(rest + strlen(rest) - 3, ".h5"))
+    if (!rest || strstr(rest, ".tmp.h5") || strstr(rest, ".damaged.h5") || strlen(rest) < 3 ||
+        strcmp(rest + strlen(rest) - 3, ".h5"))
         return false;
     return own ? rest[0] == '@' || !strcmp(rest, ".h5") : node->kind == KIND_PRETRAIN;
 }

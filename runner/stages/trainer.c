@@ -81,7 +81,9 @@ struct error *trainer_settle(struct trainer *t)
     resume_saved(r, b->began);
     if (!getenv("RETORT_CHECKPOINT_SECONDS"))
         r->every_s = fmin(fmax(b->seconds * WRITE_SHARE, CHECKPOINT_LEAST_S), CHECKPOINT_MOST_S);
-    live_write(t->stage->live, trainer_line(t, "saved"));
+    struct live_line line = trainer_line(t, "saved");
+    line.step = step;
+    live_write(t->stage->live, line);
     struct event saved = {.step = step, .time = clock_unix(), .kind = "saved"};
     return table_add(&t->training.events, &saved);
 }
@@ -118,8 +120,9 @@ static struct error *save(void *self, int64_t step)
     double start = clock_seconds();
     struct checkpoint *c = NULL;
     struct error *e = trainer_settle(t);
-    if (e)
+    if (e && !stop_requested())
         return e;
+    error_free(e); // the one before this is of no account if this one, the last, can be written
     if ((e = copy(t, &c)))
         return not_saved(t, e, step);
     background_start(&t->background, c, t->resume.part, t->resume.prev);

@@ -317,6 +317,13 @@ class Logits(WithModel):
         self.assertEqual(done.returncode, check, done.stderr)
         return done if check else done.stdout
 
+    def test_the_last_of_a_bf16_model(self):
+        results, ids = self.folder / "bf16", [391, 65, 100, 97]
+        call("run", MICRO, "--until", "base", "-s", "base.steps=2", "-s", "base.precision=bf16", results=results, check=0)
+        whole = call("logits", "micro:base", *map(str, ids), results=results, check=0).stdout.splitlines()
+        last = call("logits", "micro:base", *map(str, ids), "--last", results=results, check=0).stdout.splitlines()
+        self.assertEqual((len(whole), last), (4, whole[-1:]))
+
     def test_ways_in_and_out(self):
         ids = [391, 65, 100, 97]
         rows = [list(map(float, line.split())) for line in self.pipe("logits", "micro:base", *ids).splitlines()]
