@@ -375,7 +375,8 @@ struct error *command_run(struct call *call)
     stop_on_signals();
     struct error *e = read_jobs(call, &jobs);
     if (e || (e = load_plan(&l, call, call->args[0])) || (e = bring_back(&l, call)) ||
-        (e = select_stages(&l, call, &selected, &fresh)) || (e = schedule_check(&l.plan, selected)))
+        (e = select_stages(&l, call, &selected, &fresh)) || (e = plan_select(&l.plan, selected, call->arena)) ||
+        (e = schedule_check(&l.plan, selected)))
         return e;
     if (!schedule_count(&l.plan, selected) && !fresh) {
         settle_last(&l, call);

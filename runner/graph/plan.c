@@ -254,7 +254,8 @@ static struct error *decide_stage(struct plan *plan, struct plan_stage *s, const
     struct error *e = result_look(&r, s->out, node->key, true, arena);
     if (e)
         return e;
-    if (r.state == RESULT_WHOLE) {
+    s->whole = r.state == RESULT_WHOLE;
+    if (s->whole) {
         s->state = PLAN_CACHED;
         s->seconds = r.seconds;
         s->seconds_most = NAN;
@@ -279,7 +280,7 @@ static struct error *decide(struct plan *plan, struct plan_stage *s, const char 
     s->state = node->key ? PLAN_RUN : PLAN_UNKNOWN;
     struct kept_lacks lacks = {.first = INT64_MAX};
     s->step = s->n_steps = s->until = -1;
-    s->from_start = false;
+    s->whole = s->from_start = false;
     s->trunk = NULL;
     s->n_wanted = s->n_done = 0;
     s->validation_tokens = s->rows = -1;
@@ -497,6 +498,18 @@ static struct error *want_kept(struct plan *plan, struct plan_stage *s, struct a
     return !text || x.failed ? error_memory() : e;
 }
 
+// From the last to the first: what only plans of rows read, which nobody reads, is not needed either.
+static void leave_unneeded(struct plan *plan)
+{
+    plan->n_cached = 0;
+    for (int i = plan->n_stages - 1; i >= 0; i--) {
+        struct plan_stage *s = &plan->stages[i];
+        if (s->state == PLAN_RUN && !kind_is_word(s->node->kind) && !is_needed(plan, i))
+            s->state = PLAN_CACHED;
+        plan->n_cached += s->state == PLAN_CACHED;
+    }
+}
+
 struct error *plan_build(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena)
 {
     *plan = (struct plan){.graph = graph, .results = results};
@@ -515,13 +528,28 @@ struct error *plan_build(struct plan *plan, const struct graph *graph, const cha
     }
     for (int i = plan->n_stages; i-- > 0 && !e;) // readers are behind what they read
         e = want_kept(plan, &plan->stages[i], arena);
-    // From the last to the first: what only plans of rows read, which nobody reads, is not needed either.
-    for (int i = plan->n_stages - 1; i >= 0; i--)
-        if (plan->stages[i].state == PLAN_RUN && !kind_is_word(plan->stages[i].node->kind) && !is_needed(plan, i))
-            plan->stages[i].state = PLAN_CACHED;
-    for (int i = 0; i < plan->n_stages; i++)
-        plan->n_cached += plan->stages[i].state == PLAN_CACHED;
+    leave_unneeded(plan);
     return e;
+}
+
+struct error *plan_select(struct plan *plan, const bool *selected, struct arena *arena)
+{
+    plan->selected = selected;
+    for (int i = plan->n_stages; i-- > 0;) { // readers are behind what they read
+        struct plan_stage *s = &plan->stages[i];
+        struct error *e = NULL;
+        if (!s->whole || s->state == PLAN_CACHED)
+            continue;
+        if ((e = plan_look(plan, s, arena)))
+            return e;
+        if (s->state != PLAN_CACHED)
+            continue;
+        s->n_reasons = 0;
+        if ((e = explain(plan, s, NULL, arena)))
+            return e;
+    }
+    leave_unneeded(plan);
+    return NULL;
 }
 
 struct error *plan_look(struct plan *plan, struct plan_stage *stage, struct arena *arena)

@@ -141,6 +141,25 @@ class Branches(Trainings):
         other.write_text(stages)
         self.assertEqual(self.plan(other)["more"]["state"], "cached")  # its key is that of 'long'
 
+    def test_a_new_branch_hides_no_result(self):
+        # Not all readers' steps are kept, but whoever does not ask for those has all that is needed.
+        call("run", self.recipe, "--until", "base", results=self.results, check=0)
+        self.recipe.write_text(TEXT + branch("more", "base", steps=90) + branch("long", "base@30"))
+        base = self.path("base")
+        self.assertEqual(self.plan(self.recipe)["base"]["state"], "run")
+        call("chat", f"{self.recipe}:base", "-m", "4", "-p", "Who", results=self.results, check=0)
+        call("encode", f"{self.recipe}:base", "Who", results=self.results, check=0)
+        call("export", f"{self.recipe}:base", self.folder / "tables", "--to", "csv", results=self.results, check=0)
+        self.assertIn("nothing to do", call("run", self.recipe, "--until", "base", results=self.results, check=0).stdout)
+        said = call("run", self.recipe, "--only", "more", results=self.results, check=2).stderr
+        self.assertRegex(said, "stage 'more' reads a step of 'base', or its optimizer, that was not kept")
+        said = call("run", self.recipe, "--until", "base_eval", results=self.results, check=0).stdout
+        self.assertNotRegex(said, r"(?m)^base: ")
+        call("run", self.recipe, "--only", "base_eval", "--fresh", "base_eval", results=self.results, check=0)
+        self.assertEqual(list(self.results.glob("store/*@*")), [])
+        call("run", self.recipe, "--until", "more", results=self.results, check=0)
+        self.assertEqual(self.plan(self.recipe)["base"]["state"], "cached")
+
     def test_branch_at_the_end_and_killed(self):
         # From the end of base, which then keeps its optimizer; another learning rate, another text, another batch.
         more = (branch("more", "base", steps=90) + "    warmdown: 0.1\n" + branch("wide", "more@70", batch_tokens=2048, steps=100, seed=3))
