@@ -156,7 +156,7 @@ struct error *schedule_record(struct run *record, const struct plan *plan, struc
                                                .flops = s->flops,
                                                .payload = s->node->payload,
                                                .reasons = reasons,
-                                               .file = s->state == PLAN_CACHED ? s->out : NULL};
+                                               .file = s->state == PLAN_CACHED && s->whole ? s->out : NULL};
     }
     return NULL;
 }
