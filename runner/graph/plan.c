@@ -565,6 +565,44 @@ struct error *plan_look(struct plan *plan, struct plan_stage *stage, struct aren
     return e;
 }
 
+// What a stage that is made anew reads, directly or through others, is asked for by somebody now.
+static struct error *look_at_inputs(struct plan *plan, const struct plan_stage *anew, struct arena *arena)
+{
+    for (int i = (int)(anew - plan->stages); i-- > 0;) { // from the last to the first: a stage's readers are behind it
+        struct plan_stage *s = &plan->stages[i];
+        struct error *e = NULL;
+        if (s->state != PLAN_CACHED || !graph_needs(anew->node, s->node) || !is_needed(plan, i))
+            continue;
+        if (kind_is_word(s->node->kind))
+            e = want_kept(plan, s, arena);
+        else if (!(e = plan_look(plan, s, arena)) && s->state != PLAN_CACHED)
+            e = explain(plan, s, NULL, arena);
+        if (e)
+            return e;
+    }
+    return NULL;
+}
+
+struct error *plan_anew(struct plan *plan, struct plan_stage *s, struct arena *arena)
+{
+    s->state = s->node->key ? PLAN_RUN : PLAN_UNKNOWN;
+    s->anew = true;
+    s->whole = s->from_start = false;
+    s->trunk = NULL;
+    s->step = s->n_steps = s->until = -1;
+    s->seconds = s->usd = s->seconds_most = NAN;
+    s->n_reasons = s->n_done = 0;
+    for (int i = 0; i < s->node->n_parts && s->part_done; i++)
+        s->part_done[i] = false;
+    struct error *e = explain(plan, s, "made anew, as asked", arena);
+    if (!e)
+        e = look_at_inputs(plan, s, arena);
+    plan->n_cached = 0;
+    for (int i = 0; i < plan->n_stages; i++)
+        plan->n_cached += plan->stages[i].state == PLAN_CACHED;
+    return e;
+}
+
 struct error *plan_forget(struct plan *plan, struct plan_stage *s, struct arena *arena)
 {
     static const char *const endings[] = {".h5", ".part.h5", ".part.prev.h5"};
@@ -577,11 +615,7 @@ struct error *plan_forget(struct plan *plan, struct plan_stage *s, struct arena 
     for (int i = 0; i < s->node->n_parts && s->part_out; i++)
         if (s->part_out[i])
             unlink(s->part_out[i]);
-    plan->n_cached -= s->state == PLAN_CACHED;
-    s->n_reasons = 0;
-    s->anew = true;
-    struct error *e = plan_look(plan, s, arena);
-    return e ? e : explain(plan, s, "made anew, as asked", arena);
+    return plan_look(plan, s, arena);
 }
 
 struct plan_stage *plan_stage(const struct plan *plan, const char *name)

@@ -89,7 +89,7 @@ struct plan_stage {
     bool whole;                // the result is there: of a training that is not cached, what lacks is a step that another reads
     int64_t until;             // the result is there, but no step that another reads: run as far as this one; -1: to the end
     bool from_start;           // its own checkpoint stands behind a step that another reads, and is of no use
-    bool anew;                 // plan_forget: nothing of the old is used
+    bool anew;                 // plan_anew: nothing of the old is used
     struct plan_share *shares; // in the order of the mixture
     int n_shares;
     struct plan_text *texts; // of a pretraining
@@ -132,8 +132,11 @@ struct error *CHECKED plan_select(struct plan *plan, const bool *selected, struc
 // Looks again at one stage: whether its result, its parts, its checkpoint are there by now. Its reasons stay.
 struct error *CHECKED plan_look(struct plan *plan, struct plan_stage *stage, struct arena *arena);
 
-// Removes the result and the checkpoints of a stage, so that it runs although it is cached (run --fresh). Under the lock of the
-// run.
+// A stage is to run although it may be cached (run --fresh): its state, and those of the stages that it needs, whose results may not
+// be there. Nothing is removed yet.
+struct error *CHECKED plan_anew(struct plan *plan, struct plan_stage *stage, struct arena *arena);
+
+// Then removes its result and its checkpoints. Under the lock of the run.
 struct error *CHECKED plan_forget(struct plan *plan, struct plan_stage *stage, struct arena *arena);
 
 // The first file that making the stage would read and that is not there, and how many there are; NULL: none.
