@@ -427,7 +427,7 @@ static struct error *count(const struct plan *plan, struct plan_stage *s, struct
     s->updates = s->node->kind == KIND_PRETRAIN ? estimate.steps : facts.steps;
     if (s->params >= 0 && s->bytes_disk >= 0)
         s->bytes_disk += kept_count(s->node, s->updates) * s->params * (int64_t)sizeof(float);
-    return (e = kept_check(plan, s)) ? e : weigh(plan, s, &facts);
+    return !plan->any_steps && (e = kept_check(plan, s)) ? e : weigh(plan, s, &facts);
 }
 
 // What is done already, and what is not asked for, is not paid for.
@@ -510,9 +510,10 @@ static void leave_unneeded(struct plan *plan)
     }
 }
 
-struct error *plan_build(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena)
+static struct error *build(struct plan *plan, struct arena *arena)
 {
-    *plan = (struct plan){.graph = graph, .results = results};
+    const struct graph *graph = plan->graph;
+    const char *results = plan->results;
     struct error *e = run_newest(&plan->last, results, graph->recipe->name, arena);
     if (!e)
         e = set_up_work(plan, arena);
@@ -530,6 +531,18 @@ struct error *plan_build(struct plan *plan, const struct graph *graph, const cha
         e = want_kept(plan, &plan->stages[i], arena);
     leave_unneeded(plan);
     return e;
+}
+
+struct error *plan_build(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena)
+{
+    *plan = (struct plan){.graph = graph, .results = results};
+    return build(plan, arena);
+}
+
+struct error *plan_weigh(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena)
+{
+    *plan = (struct plan){.graph = graph, .results = results, .any_steps = true};
+    return build(plan, arena);
 }
 
 struct error *plan_select(struct plan *plan, const bool *selected, struct arena *arena)

@@ -121,10 +121,14 @@ struct plan {
     int n_stages;
     int n_cached;         // how many are
     const bool *selected; // plan_select; NULL: all
+    bool any_steps;       // plan_weigh
     struct work_setting *work;
 };
 
 struct error *CHECKED plan_build(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena);
+
+// The same of a recipe that nobody means to run as it stands: steps that are kept or read behind the last are no error (fit).
+struct error *CHECKED plan_weigh(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena);
 
 // Only some stages are asked for, one flag each, borrowed: a training that is there is not made again for what others read of it.
 struct error *CHECKED plan_select(struct plan *plan, const bool *selected, struct arena *arena);
