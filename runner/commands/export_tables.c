@@ -176,7 +176,7 @@ static struct error *of_recipe(struct writing *w, const char *recipe, const char
     struct error *e = load_plan(&l, w->x->call, recipe);
     if (e || (e = load_stage(&l, name, &stage)))
         return e;
-    if (stage->state != PLAN_CACHED || !stage->out)
+    if ((stage->state != PLAN_CACHED && !stage->whole) || !stage->out)
         return error_new(ERROR_USAGE, NOWHERE, "`retort run` makes it", "stage '%s' of this recipe has not been made", name);
     return of_file(w, stage->out, name);
 }

@@ -9,6 +9,7 @@
 
 #include "core/store/atomic.h"
 #include "runner/commands/load.h"
+#include "runner/graph/keys.h"
 #include "runner/graph/total.h"
 #include "runner/graph/work.h"
 #include "runner/recipe/number.h"
@@ -32,8 +33,9 @@ struct fitting {
     double limit;
 };
 
-// The recipe with that depth, planned. Nothing of it is kept.
-static struct error *try_depth(const struct fitting *f, int64_t depth, struct tried *tried)
+// The recipe with that depth, planned. Nothing of it is kept. any_steps: steps that are kept or read may lie behind its end, as those of a
+// recipe whose steps grow with its depth do at small ones.
+static struct error *try_depth(const struct fitting *f, int64_t depth, bool any_steps, struct tried *tried)
 {
     struct arena arena = {0};
     struct call call = *f->call;
@@ -46,7 +48,11 @@ static struct error *try_depth(const struct fitting *f, int64_t depth, struct tr
     if (call.settings && depth)
         call.settings[call.n_settings++] = arena_printf(&arena, "%s.depth=%lld", f->stage, (long long)depth);
     struct error *e =
-        call.settings && (!depth || call.settings[call.n_settings - 1]) ? load_plan(&l, &call, call.args[0]) : error_memory();
+        call.settings && (!depth || call.settings[call.n_settings - 1]) ? load_recipe(&l, &call, call.args[0]) : error_memory();
+    if (!e)
+        e = keys_make(&l.graph, call.results);
+    if (!e)
+        e = (any_steps ? plan_weigh : plan_build)(&l.plan, &l.graph, call.results, &arena);
     if (!e) {
         struct plan_total t = plan_total(&l.plan);
         const struct plan_stage *s = plan_stage(&l.plan, f->stage);
@@ -111,7 +117,7 @@ static struct error *search(const struct fitting *f, struct tried *fits, struct 
     struct error *e = NULL;
     *fits = (struct tried){0};
     for (; high <= DEPTH_MOST && !e; high *= 2) {
-        e = try_depth(f, high, &t);
+        e = try_depth(f, high, true, &t);
         if (e || t.usd > f->limit)
             break;
         *fits = t;
@@ -120,7 +126,7 @@ static struct error *search(const struct fitting *f, struct tried *fits, struct 
     *larger = t;
     while (!e && high <= DEPTH_MOST && high - low > 2) {
         int64_t middle = low + (high - low) / 4 * 2;
-        e = try_depth(f, middle, &t);
+        e = try_depth(f, middle, true, &t);
         if (e)
             break;
         *(t.usd > f->limit ? larger : fits) = t;
@@ -270,11 +276,13 @@ struct error *command_fit(struct call *call)
     struct error *e = number_real(call->usd, true, NOWHERE, "--usd", &f.limit);
     if (!e && !(f.limit > 0))
         e = error_new(ERROR_USAGE, NOWHERE, "write dollars above 0", "--usd is %s", call->usd);
-    if (e || (e = load_plan(&l, call, call->args[0])) || (e = choose_stage(&f, &l)) || (e = try_depth(&f, 0, &now)) ||
+    if (e || (e = load_plan(&l, call, call->args[0])) || (e = choose_stage(&f, &l)) || (e = try_depth(&f, 0, false, &now)) ||
         (e = check_prices(&l, &now)) || (e = search(&f, &fits, &larger)))
         return e;
     if (fits.depth > 2)
-        e = try_depth(&f, fits.depth - 2, &smaller);
+        e = try_depth(&f, fits.depth - 2, true, &smaller);
+    if (!e && fits.depth) // that is offered: it must run as it stands
+        e = try_depth(&f, fits.depth, false, &fits);
     if (e)
         return e;
     return call->json ? answer(&f, &now, &fits, &smaller, &larger) : print(&f, &l, &now, &fits, &smaller, &larger);

@@ -105,7 +105,7 @@ static struct error *of_recipe(const struct call *call, const char *recipe, cons
     *path = stage->out;
     if (step >= 0 && stage->out)
         return of_step(call, name, step, path);
-    if (stage->state == PLAN_CACHED || (stage->out && stage->until >= 0)) // there, and what is not is another's matter
+    if (stage->state == PLAN_CACHED || stage->whole) // there, and what is not is another's matter
         return NULL;
     const char *fix =
         arena_printf(call->arena, "`retort run %s --until %s` makes it; `retort why %s %s` says why it is not there", recipe,

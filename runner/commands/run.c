@@ -356,8 +356,6 @@ struct error *run_plan(struct loaded *l, struct call *call, const bool *selected
     error_free(died_record(call->results, l->recipe.name, call->arena)); // what is in its way is in that of this run, too
     if (fresh)
         e = forget(&l->plan, fresh, call);
-    if (!e) // once more: what the forgotten stage needs may not be there
-        e = schedule_check(&l->plan, selected);
     if (!e)
         e = carry_out(&r, call);
     if (r.lock.taken) // else it is that of the run in the background by now
@@ -375,7 +373,8 @@ struct error *command_run(struct call *call)
     stop_on_signals();
     struct error *e = read_jobs(call, &jobs);
     if (e || (e = load_plan(&l, call, call->args[0])) || (e = bring_back(&l, call)) ||
-        (e = select_stages(&l, call, &selected, &fresh)) || (e = schedule_check(&l.plan, selected)))
+        (e = select_stages(&l, call, &selected, &fresh)) || (e = plan_select(&l.plan, selected, call->arena)) ||
+        (fresh && (e = plan_anew(&l.plan, fresh, call->arena))) || (e = schedule_check(&l.plan, selected)))
         return e;
     if (!schedule_count(&l.plan, selected) && !fresh) {
         settle_last(&l, call);

@@ -39,6 +39,8 @@ struct error *kept_lacks(struct kept_lacks *lacks, const struct plan *plan, cons
     *lacks = (struct kept_lacks){.first = INT64_MAX, .last = -1};
     for (int i = 0; i < plan->n_stages; i++) {
         const struct graph_node *reader = plan->stages[i].node;
+        if (stage->whole && plan->selected && !plan->selected[i])
+            continue;
         for (int k = 0; reader && k < reader->n_inputs && plan->stages[i].state != PLAN_CACHED; k++) {
             const struct graph_input *input = &reader->inputs[k];
             struct result r;

@@ -33,7 +33,7 @@ struct error *CHECKED kept_check(const struct plan *plan, const struct plan_stag
 // How many files the fields of a training keep beside the result of so many updates.
 int64_t kept_count(const struct graph_node *node, int64_t updates);
 
-// Readers count whose state is not PLAN_CACHED.
+// Readers count whose state is not PLAN_CACHED; where the result is there, of those only that are selected (plan_select).
 struct error *CHECKED kept_lacks(struct kept_lacks *lacks, const struct plan *plan, const struct plan_stage *stage,
                                  struct arena *arena);
 

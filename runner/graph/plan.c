@@ -254,7 +254,8 @@ static struct error *decide_stage(struct plan *plan, struct plan_stage *s, const
     struct error *e = result_look(&r, s->out, node->key, true, arena);
     if (e)
         return e;
-    if (r.state == RESULT_WHOLE) {
+    s->whole = r.state == RESULT_WHOLE;
+    if (s->whole) {
         s->state = PLAN_CACHED;
         s->seconds = r.seconds;
         s->seconds_most = NAN;
@@ -279,7 +280,7 @@ static struct error *decide(struct plan *plan, struct plan_stage *s, const char 
     s->state = node->key ? PLAN_RUN : PLAN_UNKNOWN;
     struct kept_lacks lacks = {.first = INT64_MAX};
     s->step = s->n_steps = s->until = -1;
-    s->from_start = false;
+    s->whole = s->from_start = false;
     s->trunk = NULL;
     s->n_wanted = s->n_done = 0;
     s->validation_tokens = s->rows = -1;
@@ -426,7 +427,7 @@ static struct error *count(const struct plan *plan, struct plan_stage *s, struct
     s->updates = s->node->kind == KIND_PRETRAIN ? estimate.steps : facts.steps;
     if (s->params >= 0 && s->bytes_disk >= 0)
         s->bytes_disk += kept_count(s->node, s->updates) * s->params * (int64_t)sizeof(float);
-    return (e = kept_check(plan, s)) ? e : weigh(plan, s, &facts);
+    return !plan->any_steps && (e = kept_check(plan, s)) ? e : weigh(plan, s, &facts);
 }
 
 // What is done already, and what is not asked for, is not paid for.
@@ -497,9 +498,22 @@ static struct error *want_kept(struct plan *plan, struct plan_stage *s, struct a
     return !text || x.failed ? error_memory() : e;
 }
 
-struct error *plan_build(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena)
+// From the last to the first: what only plans of rows read, which nobody reads, is not needed either.
+static void leave_unneeded(struct plan *plan)
 {
-    *plan = (struct plan){.graph = graph, .results = results};
+    plan->n_cached = 0;
+    for (int i = plan->n_stages - 1; i >= 0; i--) {
+        struct plan_stage *s = &plan->stages[i];
+        if (s->state == PLAN_RUN && !kind_is_word(s->node->kind) && !is_needed(plan, i))
+            s->state = PLAN_CACHED;
+        plan->n_cached += s->state == PLAN_CACHED;
+    }
+}
+
+static struct error *build(struct plan *plan, struct arena *arena)
+{
+    const struct graph *graph = plan->graph;
+    const char *results = plan->results;
     struct error *e = run_newest(&plan->last, results, graph->recipe->name, arena);
     if (!e)
         e = set_up_work(plan, arena);
@@ -515,15 +529,40 @@ struct error *plan_build(struct plan *plan, const struct graph *graph, const cha
     }
     for (int i = plan->n_stages; i-- > 0 && !e;) // readers are behind what they read
         e = want_kept(plan, &plan->stages[i], arena);
-    // From the last to the first: what only plans of rows read, which nobody reads, is not needed either.
-    for (int i = plan->n_stages - 1; i >= 0; i--)
-        if (plan->stages[i].state == PLAN_RUN && !kind_is_word(plan->stages[i].node->kind) && !is_needed(plan, i)) {
-            plan->stages[i].state = PLAN_CACHED;
-            plan->stages[i].out = NULL; // there is no file that a record could take facts from
-        }
-    for (int i = 0; i < plan->n_stages; i++)
-        plan->n_cached += plan->stages[i].state == PLAN_CACHED;
+    leave_unneeded(plan);
     return e;
+}
+
+struct error *plan_build(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena)
+{
+    *plan = (struct plan){.graph = graph, .results = results};
+    return build(plan, arena);
+}
+
+struct error *plan_weigh(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena)
+{
+    *plan = (struct plan){.graph = graph, .results = results, .any_steps = true};
+    return build(plan, arena);
+}
+
+struct error *plan_select(struct plan *plan, const bool *selected, struct arena *arena)
+{
+    plan->selected = selected;
+    for (int i = plan->n_stages; i-- > 0;) { // readers are behind what they read
+        struct plan_stage *s = &plan->stages[i];
+        struct error *e = NULL;
+        if (!s->whole || s->state == PLAN_CACHED)
+            continue;
+        if ((e = plan_look(plan, s, arena)))
+            return e;
+        if (s->state != PLAN_CACHED)
+            continue;
+        s->n_reasons = 0;
+        if ((e = explain(plan, s, NULL, arena)))
+            return e;
+    }
+    leave_unneeded(plan);
+    return NULL;
 }
 
 struct error *plan_look(struct plan *plan, struct plan_stage *stage, struct arena *arena)
@@ -539,6 +578,44 @@ struct error *plan_look(struct plan *plan, struct plan_stage *stage, struct aren
     return e;
 }
 
+// What a stage that is made anew reads, directly or through others, is asked for by somebody now.
+static struct error *look_at_inputs(struct plan *plan, const struct plan_stage *anew, struct arena *arena)
+{
+    for (int i = (int)(anew - plan->stages); i-- > 0;) { // from the last to the first: a stage's readers are behind it
+        struct plan_stage *s = &plan->stages[i];
+        struct error *e = NULL;
+        if (s->state != PLAN_CACHED || !graph_needs(anew->node, s->node) || !is_needed(plan, i))
+            continue;
+        if (kind_is_word(s->node->kind))
+            e = want_kept(plan, s, arena);
+        else if (!(e = plan_look(plan, s, arena)) && s->state != PLAN_CACHED)
+            e = explain(plan, s, NULL, arena);
+        if (e)
+            return e;
+    }
+    return NULL;
+}
+
+struct error *plan_anew(struct plan *plan, struct plan_stage *s, struct arena *arena)
+{
+    s->state = s->node->key ? PLAN_RUN : PLAN_UNKNOWN;
+    s->anew = true;
+    s->whole = s->from_start = false;
+    s->trunk = NULL;
+    s->step = s->n_steps = s->until = -1;
+    s->seconds = s->usd = s->seconds_most = NAN;
+    s->n_reasons = s->n_done = 0;
+    for (int i = 0; i < s->node->n_parts && s->part_done; i++)
+        s->part_done[i] = false;
+    struct error *e = explain(plan, s, "made anew, as asked", arena);
+    if (!e)
+        e = look_at_inputs(plan, s, arena);
+    plan->n_cached = 0;
+    for (int i = 0; i < plan->n_stages; i++)
+        plan->n_cached += plan->stages[i].state == PLAN_CACHED;
+    return e;
+}
+
 struct error *plan_forget(struct plan *plan, struct plan_stage *s, struct arena *arena)
 {
     static const char *const endings[] = {".h5", ".part.h5", ".part.prev.h5"};
@@ -551,11 +628,7 @@ struct error *plan_forget(struct plan *plan, struct plan_stage *s, struct arena 
     for (int i = 0; i < s->node->n_parts && s->part_out; i++)
         if (s->part_out[i])
             unlink(s->part_out[i]);
-    plan->n_cached -= s->state == PLAN_CACHED;
-    s->n_reasons = 0;
-    s->anew = true;
-    struct error *e = plan_look(plan, s, arena);
-    return e ? e : explain(plan, s, "made anew, as asked", arena);
+    return plan_look(plan, s, arena);
 }
 
 struct plan_stage *plan_stage(const struct plan *plan, const char *name)

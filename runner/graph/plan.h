@@ -86,16 +86,17 @@ struct plan_stage {
     int64_t step, n_steps;     // PLAN_RESUME: where the checkpoint stands; -1: unknown
     const char *trunk;         // PLAN_RESUME from a checkpoint that is not its own, or was kept (trunk.h): its file; else NULL
     bool trunk_own;            // that was kept of this very training
+    bool whole;                // the result is there: of a training that is not cached, what lacks is a step that another reads
     int64_t until;             // the result is there, but no step that another reads: run as far as this one; -1: to the end
     bool from_start;           // its own checkpoint stands behind a step that another reads, and is of no use
-    bool anew;                 // plan_forget: nothing of the old is used
+    bool anew;                 // plan_anew: nothing of the old is used
     struct plan_share *shares; // in the order of the mixture
     int n_shares;
     struct plan_text *texts; // of a pretraining
     int n_texts;
-    int64_t training_tokens;   // of a token stage whose training parts are all there; else -1
-    int64_t rows;              // of a plan of rows that is there; else -1
-    double dropped;            // by it: share of the text's tokens that no row has; NaN: unknown
+    int64_t training_tokens; // of a token stage whose training parts are all there; else -1
+    int64_t rows;            // of a plan of rows that is there; else -1
+    double dropped;          // by it: share of the text's tokens that no row has; NaN: unknown
 
     int64_t updates;             // the last step of a training, counted from where its model began; -1: unknown
     int64_t params, tokens;      // -1: unknown
@@ -118,17 +119,28 @@ struct plan {
     struct run last;           // newest run of this recipe's name; number 0: none
     struct plan_stage *stages; // in the order of the graph
     int n_stages;
-    int n_cached; // how many are
+    int n_cached;         // how many are
+    const bool *selected; // plan_select; NULL: all
+    bool any_steps;       // plan_weigh
     struct work_setting *work;
 };
 
 struct error *CHECKED plan_build(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena);
 
+// The same of a recipe that nobody means to run as it stands: steps that are kept or read behind the last are no error (fit).
+struct error *CHECKED plan_weigh(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena);
+
+// Only some stages are asked for, one flag each, borrowed: a training that is there is not made again for what others read of it.
+struct error *CHECKED plan_select(struct plan *plan, const bool *selected, struct arena *arena);
+
 // Looks again at one stage: whether its result, its parts, its checkpoint are there by now. Its reasons stay.
 struct error *CHECKED plan_look(struct plan *plan, struct plan_stage *stage, struct arena *arena);
 
-// Removes the result and the checkpoints of a stage, so that it runs although it is cached (run --fresh). Under the lock of the
-// run.
+// A stage is to run although it may be cached (run --fresh): its state, and those of the stages that it needs, whose results may not
+// be there. Nothing is removed yet.
+struct error *CHECKED plan_anew(struct plan *plan, struct plan_stage *stage, struct arena *arena);
+
+// Then removes its result and its checkpoints. Under the lock of the run.
 struct error *CHECKED plan_forget(struct plan *plan, struct plan_stage *stage, struct arena *arena);
 
 // The first file that making the stage would read and that is not there, and how many there are; NULL: none.

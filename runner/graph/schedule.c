@@ -122,8 +122,11 @@ struct error *schedule_check(const struct plan *plan, const bool *selected)
         for (int k = 0; k < node->n_inputs; k++) {
             const struct plan_stage *input = plan_of(plan, node->inputs[k].node);
             if (input->state != PLAN_CACHED && !must_run(plan, selected, (int)(input - plan->stages)))
-                e = error_append(e, error_new(ERROR_USAGE, NOWHERE, "run it without --only",
-                                              "stage '%s' needs '%s', which has not been made", node->name, input->node->name));
+                e = error_append(e,
+                                 error_new(ERROR_USAGE, NOWHERE, "run it without --only",
+                                           input->whole ? "stage '%s' reads a step of '%s', or its optimizer, that was not kept"
+                                                        : "stage '%s' needs '%s', which has not been made",
+                                           node->name, input->node->name));
         }
     }
     return e;
@@ -153,7 +156,7 @@ struct error *schedule_record(struct run *record, const struct plan *plan, struc
                                                .flops = s->flops,
                                                .payload = s->node->payload,
                                                .reasons = reasons,
-                                               .file = s->state == PLAN_CACHED ? s->out : NULL};
+                                               .file = s->state == PLAN_CACHED && s->whole ? s->out : NULL};
     }
     return NULL;
 }

@@ -141,6 +141,67 @@ class Branches(Trainings):
         other.write_text(stages)
         self.assertEqual(self.plan(other)["more"]["state"], "cached")  # its key is that of 'long'
 
+    def test_a_new_branch_hides_no_result(self):
+        # Not all readers' steps are kept, but whoever does not ask for those has all that is needed.
+        call("run", self.recipe, "--until", "base", results=self.results, check=0)
+        self.recipe.write_text(TEXT + branch("more", "base", steps=90) + branch("long", "base@30"))
+        base = self.path("base")
+        self.assertEqual(self.plan(self.recipe)["base"]["state"], "run")
+        call("chat", f"{self.recipe}:base", "-m", "4", "-p", "Who", results=self.results, check=0)
+        call("encode", f"{self.recipe}:base", "Who", results=self.results, check=0)
+        call("export", f"{self.recipe}:base", self.folder / "tables", "--to", "csv", results=self.results, check=0)
+        self.assertIn("nothing to do", call("run", self.recipe, "--until", "base", results=self.results, check=0).stdout)
+        said = call("run", self.recipe, "--only", "more", results=self.results, check=2).stderr
+        self.assertRegex(said, "stage 'more' reads a step of 'base', or its optimizer, that was not kept")
+        said = call("run", self.recipe, "--until", "base_eval", results=self.results, check=0).stdout
+        self.assertNotRegex(said, r"(?m)^base: ")
+        call("run", self.recipe, "--only", "base_eval", "--fresh", "base_eval", results=self.results, check=0)
+        self.assertEqual(list(self.results.glob("store/*@*")), [])
+        call("run", self.recipe, "--until", "more", results=self.results, check=0)
+        self.assertEqual(self.plan(self.recipe)["base"]["state"], "cached")
+
+    def test_fresh_makes_what_it_reads(self):
+        # Token files and plans of rows that nobody needs may be gone; nothing is removed where a stage could not start.
+        text = TEXT.replace("    steps: 60\n", "    steps: 60\n    packing: best_fit\n", 1)
+        self.recipe.write_text(text + branch("more", "base", steps=70))
+        call("run", self.recipe, results=self.results, check=0)
+        base, more = self.path("base"), self.path("more")
+        held = {path: path.with_suffix(".held") for path in (base, more)}
+        for path, other in held.items():
+            shutil.copy(path, other)
+
+        def clear():
+            for path in [p for name in ("tokens", "rows") for p in self.results.glob(f"store/{name}-*")]:
+                path.unlink()
+
+        clear()
+        self.assertEqual({s["state"] for s in self.plan(self.recipe).values()}, {"cached"})
+        said = call("run", self.recipe, "--only", "base", "--fresh", "base", results=self.results, check=2).stderr
+        self.assertRegex(said, "stage 'base' needs 'town.*', which has not been made")
+        self.assertTrue(base.exists())
+        said = call("run", self.recipe, "--fresh", "base", results=self.results, check=0).stdout
+        self.assertRegex(said, r"(?m)^\[1/\d\] town\.tokens: started")
+        self.assertSame(held[base], base)
+        self.assertEqual({s["state"] for s in self.plan(self.recipe).values()}, {"cached"})
+
+        # Plans of rows that this stage does not read stay away; the run is recorded without them.
+        clear()
+        call("run", self.recipe, "--until", "more", "--fresh", "more", results=self.results, check=0)
+        self.assertSame(held[more], more)
+        self.assertEqual(list(self.results.glob("store/rows-*")), [])
+
+        # What lacks of a training is made as well: here the optimizer that a branch goes on from.
+        self.recipe.write_text(text)
+        call("run", self.recipe, "--fresh", "base", results=self.results, check=0)
+        self.recipe.write_text(text + branch("more", "base", steps=70))
+        self.assertEqual(self.plan(self.recipe)["base"]["state"], "cached")
+        said = call("run", self.recipe, "--only", "more", "--fresh", "more", results=self.results, check=2).stderr
+        self.assertIn("'more' reads a step of 'base', or its optimizer, that was not kept", said)
+        self.assertSame(held[more], more)
+        said = call("run", self.recipe, "--fresh", "more", results=self.results, check=0).stdout
+        self.assertRegex(said, r"(?m)^\[\d/\d\] base: started")
+        self.assertSame(held[more], more)
+
     def test_branch_at_the_end_and_killed(self):
         # From the end of base, which then keeps its optimizer; another learning rate, another text, another batch.
         more = (branch("more", "base", steps=90) + "    warmdown: 0.1\n" + branch("wide", "more@70", batch_tokens=2048, steps=100, seed=3))

@@ -154,6 +154,20 @@ class Fits(Folder):
         self.assertIn("an hour costs", call("fit", recipe, "--usd", "9", results=self.results, check=2).stderr)
         self.assertFalse((self.results / "store").exists())
 
+    def test_fit_with_kept_steps(self):
+        # Small depths have fewer steps than those that are kept and read: they are only passed by, not offered.
+        recipe = self.folder / "kept.yaml"
+        stages = TEXT[:TEXT.index("  base:\n")] + "  base: {kind: pretrain, tokenizer: tokenizer, source: town, depth: 12, ratio: 20, keep: [500]}\n"
+        recipe.write_text(stages + "  at: {kind: eval, model: base@500, suites: [bpb]}\n")
+        answer = json.loads(call("fit", recipe, *self.HOST, "--usd", "20", "--json", results=self.results, check=0).stdout)
+        recipe.write_text(stages.replace(", keep: [500]", "") + "  at: {kind: eval, model: base, suites: [bpb]}\n")
+        other = json.loads(call("fit", recipe, *self.HOST, "--usd", "20", "--json", results=self.results, check=0).stdout)
+        self.assertEqual(answer["fits"], other["fits"])
+        recipe.write_text(stages)
+        call("plan", recipe, "-s", "base.depth=2", results=self.results, check=2)
+        said = call("fit", recipe, *self.HOST, "--usd", "0.001", results=self.results, check=2).stderr
+        self.assertRegex(said, r"(?s)step 500, behind the last of \d+.*while trying depth [24]")
+
 
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[4:]], verbosity=2)
