@@ -47,15 +47,26 @@ static struct error *take_settings(struct call *call, const struct run *run)
     return failed ? error_memory() : NULL;
 }
 
-// Of the recorded text the recipe itself; what it includes, and other recipes, stand behind it and are read from their files.
-static size_t own_text(const char *text)
+// Of the recorded text the recipe itself; what it includes, and other recipes, stand behind it and are read from their files. Records
+// of earlier versions do not say how long it is: there it ends at the first mark of something that it asks for in its own text.
+static size_t own_text(const struct run *run)
 {
-    static const char *const marks[] = {"\n# included: ", "\n# of another recipe: "};
+    static const struct {
+        const char *mark, *asked_by[3];
+    } ends[] = {{"\n# included: ", {"\ninclude:"}}, {"\n# of another recipe: ", {".yaml:", ".yml:"}}};
+    const char *text = run->recipe_text;
     size_t n = strlen(text);
-    for (size_t i = 0; i < countof(marks); i++) {
-        const char *at = strstr(text, marks[i]);
-        if (at && (size_t)(at - text) + 1 < n)
-            n = (size_t)(at - text) + 1;
+    if (run->recipe_bytes > 0 && (uint64_t)run->recipe_bytes <= n)
+        return (size_t)run->recipe_bytes;
+    for (size_t i = 0; i < countof(ends); i++) {
+        const char *mark = strstr(text, ends[i].mark);
+        bool asked = i == 0 && !strncmp(text, "include:", 8);
+        for (int k = 0; mark && ends[i].asked_by[k]; k++) {
+            const char *by = strstr(text, ends[i].asked_by[k]);
+            asked = asked || (by && by < mark);
+        }
+        if (mark && asked && (size_t)(mark - text) + 1 < n)
+            n = (size_t)(mark - text) + 1;
     }
     return n;
 }
@@ -115,7 +126,7 @@ static struct error *load_again(struct loaded *l, struct call *call, const struc
         e = error_plain(ERROR_DATA, "the record has no recipe");
     if (e)
         return e;
-    size_t n = own_text(run->recipe_text);
+    size_t n = own_text(run);
     if (strstr(run->recipe_path, "://") ||
         (e = recipe_parse(&l->recipe, run->recipe_path, run->recipe_text, n, call->settings, call->n_settings, call->arena)))
         return error_while(e, NOWHERE, "reading the recipe of %s/%04d as it was recorded", run->name, run->number);

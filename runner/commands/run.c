@@ -154,7 +154,8 @@ static struct error *open_record(struct run *record, const struct loaded *l, con
                            .pid = getpid(),
                            .exit_status = -1,
                            .usd = NAN,
-                           .recipe_text = l->recipe.text};
+                           .recipe_text = l->recipe.text,
+                           .recipe_bytes = (int64_t)l->recipe.own_bytes};
     if (!record->started || !record->settings || !record->host || !record->machine)
         return error_memory();
     struct error *e = resolved_text(&l->recipe, call->arena, &record->resolved);

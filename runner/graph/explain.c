@@ -429,6 +429,47 @@ static const json_t *suite_entry(const json_t *list, const char *task)
     return NULL;
 }
 
+// What a suite is called, told at the first of its tasks.
+static void explain_suite_names(struct explainer *x, const struct eval_options *o, int i_use, const json_t *old,
+                                const json_t *new)
+{
+    static const char *const keys[] = {"suite", "title"};
+    const struct suite_file *suite = o->tasks.uses[i_use].suite;
+    for (int i = 0; i < i_use && suite; i++)
+        if (o->tasks.uses[i].suite == suite)
+            return;
+    for (size_t k = 0; k < countof(keys); k++) {
+        const json_t *was = json_object_get(old, keys[k]), *is = json_object_get(new, keys[k]);
+        if (!equal(was, is))
+            explain_add(x, (struct reason){.kind = REASON_DATA,
+                                           .name = suite ? suite->path : o->tasks.uses[i_use].task->path,
+                                           .old = member_text(keys[k], was, x->arena),
+                                           .new = member_text(keys[k], is, x->arena)});
+    }
+}
+
+// Tasks that only one of two lists has; of the same tasks, that their order is another.
+static void explain_asked(struct explainer *x, const json_t *old, const json_t *new)
+{
+    const json_t *lists[] = {old, new};
+    int n_before = x->stage->n_reasons;
+    for (int side = 0; side < 2; side++)
+        for (size_t i = 0; i < json_array_size(lists[side]); i++) {
+            const char *name = json_string_value(json_object_get(json_array_get(lists[side], i), "name"));
+            if (!name || suite_entry(lists[!side], name))
+                continue;
+            const char *copy = arena_strdup(x->arena, name);
+            x->failed = x->failed || !copy;
+            explain_add(x, (struct reason){.kind = REASON_DATA,
+                                           .name = copy,
+                                           .old = side ? "not asked" : "asked",
+                                           .new = side ? "asked" : "not asked"});
+        }
+    if (x->stage->n_reasons == n_before && json_array_size(old) == json_array_size(new))
+        explain_add(
+            x, (struct reason){.kind = REASON_DATA, .name = "suites", .old = "the tasks in another order", .new = "in this one"});
+}
+
 // Tasks that are asked as text or in a suite: other words in their file, or data that came or went.
 static void explain_suites(struct explainer *x, const json_t *old, const json_t *new)
 {
@@ -448,12 +489,17 @@ static void explain_suites(struct explainer *x, const json_t *old, const json_t 
                                            .new = out ? "left out: no data" : "there"});
         else
             explain_members(x, use->task->path, json_object_get(was, "task"), json_object_get(is, "task"));
+        explain_suite_names(x, o, i, was, is);
     }
-    if (o && old && new && !equal(old, new) && x->stage->n_reasons == n_before &&json_array_size(old) != json_array_size(new))
+    if (!o || !old || !new || equal(old, new) || x->stage->n_reasons != n_before)
+        return;
+    if (json_array_size(old) != json_array_size(new))
         explain_add(x, (struct reason){.kind = REASON_DATA,
                                        .name = "suites",
                                        .old = arena_printf(x->arena, "%zu tasks", json_array_size(old)),
                                        .new = arena_printf(x->arena, "%zu tasks", json_array_size(new))});
+    else
+        explain_asked(x, old, new);
 }
 
 void explain_add(struct explainer *x, struct reason reason)

@@ -99,13 +99,17 @@ static struct error *row_texts(const struct record *record, struct overlap_text 
     return NULL;
 }
 
+// skips: of this reading; they outlive it, and the caller releases them.
 static struct error *open_rows(struct records **records, const struct document_part *part, const struct task *task,
-                               struct arena *arena)
+                               struct skips *skips, struct arena *arena)
 {
     const char *paths[TASK_PATHS];
     int n_paths;
+    struct document_part own = *part;
+    *skips = (struct skips){.most = part->skip_bad};
+    own.skips = skips;
     struct error *e = task_paths(task, arena, paths, &n_paths);
-    return e ? e : records_open(records, part, paths, n_paths);
+    return e ? e : records_open(records, &own, paths, n_paths);
 }
 
 // ---- questions
@@ -136,8 +140,9 @@ static struct error *add_questions(struct probing *p, const struct graph_part *p
     struct records *records = NULL;
     struct overlap_text *texts = NULL;
     struct arena scratch = {0};
+    struct skips skips;
     int capacity = 0;
-    struct error *e = open_rows(&records, &part->part, task, &scratch);
+    struct error *e = open_rows(&records, &part->part, task, &skips, &scratch);
     while (!e) {
         const struct record *record;
         e = stop_requested() ? error_stopped() : records_next(records, &record);
@@ -146,6 +151,7 @@ static struct error *add_questions(struct probing *p, const struct graph_part *p
         e = add_question(p, record, &texts, &capacity);
     }
     records_close(records);
+    skips_release(&skips);
     block_free(texts);
     arena_release(&scratch);
     return e;
@@ -244,10 +250,11 @@ static struct error *read_rows(struct probing *p, const struct reading_part *par
     struct records *records = NULL;
     struct overlap_text *texts = NULL;
     struct arena scratch = {0};
+    struct skips skips;
     char *row = NULL;
     size_t room = 0;
     int capacity = 0, n_texts;
-    struct error *e = open_rows(&records, part->part, part->task, &scratch);
+    struct error *e = open_rows(&records, part->part, part->task, &skips, &scratch);
     while (!e) {
         const struct record *record;
         e = stop_requested() ? error_stopped() : records_next(records, &record);
@@ -273,6 +280,7 @@ static struct error *read_rows(struct probing *p, const struct reading_part *par
         *bytes += (int64_t)length;
     }
     records_close(records);
+    skips_release(&skips);
     block_free(texts);
     block_free(row);
     arena_release(&scratch);

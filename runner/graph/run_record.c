@@ -247,6 +247,7 @@ static struct error *save(struct saving *s, const struct run *run)
         store_text("/", "recipe_path", run->recipe_path),
         store_text("/", "settings", run->settings),
         store_text("/", "host", run->host),
+        store_i64("/", "recipe_bytes", run->recipe_bytes),
         store_i64("/", "pid", run->pid),
         store_i64("/", "exit_status", run->exit_status),
         store_text("/", "machine", run->machine),
@@ -324,6 +325,8 @@ static struct error *read_attributes(struct run *run, struct store_file *file, s
         return e;
     run->number = number > 0 && number <= NUMBERS_MOST ? (int)number : 0;
     run->exit_status = -1; // records of earlier versions have none
+    run->recipe_bytes = 0; // nor this
+    error_free(store_get_i64(file, "/", "recipe_bytes", &run->recipe_bytes));
     error_free(store_get_i64(file, "/", "exit_status", &run->exit_status));
     error_free(store_get_text(file, "/", "code", arena, &run->code));
     return store_get_f64(file, "/", "usd", &run->usd);

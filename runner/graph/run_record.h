@@ -3,7 +3,8 @@
 // results/runs/NAME/NNNN.h5, made exclusively (numbers never collide), written anew at the end of each stage.
 //
 // Layout  / attributes: kind="run", name, number, state (running, finished, failed, stopped, died), started, ended (RFC 3339, UTC),
-//         seconds, usd, recipe_path, settings (JSON list of the -s), host, pid, machine, build, code, exit_status (-1 until it ends)
+//         seconds, usd, recipe_path, settings (JSON list of the -s), host, pid, machine, build, code, exit_status (-1 until it ends),
+//         recipe_bytes (of /recipe/text the recipe file itself; what it includes and other recipes stand behind it)
 //         /recipe/text, /recipe/resolved       the recipe file, and every value with who set it (text)
 //         /stages                              table: name kind key state seconds usd params tokens flops, and of the result that
 //                                              it has isa build machine canary threads; a row a node in order; state: cached,
@@ -52,10 +53,12 @@ struct run {
     const char *name;
     int number;                // 0: there is no run, or it is a published one
     const char *source, *note; // of a published run: where its numbers stand, and what to know of them; else NULL
-    const char *state, *started, *ended, *recipe_path, *settings, *host, *machine, *build, *code; // code: NULL: of an earlier version
+    const char *state, *started, *ended, *recipe_path, *settings, *host, *machine, *build,
+        *code;                // code: NULL: of an earlier version
     int64_t pid, exit_status; // exit_status -1: it has not ended, or is of a version that did not keep it
     double seconds, usd;
     const char *recipe_text, *resolved;
+    int64_t recipe_bytes; // of recipe_text the recipe file itself; 0: it is of a version that did not keep it
     struct run_stage *stages;
     int n_stages;
 };

@@ -251,6 +251,7 @@ static struct error *finish(struct reader *r)
 static struct error *read_tree(struct reader *r, const char *text, const char *const *settings, int n_settings)
 {
     r->recipe->text = text;
+    r->recipe->own_bytes = strlen(text);
     r->n_told = r->n_errors;
     if (r->root && r->root->kind != NODE_MAP)
         reader_error(r, error_new(ERROR_RECIPE, beginning(r), "begin with retort: 1", "a recipe is a map of keys and values"));

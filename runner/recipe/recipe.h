@@ -76,6 +76,7 @@ struct recipe {
     struct arena *arena;
     const char *path, *name;
     const char *text; // the recipe file as it was read, with the included files behind it
+    size_t own_bytes; // of text: the recipe file itself
     int64_t nanochat, seed;
     double budget_usd;  // NaN: none
     const char *device; // hardware: NULL: this machine

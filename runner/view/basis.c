@@ -52,20 +52,30 @@ static struct error *tokenizer_of(const struct run *run, const struct run_stage 
     return NULL;
 }
 
-// How text is cut into rows: seq_len of the stage or of the model that it measures, and of a fine-tuning what a row is and in which
-// order they come. *rows NULL: not known.
+// What a row of a fine-tuning is: "answers", a conversation; else how batch_tokens are packed, "flat" if nothing is said.
+static const char *form_of_finetuning(json_t *fields)
+{
+    const char *packing = json_string_value(json_object_get(fields, "packing"));
+    return json_object_get(fields, "rows") ? "answers" : packing && !strcmp(packing, "best_fit") ? "best_fit" : "flat";
+}
+
+// How text is cut into rows: seq_len of the stage or of the model that it measures, and whether by a plan of rows; of a fine-tuning
+// what a row is and in which order they come. *rows NULL: not known.
 static struct error *rows_of(const struct run *run, const struct run_stage *stage, struct arena *arena, const char **rows)
 {
     bool is_finetune = !strcmp(stage->kind, "finetune"), failed = false;
+    const char *form = NULL; // of the stage itself: what it measures is not cut as the rows of a fine-tuned model were
     *rows = NULL;
     for (int deep = 0; stage && deep < MODELS_DEEP && !*rows && !failed; deep++) {
         json_t *payload = payload_of(stage), *fields = json_object_get(payload, "fields");
         json_t *seq_len = json_object_get(fields, "seq_len");
         const char *seed = is_finetune ? dump(json_object_get(fields, "seed"), arena) : "";
-        const char *kind = !is_finetune ? "" : json_object_get(fields, "rows") ? "answers" : "packed";
+        bool planned = json_object_get(json_object_get(payload, "inputs"), "validation_rows");
+        if (!form)
+            form = is_finetune ? form_of_finetuning(fields) : planned ? "best_fit" : "flat";
         if (seq_len || is_finetune) {
             const char *length = dump(seq_len, arena);
-            *rows = length && seed ? arena_printf(arena, "%s %s %s", length, kind, seed) : NULL;
+            *rows = length && seed ? arena_printf(arena, "%s %s %s", length, form, seed) : NULL;
             failed = !*rows;
         }
         stage = by_key(run, json_string_value(json_object_get(json_object_get(payload, "inputs"), "model")));
@@ -78,8 +88,12 @@ struct error *basis_of_loss(struct basis *b, const struct run *run, const struct
 {
     *b = (struct basis){0};
     json_t *payload = payload_of(stage), *fields = json_object_get(payload, "fields");
-    if (payload && !strcmp(stage->kind, "finetune"))
-        b->count = json_object_get(fields, "rows") ? "answers" : "all tokens";
+    if (payload && !strcmp(stage->kind, "finetune")) {
+        const char *form = form_of_finetuning(fields);
+        bool flat = !strcmp(form, "flat"); // the other two learn the answers alone, each from rows of its own
+        b->count = flat ? "all tokens" : "answers";
+        b->rows = flat ? NULL : form;
+    }
     json_decref(payload);
     return tokenizer_of(run, stage, arena, &b->tokenizer);
 }

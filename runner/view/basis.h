@@ -4,9 +4,10 @@
 //     e = basis_of_bpb(&b, &runs[1], stage_b, arena);
 //     why = basis_differs(&a, &b);                       // NULL: they can be compared; "other tokenizer"
 //
-// Loss       nats a token: the tokenizer, and of a fine-tuning which tokens count (all, or answers alone)
-// bpb        the tokenizer, the validation text in its tokens, how much of it, the length of rows, of an evaluation the version of its
-//            code, of a fine-tuning which rows they are (packed or answers, by which seed)
+// Loss       nats a token: the tokenizer, and of a fine-tuning which tokens count (all, or answers alone) and, of answers, whether a
+//            row is a conversation or packed by best fit
+// bpb        the tokenizer, the validation text in its tokens, how much of it, the length of rows and their packing, of an
+//            evaluation the version of its code, of a fine-tuning which rows they are (packed or answers, by which seed)
 // Accuracy   the task and its data, and how many questions it has. A capped score says so in its label, and is a row of its own anyway
 // Means      over tasks: which they are, each of them as above, and how many questions of it were asked
 // Published  runs say less: what they do not say fits anything, but a published bpb, which fits only the same words

@@ -76,6 +76,16 @@ class Overlap(Folder):
         self.retort("run", self.recipe, check=0)
         self.assertIn("not measured", self.retort("report", self.recipe, check=0).stdout)
 
+    def test_bad_rows_that_the_recipe_allows(self):
+        for name in ("sums_test.jsonl", "sums_train.jsonl", "a.jsonl"):
+            with (self.folder / name).open("a") as file:
+                file.write("{broken\n")
+        self.retort("check", self.recipe, "--overlap", check=1)
+        self.recipe.write_text(RECIPE.replace("validate: last", "validate: last, skip_bad: 1"))
+        (self.folder / "tasks/sums.yaml").write_text(TASK.replace('.jsonl"}', '.jsonl", skip_bad: 1}'))
+        told = json.loads(self.retort("check", self.recipe, "--overlap", "--json", check=0).stdout)["overlap"]
+        self.assertEqual([(t["task"], t["n"], t["in_text"], t["in_mixtures"]) for t in told["tasks"]], [("sums test", 5, 1, 1)])
+
     def test_the_rest_of_the_card(self):
         self.retort("run", self.recipe, check=0)
         report = self.retort("report", self.recipe, check=0).stdout

@@ -98,6 +98,13 @@ class Packing(Folder):
         self.assertNotIn("rows: done", told)
         self.assertEqual(self.rows(), before)
 
+        # Bits per byte of rows that are cut otherwise are no match, and say why.
+        call("run", MICRO, "-s", "base.steps=3", results=self.results, check=0)
+        told = json.loads(call("compare", "micro/1", "micro/2", "--json", results=self.results, check=0).stdout)["scores"]
+        bits = {row["score"]: row["values"] for row in told if row["score"].startswith("bpb")}
+        self.assertEqual(set(bits), {"bpb", "bpb, other rows"})
+        self.assertTrue(all(values.count(None) == len(values) // 2 for values in bits.values()), bits)
+
     def test_killed_while_the_plan_is_made(self):
         lines = [json.dumps({"text": f"{k} and {k * k % 1009}. " * (1 + k * k % 7)}) for k in range(30000)]
         recipe = self.folder / "many.yaml"

@@ -59,6 +59,16 @@ class Held(Folder):
         self.assertEqual((other["verdict"], base["verdict"], base["cause"]), ("within tolerance", "within tolerance", "canary"))
         self.assertTrue(all(m["holds"] for m in base["measures"]) and base["measures"])
 
+    def test_marks_in_the_recipe_itself(self):
+        # Comments that look as what stands between a recipe and what it includes; and a recipe that does include.
+        (self.folder / "more.yaml").write_text("seed: 11\n")
+        for n, top in ((2, ""), (3, "include: [more.yaml]\n")):
+            text = TEXT.replace("\nstages:", "\n# included: what follows\n# of another recipe: this.yaml:base\nstages:")
+            self.assertNotEqual(text, TEXT)
+            self.recipe.write_text(top + text)
+            call("run", self.recipe, "-s", "base.steps=4", results=self.results, check=0)
+            self.assertIn("reproduced, bit for bit", call("reproduce", f"micro/{n}", results=self.results, check=0).stdout)
+
     def test_not_reproduced(self):
         # Numbers that no build makes: those of another seed, under the key of this one.
         into = self.folder / "again"

@@ -102,6 +102,18 @@ class Suites(Suite):
         self.assertEqual(self.plan(self.recipe)["base_eval"]["state"], "run")
         self.assertRegex(call("why", self.recipe, "base_eval", results=self.results, check=0).stdout, r"shots 3 -> shots 4")
 
+        # The title is in the result, which is made again for another one, and so for other tasks and another order: why says so.
+        good = suite.read_text().replace("shots: 4", "shots: 3")
+        parts = good.split("  - task: ")
+        for text, said in ((good.replace("title: Mine", "title: Yours"), r'mine.yaml\' changed: title "Mine" -> title "Yours"'),
+                           (good.replace("task: letters", "task: signs"), r"(?s)mine/letters\' changed: asked.*mine/signs\' changed: not asked"),
+                           ("  - task: ".join([parts[0], parts[2], parts[1], *parts[3:]]), r"tasks in another order")):
+            suite.write_text(text)
+            why = call("why", self.recipe, "base_eval", results=self.results, check=0).stdout
+            self.assertRegex(why, said)
+            self.assertNotIn("not there any more", why)
+        suite.write_text(good.replace("shots: 3", "shots: 4"))
+
         # Capped, it is another score, which says so.
         suite.write_text(suite.read_text().replace("shots: 4", "shots: 3"))
         self.run_it("-s", "base_eval.examples=20")

@@ -51,6 +51,7 @@ static void a_record_comes_back(void **state)
                       .seconds = 3,
                       .usd = NAN,
                       .recipe_text = "text\n",
+                      .recipe_bytes = 3,
                       .resolved = "all\n",
                       .stages = stages,
                       .n_stages = 2};
@@ -64,6 +65,7 @@ static void a_record_comes_back(void **state)
     assert_int_equal(back.number, 1);
     assert_int_equal(back.pid, 77);
     assert_string_equal(back.recipe_text, "text\n");
+    assert_int_equal(back.recipe_bytes, 3);
     assert_string_equal(back.resolved, "all\n");
     assert_int_equal(back.n_stages, 2);
     assert_string_equal(back.stages[0].payload, payload);

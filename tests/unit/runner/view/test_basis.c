@@ -92,11 +92,13 @@ static void rows_of_finetunings(void **state)
 {
     (void)state;
     struct arena arena = {0};
-    static const char *const payloads[] = {"{\"fields\":{\"rows\":8,\"seed\":1,\"seq_len\":64}}",
-                                           "{\"fields\":{\"rows\":4,\"seed\":1,\"seq_len\":64}}", // of an update
-                                           "{\"fields\":{\"batch_tokens\":512,\"seed\":1,\"seq_len\":64}}",
-                                           "{\"fields\":{\"rows\":8,\"seed\":2,\"seq_len\":64}}",
-                                           "{\"fields\":{\"rows\":8,\"seed\":1,\"seq_len\":128}}"};
+    static const char *const payloads[] = {
+        "{\"fields\":{\"rows\":8,\"seed\":1,\"seq_len\":64}}",
+        "{\"fields\":{\"rows\":4,\"seed\":1,\"seq_len\":64}}", // of an update
+        "{\"fields\":{\"batch_tokens\":512,\"seed\":1,\"seq_len\":64}}",
+        "{\"fields\":{\"batch_tokens\":512,\"packing\":\"best_fit\",\"seed\":1,\"seq_len\":64}}",
+        "{\"fields\":{\"rows\":8,\"seed\":2,\"seq_len\":64}}",
+        "{\"fields\":{\"rows\":8,\"seed\":1,\"seq_len\":128}}"};
     struct run run = {.n_stages = 0};
     struct basis first, other;
     for (size_t i = 0; i < countof(payloads); i++) {
@@ -107,6 +109,32 @@ static void rows_of_finetunings(void **state)
         else if (i)
             assert_string_equal(basis_differs(&first, &other), "other rows");
     }
+    arena_release(&arena);
+}
+
+// One text in one stream, and by best fit; and fine-tunings whose rows are packed otherwise.
+static void packings_stay_apart(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct fake flat, planned, fitted, packed;
+    fake(&flat, "t1", "v1", "rows", "?", &arena);
+    planned = flat, fitted = flat, packed = flat;
+    planned.run.stages = planned.stages, fitted.run.stages = fitted.stages, packed.run.stages = packed.stages;
+    flat.run.stages = flat.stages;
+    planned.stages[4].payload = "{\"fields\":{\"eval_tokens\":1},\"inputs\":{\"model\":\"s\",\"validation\":[\"v1\"],"
+                                "\"validation_rows\":\"r\"},\"version\":1}";
+    fitted.stages[2].payload =
+        "{\"fields\":{\"batch_tokens\":8,\"packing\":\"best_fit\",\"seq_len\":8},\"inputs\":{\"model\":\"b\"}}";
+    packed.stages[2].payload = "{\"fields\":{\"batch_tokens\":8,\"seq_len\":8},\"inputs\":{\"model\":\"b\"}}";
+    flat.stages[1].payload = planned.stages[1].payload =
+        "{\"fields\":{\"eval_tokens\":1,\"seq_len\":8},\"inputs\":{\"tokenizer\":\"t1\",\"validation\":[\"v1\"]}}";
+    assert_string_equal(differs(basis_of_bpb, &flat, &planned, 4, &arena), "other rows");
+    assert_null(differs(basis_of_bpb, &planned, &planned, 4, &arena));
+    assert_string_equal(differs(basis_of_loss, &flat, &fitted, 2, &arena), "other rows"); // answers, of rows and of packed ones
+    assert_string_equal(differs(basis_of_loss, &packed, &fitted, 2, &arena), "other count");
+    assert_null(differs(basis_of_loss, &fitted, &fitted, 2, &arena));
+    assert_null(differs(basis_of_bpb, &packed, &fitted, 4, &arena)); // of both the text is cut as in the pretraining
     arena_release(&arena);
 }
 
@@ -143,6 +171,6 @@ static void questions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(losses_and_bits), cmocka_unit_test(rows_of_finetunings),
-                                       cmocka_unit_test(questions)};
+                                       cmocka_unit_test(packings_stay_apart), cmocka_unit_test(questions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
