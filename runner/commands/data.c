@@ -31,6 +31,9 @@ static struct error *unknown_name(const struct graph *graph, const char *only)
         const struct graph_node *node = graph->nodes[i];
         if (node->source || node->task)
             names[n++] = node->source ? node->source->name : node->task->shown;
+        for (int k = 0; k < node->n_parts && n < (int)countof(names); k++)
+            if (node->parts[k].use)
+                names[n++] = node->parts[k].use->task->shown;
     }
     const char *near = nearest_name(only, names, n);
     snprintf(fix, sizeof fix, "did you mean '%s'?", near ? near : "");
@@ -56,6 +59,25 @@ static void add_to(struct group *g, const struct download *file)
     g->here += there ? file->bytes : 0;
     if (file->state == FILE_MISSING)
         g->to_come = file->bytes < 0 || g->to_come < 0 ? -1 : g->to_come + file->bytes;
+}
+
+// Tasks of suites that are asked without them, for want of their data.
+static struct error *print_left_out(const struct data_call *d)
+{
+    const char *names = "", *last = NULL;
+    int n = 0;
+    for (int i = 0; i < d->list.n && names; i++) {
+        const struct download *file = &d->list.all[i];
+        if (!file->left_out || file->name == last)
+            continue;
+        last = file->name;
+        names = arena_printf(d->call->arena, "%s%s%s", names, n++ ? ", " : "", last);
+    }
+    if (!names)
+        return error_memory();
+    if (n)
+        putchar('\n'), text_wrap(stdout, "left out of their suites, for want of data: ", names, DATA_WIDTH);
+    return NULL;
 }
 
 static struct error *print_groups(const struct data_call *d)
@@ -87,7 +109,7 @@ static struct error *print_groups(const struct data_call *d)
     if (grid.failed)
         return error_memory();
     grid_print(&grid, stdout, DATA_WIDTH);
-    return NULL;
+    return print_left_out(d);
 }
 
 // Files that are there and nobody has written down yet.
@@ -112,7 +134,7 @@ static const char *state_name(const struct data_call *d, const struct download *
 {
     static const char *const names[FILE_STATE_COUNT] = {"there", "missing", "changed"};
     if (*i_fetch == d->n || d->of[*i_fetch] != file)
-        return names[file->state];
+        return file->left_out ? "left out" : names[file->state];
     enum fetch_state state = d->files[(*i_fetch)++].state;
     return state == FETCH_DONE ? "fetched" : state == FETCH_FAILED ? "failed" : "missing";
 }
@@ -178,7 +200,7 @@ static struct error *errors_of(struct data_call *d, bool fetched)
     for (int i = 0; i < d->list.n; i++) {
         struct download *file = &d->list.all[i];
         report(&errors, &n, &file->error);
-        bool lacks = file->state == FILE_MISSING && !d->call->list && (!file->url || !fetched);
+        bool lacks = file->state == FILE_MISSING && !file->left_out && !d->call->list && (!file->url || !fetched);
         struct error *e = lacks ? not_there(file) : NULL;
         report(&errors, &n, &e);
         error_free(e);

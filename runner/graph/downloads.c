@@ -54,17 +54,44 @@ struct error *download_check(const char *url, const char *path, const struct pin
     return e;
 }
 
-static const char *name_of(const struct graph_node *node, struct arena *arena)
+static const struct task_file *task_of(const struct graph_node *node, const struct mixture_use *use)
 {
-    return node->task     ? arena_printf(arena, "%s.%s", node->task->shown, node->split->name)
-           : node->source ? node->source->name
-                          : "";
+    return use ? use->task : node->task;
+}
+
+// use: of an evaluation the task that is asked as text, or NULL.
+static const char *name_of(const struct graph_node *node, const struct mixture_use *use, struct arena *arena)
+{
+    const struct task_split *split = use ? use->split : node->split;
+    return task_of(node, use) ? arena_printf(arena, "%s.%s", task_of(node, use)->shown, split->name)
+           : node->source     ? node->source->name
+                              : "";
 }
 
 // Whether the user's word names it: a source, a task or one split of it.
-static bool is_named(const struct graph_node *node, const char *name, const char *only)
+static bool is_named(const struct graph_node *node, const struct mixture_use *use, const char *name, const char *only)
 {
-    return !only || !strcmp(name, only) || (node->task && (!strcmp(node->task->shown, only) || !strcmp(node->task->name, only)));
+    const struct task_file *task = task_of(node, use);
+    return !only || !strcmp(name, only) || (task && (!strcmp(task->shown, only) || !strcmp(task->name, only)));
+}
+
+// Whether a task lacks data that has no address. lacking: of the node's parts.
+static bool lacks_data(const struct graph_node *node, const struct mixture_use *use, const bool *lacking)
+{
+    bool lacks = false;
+    for (int i = 0; i < node->n_parts; i++)
+        lacks |= node->parts[i].use == use && lacking[i];
+    return lacks;
+}
+
+// As keys_make leaves tasks out of a suite: where another of it has its data.
+static bool is_left_out(const struct graph_node *node, const struct mixture_use *use, const bool *lacking)
+{
+    const struct eval_options *o = node->kind == KIND_EVAL ? node->options : NULL;
+    bool others = false;
+    for (int i = 0; o && use && use->suite && i < o->tasks.n; i++)
+        others |= o->tasks.uses[i].suite == use->suite && !lacks_data(node, &o->tasks.uses[i], lacking);
+    return others && lacks_data(node, use, lacking);
 }
 
 static struct error *look(struct download *file, struct identities *ids)
@@ -91,7 +118,7 @@ static int by_path(const void *a, const void *b)
     return order ? order : (x > y) - (x < y);
 }
 
-// Keeps the first of each path, in order.
+// Keeps the first of each path, in order; it is left out where all are.
 static struct error *keep_first(struct downloads *list, struct arena *arena)
 {
     struct download **sorted = arena_array(arena, (size_t)list->n + 1, sizeof *sorted);
@@ -101,9 +128,14 @@ static struct error *keep_first(struct downloads *list, struct arena *arena)
     for (int i = 0; i < list->n; i++)
         sorted[i] = &list->all[i];
     qsort(sorted, (size_t)list->n, sizeof *sorted, by_path);
-    for (int i = 1; i < list->n; i++)
-        if (!strcmp(sorted[i]->path, sorted[i - 1]->path))
-            sorted[i]->name = NULL;
+    for (int i = 1, first = 0; i < list->n; i++) {
+        if (strcmp(sorted[i]->path, sorted[first]->path)) {
+            first = i;
+            continue;
+        }
+        sorted[i]->name = NULL;
+        sorted[first]->left_out &= sorted[i]->left_out;
+    }
     for (int i = 0; i < list->n; i++)
         if (list->all[i].name)
             list->all[n++] = list->all[i];
@@ -116,6 +148,32 @@ static bool is_read(const struct graph_node *node, int i_part)
     return node->kind != KIND_TOKENS || node->parts[i_part].wanted;
 }
 
+static struct error *add_parts(struct downloads *list, const struct graph_node *node, const char *only, struct arena *arena)
+{
+    bool *lacking = arena_array(arena, (size_t)node->n_parts + 1, sizeof *lacking), left_out = false;
+    const char *name = NULL; // one for all files of a task
+    if (!lacking)
+        return error_memory();
+    for (int k = 0; k < node->n_parts; k++)
+        lacking[k] = node->parts[k].use && !node->parts[k].url && size_of(node->parts[k].part.path) < 0;
+    for (int k = 0; k < node->n_parts; k++) {
+        const struct graph_part *part = &node->parts[k];
+        if (k == 0 || part->use != part[-1].use) {
+            name = name_of(node, part->use, arena);
+            left_out = is_left_out(node, part->use, lacking);
+        }
+        if (!name)
+            return error_memory();
+        if (is_read(node, k) && is_named(node, part->use, name, only))
+            list->all[list->n++] = (struct download){.name = name,
+                                                     .left_out = left_out && lacking[k],
+                                                     .url = part->url,
+                                                     .path = part->part.path,
+                                                     .form = part->part.form};
+    }
+    return NULL;
+}
+
 struct error *downloads_list(struct downloads *list, const struct graph *graph, const struct pins *pins, const char *only,
                              struct identities *ids, struct arena *arena)
 {
@@ -126,19 +184,11 @@ struct error *downloads_list(struct downloads *list, const struct graph *graph, 
     list->all = arena_array(arena, (size_t)most + 1, sizeof *list->all);
     if (!list->all)
         return error_memory();
-    for (int i = 0; i < graph->n_nodes; i++) {
-        const struct graph_node *node = graph->nodes[i];
-        const char *name = name_of(node, arena);
-        if (!name)
-            return error_memory();
-        for (int k = 0; k < node->n_parts; k++) {
-            const struct graph_part *part = &node->parts[k];
-            if (is_read(node, k) && is_named(node, name, only))
-                list->all[list->n++] =
-                    (struct download){.name = name, .url = part->url, .path = part->part.path, .form = part->part.form};
-        }
-    }
-    struct error *e = keep_first(list, arena);
+    struct error *e = NULL;
+    for (int i = 0; i < graph->n_nodes && !e; i++)
+        e = add_parts(list, graph->nodes[i], only, arena);
+    if (!e)
+        e = keep_first(list, arena);
     for (int i = 0; i < list->n && !e; i++) {
         struct download *file = &list->all[i];
         file->pin = file->url ? pins_find(pins, file->url) : NULL;

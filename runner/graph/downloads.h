@@ -19,6 +19,7 @@ enum file_state { FILE_THERE, FILE_MISSING, FILE_CHANGED, FILE_STATE_COUNT };
 
 struct download {
     const char *name; // of the source, or TASK.SPLIT
+    bool left_out;    // it is missing, and so its task is left out of its suite, of which there is other data: no error
     const char *url;  // NULL: a local file
     const char *path;
     enum document_form form;

@@ -126,6 +126,13 @@ class Suites(Suite):
         (self.folder / "data/mine/words.jsonl").rename(self.folder / "words.jsonl")
         stages = json.loads(call("plan", self.recipe, "--json", results=self.results, check=0).stdout)["stages"]
         self.assertEqual([s["left_out"] for s in stages if s["kind"] == "eval"], [["mine/words"]])
+        files = json.loads(call("data", self.recipe, "--json", results=self.results, check=0).stdout)["files"]
+        self.assertEqual({f["source"]: f["state"] for f in files if f["source"].startswith("mine/")},
+                         {"mine/letters.test": "there", "mine/pronouns.test": "there", "mine/words.test": "left out"})
+        told = call("data", self.recipe, "--only", "mine/words", results=self.results, check=0).stdout
+        self.assertIn("left out of their suites, for want of data: mine/words.test", told)
+        self.assertNotIn("letters", told)
+        self.assertIn("mine/words", call("data", self.recipe, "--only", "mine/wrods", results=self.results, check=2).stderr)
         self.assertRegex(call("plan", self.recipe, results=self.results, check=0).stdout, r"(?s)without 1 task.*mine/words")
         out = self.run_it().stdout
         self.assertRegex(out, r"(?s)asked without 1 task.*mine/words")
@@ -145,6 +152,7 @@ class Suites(Suite):
         shutil.rmtree(self.folder / "data/mine")
         text = (self.folder / "suites/mine.yaml").read_text()
         (self.folder / "suites/mine.yaml").write_text(text[: text.index("  - task: town")])
+        self.assertIn("is not there", call("data", self.recipe, results=self.results, check=3).stderr)
         done = self.run_it(check=3)
         self.assertRegex(done.stdout + done.stderr, r"3 files .* are not there")
 
