@@ -55,7 +55,7 @@ struct error *decoder_open_wide(struct decoder *d, struct model *m, int n_slots,
     d->slots = device_ids(dev, R, 1);
     d->ids = device_ids(dev, R, 1);
     d->positions = device_ids(dev, R, 1);
-    d->x = device_tensor(dev, R, s->n_embd);
+    d->x = device_tensor(dev, R + (s->smear_channels > 0), s->n_embd); // see enter
     d->n = device_kept(dev, R, s->n_embd);
     d->rstd = device_tensor(dev, R, 1);
     d->q = device_tensor(dev, R, heads);
@@ -170,12 +170,16 @@ static void enter(struct decoder *d, const int32_t *slots, const int32_t *ids, i
     op_embed(dev, e, &m->params[m->wte].w, top(d->pairs, 2 * n));
     op_norm(dev, e, top(d->pair_rstd, 2 * n), e, eps);
     op_smear(dev, smeared, top(d->pair_s, 2 * n), e, &m->params[m->smear_gate].w, m->params[m->smear_lambda].w.master, 2);
-    // Of each pair the second, but the first of a slot has nothing before it.
-    for (int r = 0; r < n; r++)
-        d->host_ids[r] = 2 * r + (d->host_positions[r] > 0);
-    device_put_ids(dev, d->pairs, 0, n, d->host_ids);
-    struct weight rows = {.master = smeared};
-    op_embed(dev, x, &rows, top(d->pairs, n));
+    // Of each pair the second, but the first of a slot has nothing before it; the others go to the row behind. Added to zeros, for x is
+    // of the residual stream: op_embed would round it under bf16.
+    for (int r = 0; r < n; r++) {
+        int wanted = d->host_positions[r] > 0;
+        d->host_ids[2 * r + wanted] = r;
+        d->host_ids[2 * r + !wanted] = n;
+    }
+    device_put_ids(dev, d->pairs, 0, 2 * n, d->host_ids);
+    op_zero(dev, top(d->x, n + 1));
+    op_embed_back(dev, top(d->x, n + 1), smeared, top(d->pairs, 2 * n));
 }
 
 // Takes n tokens through the model, up to what the head would see, in d->n.

@@ -59,12 +59,14 @@ static void weights_of(struct model *m)
 }
 
 // 50 prompts of 1 .. 40 tokens, so that the shortest rows have room for 48 more and the longest for 24.
-static void start_with(struct fixture *f, struct shape shape, enum device_kind kind, int threads, int n_slots)
+static void start_in(struct fixture *f, struct shape shape, enum device_kind kind, enum precision precision, int threads,
+                     int n_slots)
 {
     struct fault fault;
     memset(f, 0, sizeof *f);
     f->dev = device_open(kind, threads, &fault);
     assert_non_null(f->dev);
+    device_set_precision(f->dev, precision);
     device_set_alone(f->dev, 0);
     f->tokenizer = vocabulary(&f->arena, GOLDEN_V - 256 - TOKEN_SPECIALS);
     assert_null(model_open(&f->m, f->dev, &shape, &f->arena));
@@ -77,6 +79,11 @@ static void start_with(struct fixture *f, struct shape shape, enum device_kind k
         f->jobs[i] = (struct engine_job){
             .prompt = f->prompts[i], .n_prompt = n, .n_samples = 1, .stream = 100 * (uint64_t)i, .max_tokens = 8 + i % 17};
     }
+}
+
+static void start_with(struct fixture *f, struct shape shape, enum device_kind kind, int threads, int n_slots)
+{
+    start_in(f, shape, kind, PRECISION_F32, threads, n_slots);
 }
 
 static void start(struct fixture *f, enum device_kind kind, int threads, int n_slots)
@@ -216,6 +223,44 @@ static void recomputed(void **state)
 static void recomputed_of_2026(void **state)
 {
     recompute(shape_of_2026(), *(const enum device_kind *)*state);
+}
+
+// The residual stream is not rounded under bf16, in steps and pieces as in the whole: with blocks that add nothing the logits are the
+// same bits, whatever order attention sums in.
+static void stream_in_bf16(void **state)
+{
+    enum { N = 3, STEPS = 12, PIECE = 4 };
+    static float whole[GOLDEN_T * GOLDEN_V], steps[N * GOLDEN_V], piece[PIECE * GOLDEN_V];
+    static const int32_t slots[N] = {2, 0, 1}, piece_slots[PIECE] = {3, 3, 3, 3}, wanted[PIECE] = {0, 1, 2, 3};
+    struct fixture f;
+    struct golden_rows rows;
+    start_in(&f, shape_of_2026(), *(const enum device_kind *)*state, PRECISION_BF16, 1, N + 1);
+    struct decoder *d = &f.engine.decoder;
+    for (int l = 0; l < GOLDEN_L; l++) {
+        op_zero(f.dev, f.m.params[f.m.layers[l].o].w.master);
+        op_zero(f.dev, f.m.params[f.m.layers[l].proj].w.master);
+    }
+    model_prepare(&f.m);
+    golden_batch(&rows);
+    assert_null(model_reserve(&f.m, 1, CAPACITY, false));
+    struct tensor out = device_tensor(f.dev, CAPACITY, GOLDEN_V);
+    model_logits(&f.m, (struct batch){.B = 1, .T = GOLDEN_T, .inputs = rows.inputs}, out);
+    device_get(f.dev, whole, out, 0, (int64_t)GOLDEN_T * GOLDEN_V);
+    decoder_restart(d);
+    for (int t = 0; t < STEPS; t++) { // the later slots behind the others, so that some begin while some go on
+        int32_t ids[N];
+        int n = t + 1 < N ? t + 1 : N;
+        for (int r = 0; r < n; r++)
+            ids[r] = rows.inputs[t - r];
+        assert_null(decoder_step(d, slots, ids, n, steps));
+        for (int r = 0; r < n; r++)
+            assert_memory_equal(steps + (size_t)r * GOLDEN_V, whole + (size_t)(t - r) * GOLDEN_V, GOLDEN_V * sizeof *whole);
+    }
+    for (int t = 0; t + PIECE <= STEPS; t += PIECE) {
+        assert_null(decoder_extend(d, piece_slots, rows.inputs + t, PIECE, wanted, PIECE, piece));
+        assert_memory_equal(piece, whole + (size_t)t * GOLDEN_V, sizeof piece);
+    }
+    end(&f);
 }
 
 static void known_ids(void **state)
@@ -630,6 +675,8 @@ int main(void)
         cmocka_unit_test_prestate(recomputed, (void *)&cpu),
         cmocka_unit_test_prestate(recomputed_of_2026, (void *)&ref),
         cmocka_unit_test_prestate(recomputed_of_2026, (void *)&cpu),
+        cmocka_unit_test_prestate(stream_in_bf16, (void *)&ref),
+        cmocka_unit_test_prestate(stream_in_bf16, (void *)&cpu),
         cmocka_unit_test_prestate(known_ids, (void *)&ref),
         cmocka_unit_test_prestate(known_ids, (void *)&cpu),
         cmocka_unit_test_prestate(independent, (void *)&cpu),
