@@ -383,10 +383,14 @@ exec sh -c "$last"
 
     def test_a_machine_that_is_not_one(self):
         for address in ("ssh://-oProxyCommand=touch${IFS}x/y", "ssh://me:secret@host/x", "ssh://host", "ssh://ho;st/x", "s3://b", "s3://bucket/a/../b",
+                        "s3://bucket/..", "s3://bucket/../", "s3://bucket/a/..", "s3://bucket/.", "s3://bucket/./a", "s3://bucket/a/./",
+                        "https://host/bucket/..", "https://host/bucket/a/..", "https://host/bucket/a/.",
                         "https://key@host/bucket", "http://host/bucket"):
             done = call("check", self.recipe, "-s", f"mirror={address}".replace("${", "$ {"), results=self.results)
             self.assertEqual(done.returncode, 2, address)
             self.assertRegex(done.stderr, "address|password|key|bucket")
+        for address in ("s3://bucket/..a/b", "s3://bucket/a../.b", "s3://bucket/...", "https://host/bucket/a.b/"):
+            call("check", self.recipe, "-s", f"mirror={address}", results=self.results, check=0)
 
 
 class Hooks(Mirrors):
