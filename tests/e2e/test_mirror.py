@@ -352,6 +352,12 @@ exec sh -c "$last"
 """)
         (programs / "ssh").chmod(0o755)
         self.env = {**OFTEN, "PATH": f"{programs}:{os.environ['PATH']}"}
+        self.synced = self.folder / "synced"  # at the far end: folders, and what they had by then
+        (programs / "sync").write_text(f"""#!/bin/sh
+[ -d "$1" ] && ls "$1" | sed "s|^|$1/|" >> '{self.synced}'
+exit 1
+""")
+        (programs / "sync").chmod(0o755)
         self.mirror = self.folder / "it's $(here) now"
 
     def address(self):
@@ -361,6 +367,7 @@ exec sh -c "$last"
         done = self.mirrored()
         self.assertIn("all 4 files are there", done.stdout)
         self.assertWhole()
+        self.assertLessEqual(set(self.files()), set(self.synced.read_text().splitlines()), "a rename that was not synced")
         n_puts = self.calls.read_text().count("cat >")
         self.assertIn("nothing to do", self.mirrored().stdout)
         self.assertEqual(n_puts, self.calls.read_text().count("cat >"), "copied twice")
