@@ -58,8 +58,8 @@ unsigned code = 0x2000 + (s[1] & 1u) * 64 + (s[2] & 0x3Fu);
 if (code >= 0x2070)
     return KEPT;
 *n = 3;
-bool parts = code <= 0x200A || (code >= 0x2010 && code <= 0x2015) || (code >= 0x2028 && code <= 0x202F && code != 0x202A) ||
-             code == 0x205F;
+bool parts =
+    code <= 0x200A || (code >= 0x2010 && code <= 0x2015) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F;
 return parts ? BLANK : LEFT_OUT;
 }
 

@@ -88,17 +88,22 @@ static struct error *check_kind(const struct reading *r)
     return NULL;
 }
 
+static bool is_absent(const json_t *value)
+{
+    return !value || json_is_null(value);
+}
+
 // Of the keys the first that is there and not null.
 static const json_t *either(const json_t *object, const char *key, const char *older)
 {
     const json_t *value = json_object_get(object, key);
-    return value && !json_is_null(value) ? value : json_object_get(object, older);
+    return is_absent(value) ? json_object_get(object, older) : value;
 }
 
 static struct error *take_int(const struct reading *r, const char *key, int64_t missing, int *to)
 {
     const json_t *value = json_object_get(r->root, key);
-    if ((!value || json_is_null(value)) && missing) {
+    if (is_absent(value) && missing) {
         *to = (int)missing;
         return NULL;
     }
@@ -113,11 +118,30 @@ static struct error *take_int(const struct reading *r, const char *key, int64_t 
 static struct error *take_real(const struct reading *r, const char *key, const json_t *value, double missing, double *to)
 {
     *to = missing;
-    if (!value || json_is_null(value))
+    if (is_absent(value))
         return NULL;
     *to = json_number_value(value);
     if (!json_is_number(value) || !(*to > 0) || isinf(*to))
         return refuse_value(r, key, value, "a number above 0 is needed");
+    return NULL;
+}
+
+// A member that is not understood may hold the base, or turn positions otherwise.
+static struct error *check_rope_members(const struct reading *r, const json_t *rope)
+{
+    static const char *const known[] = {"rope_type", "type", "rope_theta", "partial_rotary_factor"};
+    const char *member;
+    json_t *value;
+    json_object_foreach((json_t *)rope, member, value)
+    {
+        char key[120];
+        bool is_known = is_absent(value);
+        for (size_t i = 0; i < countof(known) && !is_known; i++)
+            is_known = !strcmp(member, known[i]);
+        snprintf(key, sizeof key, "rope_parameters with %.80s", member);
+        if (!is_known)
+            return refuse_value(r, key, value, "this version reads rope_type and rope_theta there alone");
+    }
     return NULL;
 }
 
@@ -127,13 +151,15 @@ static struct error *take_rope(const struct reading *r, struct shape *shape)
     const json_t *rope = either(r->root, "rope_parameters", "rope_scaling");
     const json_t *kind = either(rope, "rope_type", "type"), *share = json_object_get(rope, "partial_rotary_factor");
     const json_t *base = json_object_get(rope, "rope_theta");
-    if (rope && !json_is_null(rope) && !json_is_object(rope))
+    if (!is_absent(rope) && !json_is_object(rope))
         return refuse_value(r, "rope_parameters", rope, "an object is needed");
-    if (kind && !says(kind, "default"))
+    if (!is_absent(kind) && !says(kind, "default"))
         return refuse_value(r, "rope_type", kind, "this version has \"default\" alone");
-    if (share && !json_is_null(share) && json_number_value(share) != 1)
+    if (!is_absent(share) && json_number_value(share) != 1)
         return refuse_value(r, "partial_rotary_factor", share, "this version turns whole heads");
-    return take_real(r, "rope_theta", base ? base : json_object_get(r->root, "rope_theta"), BASE, &shape->rope_base);
+    struct error *e = check_rope_members(r, rope);
+    base = is_absent(base) ? json_object_get(r->root, "rope_theta") : base;
+    return e ? e : take_real(r, "rope_theta", base, BASE, &shape->rope_base);
 }
 
 static struct error *take_softcap(const struct reading *r, struct shape *shape)

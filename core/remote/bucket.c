@@ -36,11 +36,19 @@ static bool bucket_name_is_good(const char *name, size_t n)
     return true;
 }
 
+// Of the parts between slashes none may lead elsewhere.
 static bool prefix_is_good(const char *prefix)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/";
-    return !prefix[strspn(prefix, letters)] && !strstr(prefix, "//") && !strstr(prefix, "/../") && !strstr(prefix, "/./") &&
-           strcmp(prefix, "..") && strncmp(prefix, "../", 3);
+    if (prefix[strspn(prefix, letters)] || strstr(prefix, "//"))
+        return false;
+    for (const char *part = prefix; *part;) {
+        size_t n = strcspn(part, "/");
+        if ((n == 1 || n == 2) && !strncmp(part, "..", n))
+            return false;
+        part += n + (part[n] == '/');
+    }
+    return true;
 }
 
 struct error *bucket_check(const char *address, struct place at)
@@ -296,6 +304,7 @@ static bool set_up(const struct bucket *b, struct request *q, const char *url, s
     bool upload = !strcmp(q->method, "PUT");
     curl_easy_reset(c);
     bad |= curl_easy_setopt(c, CURLOPT_URL, url);
+    bad |= curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L); // a name of the store is no path: nothing in it leads out of the bucket
     bad |= curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, strncmp(b->base, "http://", 7) ? "https" : "http");
     bad |= curl_easy_setopt(c, CURLOPT_USERPWD, b->user);
     bad |= curl_easy_setopt(c, CURLOPT_AWS_SIGV4, b->sigv4);

@@ -179,16 +179,17 @@ static struct error *ssh_put(struct remote *r, const char *name, int fd, int64_t
     const struct ssh *s = r->own;
     struct arena arena = {0};
     struct child c = {.from = fd, .n_from = n, .to = -1, .watch = watch};
-    const char *tmp = remote_temporary(&arena, name);
-    const char *command =
-        tmp ? arena_printf(
-                  &arena,
-                  "cd %s || exit 1; cat > %s || { rm -f %s; exit 1; }; sync %s 2>/dev/null; "
-                  "h=$( { sha256sum < %s || shasum -a 256 < %s; } 2>/dev/null ); "
-                  "case \"$h\" in %s*) mv -f %s %s;; '') rm -f %s; echo 'neither sha256sum nor shasum there' >&2; exit 1;; "
-                  "*) rm -f %s; exit %d;; esac",
-                  s->folder, tmp, tmp, tmp, tmp, tmp, sha256, tmp, name, tmp, tmp, OTHER_BYTES)
-            : NULL;
+    const char *tmp = remote_temporary(&arena, name), *slash = strrchr(name, '/');
+    const char *parent = slash ? arena_strndup(&arena, name, (size_t)(slash - name)) : ".";
+    const char *command = tmp && parent
+                              ? arena_printf(&arena,
+                                             "cd %s || exit 1; cat > %s || { rm -f %s; exit 1; }; sync %s 2>/dev/null; "
+                                             "h=$( { sha256sum < %s || shasum -a 256 < %s; } 2>/dev/null ); "
+                                             "case \"$h\" in %s*) mv -f %s %s && { sync %s 2>/dev/null; :; };; '') rm -f %s; "
+                                             "echo 'neither sha256sum nor shasum there' >&2; exit 1;; "
+                                             "*) rm -f %s; exit %d;; esac",
+                                             s->folder, tmp, tmp, tmp, tmp, tmp, sha256, tmp, name, parent, tmp, tmp, OTHER_BYTES)
+                              : NULL;
     struct error *e = run(r, &c, command);
     if (!e && c.status == OTHER_BYTES)
         e = error_plain(ERROR_DATA, "what arrived at '%s' of '%s' is not what was sent", r->address, name);

@@ -352,6 +352,12 @@ exec sh -c "$last"
 """)
         (programs / "ssh").chmod(0o755)
         self.env = {**OFTEN, "PATH": f"{programs}:{os.environ['PATH']}"}
+        self.synced = self.folder / "synced"  # at the far end: folders, and what they had by then
+        (programs / "sync").write_text(f"""#!/bin/sh
+[ -d "$1" ] && ls "$1" | sed "s|^|$1/|" >> '{self.synced}'
+exit 1
+""")
+        (programs / "sync").chmod(0o755)
         self.mirror = self.folder / "it's $(here) now"
 
     def address(self):
@@ -361,6 +367,7 @@ exec sh -c "$last"
         done = self.mirrored()
         self.assertIn("all 4 files are there", done.stdout)
         self.assertWhole()
+        self.assertLessEqual(set(self.files()), set(self.synced.read_text().splitlines()), "a rename that was not synced")
         n_puts = self.calls.read_text().count("cat >")
         self.assertIn("nothing to do", self.mirrored().stdout)
         self.assertEqual(n_puts, self.calls.read_text().count("cat >"), "copied twice")
@@ -383,10 +390,14 @@ exec sh -c "$last"
 
     def test_a_machine_that_is_not_one(self):
         for address in ("ssh://-oProxyCommand=touch${IFS}x/y", "ssh://me:secret@host/x", "ssh://host", "ssh://ho;st/x", "s3://b", "s3://bucket/a/../b",
+                        "s3://bucket/..", "s3://bucket/../", "s3://bucket/a/..", "s3://bucket/.", "s3://bucket/./a", "s3://bucket/a/./",
+                        "https://host/bucket/..", "https://host/bucket/a/..", "https://host/bucket/a/.",
                         "https://key@host/bucket", "http://host/bucket"):
             done = call("check", self.recipe, "-s", f"mirror={address}".replace("${", "$ {"), results=self.results)
             self.assertEqual(done.returncode, 2, address)
             self.assertRegex(done.stderr, "address|password|key|bucket")
+        for address in ("s3://bucket/..a/b", "s3://bucket/a../.b", "s3://bucket/...", "https://host/bucket/a.b/"):
+            call("check", self.recipe, "-s", f"mirror={address}", results=self.results, check=0)
 
 
 class Hooks(Mirrors):

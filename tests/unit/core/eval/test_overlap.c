@@ -66,6 +66,14 @@ static void test_runs(void **state)
                       "dont stop one two three four five six seven eight nine ten eleven"));
     assert_true(finds(thirteen, "one two three\xC2\xA0"
                                 "four five six \xE2\x80\x9Cseven\xE2\x80\x9D eight nine\xE2\x80\x94ten eleven twelve thirteen"));
+    // U+202A to U+202E turn the direction of writing, inside a word as well; U+2028, U+2029 and U+202F are blanks.
+    assert_true(finds(thirteen,
+                      "one two three four five six se\xE2\x80\xAAven eig\xE2\x80\xABht nine\xE2\x80\xAC ten elev\xE2\x80\xAE"
+                      "en\xE2\x80\xA8twelve\xE2\x80\xAFthirteen"));
+    assert_true(finds("one two three four five six seven eight nine ten eleven tw elve",
+                      "one two three four five six seven eight nine ten "
+                      "eleven tw\xE2\x80\xA9"
+                      "elve"));
     assert_false(finds(thirteen, "one two three four five six seven eight nine ten eleven twelve"));
     assert_false(finds(thirteen, "one two three four five six SEVENTH eight nine ten eleven twelve thirteen"));
     assert_false(finds(thirteen, "one two three four five sixseven eight nine ten eleven twelve thirteen"));

@@ -43,6 +43,16 @@ static void defaults_and_older_keys(void **state)
     assert_int_equal(s.n_kv_head, 2);
     assert_int_equal(s.head_dim, 20);
     assert_int_equal(s.seq_len, 77);
+    // A member that is null is as one that is not there.
+    assert_good(
+        read_text(NANOCHAT ",\"rope_theta\":5000,\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":null}}", &s));
+    assert_true(s.rope_base == 5000);
+    assert_good(read_text(NANOCHAT ",\"rope_theta\":5000,\"rope_parameters\":{\"rope_type\":null,\"type\":null,\"factor\":null,"
+                                   "\"partial_rotary_factor\":1.0,\"rope_theta\":7000}}",
+                          &s));
+    assert_true(s.rope_base == 7000);
+    assert_good(read_text(NANOCHAT ",\"rope_parameters\":{\"rope_theta\":null}}", &s));
+    assert_true(s.rope_base == 10000);
 }
 
 static void others_are_refused(void **state)
@@ -69,6 +79,9 @@ static void others_are_refused(void **state)
         {NANOCHAT ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}", "rope_type \"linear\""},
         {NANOCHAT ",\"rope_parameters\":[1]}", "an object is needed"},
         {NANOCHAT ",\"rope_parameters\":{\"partial_rotary_factor\":0.5}}", "partial_rotary_factor 0.5"},
+        {NANOCHAT ",\"rope_parameters\":{\"full_attention\":{\"rope_theta\":100000}}}", "full_attention {\"rope_theta\":100000}"},
+        {NANOCHAT ",\"rope_scaling\":{\"rope_type\":\"default\",\"factor\":2}}", "factor 2"},
+        {NANOCHAT ",\"rope_parameters\":{\"rope_theta\":[]},\"rope_theta\":5000}", "rope_theta []"},
         {NANOCHAT ",\"rope_theta\":\"x\"}", "rope_theta \"x\""},
         {NANOCHAT ",\"rms_norm_eps\":0}", "rms_norm_eps 0"},
         {NANOCHAT ",\"final_logit_softcapping\":-15}", "final_logit_softcapping -15"},
