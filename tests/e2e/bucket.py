@@ -88,6 +88,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.connection.close()
             return
         body = self.rfile.read(length)
+        if len(body) < length:  # given up, for what it was to bring is out of date
+            self.close_connection = True
+            return
         if what == "slow":
             time.sleep(args[0])
         if what == "status":

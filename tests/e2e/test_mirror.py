@@ -100,6 +100,10 @@ class Mirrors(Folder):
         before = self.checkpoint()
         runner = subprocess.Popen([RETORT, "run", self.recipe, "--results", self.results, "-s", f"mirror={self.address()}", *args],
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **self.env})
+        wait_for(lambda: runner.poll() is not None or self.checkpoint() > before or self.has_saved())
+        for pid in children(runner.pid):  # a training that has a new checkpoint waits, however slow the machine, for the mirror to have it
+            if b"_stage" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGSTOP)
         wait_for(lambda: runner.poll() is not None or self.checkpoint() > before)
         pids = [runner.pid, *children(runner.pid)]
         self.assertIsNone(runner.poll(), "it was over too soon")
@@ -109,6 +113,9 @@ class Mirrors(Folder):
             os.kill(pid, signal.SIGKILL)
         runner.wait()
         shutil.rmtree(self.results)
+
+    def has_saved(self):
+        return any('"e":"saved"' in path.read_text() for path in self.results.glob("store/pretrain-*.live"))
 
     def checkpoint(self):
         """The newest step of the training that the mirror has, or -1."""
