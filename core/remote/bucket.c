@@ -285,12 +285,11 @@ static bool add_md5(struct curl_slist **list, const unsigned char *md5)
     return add(list, "Content-MD5: %s", text);
 }
 
-// '/' stays; what is no letter, digit or -._~ is encoded.
-static char *encoded(struct arena *arena, const char *text)
+char *bucket_encoded(struct arena *arena, const char *text, const char *also)
 {
     char *to = arena_alloc(arena, 3 * strlen(text) + 1), *at = to;
     for (; to && *text; text++)
-        if (isalnum((unsigned char)*text) || strchr("-._~/", *text))
+        if (isalnum((unsigned char)*text) || strchr("-._~", *text) || strchr(also, *text))
             *at++ = *text;
         else
             at += sprintf(at, "%%%02X", (unsigned char)*text);
@@ -373,7 +372,7 @@ struct error *bucket_request(struct remote *r, struct request *q)
     struct bucket *b = r->own;
     struct arena arena = {0};
     char problem[CURL_ERROR_SIZE] = "";
-    const char *path = q->name ? encoded(&arena, q->name) : "", *prefix = q->name ? b->prefix : "";
+    const char *path = q->name ? bucket_encoded(&arena, q->name, "/") : "", *prefix = q->name ? b->prefix : "";
     const char *url =
         path ? arena_printf(&arena, "%s/%s%s%s%s", b->base, prefix, path, q->query ? "?" : "", q->query ? q->query : "") : NULL;
     struct curl_slist *headers = NULL;

@@ -57,6 +57,9 @@ struct error *CHECKED bucket_request(struct remote *r, struct request *q);
 // The error of an answer that is none of those hoped for: its code and message.
 struct error *bucket_refused(const struct remote *r, const struct request *q, const char *doing);
 
+// As addresses have it: what is no letter, digit or one of -._~ and `also` is encoded; in the arena.
+char *bucket_encoded(struct arena *arena, const char *text, const char *also);
+
 // The text between <tag> and </tag> from *at on, unescaped, in the arena, and *at behind it; NULL: there is none before `end` (NULL: the
 // end). Of answers from elsewhere: no more is understood than that.
 char *bucket_between(const char **at, const char *end, const char *tag, struct arena *arena);

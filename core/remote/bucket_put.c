@@ -92,17 +92,8 @@ static struct error *begin(struct upload *u)
 // "partNumber=1&uploadId=...", encoded.
 static char *id_query(struct upload *u, const char *before)
 {
-    char *to = arena_alloc(&u->arena, 3 * strlen(u->id) + strlen(before) + 16), *at = to;
-    if (!to)
-        return NULL;
-    at += sprintf(at, "%suploadId=", before);
-    for (const char *s = u->id; *s; s++)
-        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~", *s))
-            *at++ = *s;
-        else
-            at += sprintf(at, "%%%02X", (unsigned char)*s);
-    *at = '\0';
-    return to;
+    char *id = bucket_encoded(&u->arena, u->id, "");
+    return id ? arena_printf(&u->arena, "%suploadId=%s", before, id) : NULL;
 }
 
 static struct error *put_part_once(struct upload *u, int i)
