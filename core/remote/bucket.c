@@ -273,16 +273,9 @@ static bool add(struct curl_slist **list, const char *format, const char *text)
 
 static bool add_md5(struct curl_slist **list, const unsigned char *md5)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char text[25];
-    for (int i = 0, k = 0; i < 18; i += 3, k += 4) {
-        unsigned long v = (unsigned long)md5[i] << 16 | (i + 1 < MD5_BYTES ? (unsigned long)md5[i + 1] << 8 : 0) |
-                          (i + 2 < MD5_BYTES ? md5[i + 2] : 0);
-        for (int d = 0; d < 4; d++)
-            text[k + d] = digits[v >> (18 - 6 * d) & 63];
-    }
-    memcpy(text + 22, "==", 3);
-    return add(list, "Content-MD5: %s", text);
+    unsigned char text[25]; // 16 bytes in base64
+    EVP_EncodeBlock(text, md5, MD5_BYTES);
+    return add(list, "Content-MD5: %s", (const char *)text);
 }
 
 char *bucket_encoded(struct arena *arena, const char *text, const char *also)
