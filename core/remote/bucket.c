@@ -168,11 +168,6 @@ static size_t on_read(char *to, size_t size, size_t n, void *self)
     struct request *q = self;
     int64_t left = q->n - q->at;
     size_t most = size * n < (size_t)left ? size * n : (size_t)left;
-    if (q->text) {
-        memcpy(to, q->text + q->at, most);
-        q->at += (int64_t)most;
-        return most;
-    }
     ssize_t got;
     while ((got = pread(q->fd, to, most, q->offset + q->at)) < 0 && errno == EINTR)
         ;
@@ -326,8 +321,6 @@ static bool set_up(const struct bucket *b, struct request *q, const char *url, s
         bad |= curl_easy_setopt(c, CURLOPT_POST, 1L);
         bad |= curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->text);
         bad |= curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->n);
-    } else if (!strcmp(q->method, "HEAD")) {
-        bad |= curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
     } else if (strcmp(q->method, "GET")) {
         bad |= curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
     }

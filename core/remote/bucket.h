@@ -28,9 +28,9 @@ struct request {
     const char *method, *name, *query; // name: of the object, or NULL: the bucket itself; query: sorted and encoded, or NULL
     const char *sha256;                // of the body; NULL: there is none
     const unsigned char *md5;          // of the body, or NULL
-    int fd;                            // the body, n bytes from offset, where text is NULL
+    int fd;                            // of a PUT: the body, n bytes from offset
     int64_t offset, n;
-    const char *text;
+    const char *text; // of a POST: the body, n bytes
     bool download;
     int to;       // with download: where the answer's body goes; -1: into digest alone
     void *digest; // EVP_MD_CTX that it is added to, or NULL
