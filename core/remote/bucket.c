@@ -13,6 +13,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "core/store/atomic.h"
+
 enum { CONNECT_S = 20, STALL_S = 60, LEAST_SPEED = 1, PART_BYTES = 64 << 20, LEAST_PART = 1 << 10, SIGNS_SHA256 = 0x075700 };
 
 static const char empty_sha256[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -245,7 +247,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *self)
     if (q->digest && !EVP_DigestUpdate(q->digest, data, n))
         q->error = error_memory();
     if (q->to >= 0)
-        q->error = remote_write(q->to, data, n, q->n_to, "what is brought back");
+        q->error = file_write(q->to, "what is brought back", data, (int64_t)n, q->n_to);
     q->n_to += (int64_t)n;
     return q->error ? 0 : n;
 }

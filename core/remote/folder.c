@@ -104,7 +104,7 @@ static struct error *copy(int from, int to, int64_t n, const char *path, const s
         if (got <= 0)
             e = got ? error_system(ERROR_MACHINE, errno, "cannot read a file") : error_plain(ERROR_DATA, "a file ends early");
         if (!e)
-            e = remote_write(to, piece, (size_t)got, at, path);
+            e = file_write(to, path, piece, got, at);
         at += got;
         if (!e && !remote_goes_on(watch, at))
             e = error_stopped();

@@ -89,16 +89,18 @@ static struct error *open_locked(const char *tmp, int *fd)
     }
 }
 
-static struct error *write_piece(int fd, const char *tmp, const char *data, size_t n_bytes)
+struct error *file_write(int fd, const char *path, const void *from, int64_t bytes, int64_t offset)
 {
-    while (n_bytes) {
-        ssize_t n = write(fd, data, n_bytes);
+    const char *at = from;
+    while (bytes > 0) {
+        ssize_t n = pwrite(fd, at, (size_t)(bytes < LARGEST_TRANSFER ? bytes : LARGEST_TRANSFER), offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return error_system(ERROR_MACHINE, n < 0 ? errno : EIO, "cannot write '%s'", tmp);
-        data += n;
-        n_bytes -= (size_t)n;
+            return error_system(ERROR_MACHINE, n < 0 ? errno : EIO, "cannot write '%s'", path);
+        at += n;
+        bytes -= n;
+        offset += n;
     }
     return NULL;
 }
@@ -108,8 +110,9 @@ static struct error *write_file(int fd, const char *tmp, const struct atomic_pie
     if (ftruncate(fd, 0))
         return error_system(ERROR_MACHINE, errno, "cannot write '%s'", tmp);
     struct error *e = NULL;
-    for (int i = 0; i < n && !e; i++)
-        e = write_piece(fd, tmp, pieces[i].data, pieces[i].n_bytes);
+    int64_t at = 0;
+    for (int i = 0; i < n && !e; at += (int64_t)pieces[i++].n_bytes)
+        e = file_write(fd, tmp, pieces[i].data, (int64_t)pieces[i].n_bytes, at);
     return e;
 }
 

@@ -377,7 +377,7 @@ static void *write_pieces(void *self)
         const char *from = w->plan->from[i];
         int64_t offset = (int64_t)row->offset, bytes = (int64_t)row->bytes;
         if (from)
-            e = write_all(w->fd, w->plan->tmp, from, bytes, offset);
+            e = file_write(w->fd, w->plan->tmp, from, bytes, offset);
         else if (!scratch && !(scratch = block_alloc(STORE_PIECE)))
             e = error_memory();
         else
@@ -434,7 +434,7 @@ static struct error *write_contents(struct plan *p, int fd)
     if (!e)
         e = write_all_pieces(p, fd);
     if (!e)
-        e = write_all(fd, p->tmp, p->rows, p->checksums.bytes, p->checksums.offset);
+        e = file_write(fd, p->tmp, p->rows, p->checksums.bytes, p->checksums.offset);
     if (!e)
         point("store.written");
     if (!e && fsync(fd))
