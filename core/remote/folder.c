@@ -151,7 +151,7 @@ static struct error *folder_put(struct remote *r, const char *name, int fd, int6
         e = error_system(ERROR_MACHINE, errno, "cannot create '%s'", tmp);
     if (to >= 0) {
         if (!(e = take_room(to, n, path)) && !(e = copy(fd, to, n, path, watch)) && !(e = verify(to, n, sha256, path)))
-            e = atomic_publish(tmp, path);
+            e = atomic_rename(tmp, path);
         close(to);
         if (e)
             unlink(tmp);

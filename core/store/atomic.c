@@ -64,8 +64,11 @@ static struct error *sync_folder_of(const char *path)
 struct error *atomic_publish(const char *from, const char *to)
 {
     struct error *e = sync_path(from, 0);
-    if (e)
-        return e;
+    return e ? e : atomic_rename(from, to);
+}
+
+struct error *atomic_rename(const char *from, const char *to)
+{
     if (rename(from, to))
         return error_system(ERROR_MACHINE, errno, "cannot rename '%s' to '%s'", from, to);
     point("atomic.renamed");

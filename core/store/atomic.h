@@ -15,6 +15,9 @@ struct error *CHECKED folder_make(const char *path);
 // fsync of the file, rename(from, to), fsync of the folder.
 struct error *CHECKED atomic_publish(const char *from, const char *to);
 
+// The same of a file that its writer has synced.
+struct error *CHECKED atomic_rename(const char *from, const char *to);
+
 // Writes a small file whole: to PATH.tmp, then publishes it.
 struct error *CHECKED atomic_write(const char *path, const void *data, size_t n_bytes);
 

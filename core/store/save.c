@@ -471,7 +471,7 @@ static struct error *save(struct plan *p)
     if (!e)
         e = set_aside(p);
     if (!e)
-        e = atomic_publish(p->tmp, p->path);
+        e = atomic_rename(p->tmp, p->path);
     if (e)
         unlink(p->tmp);
     else
