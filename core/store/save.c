@@ -252,7 +252,7 @@ static struct error *lay_out(struct plan *p)
 
 // How many gaps there are is known only after the layout, whose table of checksums has a row for each: try, count, try again. The
 // number moves little or not at all, since the table is the last thing in the file. It can go back and forth, where a row more or
-// less opens or closes the gap before the table: then the larger table is taken, and write_extent has a use for its spare rows.
+// less opens or closes the gap before the table: then the larger table is taken, and cut has a use for its spare rows.
 static struct error *lay_out_until_it_fits(struct plan *p)
 {
     p->n_rows = p->n_sets + 2;
