@@ -43,6 +43,4 @@ struct error *CHECKED remote_add(struct arena *arena, struct remote_entry **entr
 // What a text from elsewhere looks like in an error: printable ASCII alone, no longer than `to`.
 void remote_printable(const char *text, size_t n, char *to, size_t n_to);
 
-enum { REMOTE_PIECE = 1 << 20 };
-
 #endif
