@@ -14,6 +14,12 @@
 
 #include "core/base/point.h"
 
+const char *folder_of(struct arena *arena, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == path ? "/" : slash ? arena_strndup(arena, path, (size_t)(slash - path)) : ".";
+}
+
 struct error *folder_make(const char *path)
 {
     struct arena arena = {0};
@@ -54,8 +60,7 @@ static struct error *sync_path(const char *path, int flags)
 static struct error *sync_folder_of(const char *path)
 {
     struct arena arena = {0};
-    const char *slash = strrchr(path, '/');
-    const char *folder = slash == path ? "/" : slash ? arena_strndup(&arena, path, (size_t)(slash - path)) : ".";
+    const char *folder = folder_of(&arena, path);
     struct error *e = folder ? sync_path(folder, O_DIRECTORY) : error_memory();
     arena_release(&arena);
     return e;

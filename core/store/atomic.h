@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// The folder that a path is in: "a/b" of "a/b/c", "/" of "/c", "." of "c"; in the arena. NULL: no memory.
+const char *folder_of(struct arena *arena, const char *path);
+
 // Makes the folder and those above it.
 struct error *CHECKED folder_make(const char *path);
 

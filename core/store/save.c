@@ -285,10 +285,9 @@ double store_available(const char *path)
 {
     struct arena arena = {0};
     struct statvfs fs;
-    const char *slash = strrchr(path, '/');
-    char *folder = arena_strndup(&arena, path, slash ? (size_t)(slash - path) + 1 : 0);
+    const char *folder = folder_of(&arena, path);
     errno = ENOMEM;
-    double available = !folder || statvfs(folder[0] ? folder : ".", &fs) ? NAN : (double)fs.f_bavail * (double)fs.f_frsize;
+    double available = !folder || statvfs(folder, &fs) ? NAN : (double)fs.f_bavail * (double)fs.f_frsize;
     int err = errno;
     arena_release(&arena);
     errno = err;
