@@ -165,6 +165,17 @@ struct store_attribute store_f64(const char *object, const char *name, double va
     return (struct store_attribute){.object = object, .name = name, .type = STORE_F64, .f64 = value};
 }
 
+struct store_attribute *store_both(struct arena *arena, const struct store_attribute *a, int n_a, const struct store_attribute *b,
+                                   int n_b)
+{
+    struct store_attribute *both = arena_array(arena, (size_t)n_a + (size_t)n_b, sizeof *both);
+    if (both && n_a)
+        memcpy(both, a, (size_t)n_a * sizeof *both);
+    if (both && n_b)
+        memcpy(both + n_a, b, (size_t)n_b * sizeof *both);
+    return both;
+}
+
 struct error *read_all(int fd, const char *path, void *to, int64_t bytes, int64_t offset)
 {
     char *at = to;
