@@ -25,7 +25,7 @@
 //            seq_len, n_rows; the caller adds what made it
 // Cost       a placement looks at a bitmap of the lengths in the buffer: less than a microsecond. 12 bytes a segment and 8 a row, a row
 //            having some four segments: 1.5 % of the token files at T = 2,048
-// Memory     the buffer, and 16 T bytes: a plan that is being made grows on the disk, one that is open is mapped
+// Memory     the buffer, and 20 T bytes: a plan that is being made grows on the disk, one that is open is mapped
 // Errors     ERROR_DATA for a text that does not fill one row, for a plan that is damaged (opening reads it whole against its checksums)
 //            or of another text, by its name; ERROR_MACHINE for a full disk; ERROR_STOPPED
 // Threads    a made or open plan is immutable: any thread may read

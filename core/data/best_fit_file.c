@@ -10,20 +10,16 @@ struct error *best_fit_save(const struct best_fit *plan, const char *path, const
                             int n_attributes)
 {
     struct arena arena = {0};
-    struct store_attribute *all = arena_array(&arena, (size_t)n_attributes + 4, sizeof *all);
+    const struct store_attribute own[] = {store_i64("/", "n", plan->n_tokens), store_i64("/", "d", plan->n_documents),
+                                          store_i64("/", "seq_len", plan->T), store_i64("/", "n_rows", plan->n_rows)};
+    const struct store_attribute *all = store_both(&arena, attributes, n_attributes, own, countof(own));
     if (!all)
         return error_memory();
-    if (n_attributes)
-        memcpy(all, attributes, (size_t)n_attributes * sizeof *all);
-    all[n_attributes] = store_i64("/", "n", plan->n_tokens);
-    all[n_attributes + 1] = store_i64("/", "d", plan->n_documents);
-    all[n_attributes + 2] = store_i64("/", "seq_len", plan->T);
-    all[n_attributes + 3] = store_i64("/", "n_rows", plan->n_rows);
     const struct store_set sets[] = {
         {.path = "/first", .type = STORE_I64, .n_dims = 1, .dims = {plan->n_rows + 1}, .data = plan->first},
         {.path = "/starts", .type = STORE_I64, .n_dims = 1, .dims = {plan->n_segments}, .data = plan->starts},
         {.path = "/tokens", .type = STORE_I32, .n_dims = 1, .dims = {plan->n_segments}, .data = plan->tokens}};
-    struct error *e = store_save(path, all, n_attributes + 4, sets, countof(sets));
+    struct error *e = store_save(path, all, n_attributes + (int)countof(own), sets, countof(sets));
     arena_release(&arena);
     return e;
 }

@@ -72,8 +72,7 @@ static struct error *write_note(const struct transfer *t)
 struct error *part_open(struct transfer *t, bool *held)
 {
     struct stat st;
-    const char *slash = strrchr(t->part, '/');
-    char *folder = slash ? arena_strndup(t->arena, t->part, (size_t)(slash - t->part)) : ".";
+    const char *folder = folder_of(t->arena, t->part);
     struct error *e = folder ? folder_make(folder) : error_memory();
     *held = false;
     if (e)

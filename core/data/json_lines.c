@@ -1,7 +1,7 @@
 // json_lines.c - a buffer slides over the file; a line that fills it doubles it.
 //
-// A value costs memory, also one that takes two bytes in the file, so the values of long lines are counted first. What is no JSON is given to
-// jansson, which says what is wrong with it.
+// A value costs memory, also one that takes two bytes in the file, so the values of long lines are counted first. What is no JSON is
+// given to jansson, which says what is wrong with it.
 #include "core/data/json_lines.h"
 
 #include <errno.h>

@@ -81,6 +81,9 @@ struct padded_rows {
 struct error *CHECKED padded_rows_open(struct padded_rows *p, const struct mixture *m, int64_t T, int32_t assistant_end,
                                        struct arena *arena);
 
+// What row i has of its example: lengths[i] inputs, and as many targets.
+void padded_rows_example(const struct padded_rows *p, int64_t i, int32_t *inputs, int32_t *targets);
+
 // n rows of width inputs each; width is at least the rows' lengths.
 struct error *CHECKED padded_rows_read(const struct padded_rows *p, int64_t first, int64_t n, int64_t width, int32_t *inputs,
                                        int32_t *targets);

@@ -70,7 +70,7 @@ struct error *padded_rows_open(struct padded_rows *p, const struct mixture *m, i
     return NULL;
 }
 
-static void read_row(const struct padded_rows *p, int64_t i, int64_t width, int32_t *inputs, int32_t *targets)
+void padded_rows_example(const struct padded_rows *p, int64_t i, int32_t *inputs, int32_t *targets)
 {
     struct mixture_example x = mixture_at(p->mixture, p->example[i]);
     const struct task_rows *rows = p->mixture->parts[x.part].rows;
@@ -81,10 +81,6 @@ static void read_row(const struct padded_rows *p, int64_t i, int64_t width, int3
     for (int64_t t = 0; t < length; t++)
         if (!mask[t + 1])
             targets[t] = -1;
-    for (int64_t t = length; t < width; t++) {
-        inputs[t] = p->pad;
-        targets[t] = -1;
-    }
 }
 
 struct error *padded_rows_read(const struct padded_rows *p, int64_t first, int64_t n, int64_t width, int32_t *inputs,
@@ -97,7 +93,11 @@ struct error *padded_rows_read(const struct padded_rows *p, int64_t first, int64
         if (p->lengths[i] > width)
             return error_plain(ERROR_FAILED, "row %lld has %d inputs, more than the %lld that there is room for", (long long)r,
                                p->lengths[i], (long long)width);
-        read_row(p, i, width, inputs, targets);
+        padded_rows_example(p, i, inputs, targets);
+        for (int64_t t = p->lengths[i]; t < width; t++) {
+            inputs[t] = p->pad;
+            targets[t] = -1;
+        }
     }
     return NULL;
 }

@@ -479,12 +479,8 @@ static struct error *take_options(struct row *r, struct record_value *choices, i
 
 static struct error *copy_text(struct arena *arena, const struct record_value *value, struct item_text *to)
 {
-    char *copy = arena_alloc(arena, value->n + 1);
-    if (!copy)
-        return error_memory();
-    memcpy(copy, value->text, value->n);
-    *to = (struct item_text){copy, value->n};
-    return NULL;
+    *to = (struct item_text){arena_strndup(arena, value->text, value->n), value->n};
+    return to->text ? NULL : error_memory();
 }
 
 struct error *task_read_item(const struct task *t, const struct record *record, struct arena *arena, struct task_item *item)

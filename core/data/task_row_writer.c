@@ -1,8 +1,6 @@
 // task_row_writer.c - growing buffers, one for each dataset; all are written when the last row is there.
 #include "core/data/task_rows_inside.h"
 
-#include <string.h>
-
 enum { NARROW = 65536 };
 
 static struct error *append_i64(struct bytes *b, int64_t value)
@@ -71,16 +69,12 @@ struct error *task_row_writer_save(struct task_row_writer *w, const char *path, 
     if ((e = start_ends(&w->answer_ends)) || (e = start_ends(&w->letter_ends)))
         return e;
     struct arena arena = {0};
-    enum { MORE = 4 };
-    struct store_attribute *all = arena_array(&arena, (size_t)n_attributes + MORE, sizeof *all);
+    const struct store_attribute own[] = {store_i64("/", "n", t->n), store_i64("/", "d", t->n_documents),
+                                          store_i64("/", "n_vocab", w->n_vocab),
+                                          store_i64("/", "assistant_start", w->assistant_start)};
+    const struct store_attribute *all = store_both(&arena, attributes, n_attributes, own, countof(own));
     if (!all)
         return error_memory();
-    if (n_attributes)
-        memcpy(all, attributes, (size_t)n_attributes * sizeof *all);
-    all[n_attributes] = store_i64("/", "n", t->n);
-    all[n_attributes + 1] = store_i64("/", "d", t->n_documents);
-    all[n_attributes + 2] = store_i64("/", "n_vocab", w->n_vocab);
-    all[n_attributes + 3] = store_i64("/", "assistant_start", w->assistant_start);
     const int64_t none = 0;
     if (t->documents)
         t->documents[t->n_documents] = t->n;
@@ -93,7 +87,7 @@ struct error *task_row_writer_save(struct task_row_writer *w, const char *path, 
                                set_of_bytes("/letters", STORE_I32, &w->letters),
                                set_of_bytes("/letter_ends", STORE_I64, &w->letter_ends),
                                set_of_bytes("/right", STORE_I32, &w->right)};
-    e = store_save(path, all, n_attributes + MORE, sets, countof(sets));
+    e = store_save(path, all, n_attributes + (int)countof(own), sets, countof(sets));
     arena_release(&arena);
     return e;
 }

@@ -2,7 +2,6 @@
 #include "core/data/tokens.h"
 
 #include <limits.h>
-#include <string.h>
 
 #include "core/base/stop.h"
 
@@ -68,14 +67,11 @@ struct error *token_writer_save(struct token_writer *w, const char *path, const 
                                 int n_attributes)
 {
     struct arena arena = {0};
-    struct store_attribute *all = arena_array(&arena, (size_t)n_attributes + 3, sizeof *all);
+    const struct store_attribute own[] = {store_i64("/", "n", w->n), store_i64("/", "d", w->n_documents),
+                                          store_i64("/", "n_vocab", w->n_vocab)};
+    const struct store_attribute *all = store_both(&arena, attributes, n_attributes, own, countof(own));
     if (!all)
         return error_memory();
-    if (n_attributes)
-        memcpy(all, attributes, (size_t)n_attributes * sizeof *all);
-    all[n_attributes] = store_i64("/", "n", w->n);
-    all[n_attributes + 1] = store_i64("/", "d", w->n_documents);
-    all[n_attributes + 2] = store_i64("/", "n_vocab", w->n_vocab);
     const int64_t none = 0;
     if (w->documents)
         w->documents[w->n_documents] = w->n;
@@ -86,7 +82,7 @@ struct error *token_writer_save(struct token_writer *w, const char *path, const 
          .n_dims = 1,
          .dims = {w->n_documents + 1},
          .data = w->documents ? w->documents : &none}};
-    struct error *e = store_save(path, all, n_attributes + 3, sets, countof(sets));
+    struct error *e = store_save(path, all, n_attributes + (int)countof(own), sets, countof(sets));
     arena_release(&arena);
     return e;
 }

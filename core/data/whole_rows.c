@@ -72,17 +72,14 @@ struct error *whole_rows_open(struct whole_rows *w, const struct mixture *m, int
 // An example from position `at` on; its last token is an input only where another follows in the row.
 static void put(const struct whole_rows *w, int64_t i, int64_t at, int64_t end, int32_t *inputs, int32_t *targets)
 {
-    struct mixture_example x = mixture_at(w->each.mixture, w->each.example[i]);
-    const struct task_rows *rows = w->each.mixture->parts[x.part].rows;
-    const uint8_t *mask = task_rows_mask(rows, x.row);
-    int64_t length = w->each.lengths[i], n = at + length < end ? length + 1 : length;
-    task_rows_span(rows, x.row, 0, n, inputs + at);
-    task_rows_span(rows, x.row, 1, length, targets + at);
-    for (int64_t t = 0; t < length; t++)
-        if (!mask[t + 1])
-            targets[at + t] = -1;
-    if (n > length)
+    const struct mixture *m = w->each.mixture;
+    int64_t length = w->each.lengths[i];
+    padded_rows_example(&w->each, i, inputs + at, targets + at);
+    if (at + length < end) {
+        struct mixture_example x = mixture_at(m, w->each.example[i]);
+        task_rows_span(m->parts[x.part].rows, x.row, length, 1, inputs + at + length);
         targets[at + length] = -1; // the next example's first token
+    }
 }
 
 struct error *whole_rows_read(const struct whole_rows *w, int64_t first, int64_t n, int64_t width, int32_t *inputs,

@@ -13,6 +13,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "core/store/atomic.h"
+
 enum { CONNECT_S = 20, STALL_S = 60, LEAST_SPEED = 1, PART_BYTES = 64 << 20, LEAST_PART = 1 << 10, SIGNS_SHA256 = 0x075700 };
 
 static const char empty_sha256[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -168,11 +170,6 @@ static size_t on_read(char *to, size_t size, size_t n, void *self)
     struct request *q = self;
     int64_t left = q->n - q->at;
     size_t most = size * n < (size_t)left ? size * n : (size_t)left;
-    if (q->text) {
-        memcpy(to, q->text + q->at, most);
-        q->at += (int64_t)most;
-        return most;
-    }
     ssize_t got;
     while ((got = pread(q->fd, to, most, q->offset + q->at)) < 0 && errno == EINTR)
         ;
@@ -250,7 +247,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *self)
     if (q->digest && !EVP_DigestUpdate(q->digest, data, n))
         q->error = error_memory();
     if (q->to >= 0)
-        q->error = remote_write(q->to, data, n, q->n_to, "what is brought back");
+        q->error = file_write(q->to, "what is brought back", data, (int64_t)n, q->n_to);
     q->n_to += (int64_t)n;
     return q->error ? 0 : n;
 }
@@ -273,24 +270,16 @@ static bool add(struct curl_slist **list, const char *format, const char *text)
 
 static bool add_md5(struct curl_slist **list, const unsigned char *md5)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char text[25];
-    for (int i = 0, k = 0; i < 18; i += 3, k += 4) {
-        unsigned long v = (unsigned long)md5[i] << 16 | (i + 1 < MD5_BYTES ? (unsigned long)md5[i + 1] << 8 : 0) |
-                          (i + 2 < MD5_BYTES ? md5[i + 2] : 0);
-        for (int d = 0; d < 4; d++)
-            text[k + d] = digits[v >> (18 - 6 * d) & 63];
-    }
-    memcpy(text + 22, "==", 3);
-    return add(list, "Content-MD5: %s", text);
+    unsigned char text[25]; // 16 bytes in base64
+    EVP_EncodeBlock(text, md5, MD5_BYTES);
+    return add(list, "Content-MD5: %s", (const char *)text);
 }
 
-// '/' stays; what is no letter, digit or -._~ is encoded.
-static char *encoded(struct arena *arena, const char *text)
+char *bucket_encoded(struct arena *arena, const char *text, const char *also)
 {
     char *to = arena_alloc(arena, 3 * strlen(text) + 1), *at = to;
     for (; to && *text; text++)
-        if (isalnum((unsigned char)*text) || strchr("-._~/", *text))
+        if (isalnum((unsigned char)*text) || strchr("-._~", *text) || strchr(also, *text))
             *at++ = *text;
         else
             at += sprintf(at, "%%%02X", (unsigned char)*text);
@@ -334,8 +323,6 @@ static bool set_up(const struct bucket *b, struct request *q, const char *url, s
         bad |= curl_easy_setopt(c, CURLOPT_POST, 1L);
         bad |= curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->text);
         bad |= curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->n);
-    } else if (!strcmp(q->method, "HEAD")) {
-        bad |= curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
     } else if (strcmp(q->method, "GET")) {
         bad |= curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
     }
@@ -373,7 +360,7 @@ struct error *bucket_request(struct remote *r, struct request *q)
     struct bucket *b = r->own;
     struct arena arena = {0};
     char problem[CURL_ERROR_SIZE] = "";
-    const char *path = q->name ? encoded(&arena, q->name) : "", *prefix = q->name ? b->prefix : "";
+    const char *path = q->name ? bucket_encoded(&arena, q->name, "/") : "", *prefix = q->name ? b->prefix : "";
     const char *url =
         path ? arena_printf(&arena, "%s/%s%s%s%s", b->base, prefix, path, q->query ? "?" : "", q->query ? q->query : "") : NULL;
     struct curl_slist *headers = NULL;

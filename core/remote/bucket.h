@@ -28,9 +28,9 @@ struct request {
     const char *method, *name, *query; // name: of the object, or NULL: the bucket itself; query: sorted and encoded, or NULL
     const char *sha256;                // of the body; NULL: there is none
     const unsigned char *md5;          // of the body, or NULL
-    int fd;                            // the body, n bytes from offset, where text is NULL
+    int fd;                            // of a PUT: the body, n bytes from offset
     int64_t offset, n;
-    const char *text;
+    const char *text; // of a POST: the body, n bytes
     bool download;
     int to;       // with download: where the answer's body goes; -1: into digest alone
     void *digest; // EVP_MD_CTX that it is added to, or NULL
@@ -56,6 +56,9 @@ struct error *CHECKED bucket_request(struct remote *r, struct request *q);
 
 // The error of an answer that is none of those hoped for: its code and message.
 struct error *bucket_refused(const struct remote *r, const struct request *q, const char *doing);
+
+// As addresses have it: what is no letter, digit or one of -._~ and `also` is encoded; in the arena.
+char *bucket_encoded(struct arena *arena, const char *text, const char *also);
 
 // The text between <tag> and </tag> from *at on, unescaped, in the arena, and *at behind it; NULL: there is none before `end` (NULL: the
 // end). Of answers from elsewhere: no more is understood than that.

@@ -74,21 +74,10 @@ static struct error *read_page(const struct bucket *b, const char *body, const c
     return e;
 }
 
-static char *encoded(struct arena *arena, const char *text)
-{
-    char *to = arena_alloc(arena, 3 * strlen(text) + 1), *at = to;
-    for (; to && *text; text++)
-        if (isalnum((unsigned char)*text) || strchr("-._~", *text))
-            *at++ = *text;
-        else
-            at += sprintf(at, "%%%02X", (unsigned char)*text);
-    return to;
-}
-
 static struct error *list_page(struct remote *r, const char *prefix, const char *folder, const char **more, struct arena *arena,
                                struct remote_entry **entries, int *n)
 {
-    const char *token = *more ? encoded(arena, *more) : "";
+    const char *token = *more ? bucket_encoded(arena, *more, "") : "";
     const char *query = token ? arena_printf(arena, "%s%s%slist-type=2&prefix=%s", *more ? "continuation-token=" : "", token,
                                              *more ? "&" : "", prefix)
                               : NULL;
@@ -113,7 +102,7 @@ struct error *bucket_list(struct remote *r, const char *folder, const char *pref
 {
     const struct bucket *b = r->own;
     const char *whole = arena_printf(arena, "%s%s/%s", b->prefix, folder, prefix), *more = NULL;
-    const char *query = whole ? encoded(arena, whole) : NULL;
+    const char *query = whole ? bucket_encoded(arena, whole, "") : NULL;
     struct error *e = query ? NULL : error_memory();
     for (int page = 0; !e && (page == 0 || more); page++)
         e = page < PAGES_MOST ? list_page(r, query, folder, &more, arena, entries, n)

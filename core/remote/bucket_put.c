@@ -54,22 +54,23 @@ static struct error *read_back(struct remote *r, const char *name, int64_t n, co
     return e;
 }
 
-static struct error *put_whole(struct remote *r, const char *name, int fd, int64_t n, const char *sha256,
-                               const struct remote_watch *watch, char *etag, char *expected)
+// The bytes that q names, hashed and sent; known: their SHA-256, or NULL.
+static struct error *put(struct remote *r, struct request q, const char *known, unsigned char md5[MD5_BYTES],
+                         char etag[BUCKET_ETAG])
 {
-    unsigned char md5[MD5_BYTES];
-    char found[SHA256_HEX];
-    struct error *e = hash_range(fd, 0, n, found, md5);
-    if (!e && strcmp(found, sha256))
-        e = error_plain(ERROR_DATA, "'%s' changed while it was sent", name);
+    char sha256[SHA256_HEX];
+    struct error *e = hash_range(q.fd, q.offset, q.n, sha256, md5);
+    if (!e && known && strcmp(sha256, known))
+        e = error_plain(ERROR_DATA, "'%s' changed while it was sent", q.name);
     if (e)
         return e;
-    struct request q = {.method = "PUT", .name = name, .sha256 = sha256, .md5 = md5, .fd = fd, .n = n, .watch = watch};
+    q.method = "PUT";
+    q.sha256 = sha256;
+    q.md5 = md5;
     e = bucket_request(r, &q);
     if (!e && q.status != 200)
         e = bucket_refused(r, &q, "write to");
     block_free(q.body);
-    hash_hex(md5, MD5_BYTES, expected);
     snprintf(etag, BUCKET_ETAG, "%s", q.etag);
     return e;
 }
@@ -92,44 +93,19 @@ static struct error *begin(struct upload *u)
 // "partNumber=1&uploadId=...", encoded.
 static char *id_query(struct upload *u, const char *before)
 {
-    char *to = arena_alloc(&u->arena, 3 * strlen(u->id) + strlen(before) + 16), *at = to;
-    if (!to)
-        return NULL;
-    at += sprintf(at, "%suploadId=", before);
-    for (const char *s = u->id; *s; s++)
-        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~", *s))
-            *at++ = *s;
-        else
-            at += sprintf(at, "%%%02X", (unsigned char)*s);
-    *at = '\0';
-    return to;
+    char *id = bucket_encoded(&u->arena, u->id, "");
+    return id ? arena_printf(&u->arena, "%suploadId=%s", before, id) : NULL;
 }
 
 static struct error *put_part_once(struct upload *u, int i)
 {
-    char sha256[SHA256_HEX], number[40];
+    char number[40];
     int64_t from = i * u->part_bytes, n = u->n - from < u->part_bytes ? u->n - from : u->part_bytes;
     snprintf(number, sizeof number, "partNumber=%d&", i + 1);
-    const char *query = id_query(u, number);
-    struct error *e = query ? hash_range(u->fd, from, n, sha256, u->md5[i]) : error_memory();
-    if (e)
-        return e;
-    struct request q = {.method = "PUT",
-                        .name = u->name,
-                        .query = query,
-                        .sha256 = sha256,
-                        .md5 = u->md5[i],
-                        .fd = u->fd,
-                        .offset = from,
-                        .n = n,
-                        .watch = u->watch,
-                        .before = from};
-    e = bucket_request(u->r, &q);
-    if (!e && q.status != 200)
-        e = bucket_refused(u->r, &q, "write to");
-    block_free(q.body);
-    snprintf(u->etags[i], sizeof u->etags[i], "%s", q.etag);
-    if (!e && !q.etag[0])
+    struct request q = {
+        .name = u->name, .query = id_query(u, number), .fd = u->fd, .offset = from, .n = n, .watch = u->watch, .before = from};
+    struct error *e = q.query ? put(u->r, q, NULL, u->md5[i], u->etags[i]) : error_memory();
+    if (!e && !u->etags[i][0])
         e = error_plain(ERROR_MACHINE, "'%s' does not say what it has of a part", u->r->address);
     return e;
 }
@@ -220,7 +196,10 @@ struct error *bucket_put(struct remote *r, const char *name, int fd, int64_t n, 
     char etag[BUCKET_ETAG] = "", expected[EXPECTED] = "";
     struct error *e;
     if (n <= b->part_bytes) {
-        e = put_whole(r, name, fd, n, sha256, watch, etag, expected);
+        struct request q = {.name = name, .fd = fd, .n = n, .watch = watch};
+        unsigned char md5[MD5_BYTES];
+        if (!(e = put(r, q, sha256, md5, etag)))
+            hash_hex(md5, MD5_BYTES, expected);
     } else {
         struct upload u = {.r = r, .name = name, .fd = fd, .n = n, .part_bytes = b->part_bytes, .watch = watch};
         while ((n + u.part_bytes - 1) / u.part_bytes > PARTS_MOST)

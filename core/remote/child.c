@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/remote/remote_inside.h"
+#include "core/store/atomic.h"
 
 enum { LOOK_MS = 200, FEED = 64 << 10, GRACE_LOOKS = 100, GRACE_NS = 20 * 1000 * 1000 };
 
@@ -101,7 +102,7 @@ static struct error *take_output(struct running *r)
             shut(&r->out);
             return NULL;
         }
-        struct error *e = remote_write(c->to, piece, (size_t)n, c->n_to, "what is brought back");
+        struct error *e = file_write(c->to, "what is brought back", piece, n, c->n_to);
         c->n_to += n;
         return e;
     }

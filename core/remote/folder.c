@@ -10,10 +10,12 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/store/atomic.h"
+#include "core/store/store.h"
+
+enum { PIECE = 1 << 20 };
 
 struct folder {
     const char *path;
@@ -93,18 +95,18 @@ static struct error *folder_list(struct remote *r, const char *folder, const cha
 
 static struct error *copy(int from, int to, int64_t n, const char *path, const struct remote_watch *watch)
 {
-    char *piece = block_alloc(REMOTE_PIECE);
+    char *piece = block_alloc(PIECE);
     struct error *e = piece ? NULL : error_memory();
     int64_t at = 0;
     while (!e && at < n) {
         int64_t left = n - at;
-        ssize_t got = pread(from, piece, left < REMOTE_PIECE ? (size_t)left : REMOTE_PIECE, at);
+        ssize_t got = pread(from, piece, left < PIECE ? (size_t)left : PIECE, at);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
             e = got ? error_system(ERROR_MACHINE, errno, "cannot read a file") : error_plain(ERROR_DATA, "a file ends early");
         if (!e)
-            e = remote_write(to, piece, (size_t)got, at, path);
+            e = file_write(to, path, piece, got, at);
         at += got;
         if (!e && !remote_goes_on(watch, at))
             e = error_stopped();
@@ -116,8 +118,7 @@ static struct error *copy(int from, int to, int64_t n, const char *path, const s
 // Room is taken first, where the file system can do that: a full disk shows before the first byte.
 static struct error *take_room(int fd, int64_t n, const char *path)
 {
-    struct statvfs fs;
-    if (!fstatvfs(fd, &fs) && (double)fs.f_bavail * (double)fs.f_frsize < (double)n)
+    if (store_available(path) < (double)n) // false where that cannot be told
         return error_system(ERROR_MACHINE, ENOSPC, "cannot write '%s'", path);
     if (n > 0 && fallocate(fd, 0, 0, n) && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
         return error_system(ERROR_MACHINE, errno, "cannot write '%s'", path);
@@ -151,7 +152,7 @@ static struct error *folder_put(struct remote *r, const char *name, int fd, int6
         e = error_system(ERROR_MACHINE, errno, "cannot create '%s'", tmp);
     if (to >= 0) {
         if (!(e = take_room(to, n, path)) && !(e = copy(fd, to, n, path, watch)) && !(e = verify(to, n, sha256, path)))
-            e = atomic_publish(tmp, path);
+            e = atomic_rename(tmp, path);
         close(to);
         if (e)
             unlink(tmp);

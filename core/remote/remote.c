@@ -2,7 +2,6 @@
 #include "core/remote/remote.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -149,21 +148,6 @@ struct error *remote_add(struct arena *arena, struct remote_entry **entries, int
     if (!copy)
         return error_memory();
     (*entries)[(*n)++] = (struct remote_entry){.name = copy, .bytes = bytes};
-    return NULL;
-}
-
-struct error *remote_write(int fd, const char *data, size_t n, int64_t at, const char *what)
-{
-    while (n) {
-        ssize_t done = pwrite(fd, data, n, at);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return error_system(ERROR_MACHINE, done < 0 ? errno : EIO, "cannot write '%s'", what);
-        data += done;
-        at += done;
-        n -= (size_t)done;
-    }
     return NULL;
 }
 

@@ -40,12 +40,7 @@ char *remote_temporary(struct arena *arena, const char *name);
 struct error *CHECKED remote_add(struct arena *arena, struct remote_entry **entries, int *n, const char *name, size_t n_name,
                                  int64_t bytes);
 
-// Writes all of it.
-struct error *CHECKED remote_write(int fd, const char *data, size_t n, int64_t at, const char *what);
-
 // What a text from elsewhere looks like in an error: printable ASCII alone, no longer than `to`.
 void remote_printable(const char *text, size_t n, char *to, size_t n_to);
-
-enum { REMOTE_PIECE = 1 << 20 };
 
 #endif

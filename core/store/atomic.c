@@ -14,6 +14,12 @@
 
 #include "core/base/point.h"
 
+const char *folder_of(struct arena *arena, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == path ? "/" : slash ? arena_strndup(arena, path, (size_t)(slash - path)) : ".";
+}
+
 struct error *folder_make(const char *path)
 {
     struct arena arena = {0};
@@ -54,8 +60,7 @@ static struct error *sync_path(const char *path, int flags)
 static struct error *sync_folder_of(const char *path)
 {
     struct arena arena = {0};
-    const char *slash = strrchr(path, '/');
-    const char *folder = slash == path ? "/" : slash ? arena_strndup(&arena, path, (size_t)(slash - path)) : ".";
+    const char *folder = folder_of(&arena, path);
     struct error *e = folder ? sync_path(folder, O_DIRECTORY) : error_memory();
     arena_release(&arena);
     return e;
@@ -64,8 +69,11 @@ static struct error *sync_folder_of(const char *path)
 struct error *atomic_publish(const char *from, const char *to)
 {
     struct error *e = sync_path(from, 0);
-    if (e)
-        return e;
+    return e ? e : atomic_rename(from, to);
+}
+
+struct error *atomic_rename(const char *from, const char *to)
+{
     if (rename(from, to))
         return error_system(ERROR_MACHINE, errno, "cannot rename '%s' to '%s'", from, to);
     point("atomic.renamed");
@@ -89,16 +97,18 @@ static struct error *open_locked(const char *tmp, int *fd)
     }
 }
 
-static struct error *write_piece(int fd, const char *tmp, const char *data, size_t n_bytes)
+struct error *file_write(int fd, const char *path, const void *from, int64_t bytes, int64_t offset)
 {
-    while (n_bytes) {
-        ssize_t n = write(fd, data, n_bytes);
+    const char *at = from;
+    while (bytes > 0) {
+        ssize_t n = pwrite(fd, at, (size_t)(bytes < LARGEST_TRANSFER ? bytes : LARGEST_TRANSFER), offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return error_system(ERROR_MACHINE, n < 0 ? errno : EIO, "cannot write '%s'", tmp);
-        data += n;
-        n_bytes -= (size_t)n;
+            return error_system(ERROR_MACHINE, n < 0 ? errno : EIO, "cannot write '%s'", path);
+        at += n;
+        bytes -= n;
+        offset += n;
     }
     return NULL;
 }
@@ -108,8 +118,9 @@ static struct error *write_file(int fd, const char *tmp, const struct atomic_pie
     if (ftruncate(fd, 0))
         return error_system(ERROR_MACHINE, errno, "cannot write '%s'", tmp);
     struct error *e = NULL;
-    for (int i = 0; i < n && !e; i++)
-        e = write_piece(fd, tmp, pieces[i].data, pieces[i].n_bytes);
+    int64_t at = 0;
+    for (int i = 0; i < n && !e; at += (int64_t)pieces[i++].n_bytes)
+        e = file_write(fd, tmp, pieces[i].data, (int64_t)pieces[i].n_bytes, at);
     return e;
 }
 

@@ -35,8 +35,7 @@ size_t store_item_bytes(const struct store_set *set);
 // Number of items and of bytes in the file; false where they do not fit.
 bool store_sizes(const struct store_set *set, int64_t *n_items, int64_t *n_bytes);
 
-// pwrite and pread of all bytes; a short read gives ERROR_DATA.
-struct error *CHECKED write_all(int fd, const char *path, const void *from, int64_t bytes, int64_t offset);
+// pread of all bytes; fewer give ERROR_DATA.
 struct error *CHECKED read_all(int fd, const char *path, void *to, int64_t bytes, int64_t offset);
 
 enum { STORE_PATH = 1024 }; // longest name of an object in a file, with its folders

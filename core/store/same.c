@@ -10,6 +10,7 @@ static const char *const not_promised[] = {"timing", "events", "checksums"};
 struct comparing {
     struct store_file *a, *b;
     struct arena *arena;
+    bool is_back;     // contents were compared the other way round
     int n;            // datasets so far
     const char *what; // the first difference; NULL: none yet
 };
@@ -31,7 +32,7 @@ static struct error *compare_data(struct comparing *c, const char *path)
     c->n++;
     if (x.type != y.type || bytes_x != bytes_y || x.n_dims != y.n_dims || memcmp(x.dims, y.dims, sizeof x.dims))
         return differ(c, path, "has another type or size");
-    if (!bytes_x)
+    if (!bytes_x || c->is_back)
         return NULL;
     if ((e = store_map(c->a, path, x.type, &from_x, &n)) || (e = store_map(c->b, path, y.type, &from_y, &n)))
         return e;
@@ -93,7 +94,7 @@ static double chatcore(struct store_file *file)
 
 struct error *store_same(struct store_file *a, struct store_file *b, bool *same, const char **what, struct arena *arena)
 {
-    struct comparing c = {.a = a, .b = b, .arena = arena}, back = {.a = b, .b = a, .arena = arena};
+    struct comparing c = {.a = a, .b = b, .arena = arena}, back = {.a = b, .b = a, .arena = arena, .is_back = true};
     struct error *e = compare_all(&c);
     if (!e && !c.what)
         e = compare_all(&back);

@@ -252,7 +252,7 @@ static struct error *lay_out(struct plan *p)
 
 // How many gaps there are is known only after the layout, whose table of checksums has a row for each: try, count, try again. The
 // number moves little or not at all, since the table is the last thing in the file. It can go back and forth, where a row more or
-// less opens or closes the gap before the table: then the larger table is taken, and write_extent has a use for its spare rows.
+// less opens or closes the gap before the table: then the larger table is taken, and cut has a use for its spare rows.
 static struct error *lay_out_until_it_fits(struct plan *p)
 {
     p->n_rows = p->n_sets + 2;
@@ -285,10 +285,9 @@ double store_available(const char *path)
 {
     struct arena arena = {0};
     struct statvfs fs;
-    const char *slash = strrchr(path, '/');
-    char *folder = arena_strndup(&arena, path, slash ? (size_t)(slash - path) + 1 : 0);
+    const char *folder = folder_of(&arena, path);
     errno = ENOMEM;
-    double available = !folder || statvfs(folder[0] ? folder : ".", &fs) ? NAN : (double)fs.f_bavail * (double)fs.f_frsize;
+    double available = !folder || statvfs(folder, &fs) ? NAN : (double)fs.f_bavail * (double)fs.f_frsize;
     int err = errno;
     arena_release(&arena);
     errno = err;
@@ -377,7 +376,7 @@ static void *write_pieces(void *self)
         const char *from = w->plan->from[i];
         int64_t offset = (int64_t)row->offset, bytes = (int64_t)row->bytes;
         if (from)
-            e = write_all(w->fd, w->plan->tmp, from, bytes, offset);
+            e = file_write(w->fd, w->plan->tmp, from, bytes, offset);
         else if (!scratch && !(scratch = block_alloc(STORE_PIECE)))
             e = error_memory();
         else
@@ -434,7 +433,7 @@ static struct error *write_contents(struct plan *p, int fd)
     if (!e)
         e = write_all_pieces(p, fd);
     if (!e)
-        e = write_all(fd, p->tmp, p->rows, p->checksums.bytes, p->checksums.offset);
+        e = file_write(fd, p->tmp, p->rows, p->checksums.bytes, p->checksums.offset);
     if (!e)
         point("store.written");
     if (!e && fsync(fd))
@@ -471,7 +470,7 @@ static struct error *save(struct plan *p)
     if (!e)
         e = set_aside(p);
     if (!e)
-        e = atomic_publish(p->tmp, p->path);
+        e = atomic_rename(p->tmp, p->path);
     if (e)
         unlink(p->tmp);
     else

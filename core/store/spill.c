@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/store/atomic.h"
+
 enum { GATHERED = 256 << 10 };
 
 static struct error *failed(const char *what)
@@ -18,9 +20,8 @@ static struct error *failed(const char *what)
 struct error *spill_open(struct spill *s, const char *path)
 {
     struct arena arena = {0};
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? arena_strndup(&arena, path, (size_t)(slash - path) + 1) : arena_strdup(&arena, "./");
-    char *named = folder ? arena_printf(&arena, "%s.spill-XXXXXX", folder) : NULL;
+    const char *folder = folder_of(&arena, path);
+    char *named = folder ? arena_printf(&arena, "%s/.spill-XXXXXX", folder) : NULL;
     *s = (struct spill){.fd = -1, .gathered = named ? block_alloc(GATHERED) : NULL};
     struct error *e = s->gathered ? NULL : error_memory();
     if (!e)
@@ -28,7 +29,7 @@ struct error *spill_open(struct spill *s, const char *path)
     if (!e && s->fd < 0 && (s->fd = mkostemp(named, O_CLOEXEC)) >= 0)
         unlink(named);
     if (!e && s->fd < 0)
-        e = error_system(ERROR_MACHINE, errno, "cannot make a file in '%s'", folder);
+        e = error_system(ERROR_MACHINE, errno, "cannot make a file in '%s/'", folder);
     arena_release(&arena);
     if (e)
         spill_close(s);

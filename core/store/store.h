@@ -79,6 +79,10 @@ struct store_attribute store_text(const char *object, const char *name, const ch
 struct store_attribute store_i64(const char *object, const char *name, int64_t value);
 struct store_attribute store_f64(const char *object, const char *name, double value);
 
+// Those of a, then those of b, in the arena; NULL: no memory.
+struct store_attribute *store_both(struct arena *arena, const struct store_attribute *a, int n_a, const struct store_attribute *b,
+                                   int n_b);
+
 // Bytes that a file of that name could take more; NaN, and errno: its folder does not tell.
 double store_available(const char *path);
 
@@ -89,8 +93,8 @@ struct error *CHECKED store_save(const char *path, const struct store_attribute 
 
 // The same, but the file that was there keeps its contents under the name `aside`, in the place of what had that name: so there are two
 // whole files at any moment, and three until the last step. Where there is no room for a third, the one called `aside` goes first.
-struct error *CHECKED store_replace(const char *path, const char *aside, const struct store_attribute *attributes, int n_attributes,
-                                    const struct store_set *sets, int n_sets);
+struct error *CHECKED store_replace(const char *path, const char *aside, const struct store_attribute *attributes,
+                                    int n_attributes, const struct store_set *sets, int n_sets);
 
 struct store_file;
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/store/atomic.h"
+
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "results are little endian and are written from memory as they are"
 #endif
@@ -163,23 +165,15 @@ struct store_attribute store_f64(const char *object, const char *name, double va
     return (struct store_attribute){.object = object, .name = name, .type = STORE_F64, .f64 = value};
 }
 
-// One system call moves at most 2 GiB; whole megabytes keep it aligned.
-enum { LARGEST_TRANSFER = 1 << 30 };
-
-struct error *write_all(int fd, const char *path, const void *from, int64_t bytes, int64_t offset)
+struct store_attribute *store_both(struct arena *arena, const struct store_attribute *a, int n_a, const struct store_attribute *b,
+                                   int n_b)
 {
-    const char *at = from;
-    while (bytes > 0) {
-        ssize_t n = pwrite(fd, at, (size_t)(bytes < LARGEST_TRANSFER ? bytes : LARGEST_TRANSFER), offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return error_system(ERROR_MACHINE, n < 0 ? errno : EIO, "cannot write '%s'", path);
-        at += n;
-        bytes -= n;
-        offset += n;
-    }
-    return NULL;
+    struct store_attribute *both = arena_array(arena, (size_t)n_a + (size_t)n_b, sizeof *both);
+    if (both && n_a)
+        memcpy(both, a, (size_t)n_a * sizeof *both);
+    if (both && n_b)
+        memcpy(both + n_a, b, (size_t)n_b * sizeof *both);
+    return both;
 }
 
 struct error *read_all(int fd, const char *path, void *to, int64_t bytes, int64_t offset)

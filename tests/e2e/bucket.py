@@ -6,7 +6,8 @@
         bucket.objects["bucket/dir/name"]
 
 What can happen: ("status", N), ("cut",) in the middle of the body, ("spoil",) what arrives is stored otherwise and its ETag is of that,
-("etag",) it is stored well under an ETag that is no MD5, ("slow", seconds).
+("etag",) it is stored well under an ETag that is no MD5, ("late",) parts are put together with status 200 and an error behind it,
+("slow", seconds).
 """
 import base64
 import collections
@@ -34,8 +35,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if status != 204:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        self.wfile.write(body)
 
     def refuse(self, status, code, message="no"):
         self.server.bucket.refused.append(code)
@@ -107,7 +107,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with b.guard:
             getattr(self, "on_" + self.command.lower())(b, name, fields, body, what)
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer
+    do_GET = do_PUT = do_POST = do_DELETE = answer
 
     def on_put(self, b, name, fields, body, what):
         if what == "spoil":
@@ -156,8 +156,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         items = "".join(f"<Contents><Key>{k}</Key><Size>{len(b.objects[bucket + '/' + k])}</Size></Contents>" for k in page)
         token = f"<NextContinuationToken>{page[-1]}</NextContinuationToken>" if more else ""
         self.give(200, f"<ListBucketResult><IsTruncated>{str(more).lower()}</IsTruncated>{token}{items}</ListBucketResult>".encode())
-
-    on_head = on_get
 
     def on_delete(self, b, name, fields, body, what):
         if "uploadId" in fields:
