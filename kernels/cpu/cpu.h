@@ -169,13 +169,13 @@ static inline bool rows_of_scratch(struct device *dev, struct tensor t, int64_t 
     *scratch = NULL;
     if (t.dtype != DTYPE_BF16)
         return true;
-    *scratch = device_workspace(dev, (size_t)(dev->n_threads * ((n + 15) / 16 * 16)) * sizeof **scratch, op);
+    *scratch = device_workspace(dev, (size_t)(dev->n_threads * round_up(n, 16)) * sizeof **scratch, op);
     return *scratch != NULL;
 }
 
 static inline float *row_of_scratch(float *scratch, int64_t n, int thread)
 {
-    return scratch ? scratch + thread * ((n + 15) / 16 * 16) : NULL;
+    return scratch ? scratch + thread * round_up(n, 16) : NULL;
 }
 
 static inline int64_t panel_depth(bool bf16, int64_t K)
@@ -183,10 +183,34 @@ static inline int64_t panel_depth(bool bf16, int64_t K)
     return bf16 ? (K + BF16_DEPTH - 1) / BF16_DEPTH : K;
 }
 
+// Panels of operands, wherever they are stored; bf16: the tiles are to be those of rounded operands.
+static inline void pack_rows(bool bf16, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
+{
+    if (from.kept)
+        cpu_pack_rows_kept(to, from.data, i_stride, k_stride, n, K);
+    else
+        (bf16 ? cpu_pack_rows_bf16 : cpu_pack_rows)(to, from.data, i_stride, k_stride, n, K);
+}
+
+static inline void pack_cols(bool bf16, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
+{
+    if (from.kept)
+        cpu_pack_cols_kept(to, from.data, i_stride, k_stride, n, K);
+    else
+        (bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, from.data, i_stride, k_stride, n, K);
+}
+
 // --- product.c -------------------------------------------------------------------------------------------------------------
 
 // c[rows, cols] = or += a * b from one panel each, 1 <= rows <= TILE_ROWS, 1 <= cols <= TILE_COLS; one chain of multiply-adds.
 void cpu_tile(int64_t K, const float *a, const float *b, float *c, int64_t c_stride, int rows, int cols, bool add);
+
+// The tile of panels of pack_rows and pack_cols.
+static inline void run_tile(bool bf16, int64_t K, const float *a, const float *b, float *c, int64_t c_stride, int rows, int cols,
+                            bool add)
+{
+    (bf16 ? cpu_tile_bf16 : cpu_tile)(K, a, b, c, c_stride, rows, cols, add);
+}
 
 // c [M,N] = (add: +=) a [M,K] * b [K,N]; strides of a and b are free, one of each pair is 1.
 struct product {

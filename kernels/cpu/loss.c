@@ -178,24 +178,6 @@ static int64_t lay_out(struct tile *t, const struct device *dev, float *base)
     return at;
 }
 
-static void pack_rows(const struct tile *t, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n,
-                      int64_t K)
-{
-    if (from.kept)
-        cpu_pack_rows_kept(to, from.data, i_stride, k_stride, n, K);
-    else
-        (t->bf16 ? cpu_pack_rows_bf16 : cpu_pack_rows)(to, from.data, i_stride, k_stride, n, K);
-}
-
-static void pack_cols(const struct tile *t, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n,
-                      int64_t K)
-{
-    if (from.kept)
-        cpu_pack_cols_kept(to, from.data, i_stride, k_stride, n, K);
-    else
-        (t->bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, from.data, i_stride, k_stride, n, K);
-}
-
 // c [M,N] = or += the product of panels over one block of K
 static void run_tiles(const struct tile *t, int64_t M, int64_t N, int64_t K, const float *a, const float *b, float *c,
                       int64_t c_stride, bool add)
@@ -203,8 +185,8 @@ static void run_tiles(const struct tile *t, int64_t M, int64_t N, int64_t K, con
     int64_t depth = panel_depth(t->bf16, K);
     for (int64_t n = 0; n < N; n += TILE_COLS)
         for (int64_t m = 0; m < M; m += TILE_ROWS)
-            (t->bf16 ? cpu_tile_bf16 : cpu_tile)(K, a + m * depth, b + n * depth, c + m * c_stride + n, c_stride,
-                                                 (int)min_i64(TILE_ROWS, M - m), (int)min_i64(TILE_COLS, N - n), add);
+            run_tile(t->bf16, K, a + m * depth, b + n * depth, c + m * c_stride + n, c_stride, (int)min_i64(TILE_ROWS, M - m),
+                     (int)min_i64(TILE_COLS, N - n), add);
 }
 
 static double start_other(const struct tile *t)
@@ -237,16 +219,16 @@ static void pack_x(struct device *dev, const struct tile *t)
         for (int64_t n = 0; n < t->rows; n += TILE_ROWS)
             for (int64_t k = 0; k < t->C; k += BLOCK_K) {
                 int64_t K = min_i64(BLOCK_K, t->C - k);
-                pack_rows(t, t->x_rows + panel_rows(t) * k + n * panel_depth(t->bf16, K), from_number(t->x, n * t->C + k), t->C,
-                          1, min_i64(TILE_ROWS, t->rows - n), K);
+                pack_rows(t->bf16, t->x_rows + panel_rows(t) * k + n * panel_depth(t->bf16, K), from_number(t->x, n * t->C + k),
+                          t->C, 1, min_i64(TILE_ROWS, t->rows - n), K);
             }
 #pragma omp for schedule(static)
         for (int64_t j = 0; j < n_cols; j++)
             for (int64_t n = 0, K; n < t->rows; n += K) {
                 K = block_at(t, n);
                 int64_t c = j * TILE_COLS;
-                pack_cols(t, t->x_cols + n * panel_cols(t) + c * panel_depth(t->bf16, K), from_number(t->x, n * t->C + c), 1,
-                          t->C, min_i64(TILE_COLS, t->C - c), K);
+                pack_cols(t->bf16, t->x_cols + n * panel_cols(t) + c * panel_depth(t->bf16, K), from_number(t->x, n * t->C + c),
+                          1, t->C, min_i64(TILE_COLS, t->C - c), K);
             }
     }
 }
@@ -263,7 +245,7 @@ static void forward_block(const struct tile *t, int64_t block, float *z, float *
             if (t->panels)
                 words = t->panels + (v0 + v) * panel_depth(true, t->C) + TILE_COLS * panel_depth(true, k);
             else
-                pack_cols(t, panel, (struct numbers){t->w + (v0 + v) * t->C + k, false}, t->C, 1, n, K);
+                pack_cols(t->bf16, panel, (struct numbers){t->w + (v0 + v) * t->C + k, false}, t->C, 1, n, K);
             run_tiles(t, t->rows, n, K, t->x_rows + panel_rows(t) * k, words, z + v, V_BLOCK, k > 0);
         }
     }
@@ -352,18 +334,18 @@ static void back_block(const struct tile *t, int64_t block, float *dx_part, bool
 
     int64_t depth = panel_depth(t->bf16, n_words);
     for (int64_t c = 0; c < t->C; c += TILE_COLS)
-        pack_cols(t, w_cols + c * depth, (struct numbers){t->w + v0 * t->C + c, false}, 1, t->C, min_i64(TILE_COLS, t->C - c),
-                  n_words);
+        pack_cols(t->bf16, w_cols + c * depth, (struct numbers){t->w + v0 * t->C + c, false}, 1, t->C,
+                  min_i64(TILE_COLS, t->C - c), n_words);
     for (int64_t n = 0; n < t->rows; n += TILE_ROWS)
-        pack_rows(t, dz_rows + n * depth, (struct numbers){dz + n * V_BLOCK, false}, V_BLOCK, 1, min_i64(TILE_ROWS, t->rows - n),
-                  n_words);
+        pack_rows(t->bf16, dz_rows + n * depth, (struct numbers){dz + n * V_BLOCK, false}, V_BLOCK, 1,
+                  min_i64(TILE_ROWS, t->rows - n), n_words);
     run_tiles(t, t->rows, t->C, n_words, dz_rows, w_cols, dx_part, t->C, !first);
 
     for (int64_t n = 0, K; n < t->rows; n += K) {
         K = block_at(t, n);
         depth = panel_depth(t->bf16, K);
         for (int64_t v = 0; v < n_words; v += TILE_ROWS)
-            pack_rows(t, words + v * depth, (struct numbers){dz + n * V_BLOCK + v, false}, 1, V_BLOCK,
+            pack_rows(t->bf16, words + v * depth, (struct numbers){dz + n * V_BLOCK + v, false}, 1, V_BLOCK,
                       min_i64(TILE_ROWS, n_words - v), K);
         run_tiles(t, n_words, t->C, K, words, t->x_cols + n * panel_cols(t), t->dw + v0 * t->C, t->C, true);
     }

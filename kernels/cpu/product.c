@@ -127,34 +127,21 @@ static void square_rounded(const struct product *p, int64_t at, int rows, int co
     }
 }
 
-static void pack_rows(const struct product *p, float *to, int64_t m, int64_t n, int64_t k, int64_t K)
-{
-    struct numbers from = from_number(p->a, m * p->a_m + k * p->a_k);
-    if (from.kept)
-        cpu_pack_rows_kept(to, from.data, p->a_m, p->a_k, n, K);
-    else
-        (p->bf16 ? cpu_pack_rows_bf16 : cpu_pack_rows)(to, from.data, p->a_m, p->a_k, n, K);
-}
-
 // Where rows of a lie side by side in memory, some k of all panels before the next: a line of memory has parts of several panels.
 static void pack_block(const struct product *p, float *a_panels, int64_t m0, int64_t m1, int64_t k0, int64_t K)
 {
     int64_t some = p->a_m == 1 && !p->bf16 ? SOME_K : K;
     for (int64_t k = 0; k < K; k += some)
         for (int64_t m = m0; m < m1; m += TILE_ROWS)
-            pack_rows(p, a_panels + (m - m0) * panel_depth(p->bf16, K) + k * TILE_ROWS, m, min_i64(TILE_ROWS, m1 - m), k0 + k,
+            pack_rows(p->bf16, a_panels + (m - m0) * panel_depth(p->bf16, K) + k * TILE_ROWS,
+                      from_number(p->a, m * p->a_m + (k0 + k) * p->a_k), p->a_m, p->a_k, min_i64(TILE_ROWS, m1 - m),
                       min_i64(some, K - k));
 }
 
 // The panel of b that begins at column n and ends before n1.
 static void pack_panel(const struct product *p, float *to, int64_t n, int64_t n1, int64_t k0, int64_t K)
 {
-    struct numbers from = from_number(p->b, k0 * p->b_k + n * p->b_n);
-    int64_t cols = min_i64(TILE_COLS, n1 - n);
-    if (from.kept)
-        cpu_pack_cols_kept(to, from.data, p->b_n, p->b_k, cols, K);
-    else
-        (p->bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, from.data, p->b_n, p->b_k, cols, K);
+    pack_cols(p->bf16, to, from_number(p->b, k0 * p->b_k + n * p->b_n), p->b_n, p->b_k, min_i64(TILE_COLS, n1 - n), K);
 }
 
 // Panels of b as they lie: the first, and how far the next is.
@@ -180,7 +167,7 @@ static void run_tiles(const struct product *p, const float *a_panels, struct pan
         for (int64_t m = p->symmetric && n > m0 ? m0 + (n - m0) / TILE_ROWS * TILE_ROWS : m0; m < m1; m += TILE_ROWS) {
             int rows = (int)min_i64(TILE_ROWS, m1 - m), cols = (int)min_i64(TILE_COLS, n1 - n);
             int64_t at = m * p->c_m + n;
-            (p->bf16 ? cpu_tile_bf16 : cpu_tile)(K, a_panels + (m - m0) * depth, b.first, p->c + at, p->c_m, rows, cols, add);
+            run_tile(p->bf16, K, a_panels + (m - m0) * depth, b.first, p->c + at, p->c_m, rows, cols, add);
             if (last && p->squares && !p->bf16)
                 square_positive(p->c + at, p->squares + at, p->c_m, rows, cols);
             else if (last && (p->squares || p->positive16))
