@@ -200,6 +200,12 @@ static inline void pack_cols(bool bf16, float *to, struct numbers from, int64_t 
         (bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, from.data, i_stride, k_stride, n, K);
 }
 
+// Of what cpu_weight_prepare made of w [.., K] the panel of rows n on, from k on; n whole panels, k whole pairs.
+static inline const float *prepared_panel(const float *panels, int64_t K, int64_t n, int64_t k)
+{
+    return panels + n * panel_depth(true, K) + panel_depth(true, k) * TILE_COLS;
+}
+
 // --- product.c -------------------------------------------------------------------------------------------------------------
 
 // c[rows, cols] = or += a * b from one panel each, 1 <= rows <= TILE_ROWS, 1 <= cols <= TILE_COLS; one chain of multiply-adds.

@@ -1,4 +1,4 @@
-// loss.c - logits, and the soft-capped cross entropy with its gradient.
+// loss.c - the soft-capped cross entropy with its gradient.
 //
 // Rows go by in tiles: MOST_ROWS of them cut from the start of each sequence, or, of short sequences, as many whole ones as fit. A tile
 // sees lm_head twice:
@@ -26,17 +26,6 @@ enum { MOST_ROWS = 512, V_BLOCK = 128, SLICES = 16 };
 enum { APART = 8 }; // doubles between those of two threads, which do not share a line of memory then
 _Static_assert(V_BLOCK % TILE_COLS == 0 && MOST_ROWS % BLOCK_K == 0, "blocks are whole panels, tiles are whole blocks");
 
-// z = cap * tanh(z / cap) over one row
-static void soft_cap(float *z, int64_t n, float cap)
-{
-    const float inverse = 1 / cap;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        store(z + i, vec_tanh(load(z + i) * inverse) * cap);
-    if (i < n)
-        store_part(z + i, vec_tanh(load_part(z + i, n - i, 0) * inverse) * cap, n - i);
-}
-
 static float largest(const float *z, int64_t n)
 {
     const float lowest = -__builtin_inff();
@@ -47,34 +36,6 @@ static float largest(const float *z, int64_t n)
     if (i < n)
         most = vec_max(most, load_part(z + i, n - i, lowest));
     return vec_largest(most);
-}
-
-void cpu_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap)
-{
-    struct product p = {
-        .M = x.rows,
-        .N = n_vocab,
-        .K = x.cols,
-        .a = numbers_of(x),
-        .a_m = x.cols,
-        .a_k = 1,
-        .b = numbers_of(w->master),
-        .b_k = 1,
-        .b_n = x.cols,
-        .panels = w->prepared.data,
-        .c = logits.data,
-        .c_m = n_vocab,
-    };
-    void *workspace = device_workspace(dev, cpu_product_bytes(dev, &p), "logits");
-    if (!workspace)
-        return;
-    cpu_product(dev, &p, workspace);
-    if (!(cap > 0))
-        return;
-    float *z = logits.data;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, x.rows * n_vocab * WORK_EXP))
-    for (int64_t n = 0; n < x.rows; n++)
-        soft_cap(z + n * n_vocab, n_vocab, cap);
 }
 
 // One row of a block of logits z [n]: e^(l - *most) is summed; with `keep` z becomes e^(l - *most) dl/dz. *most is found where
@@ -243,7 +204,7 @@ static void forward_block(const struct tile *t, int64_t block, float *z, float *
             int64_t n = min_i64(TILE_COLS, n_words - v);
             const float *words = panel;
             if (t->panels)
-                words = t->panels + (v0 + v) * panel_depth(true, t->C) + TILE_COLS * panel_depth(true, k);
+                words = prepared_panel(t->panels, t->C, v0 + v, k);
             else
                 pack_cols(t->bf16, panel, (struct numbers){t->w + (v0 + v) * t->C + k, false}, t->C, 1, n, K);
             run_tiles(t, t->rows, n, K, t->x_rows + panel_rows(t) * k, words, z + v, V_BLOCK, k > 0);

@@ -153,8 +153,7 @@ struct panels {
 // Those of columns from n on that cpu_weight_prepare made, at block k0.
 static struct panels prepared_at(const struct product *p, int64_t n, int64_t k0)
 {
-    int64_t stride = TILE_COLS * panel_depth(true, p->K);
-    return (struct panels){p->panels + n / TILE_COLS * stride + panel_depth(true, k0) * TILE_COLS, stride};
+    return (struct panels){prepared_panel(p->panels, p->K, n, k0), TILE_COLS * panel_depth(true, p->K)};
 }
 
 // Rows m0..m1 and columns n0..n1 of c, one block of K; the panels begin at m0 and n0.
