@@ -52,11 +52,6 @@ static struct shape shape_of(const struct device *dev, struct attention a)
     return s;
 }
 
-static int64_t max_i64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static int64_t deep(struct shape s, int64_t K)
 {
     return panel_depth(s.bf16, K);

@@ -54,8 +54,6 @@
 #define cpu_newton_schulz CPU_NAME(cpu_newton_schulz)
 #define cpu_peak_flops CPU_NAME(cpu_peak_flops)
 
-enum { FLAT_BLOCK = 4096 }; // elementwise work is cut so, whatever the threads, hence an element's place in its vector is fixed
-
 // Whether work is worth waking other threads for (device_set_alone). Work is told in multiply-adds of a product; an element that is read,
 // worked on and written counts as WORK_ELEMENT of them, one that goes through an exponential as WORK_EXP.
 enum { WORK_ELEMENT = 32, WORK_EXP = 64 };
@@ -63,16 +61,6 @@ enum { WORK_ELEMENT = 32, WORK_EXP = 64 };
 static inline bool worth_threads(const struct device *dev, int64_t work)
 {
     return work > dev->alone_work;
-}
-
-static inline int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static inline int64_t round_up(int64_t n, int64_t to)
-{
-    return (n + to - 1) / to * to;
 }
 
 // Sum of a[i] * b[i] over LANES partial sums, then over the lanes, then over what is left: an order fixed by n.

@@ -1,9 +1,9 @@
 // loss.c - the soft-capped cross entropy with its gradient.
 //
-// Rows go by in tiles: MOST_ROWS of them cut from the start of each sequence, or, of short sequences, as many whole ones as fit. A tile
+// Rows go by in tiles: LOSS_ROWS of them cut from the start of each sequence, or, of short sequences, as many whole ones as fit. A tile
 // sees lm_head twice:
 //
-//     for blocks of V_BLOCK words          logits of the block, turned at once into u = e^(l - most) dl/dz; the sums of e^(l - most)
+//     for blocks of LOSS_WORDS words       logits of the block, turned at once into u = e^(l - most) dl/dz; the sums of e^(l - most)
 //     for rows                             the loss, from the sums of all blocks
 //     for slices of blocks                 dz = u * (weight / sum), less the target's part; dx of this slice += dz w; dw += dz^T x
 //     for rows                             dx, the sum over slices in their order
@@ -21,10 +21,8 @@
 
 static const float EXACT_CAP = 40;
 
-// A block's logits, and what its products read, stay in the second-level cache of a core. SLICES is as many threads as find work.
-enum { MOST_ROWS = 512, V_BLOCK = 128, SLICES = 16 };
 enum { APART = 8 }; // doubles between those of two threads, which do not share a line of memory then
-_Static_assert(V_BLOCK % TILE_COLS == 0 && MOST_ROWS % BLOCK_K == 0, "blocks are whole panels, tiles are whole blocks");
+_Static_assert(LOSS_WORDS % TILE_COLS == 0 && LOSS_ROWS % BLOCK_K == 0, "blocks are whole panels, tiles are whole blocks");
 
 static float largest(const float *z, int64_t n)
 {
@@ -81,7 +79,7 @@ struct tile {
     const float *panels; // NULL, or w as cpu_weight_prepare has it
     const int32_t *targets;
     float *dx, *dw, *losses;
-    float *u;                   // [n_blocks][rows][V_BLOCK]
+    float *u;                   // [n_blocks][rows][LOSS_WORDS]
     float *sums, *most;         // [n_blocks][rows]
     float *target_z, *log_sums; // [rows]
     float *x_rows, *x_cols;     // x in panels: of rows for logits, of columns for dw, segment after segment
@@ -110,19 +108,20 @@ static int64_t block_at(const struct tile *t, int64_t n)
 // Fills in how a tile of so many rows is cut and where its parts begin, from `base`; the floats of it.
 static int64_t lay_out(struct tile *t, const struct device *dev, float *base)
 {
-    t->n_blocks = (t->n_vocab + V_BLOCK - 1) / V_BLOCK;
-    t->slice_blocks = (t->n_blocks + SLICES - 1) / SLICES;
+    t->n_blocks = (t->n_vocab + LOSS_WORDS - 1) / LOSS_WORDS;
+    t->slice_blocks = (t->n_blocks + LOSS_SLICES - 1) / LOSS_SLICES;
     t->n_slices = (t->n_blocks + t->slice_blocks - 1) / t->slice_blocks;
     int64_t panel = min_i64(BLOCK_K, t->C) * TILE_COLS, at = 0;
-    int64_t forward = panel + (t->gradient ? 0 : t->rows * V_BLOCK);
+    int64_t forward = panel + (t->gradient ? 0 : t->rows * LOSS_WORDS);
     int64_t back =
-        t->gradient ? V_BLOCK * (panel_cols(t) + panel_rows(t)) + round_up(V_BLOCK, TILE_ROWS) * min_i64(BLOCK_K, t->rows) : 0;
-    t->own_floats = round_up(forward > back ? forward : back, 16);
+        t->gradient ? LOSS_WORDS * (panel_cols(t) + panel_rows(t)) + round_up(LOSS_WORDS, TILE_ROWS) * min_i64(BLOCK_K, t->rows)
+                    : 0;
+    t->own_floats = round_up(max_i64(forward, back), 16);
     struct {
         float **part;
         int64_t floats;
     } parts[] = {
-        {&t->u, t->gradient ? t->n_blocks * t->rows * V_BLOCK : 0},
+        {&t->u, t->gradient ? t->n_blocks * t->rows * LOSS_WORDS : 0},
         {&t->sums, t->n_blocks * t->rows},
         {&t->most, t->n_blocks * t->rows},
         {&t->target_z, t->rows},
@@ -194,10 +193,10 @@ static void pack_x(struct device *dev, const struct tile *t)
     }
 }
 
-// The words of a block, exponentials and all; z [rows, V_BLOCK] becomes u.
+// The words of a block, exponentials and all; z [rows, LOSS_WORDS] becomes u.
 static void forward_block(const struct tile *t, int64_t block, float *z, float *panel)
 {
-    int64_t v0 = block * V_BLOCK, n_words = min_i64(V_BLOCK, t->n_vocab - v0);
+    int64_t v0 = block * LOSS_WORDS, n_words = min_i64(LOSS_WORDS, t->n_vocab - v0);
     for (int64_t k = 0, K; k < t->C; k += K) {
         K = min_i64(BLOCK_K, t->C - k);
         for (int64_t v = 0; v < n_words; v += TILE_COLS) {
@@ -207,7 +206,7 @@ static void forward_block(const struct tile *t, int64_t block, float *z, float *
                 words = prepared_panel(t->panels, t->C, v0 + v, k);
             else
                 pack_cols(t->bf16, panel, (struct numbers){t->w + (v0 + v) * t->C + k, false}, t->C, 1, n, K);
-            run_tiles(t, t->rows, n, K, t->x_rows + panel_rows(t) * k, words, z + v, V_BLOCK, k > 0);
+            run_tiles(t, t->rows, n, K, t->x_rows + panel_rows(t) * k, words, z + v, LOSS_WORDS, k > 0);
         }
     }
     double begin = start_other(t);
@@ -215,9 +214,9 @@ static void forward_block(const struct tile *t, int64_t block, float *z, float *
     for (int64_t n = 0; n < t->rows; n++) {
         int64_t at = t->targets[n] - v0;
         if (at >= 0 && at < n_words)
-            t->target_z[n] = z[n * V_BLOCK + at];
+            t->target_z[n] = z[n * LOSS_WORDS + at];
         most[n] = t->cap;
-        sums[n] = t->targets[n] < 0 ? 0 : exponentials(z + n * V_BLOCK, n_words, t->cap, t->seek, t->gradient, &most[n]);
+        sums[n] = t->targets[n] < 0 ? 0 : exponentials(z + n * LOSS_WORDS, n_words, t->cap, t->seek, t->gradient, &most[n]);
     }
     count_other(t, begin);
 }
@@ -228,7 +227,7 @@ static void forward(struct device *dev, const struct tile *t)
     schedule(dynamic, 1) if (worth_threads(dev, t->rows * t->n_vocab * (t->C + WORK_EXP)))
     for (int64_t block = 0; block < t->n_blocks; block++) {
         float *panel = t->own + omp_get_thread_num() * t->own_floats;
-        float *z = t->gradient ? t->u + block * t->rows * V_BLOCK : panel + min_i64(BLOCK_K, t->C) * TILE_COLS;
+        float *z = t->gradient ? t->u + block * t->rows * LOSS_WORDS : panel + min_i64(BLOCK_K, t->C) * TILE_COLS;
         forward_block(t, block, z, panel);
     }
 }
@@ -241,8 +240,8 @@ static float target_tanh(const struct tile *t, int64_t n)
 
 static void finish_losses(const struct tile *t)
 {
-    double sums[MOST_ROWS] = {0};
-    float most[MOST_ROWS];
+    double sums[LOSS_ROWS] = {0};
+    float most[LOSS_ROWS];
     memcpy(most, t->most, (size_t)t->rows * sizeof *most);
     for (int64_t block = 1; block < t->n_blocks && t->seek; block++)
         for (int64_t n = 0; n < t->rows; n++)
@@ -266,8 +265,8 @@ static void finish_losses(const struct tile *t)
 // From u to the gradient by z, weights and all.
 static void to_gradient(const struct tile *t, int64_t block, float *u)
 {
-    int64_t v0 = block * V_BLOCK, n_words = min_i64(V_BLOCK, t->n_vocab - v0);
-    for (int64_t n = 0; n < t->rows; n++, u += V_BLOCK) {
+    int64_t v0 = block * LOSS_WORDS, n_words = min_i64(LOSS_WORDS, t->n_vocab - v0);
+    for (int64_t n = 0; n < t->rows; n++, u += LOSS_WORDS) {
         if (t->targets[n] < 0) {
             memset(u, 0, (size_t)n_words * sizeof *u);
             continue;
@@ -286,9 +285,9 @@ static void to_gradient(const struct tile *t, int64_t block, float *u)
 // dx_part += dz w, dw += dz^T x over the words of one block.
 static void back_block(const struct tile *t, int64_t block, float *dx_part, bool first, float *own)
 {
-    int64_t v0 = block * V_BLOCK, n_words = min_i64(V_BLOCK, t->n_vocab - v0);
-    float *dz = t->u + block * t->rows * V_BLOCK;
-    float *w_cols = own, *dz_rows = w_cols + V_BLOCK * panel_cols(t), *words = dz_rows + V_BLOCK * panel_rows(t);
+    int64_t v0 = block * LOSS_WORDS, n_words = min_i64(LOSS_WORDS, t->n_vocab - v0);
+    float *dz = t->u + block * t->rows * LOSS_WORDS;
+    float *w_cols = own, *dz_rows = w_cols + LOSS_WORDS * panel_cols(t), *words = dz_rows + LOSS_WORDS * panel_rows(t);
     double begin = start_other(t);
     to_gradient(t, block, dz);
     count_other(t, begin);
@@ -298,7 +297,7 @@ static void back_block(const struct tile *t, int64_t block, float *dx_part, bool
         pack_cols(t->bf16, w_cols + c * depth, (struct numbers){t->w + v0 * t->C + c, false}, 1, t->C,
                   min_i64(TILE_COLS, t->C - c), n_words);
     for (int64_t n = 0; n < t->rows; n += TILE_ROWS)
-        pack_rows(t->bf16, dz_rows + n * depth, (struct numbers){dz + n * V_BLOCK, false}, V_BLOCK, 1,
+        pack_rows(t->bf16, dz_rows + n * depth, (struct numbers){dz + n * LOSS_WORDS, false}, LOSS_WORDS, 1,
                   min_i64(TILE_ROWS, t->rows - n), n_words);
     run_tiles(t, t->rows, t->C, n_words, dz_rows, w_cols, dx_part, t->C, !first);
 
@@ -306,7 +305,7 @@ static void back_block(const struct tile *t, int64_t block, float *dx_part, bool
         K = block_at(t, n);
         depth = panel_depth(t->bf16, K);
         for (int64_t v = 0; v < n_words; v += TILE_ROWS)
-            pack_rows(t->bf16, words + v * depth, (struct numbers){dz + n * V_BLOCK + v, false}, 1, V_BLOCK,
+            pack_rows(t->bf16, words + v * depth, (struct numbers){dz + n * LOSS_WORDS + v, false}, 1, LOSS_WORDS,
                       min_i64(TILE_ROWS, n_words - v), K);
         run_tiles(t, n_words, t->C, K, words, t->x_cols + n * panel_cols(t), t->dw + v0 * t->C, t->C, true);
     }
@@ -337,7 +336,7 @@ static void backward(struct device *dev, const struct tile *t)
 void cpu_loss(struct device *dev, struct tensor losses, struct tensor dx, struct tensor dw, struct tensor x,
               const struct weight *w, struct tensor targets, struct tensor weights, int n_vocab, float cap, int T)
 {
-    int64_t N = x.rows, C = x.cols, most_rows = T <= MOST_ROWS ? MOST_ROWS / T * T : MOST_ROWS;
+    int64_t N = x.rows, C = x.cols, most_rows = T <= LOSS_ROWS ? LOSS_ROWS / T * T : LOSS_ROWS;
     struct tile t = {.rows = min_i64(most_rows, N),
                      .T = T,
                      .C = C,
@@ -360,7 +359,7 @@ void cpu_loss(struct device *dev, struct tensor losses, struct tensor dx, struct
     for (int64_t n = 0; n < N; n += t.rows) {
         t.rows = min_i64(most_rows, N - n);
         t.first = n % T;
-        if (T > MOST_ROWS)
+        if (T > LOSS_ROWS)
             t.rows = min_i64(t.rows, T - t.first);
         t.x = from_number(numbers_of(x), n * C);
         t.weights = (const float *)weights.data + n;

@@ -1,8 +1,8 @@
 // product.c - the matrix product: packed panels, tiles in registers.
 //
-//     for n0, BLOCK_N columns of c                      all threads:
+//     for n0, block_n columns of c                      all threads:
 //         for k0, a group of blocks of K                  pack b[k0.., n0..] into panels of TILE_COLS; a barrier
-//             tasks: BLOCK_M rows x some columns          for each block: pack a[m0.., k0..] into a thread's own panels of TILE_ROWS; run tiles
+//             tasks: block_m rows x some columns          for each block: pack a[m0.., k0..] into a thread's own panels of TILE_ROWS; run tiles
 //
 // 1. An element of c is the sum over blocks of K, in order; in a block it is one chain of multiply-adds in a register. Blocks are
 //    cut by BLOCK_K and segment alone. So its bits depend on its row of a and its column of b, and on nothing else: not on how many
@@ -19,11 +19,8 @@
 static const struct tile_size tile_of_isa = {TILE_ROWS, TILE_COLS};
 
 enum {
-    BLOCK_M = TILE_ROWS * 24, // block_m and block_n of sizes.h
-    BLOCK_N = TILE_COLS * 128,
     GOOD_M = TILE_ROWS * 16, // still enough to a panel of b
     TASKS_PER_THREAD = 4,
-    NARROW_M = TILE_ROWS * 4,
     NARROW_PANELS = 4, // in a task
     SOME_K = 16,
     GROUP_BLOCKS = 64, // of K, at most
@@ -174,12 +171,6 @@ static void run_tiles(const struct product *p, const float *a_panels, struct pan
         }
 }
 
-static int64_t longest_block(const struct product *p)
-{
-    int64_t longest = p->segment ? min_i64(p->segment, p->K) : p->K;
-    return min_i64(longest, BLOCK_K);
-}
-
 static int64_t block_at(const struct product *p, int64_t k0)
 {
     int64_t K = min_i64(BLOCK_K, p->K - k0);
@@ -197,8 +188,8 @@ struct plan {
 static struct plan plan_of(const struct device *dev, const struct product *p)
 {
     struct plan plan = {.parallel = dev->n_threads > 1 && worth_threads(dev, (p->M + WORK_ELEMENT) * p->N * p->K),
-                        .narrow = p->M <= NARROW_M};
-    int64_t n_blocks = (p->M + BLOCK_M - 1) / BLOCK_M, longest = longest_block(p);
+                        .narrow = p->M <= narrow_m(tile_of_isa)};
+    int64_t n_blocks = (p->M + block_m(tile_of_isa) - 1) / block_m(tile_of_isa), longest = longest_block(p->K, p->segment);
     int64_t n_good = min_i64(plan.parallel ? TASKS_PER_THREAD * dev->n_threads : 1, p->M / GOOD_M);
     n_blocks = n_good > n_blocks ? n_good : n_blocks; // rather than columns cut, for each of which a is packed anew
     plan.rows = round_up((p->M + n_blocks - 1) / n_blocks, TILE_ROWS);
@@ -272,8 +263,8 @@ static void wide_product(struct device *dev, const struct product *p, struct pla
 #pragma omp parallel num_threads(dev->n_threads) if (plan.parallel)
     {
         float *a_panels = a_first + omp_get_thread_num() * plan.a_floats;
-        for (int64_t n0 = 0; n0 < p->N; n0 += BLOCK_N) {
-            int64_t n1 = min_i64(n0 + BLOCK_N, p->N), n_panels = (n1 - n0 + TILE_COLS - 1) / TILE_COLS;
+        for (int64_t n0 = 0; n0 < p->N; n0 += block_n(tile_of_isa)) {
+            int64_t n1 = min_i64(n0 + block_n(tile_of_isa), p->N), n_panels = (n1 - n0 + TILE_COLS - 1) / TILE_COLS;
             int64_t n_tasks = plan.parallel ? TASKS_PER_THREAD * dev->n_threads : 1;
             int64_t n_cuts = (n_tasks + plan.n_row_blocks - 1) / plan.n_row_blocks;
             int64_t cut = (n_panels + n_cuts - 1) / n_cuts; // panels in a task
