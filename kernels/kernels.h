@@ -108,6 +108,9 @@ struct tensor device_kept(struct device *dev, int64_t rows, int64_t cols);
 // The master of a weight that products read, and room for what is prepared of it.
 struct weight device_weight(struct device *dev, int64_t rows, int64_t cols);
 
+// Rows first .. first+rows-1 of t, where they lie.
+struct tensor tensor_rows(struct tensor t, int64_t first, int64_t rows);
+
 // Tensors made after the mark go with device_reset.
 size_t device_mark(const struct device *dev);
 void device_reset(struct device *dev, size_t mark);
