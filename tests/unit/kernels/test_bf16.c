@@ -443,7 +443,6 @@ static void on_stored(struct device *dev, bool kept, struct outputs *out)
         op_cache_put(dev, caches[0], tensor_rows(k, slot % B * LENGTH, LENGTH), slots, in_order, CAPACITY);
         op_cache_put(dev, caches[1], tensor_rows(v, slot % B * LENGTH, LENGTH), slots, in_order, CAPACITY);
         device_put_ids(dev, last, slot, 1, &(int32_t){7 * slot + 2});
-        device_put_ids(dev, slots, slot, 1, &slot);
     }
     for (int32_t slot = 0; slot < R; slot++)
         device_put_ids(dev, slots, slot, 1, &slot);
