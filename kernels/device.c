@@ -387,6 +387,14 @@ struct weight device_weight(struct device *dev, int64_t rows, int64_t cols)
     return w;
 }
 
+struct tensor tensor_rows(struct tensor t, int64_t first, int64_t rows)
+{
+    if (t.data)
+        t.data = (char *)t.data + (size_t)(first * t.cols) * item_bytes(t.dtype);
+    t.rows = rows;
+    return t;
+}
+
 size_t device_mark(const struct device *dev)
 {
     return dev->used_bytes;

@@ -25,8 +25,9 @@
 //            in the first step and is then kept
 // Threads    one device, one calling thread
 // Bounds     those against ref stand for f32. Under bf16 ref rounds at the same places, and where these are inputs bounds are the same
-//            (products, losses); what is rounded on the way may fall to the other side of a tie: attention 1e-3, gradients of logits
-//            5e-5, Newton-Schulz 5e-2 of the largest, see tests/unit/kernels/test_bf16.c
+//            (products, losses); what is rounded on the way, or where it is written, may fall to the other side of a tie: norms and
+//            relu^2 1e-2, attention 5e-3 (decoding 1e-3), gradients of logits 5e-5, Newton-Schulz 5e-2 of the largest, see
+//            tests/unit/kernels/test_bf16.c
 // Bits       a row of an output depends on that row of the input alone, not on the other rows, on how many there are, or on the
 //            number of threads. Weight gradients are sums over sequences in row order, each sequence summed in a fixed order, so
 //            that a batch cut in two and accumulated gives the bits of the whole. Bits differ between instruction sets
@@ -107,6 +108,9 @@ struct tensor device_kept(struct device *dev, int64_t rows, int64_t cols);
 
 // The master of a weight that products read, and room for what is prepared of it.
 struct weight device_weight(struct device *dev, int64_t rows, int64_t cols);
+
+// Rows first .. first+rows-1 of t, where they lie.
+struct tensor tensor_rows(struct tensor t, int64_t first, int64_t rows);
 
 // Tensors made after the mark go with device_reset.
 size_t device_mark(const struct device *dev);

@@ -22,7 +22,7 @@ struct overlap_link {
     int64_t item, next; // next: -1: the last
 };
 
-enum class { LEFT_OUT, BLANK, KEPT };
+enum byte_kind { LEFT_OUT, BLANK, KEPT };
 
 void overlap_init(struct overlap *o, struct arena *arena)
 {
@@ -38,29 +38,38 @@ void overlap_release(struct overlap *o)
 }
 
 // What byte c is, lower-cased, and how many bytes from s on it says that of.
-static enum class look(const unsigned char *s, const unsigned char *end, unsigned char *c, size_t *n) {
-        *n = 1; *c = *s;
-    if (*s < 0x80){if (*s >= 'a' && *s <= 'z') return KEPT; if (*s >= 'A' && *s <= 'Z'){ *c = *s | 0x20; return KEPT;}
-if (*s >= '0' && *s <= '9') return KEPT;
-return *s <= ' ' ? BLANK : LEFT_OUT; // control characters part words, too
-}
-if (*s == 0xC2 && end - s > 1 && s[1] == 0xA0) { // U+00A0
-    *n = 2;
-    return BLANK;
-}
-if (*s == 0xE3 && end - s > 2 && s[1] == 0x80 && s[2] == 0x80) { // U+3000
+static enum byte_kind look(const unsigned char *s, const unsigned char *end, unsigned char *c, size_t *n)
+{
+    *n = 1;
+    *c = *s;
+    if (*s < 0x80) {
+        if (*s >= 'a' && *s <= 'z')
+            return KEPT;
+        if (*s >= 'A' && *s <= 'Z') {
+            *c = *s | 0x20;
+            return KEPT;
+        }
+        if (*s >= '0' && *s <= '9')
+            return KEPT;
+        return *s <= ' ' ? BLANK : LEFT_OUT; // control characters part words, too
+    }
+    if (*s == 0xC2 && end - s > 1 && s[1] == 0xA0) { // U+00A0
+        *n = 2;
+        return BLANK;
+    }
+    if (*s == 0xE3 && end - s > 2 && s[1] == 0x80 && s[2] == 0x80) { // U+3000
+        *n = 3;
+        return BLANK;
+    }
+    if (*s != 0xE2 || end - s < 3 || (s[1] & 0xFE) != 0x80) // U+2000 to U+206F are E2 80 80 to E2 81 AF
+        return KEPT;
+    unsigned code = 0x2000 + (s[1] & 1u) * 64 + (s[2] & 0x3Fu);
+    if (code >= 0x2070)
+        return KEPT;
     *n = 3;
-    return BLANK;
-}
-if (*s != 0xE2 || end - s < 3 || (s[1] & 0xFE) != 0x80) // U+2000 to U+206F are E2 80 80 to E2 81 AF
-    return KEPT;
-unsigned code = 0x2000 + (s[1] & 1u) * 64 + (s[2] & 0x3Fu);
-if (code >= 0x2070)
-    return KEPT;
-*n = 3;
-bool parts =
-    code <= 0x200A || (code >= 0x2010 && code <= 0x2015) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F;
-return parts ? BLANK : LEFT_OUT;
+    bool parts = code <= 0x200A || (code >= 0x2010 && code <= 0x2015) || code == 0x2028 || code == 0x2029 || code == 0x202F ||
+                 code == 0x205F;
+    return parts ? BLANK : LEFT_OUT;
 }
 
 static uint64_t mixed(uint64_t h)
@@ -117,7 +126,7 @@ static struct error *add_text(struct overlap *o, const char *text, size_t n)
     uint64_t hash = WORD_SEED;
     for (; s < end; s += k) {
         unsigned char c;
-        enum class is = look(s, end, &c, &k);
+        enum byte_kind is = look(s, end, &c, &k);
         if (is == KEPT) {
             o->bytes[o->n_bytes++] = (char)c;
             hash = (hash ^ c) * WORD_PRIME;
@@ -225,7 +234,7 @@ static bool same_words(const struct overlap *o, int64_t word, const unsigned cha
     size_t k;
     for (; s < end; s += k) {
         unsigned char c;
-        enum class is = look(s, end, &c, &k);
+        enum byte_kind is = look(s, end, &c, &k);
         if (is == KEPT) {
             if (run == run_end || (unsigned char)*run != c)
                 return false;
@@ -264,7 +273,7 @@ struct error *overlap_read(struct overlap *o, const char *text, size_t n)
     for (bool last = false; !last; s += k) {
         unsigned char c = 0;
         last = s >= end;
-        enum class is = last ? BLANK : look(s, end, &c, &k);
+        enum byte_kind is = last ? BLANK : look(s, end, &c, &k);
         if (is == KEPT) {
             begin = begin ? begin : s;
             word = (word ^ c) * WORD_PRIME;

@@ -1,8 +1,8 @@
 // prompts.h - tasks that are asked as text: worked examples, then the question, as one prompt for each thing that may follow.
 //
-//     e = prompts_open(&p, &task, parts, n_parts, most, arena);     // reads all rows; p.n of them are asked
+//     e = prompts_open(&p, &task, parts, n_parts, most);            // reads all rows; p.n of them are asked
 //     e = prompts_make(&p, i, &scratch, &made);                     // example i as texts
-//     e = spans_find(made.rule, lists, n_lists, spans, &fits);      // their tokens: which of them are scored
+//     fits = spans_find(made.rule, ids, n_ids, n, spans);           // their tokens: which of them are scored
 //     prompts_close(&p);
 //
 // Rows       of all parts, one after the other, shuffled by Python's generator of seed 1337; of them the first `most`, or the task's

@@ -19,15 +19,6 @@ static struct tensor top(struct tensor t, int64_t rows)
     return t;
 }
 
-static struct tensor rows_from(struct tensor t, int64_t first, int64_t rows)
-{
-    size_t item = t.dtype == DTYPE_F64 ? 8 : t.dtype == DTYPE_BF16 ? 2 : 4;
-    if (t.data)
-        t.data = (char *)t.data + (size_t)first * (size_t)t.cols * item;
-    t.rows = rows;
-    return t;
-}
-
 struct error *decoder_open(struct decoder *d, struct model *m, int n_slots, int capacity)
 {
     return decoder_open_wide(d, m, n_slots, n_slots, capacity);
@@ -108,7 +99,8 @@ static void decode_block(struct decoder *d, int l, int R)
     struct tensor positions = top(d->positions, R), q = top(d->q, R), k = top(d->k, R), v = top(d->v, R), o = top(d->o, R);
 
     if (s->residual_lambdas)
-        op_mix(dev, x, x, top(d->x0, R), number_at(p[m->resid_lambdas].w.master, l), number_at(p[m->x0_lambdas].w.master, l), 1);
+        op_mix(dev, x, x, top(d->x0, R), tensor_rows(p[m->resid_lambdas].w.master, l, 1),
+               tensor_rows(p[m->x0_lambdas].w.master, l, 1), 1);
 
     op_norm(dev, n, rstd, x, eps);
     op_matmul(dev, q, n, &p[w->q].w, false);
@@ -346,8 +338,8 @@ void decoder_copy(struct decoder *d, int from, int to, int n)
         d->host_slots[i] = to;
     device_put_ids(m->dev, slots, 0, n, d->host_slots);
     for (int l = 0; l < m->shape.n_layer; l++) {
-        op_cache_put(m->dev, d->k_cache[l], rows_from(d->k_cache[l], first, n), slots, positions, d->capacity);
-        op_cache_put(m->dev, d->v_cache[l], rows_from(d->v_cache[l], first, n), slots, positions, d->capacity);
+        op_cache_put(m->dev, d->k_cache[l], tensor_rows(d->k_cache[l], first, n), slots, positions, d->capacity);
+        op_cache_put(m->dev, d->v_cache[l], tensor_rows(d->v_cache[l], first, n), slots, positions, d->capacity);
     }
     if (d->tokens)
         remember(d, to, 0, d->tokens + (size_t)from * (size_t)d->capacity, n);

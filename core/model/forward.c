@@ -48,8 +48,8 @@ static void block_forward(struct model *m, int l, int B, int T, const struct mod
     float eps = (float)s->norm_eps, scale = shape_qk_scale(s);
 
     if (s->residual_lambdas)
-        op_mix(dev, x, l ? top(m->saved.layers[l - 1].x, N) : x0, x0, number_at(p[m->resid_lambdas].w.master, l),
-               number_at(p[m->x0_lambdas].w.master, l), 1);
+        op_mix(dev, x, l ? top(m->saved.layers[l - 1].x, N) : x0, x0, tensor_rows(p[m->resid_lambdas].w.master, l, 1),
+               tensor_rows(p[m->x0_lambdas].w.master, l, 1), 1);
 
     op_norm(dev, a.n1, a.rstd1, x, eps);
     op_matmul(dev, q, a.n1, &p[w->q].w, false);
@@ -110,9 +110,9 @@ static void block_backward(struct model *m, int l, int B, int T, const struct te
     op_norm_back(dev, dx, dn, a.n1, a.rstd1);
 
     if (s->residual_lambdas)
-        op_mix_back(dev, dx, top(m->saved.dx0, N), number_at(g[m->resid_lambdas], l), number_at(g[m->x0_lambdas], l), dx,
-                    l ? top(m->saved.layers[l - 1].x, N) : x0, x0, number_at(p[m->resid_lambdas].w.master, l),
-                    number_at(p[m->x0_lambdas].w.master, l), 1, T);
+        op_mix_back(dev, dx, top(m->saved.dx0, N), tensor_rows(g[m->resid_lambdas], l, 1), tensor_rows(g[m->x0_lambdas], l, 1),
+                    dx, l ? top(m->saved.layers[l - 1].x, N) : x0, x0, tensor_rows(p[m->resid_lambdas].w.master, l, 1),
+                    tensor_rows(p[m->x0_lambdas].w.master, l, 1), 1, T);
 }
 
 void model_trunk(struct model *m, struct batch b, const struct model_caches *caches)

@@ -211,6 +211,11 @@ static struct error *read_json(const char *path, size_t most, struct arena *aren
     return *root ? NULL : error_plain(ERROR_DATA, "'%s' is no JSON: %s, line %d", path, problem.text, problem.line);
 }
 
+struct error *hf_index_read(const char *path, struct arena *arena, json_t **root)
+{
+    return read_json(path, INDEX_MOST, arena, root);
+}
+
 struct error *hf_config_read(const char *folder, struct shape *shape, struct arena *arena)
 {
     struct reading r = {.path = arena_printf(arena, "%s/config.json", folder)};
@@ -297,7 +302,7 @@ struct error *hf_folder_files(const char *folder, struct arena *arena, const cha
     names[n++] = "tokenizer.json";
     bool is_whole = file_exists(whole) || !file_exists(index);
     names[n++] = is_whole ? "model.safetensors" : "model.safetensors.index.json";
-    struct error *e = is_whole ? NULL : read_json(index, INDEX_MOST, arena, &root);
+    struct error *e = is_whole ? NULL : hf_index_read(index, arena, &root);
     if (!e && !is_whole)
         e = add_shards(index, root, arena, names, &n);
     json_decref(root);

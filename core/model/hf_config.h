@@ -31,6 +31,10 @@ const char *hf_tokenizer_path(const char *path, struct arena *arena);
 struct error *CHECKED hf_folder_files(const char *folder, struct arena *arena, const char *const **names, int *n_names,
                                       int *first_weights);
 
+// A model.safetensors.index.json as jansson has it; the caller's to json_decref.
+struct json_t;
+struct error *CHECKED hf_index_read(const char *path, struct arena *arena, struct json_t **root);
+
 struct error *CHECKED hf_config_read(const char *folder, struct shape *shape, struct arena *arena);
 
 // Ids of the tokens that config.json names; -1: there is none.

@@ -12,8 +12,6 @@
 #include "core/model/model.h"
 #include "core/store/atomic.h"
 
-enum { INDEX_MOST = 16 << 20 };
-
 // The tensor of a parameter; NULL: NanoChat of transformers has no such thing, or memory ran out.
 static const char *tensor_name(const char *param, struct arena *arena)
 {
@@ -85,12 +83,9 @@ static const char *file_name(const char *path)
 // That the index and its files say the same.
 static struct error *check_index(const struct hf_weights *w, const char *path, struct arena *arena)
 {
-    char *text;
-    size_t n, n_tensors = 0;
-    struct error *e = file_read(path, INDEX_MOST, arena, &text, &n);
-    if (e)
-        return e;
-    json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+    json_t *root = NULL;
+    size_t n_tensors = 0;
+    struct error *e = hf_index_read(path, arena, &root);
     const json_t *map = json_object_get(root, "weight_map");
     for (int i = 0; i < w->n_files && !e; i++)
         for (int k = 0; k < w->files[i].n && !e; k++) {

@@ -201,15 +201,6 @@ void model_init_weights_2026(struct model *m, uint64_t seed)
     init_weights(m, seed, true);
 }
 
-struct tensor number_at(struct tensor column, int64_t i)
-{
-    size_t item = column.dtype == DTYPE_F64 ? sizeof(double) : sizeof(float);
-    if (column.data)
-        column.data = (char *)column.data + (size_t)i * item;
-    column.rows = column.cols = 1;
-    return column;
-}
-
 void model_prepare(struct model *m)
 {
     for (int i = 0; i < m->n_params; i++)

@@ -106,9 +106,6 @@ void model_prepare(struct model *model);
 
 struct error *CHECKED model_reserve(struct model *model, int B, int T, bool backward);
 
-// Number i of a parameter that is a column of single numbers.
-struct tensor number_at(struct tensor column, int64_t i);
-
 // A set of gradients: one tensor a parameter, in the order of params, zeroed.
 struct error *CHECKED model_gradients(struct model *model, struct tensor **gradients);
 

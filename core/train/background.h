@@ -1,7 +1,7 @@
 // background.h - one checkpoint on its way to the disk while the training goes on.
 //
 //     struct background b = {0};
-//     e = background_start(&b, copy, "X.part.h5", "X.part.prev.h5");    // takes copy over; waits for the one before
+//     background_start(&b, copy, "X.part.h5", "X.part.prev.h5");        // takes copy over
 //     if (background_ended(&b))                                         // now and then
 //         e = background_finish(&b, &step);                             // how it went, and of which step it was
 //

@@ -8,7 +8,7 @@
 #include "core/base/point.h"
 #include "core/store/atomic.h"
 
-enum { OTHER_SETS = 6 + TRAINING_MORE };
+enum { OWN_TABLES = 5, TABLES = OWN_TABLES + TRAINING_MORE, OTHER_SETS = 1 + TABLES };
 
 void training_init(struct training *t, struct model *model, struct optimizer *optimizer)
 {
@@ -22,13 +22,26 @@ void training_init(struct training *t, struct model *model, struct optimizer *op
         .samples = {.members = sample_members, .n_members = SAMPLE_MEMBERS, .row_bytes = sizeof(struct sample)}};
 }
 
+// All that a checkpoint keeps, the training's own first; how many there are.
+static int tables_of(const struct training *t, struct kept_table list[TABLES])
+{
+    const struct kept_table own[OWN_TABLES] = {{"/metrics/train", (struct table *)&t->train},
+                                               {"/metrics/val", (struct table *)&t->val},
+                                               {"/timing/train", (struct table *)&t->timing},
+                                               {"/events", (struct table *)&t->events},
+                                               {"/samples", (struct table *)&t->samples}};
+    memcpy(list, own, sizeof own);
+    for (int i = 0; i < t->n_more; i++)
+        list[OWN_TABLES + i] = t->more[i];
+    return OWN_TABLES + t->n_more;
+}
+
 void training_release(struct training *t)
 {
-    table_release(&t->train);
-    table_release(&t->val);
-    table_release(&t->timing);
-    table_release(&t->events);
-    table_release(&t->samples);
+    struct kept_table tables[TABLES];
+    tables_of(t, tables);
+    for (int i = 0; i < OWN_TABLES; i++)
+        table_release(tables[i].table);
 }
 
 struct error *training_event(struct training *t, const char *kind, const char *text)
@@ -114,18 +127,13 @@ static struct error *copy_table(struct checkpoint *c, const struct table *table,
 
 static struct error *copy_tables(struct checkpoint *c, const struct training *t)
 {
-    const struct kept_table own[] = {{"/metrics/train", (struct table *)&t->train},
-                                     {"/metrics/val", (struct table *)&t->val},
-                                     {"/timing/train", (struct table *)&t->timing},
-                                     {"/events", (struct table *)&t->events},
-                                     {"/samples", (struct table *)&t->samples}};
+    struct kept_table tables[TABLES];
+    int n = tables_of(t, tables);
     struct error *e = NULL;
-    if (!(c->tables = arena_array(&c->arena, countof(own) + TRAINING_MORE, sizeof *c->tables)))
+    if (!(c->tables = arena_array(&c->arena, TABLES, sizeof *c->tables)))
         return error_memory();
-    for (size_t i = 0; i < countof(own) && !e; i++)
-        e = copy_table(c, own[i].table, own[i].path);
-    for (int i = 0; i < t->n_more && !e; i++)
-        e = copy_table(c, t->more[i].table, t->more[i].path);
+    for (int i = 0; i < n && !e; i++)
+        e = copy_table(c, tables[i].table, tables[i].path);
     return e;
 }
 
@@ -271,18 +279,10 @@ struct error *checkpoint_load(struct training *t, struct store_file *file)
         e = store_get_i64(file, "/", "step", &t->step);
     if (!e)
         e = store_read(file, "/data/rows", STORE_I64, 0, 1, &t->rows);
-    if (!e)
-        e = table_load(&t->train, file, "/metrics/train");
-    if (!e)
-        e = table_load(&t->val, file, "/metrics/val");
-    if (!e)
-        e = table_load(&t->timing, file, "/timing/train");
-    if (!e)
-        e = table_load(&t->events, file, "/events");
-    if (!e)
-        e = table_load(&t->samples, file, "/samples");
-    for (int i = 0; i < t->n_more && !e; i++)
-        e = table_load(t->more[i].table, file, t->more[i].path);
+    struct kept_table tables[TABLES];
+    int n = tables_of(t, tables);
+    for (int i = 0; i < n && !e; i++)
+        e = table_load(tables[i].table, file, tables[i].path);
     return e;
 }
 

@@ -52,25 +52,9 @@ static void spend_product(struct device *dev, double flops, double elements)
 
 // --- workspace, in the sizes of the cpu table with 512-bit vectors ----------------------------------------------------------
 
-enum { TILE_ROWS = 8, TILE_COLS = 32, FLAT = 4096 };
-enum { LOSS_ROWS = 512, V_BLOCK = 128, SLICES = 16 };
+enum { TILE_ROWS = 8, TILE_COLS = 32 };
 
 static const struct tile_size tile = {TILE_ROWS, TILE_COLS};
-
-static int64_t up(int64_t n, int64_t to)
-{
-    return size_up(n, to);
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return size_least(a, b);
-}
-
-static int64_t most(int64_t a, int64_t b)
-{
-    return size_most(a, b);
-}
 
 // Floats packed by a product of [M,K] and [K,N].
 static int64_t packed_floats(const struct device *dev, int64_t M, int64_t N, int64_t K, int64_t segment)
@@ -87,7 +71,7 @@ static void work(struct device *dev, int64_t floats, const char *op)
 static void scratch_rows(struct device *dev, struct tensor t, int64_t n, const char *op)
 {
     if (t.dtype == DTYPE_BF16)
-        work(dev, dev->n_threads * up(n, 16), op);
+        work(dev, dev->n_threads * round_up(n, 16), op);
 }
 
 // --- rows and elements ------------------------------------------------------------------------------------------------------
@@ -237,8 +221,8 @@ static void count_matmul(struct device *dev, struct tensor y, struct tensor x, c
 static void count_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, struct tensor x, const struct weight *w)
 {
     spend_product(dev, 2 * size(a) * (double)x.cols + 2 * size(a), moved(x) + weight_moved(w) + moved(r) + moved(a));
-    int64_t rows = a.dtype == DTYPE_BF16 ? least(a.rows, RELU2_ROWS) : a.rows, sums = a.dtype == DTYPE_BF16 ? rows * a.cols : 0;
-    work(dev, up(sums, 16) + packed_floats(dev, rows, a.cols, x.cols, 0), "matmul_relu2");
+    int64_t rows = a.dtype == DTYPE_BF16 ? min_i64(a.rows, RELU2_ROWS) : a.rows, sums = a.dtype == DTYPE_BF16 ? rows * a.cols : 0;
+    work(dev, round_up(sums, 16) + packed_floats(dev, rows, a.cols, x.cols, 0), "matmul_relu2");
 }
 
 static void count_relu2_back(struct device *dev, struct tensor dh, struct tensor da, struct tensor r)
@@ -286,9 +270,9 @@ static void count_attention_back(struct device *dev, struct tensor dq, struct te
     spend_on(dev, COUNT_ATTENTION, pairs * (10.0 * a.head_dim + 5) + 2 * size(o),
              size(dq) + size(dk) + size(dv) + size(dout) + moved(q) + moved(k) + moved(v) + moved(o) + size(lse));
 
-    int64_t D = a.head_dim, D_rows = up(D, TILE_ROWS), D_cols = up(D, TILE_COLS), T_rows = up(a.T, TILE_ROWS);
+    int64_t D = a.head_dim, D_rows = round_up(D, TILE_ROWS), D_cols = round_up(D, TILE_COLS), T_rows = round_up(a.T, TILE_ROWS);
     int64_t floats = 2 * T_rows * D + D_rows * a.T + QUERIES * (2 * D + 2 * D_cols + D_rows + 3 * keys_of(tile));
-    work(dev, dev->n_threads * up(floats, 16), "attention_back");
+    work(dev, dev->n_threads * round_up(floats, 16), "attention_back");
 }
 
 static void count_cache_put(struct device *dev, struct tensor cache, struct tensor x, struct tensor slots,
@@ -332,14 +316,14 @@ static void count_loss(struct device *dev, struct tensor losses, struct tensor d
     if (has_gradients)
         spend_product(dev, logits * (4 * C + small), size(dx) + 2 * head);
 
-    int64_t rows = least(T <= LOSS_ROWS ? LOSS_ROWS / T * T : LOSS_ROWS, x.rows), c = x.cols;
-    int64_t blocks = (n_vocab + V_BLOCK - 1) / V_BLOCK, slices = least(blocks, SLICES);
-    int64_t panel_rows = up(rows, TILE_ROWS), panel_cols = up(c, TILE_COLS);
-    int64_t own = least(c, BLOCK_K) * TILE_COLS + (has_gradients ? 0 : rows * V_BLOCK);
+    int64_t rows = min_i64(T <= LOSS_ROWS ? LOSS_ROWS / T * T : LOSS_ROWS, x.rows), c = x.cols;
+    int64_t blocks = (n_vocab + LOSS_WORDS - 1) / LOSS_WORDS, slices = min_i64(blocks, LOSS_SLICES);
+    int64_t panel_rows = round_up(rows, TILE_ROWS), panel_cols = round_up(c, TILE_COLS);
+    int64_t own = min_i64(c, BLOCK_K) * TILE_COLS + (has_gradients ? 0 : rows * LOSS_WORDS);
     int64_t shared = 2 * blocks * rows + panel_rows * c;
     if (has_gradients) {
-        own = most(own, V_BLOCK * (panel_cols + panel_rows + least(rows, BLOCK_K)));
-        shared += blocks * rows * V_BLOCK + rows * panel_cols + slices * rows * c;
+        own = max_i64(own, LOSS_WORDS * (panel_cols + panel_rows + min_i64(rows, BLOCK_K)));
+        shared += blocks * rows * LOSS_WORDS + rows * panel_cols + slices * rows * c;
     }
     work(dev, shared + 2 * rows + dev->n_threads * own, "loss");
 }
@@ -352,9 +336,9 @@ static void count_clip(struct device *dev, const struct tensor *gradients, int n
     int64_t largest = 1;
     for (int i = 0; i < n; i++) {
         spend(dev, 2 * size(gradients[i]), size(gradients[i]));
-        largest = most(largest, gradients[i].rows * gradients[i].cols);
+        largest = max_i64(largest, gradients[i].rows * gradients[i].cols);
     }
-    work(dev, 2 * ((largest + FLAT - 1) / FLAT), "clip");
+    work(dev, 2 * ((largest + FLAT_BLOCK - 1) / FLAT_BLOCK), "clip");
 }
 
 static void count_adamw(struct device *dev, struct tensor p, struct tensor m, struct tensor v, struct tensor g, struct adamw a)
@@ -366,12 +350,12 @@ static void count_adamw(struct device *dev, struct tensor p, struct tensor m, st
 // Five steps of X X^T, A A and B X, and the polynomial and scaling between them.
 static void newton_schulz_of(struct device *dev, int64_t rows, int64_t cols, const char *op)
 {
-    double m = (double)least(rows, cols), n = (double)most(rows, cols);
+    double m = (double)min_i64(rows, cols), n = (double)max_i64(rows, cols);
     spend_product(dev, 5 * (4 * m * m * n + 2 * m * m * m + 3 * m * m + 2 * m * n) + 3 * m * n, 2 * m * n);
-    int64_t s = least(rows, cols), l = most(rows, cols);
+    int64_t s = min_i64(rows, cols), l = max_i64(rows, cols);
     int64_t widest =
-        most(packed_floats(dev, s, s, l, 0), most(packed_floats(dev, rows, cols, s, 0), packed_floats(dev, s, s, s, 0)));
-    int64_t sums = most((rows * cols + FLAT - 1) / FLAT, most(rows, cols));
+        max_i64(packed_floats(dev, s, s, l, 0), max_i64(packed_floats(dev, rows, cols, s, 0), packed_floats(dev, s, s, s, 0)));
+    int64_t sums = max_i64((rows * cols + FLAT_BLOCK - 1) / FLAT_BLOCK, max_i64(rows, cols));
     work(dev, rows * cols + 2 * s * s + 2 * sums + widest, op);
 }
 

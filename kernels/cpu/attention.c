@@ -52,36 +52,9 @@ static struct shape shape_of(const struct device *dev, struct attention a)
     return s;
 }
 
-static int64_t max_i64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static int64_t deep(struct shape s, int64_t K)
 {
     return panel_depth(s.bf16, K);
-}
-
-static void pack_rows(struct shape s, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
-{
-    if (from.kept)
-        cpu_pack_rows_kept(to, from.data, i_stride, k_stride, n, K);
-    else
-        (s.bf16 ? cpu_pack_rows_bf16 : cpu_pack_rows)(to, from.data, i_stride, k_stride, n, K);
-}
-
-static void pack_cols(struct shape s, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
-{
-    if (from.kept)
-        cpu_pack_cols_kept(to, from.data, i_stride, k_stride, n, K);
-    else
-        (s.bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, from.data, i_stride, k_stride, n, K);
-}
-
-static void tile(struct shape s, int64_t K, const float *a, const float *b, float *c, int64_t c_stride, int rows, int cols,
-                 bool add)
-{
-    (s.bf16 ? cpu_tile_bf16 : cpu_tile)(K, a, b, c, c_stride, rows, cols, add);
 }
 
 // The right operand that n rows [TILE_COLS] are: themselves, or packed into `packed`.
@@ -97,14 +70,15 @@ static const float *as_operand(struct shape s, const float *from, float *packed,
 static void pack_by_row(float *to, struct numbers from, struct shape s)
 {
     for (int64_t t = 0; t < s.T; t += TILE_ROWS)
-        pack_rows(s, to + t * deep(s, s.D), from_number(from, t * s.kv_stride), s.kv_stride, 1, min_i64(TILE_ROWS, s.T - t), s.D);
+        pack_rows(s.bf16, to + t * deep(s, s.D), from_number(from, t * s.kv_stride), s.kv_stride, 1, min_i64(TILE_ROWS, s.T - t),
+                  s.D);
 }
 
 // The transpose of [T, D], with k over T: D_rows * T floats.
 static void pack_by_col(float *to, struct numbers from, struct shape s)
 {
     for (int64_t d = 0; d < s.D; d += TILE_ROWS)
-        pack_rows(s, to + d * deep(s, s.T), from_number(from, d), 1, s.kv_stride, min_i64(TILE_ROWS, s.D - d), s.T);
+        pack_rows(s.bf16, to + d * deep(s, s.T), from_number(from, d), 1, s.kv_stride, min_i64(TILE_ROWS, s.D - d), s.T);
 }
 
 // Queries q0.. of one head as PANELS right operands [D, TILE_COLS].
@@ -112,7 +86,7 @@ static void pack_queries(float *to, struct numbers from, int64_t q0, struct shap
 {
     for (int p = 0; p < PANELS; p++) {
         int64_t at = q0 + p * TILE_COLS, n = max_i64(0, min_i64(TILE_COLS, s.T - at));
-        pack_cols(s, to + p * TILE_COLS * deep(s, s.D), from_number(from, n ? at * s.q_stride : 0), s.q_stride, 1, n, s.D);
+        pack_cols(s.bf16, to + p * TILE_COLS * deep(s, s.D), from_number(from, n ? at * s.q_stride : 0), s.q_stride, 1, n, s.D);
     }
 }
 
@@ -152,7 +126,7 @@ static inline vec choose(ivec mask, vec yes, vec no)
 static void scores(struct shape s, float *to, const float *left, const float *right, int64_t n)
 {
     for (int64_t i = 0; i < n; i += TILE_ROWS)
-        tile(s, s.D, left + i * deep(s, s.D), right, to + i * TILE_COLS, TILE_COLS, TILE_ROWS, TILE_COLS, false);
+        run_tile(s.bf16, s.D, left + i * deep(s, s.D), right, to + i * TILE_COLS, TILE_COLS, TILE_ROWS, TILE_COLS, false);
 }
 
 struct running {
@@ -244,8 +218,8 @@ static void forward_tile(struct numbers o, float *lse, int64_t lse_stride, struc
             soften(score, out, &run[p], s, at, k0, n, partly);
             const float *weights = as_operand(s, score, packed, n);
             for (int64_t d = 0; d < s.D; d += TILE_ROWS)
-                tile(s, n, values + d * first_value + deep(s, k0) * TILE_ROWS, weights, out + d * TILE_COLS, TILE_COLS, TILE_ROWS,
-                     TILE_COLS, true);
+                run_tile(s.bf16, n, values + d * first_value + deep(s, k0) * TILE_ROWS, weights, out + d * TILE_COLS, TILE_COLS,
+                         TILE_ROWS, TILE_COLS, true);
         }
     for (int p = 0; p < PANELS; p++) {
         int64_t at = q0 + p * TILE_COLS;
@@ -338,7 +312,7 @@ static void pack_rows_of_queries(float *to, struct numbers from, int64_t q0, str
     int64_t n = min_i64(QUERIES, s.T - q0);
     for (int64_t d = 0; d < s.D; d += TILE_COLS) {
         float *panel = to + d * deep(s, QUERIES);
-        pack_cols(s, panel, from_number(from, q0 * s.q_stride + d), 1, s.q_stride, min_i64(TILE_COLS, s.D - d), n);
+        pack_cols(s.bf16, panel, from_number(from, q0 * s.q_stride + d), 1, s.q_stride, min_i64(TILE_COLS, s.D - d), n);
         memset(panel + deep(s, n) * TILE_COLS, 0, (size_t)((deep(s, QUERIES) - deep(s, n)) * TILE_COLS) * sizeof *to);
     }
 }
@@ -368,11 +342,12 @@ static void add_to_keys(float *to, const float *from, const float *rows, float *
     int64_t K = (p1 - p0) * TILE_COLS;
     for (int64_t i = 0; i < n; i += TILE_ROWS) {
         for (int p = p0; p < p1; p++)
-            pack_rows(s, turned + (p - p0) * deep(s, TILE_COLS) * TILE_ROWS,
+            pack_rows(s.bf16, turned + (p - p0) * deep(s, TILE_COLS) * TILE_ROWS,
                       (struct numbers){from + p * PANEL_SCORES + i * TILE_COLS, false}, TILE_COLS, 1, TILE_ROWS, TILE_COLS);
         for (int64_t d = 0; d < s.D; d += TILE_COLS)
-            tile(s, K, turned, rows + d * deep(s, QUERIES) + p0 * deep(s, TILE_COLS) * TILE_COLS, to + (k0 + i) * s.kv_stride + d,
-                 s.kv_stride, (int)min_i64(TILE_ROWS, s.T - k0 - i), (int)min_i64(TILE_COLS, s.D - d), true);
+            run_tile(s.bf16, K, turned, rows + d * deep(s, QUERIES) + p0 * deep(s, TILE_COLS) * TILE_COLS,
+                     to + (k0 + i) * s.kv_stride + d, s.kv_stride, (int)min_i64(TILE_ROWS, s.T - k0 - i),
+                     (int)min_i64(TILE_COLS, s.D - d), true);
     }
 }
 
@@ -428,8 +403,8 @@ static void backward_tile(struct back b, int64_t q0, struct shape s, struct back
             memset(dscore + n * TILE_COLS, 0, (size_t)((KEYS - n) * TILE_COLS) * sizeof *dscore);
             const float *right = as_operand(s, dscore, w->turned, n);
             for (int64_t d = 0; d < s.D; d += TILE_ROWS)
-                tile(s, n, w->keys_by_col + d * deep(s, s.T) + deep(s, k0) * TILE_ROWS, right,
-                     w->dqueries + (p * s.D_rows + d) * TILE_COLS, TILE_COLS, TILE_ROWS, TILE_COLS, true);
+                run_tile(s.bf16, n, w->keys_by_col + d * deep(s, s.T) + deep(s, k0) * TILE_ROWS, right,
+                         w->dqueries + (p * s.D_rows + d) * TILE_COLS, TILE_COLS, TILE_ROWS, TILE_COLS, true);
             longest = max_i64(longest, n);
             p0 = p < p0 ? p : p0;
             p1 = p + 1;

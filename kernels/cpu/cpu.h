@@ -54,8 +54,6 @@
 #define cpu_newton_schulz CPU_NAME(cpu_newton_schulz)
 #define cpu_peak_flops CPU_NAME(cpu_peak_flops)
 
-enum { FLAT_BLOCK = 4096 }; // elementwise work is cut so, whatever the threads, hence an element's place in its vector is fixed
-
 // Whether work is worth waking other threads for (device_set_alone). Work is told in multiply-adds of a product; an element that is read,
 // worked on and written counts as WORK_ELEMENT of them, one that goes through an exponential as WORK_EXP.
 enum { WORK_ELEMENT = 32, WORK_EXP = 64 };
@@ -63,16 +61,6 @@ enum { WORK_ELEMENT = 32, WORK_EXP = 64 };
 static inline bool worth_threads(const struct device *dev, int64_t work)
 {
     return work > dev->alone_work;
-}
-
-static inline int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static inline int64_t round_up(int64_t n, int64_t to)
-{
-    return (n + to - 1) / to * to;
 }
 
 // Sum of a[i] * b[i] over LANES partial sums, then over the lanes, then over what is left: an order fixed by n.
@@ -169,13 +157,13 @@ static inline bool rows_of_scratch(struct device *dev, struct tensor t, int64_t 
     *scratch = NULL;
     if (t.dtype != DTYPE_BF16)
         return true;
-    *scratch = device_workspace(dev, (size_t)(dev->n_threads * ((n + 15) / 16 * 16)) * sizeof **scratch, op);
+    *scratch = device_workspace(dev, (size_t)(dev->n_threads * round_up(n, 16)) * sizeof **scratch, op);
     return *scratch != NULL;
 }
 
 static inline float *row_of_scratch(float *scratch, int64_t n, int thread)
 {
-    return scratch ? scratch + thread * ((n + 15) / 16 * 16) : NULL;
+    return scratch ? scratch + thread * round_up(n, 16) : NULL;
 }
 
 static inline int64_t panel_depth(bool bf16, int64_t K)
@@ -183,10 +171,40 @@ static inline int64_t panel_depth(bool bf16, int64_t K)
     return bf16 ? (K + BF16_DEPTH - 1) / BF16_DEPTH : K;
 }
 
+// Panels of operands, wherever they are stored; bf16: the tiles are to be those of rounded operands.
+static inline void pack_rows(bool bf16, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
+{
+    if (from.kept)
+        cpu_pack_rows_kept(to, from.data, i_stride, k_stride, n, K);
+    else
+        (bf16 ? cpu_pack_rows_bf16 : cpu_pack_rows)(to, from.data, i_stride, k_stride, n, K);
+}
+
+static inline void pack_cols(bool bf16, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n, int64_t K)
+{
+    if (from.kept)
+        cpu_pack_cols_kept(to, from.data, i_stride, k_stride, n, K);
+    else
+        (bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, from.data, i_stride, k_stride, n, K);
+}
+
+// Of what cpu_weight_prepare made of w [.., K] the panel of rows n on, from k on; n whole panels, k whole pairs.
+static inline const float *prepared_panel(const float *panels, int64_t K, int64_t n, int64_t k)
+{
+    return panels + n * panel_depth(true, K) + panel_depth(true, k) * TILE_COLS;
+}
+
 // --- product.c -------------------------------------------------------------------------------------------------------------
 
 // c[rows, cols] = or += a * b from one panel each, 1 <= rows <= TILE_ROWS, 1 <= cols <= TILE_COLS; one chain of multiply-adds.
 void cpu_tile(int64_t K, const float *a, const float *b, float *c, int64_t c_stride, int rows, int cols, bool add);
+
+// The tile of panels of pack_rows and pack_cols.
+static inline void run_tile(bool bf16, int64_t K, const float *a, const float *b, float *c, int64_t c_stride, int rows, int cols,
+                            bool add)
+{
+    (bf16 ? cpu_tile_bf16 : cpu_tile)(K, a, b, c, c_stride, rows, cols, add);
+}
 
 // c [M,N] = (add: +=) a [M,K] * b [K,N]; strides of a and b are free, one of each pair is 1.
 struct product {

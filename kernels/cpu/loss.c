@@ -1,9 +1,9 @@
-// loss.c - logits, and the soft-capped cross entropy with its gradient.
+// loss.c - the soft-capped cross entropy with its gradient.
 //
-// Rows go by in tiles: MOST_ROWS of them cut from the start of each sequence, or, of short sequences, as many whole ones as fit. A tile
+// Rows go by in tiles: LOSS_ROWS of them cut from the start of each sequence, or, of short sequences, as many whole ones as fit. A tile
 // sees lm_head twice:
 //
-//     for blocks of V_BLOCK words          logits of the block, turned at once into u = e^(l - most) dl/dz; the sums of e^(l - most)
+//     for blocks of LOSS_WORDS words       logits of the block, turned at once into u = e^(l - most) dl/dz; the sums of e^(l - most)
 //     for rows                             the loss, from the sums of all blocks
 //     for slices of blocks                 dz = u * (weight / sum), less the target's part; dx of this slice += dz w; dw += dz^T x
 //     for rows                             dx, the sum over slices in their order
@@ -21,21 +21,8 @@
 
 static const float EXACT_CAP = 40;
 
-// A block's logits, and what its products read, stay in the second-level cache of a core. SLICES is as many threads as find work.
-enum { MOST_ROWS = 512, V_BLOCK = 128, SLICES = 16 };
 enum { APART = 8 }; // doubles between those of two threads, which do not share a line of memory then
-_Static_assert(V_BLOCK % TILE_COLS == 0 && MOST_ROWS % BLOCK_K == 0, "blocks are whole panels, tiles are whole blocks");
-
-// z = cap * tanh(z / cap) over one row
-static void soft_cap(float *z, int64_t n, float cap)
-{
-    const float inverse = 1 / cap;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        store(z + i, vec_tanh(load(z + i) * inverse) * cap);
-    if (i < n)
-        store_part(z + i, vec_tanh(load_part(z + i, n - i, 0) * inverse) * cap, n - i);
-}
+_Static_assert(LOSS_WORDS % TILE_COLS == 0 && LOSS_ROWS % BLOCK_K == 0, "blocks are whole panels, tiles are whole blocks");
 
 static float largest(const float *z, int64_t n)
 {
@@ -47,34 +34,6 @@ static float largest(const float *z, int64_t n)
     if (i < n)
         most = vec_max(most, load_part(z + i, n - i, lowest));
     return vec_largest(most);
-}
-
-void cpu_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap)
-{
-    struct product p = {
-        .M = x.rows,
-        .N = n_vocab,
-        .K = x.cols,
-        .a = numbers_of(x),
-        .a_m = x.cols,
-        .a_k = 1,
-        .b = numbers_of(w->master),
-        .b_k = 1,
-        .b_n = x.cols,
-        .panels = w->prepared.data,
-        .c = logits.data,
-        .c_m = n_vocab,
-    };
-    void *workspace = device_workspace(dev, cpu_product_bytes(dev, &p), "logits");
-    if (!workspace)
-        return;
-    cpu_product(dev, &p, workspace);
-    if (!(cap > 0))
-        return;
-    float *z = logits.data;
-#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, x.rows * n_vocab * WORK_EXP))
-    for (int64_t n = 0; n < x.rows; n++)
-        soft_cap(z + n * n_vocab, n_vocab, cap);
 }
 
 // One row of a block of logits z [n]: e^(l - *most) is summed; with `keep` z becomes e^(l - *most) dl/dz. *most is found where
@@ -120,7 +79,7 @@ struct tile {
     const float *panels; // NULL, or w as cpu_weight_prepare has it
     const int32_t *targets;
     float *dx, *dw, *losses;
-    float *u;                   // [n_blocks][rows][V_BLOCK]
+    float *u;                   // [n_blocks][rows][LOSS_WORDS]
     float *sums, *most;         // [n_blocks][rows]
     float *target_z, *log_sums; // [rows]
     float *x_rows, *x_cols;     // x in panels: of rows for logits, of columns for dw, segment after segment
@@ -149,19 +108,20 @@ static int64_t block_at(const struct tile *t, int64_t n)
 // Fills in how a tile of so many rows is cut and where its parts begin, from `base`; the floats of it.
 static int64_t lay_out(struct tile *t, const struct device *dev, float *base)
 {
-    t->n_blocks = (t->n_vocab + V_BLOCK - 1) / V_BLOCK;
-    t->slice_blocks = (t->n_blocks + SLICES - 1) / SLICES;
+    t->n_blocks = (t->n_vocab + LOSS_WORDS - 1) / LOSS_WORDS;
+    t->slice_blocks = (t->n_blocks + LOSS_SLICES - 1) / LOSS_SLICES;
     t->n_slices = (t->n_blocks + t->slice_blocks - 1) / t->slice_blocks;
     int64_t panel = min_i64(BLOCK_K, t->C) * TILE_COLS, at = 0;
-    int64_t forward = panel + (t->gradient ? 0 : t->rows * V_BLOCK);
+    int64_t forward = panel + (t->gradient ? 0 : t->rows * LOSS_WORDS);
     int64_t back =
-        t->gradient ? V_BLOCK * (panel_cols(t) + panel_rows(t)) + round_up(V_BLOCK, TILE_ROWS) * min_i64(BLOCK_K, t->rows) : 0;
-    t->own_floats = round_up(forward > back ? forward : back, 16);
+        t->gradient ? LOSS_WORDS * (panel_cols(t) + panel_rows(t)) + round_up(LOSS_WORDS, TILE_ROWS) * min_i64(BLOCK_K, t->rows)
+                    : 0;
+    t->own_floats = round_up(max_i64(forward, back), 16);
     struct {
         float **part;
         int64_t floats;
     } parts[] = {
-        {&t->u, t->gradient ? t->n_blocks * t->rows * V_BLOCK : 0},
+        {&t->u, t->gradient ? t->n_blocks * t->rows * LOSS_WORDS : 0},
         {&t->sums, t->n_blocks * t->rows},
         {&t->most, t->n_blocks * t->rows},
         {&t->target_z, t->rows},
@@ -178,24 +138,6 @@ static int64_t lay_out(struct tile *t, const struct device *dev, float *base)
     return at;
 }
 
-static void pack_rows(const struct tile *t, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n,
-                      int64_t K)
-{
-    if (from.kept)
-        cpu_pack_rows_kept(to, from.data, i_stride, k_stride, n, K);
-    else
-        (t->bf16 ? cpu_pack_rows_bf16 : cpu_pack_rows)(to, from.data, i_stride, k_stride, n, K);
-}
-
-static void pack_cols(const struct tile *t, float *to, struct numbers from, int64_t i_stride, int64_t k_stride, int64_t n,
-                      int64_t K)
-{
-    if (from.kept)
-        cpu_pack_cols_kept(to, from.data, i_stride, k_stride, n, K);
-    else
-        (t->bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, from.data, i_stride, k_stride, n, K);
-}
-
 // c [M,N] = or += the product of panels over one block of K
 static void run_tiles(const struct tile *t, int64_t M, int64_t N, int64_t K, const float *a, const float *b, float *c,
                       int64_t c_stride, bool add)
@@ -203,8 +145,8 @@ static void run_tiles(const struct tile *t, int64_t M, int64_t N, int64_t K, con
     int64_t depth = panel_depth(t->bf16, K);
     for (int64_t n = 0; n < N; n += TILE_COLS)
         for (int64_t m = 0; m < M; m += TILE_ROWS)
-            (t->bf16 ? cpu_tile_bf16 : cpu_tile)(K, a + m * depth, b + n * depth, c + m * c_stride + n, c_stride,
-                                                 (int)min_i64(TILE_ROWS, M - m), (int)min_i64(TILE_COLS, N - n), add);
+            run_tile(t->bf16, K, a + m * depth, b + n * depth, c + m * c_stride + n, c_stride, (int)min_i64(TILE_ROWS, M - m),
+                     (int)min_i64(TILE_COLS, N - n), add);
 }
 
 static double start_other(const struct tile *t)
@@ -237,34 +179,34 @@ static void pack_x(struct device *dev, const struct tile *t)
         for (int64_t n = 0; n < t->rows; n += TILE_ROWS)
             for (int64_t k = 0; k < t->C; k += BLOCK_K) {
                 int64_t K = min_i64(BLOCK_K, t->C - k);
-                pack_rows(t, t->x_rows + panel_rows(t) * k + n * panel_depth(t->bf16, K), from_number(t->x, n * t->C + k), t->C,
-                          1, min_i64(TILE_ROWS, t->rows - n), K);
+                pack_rows(t->bf16, t->x_rows + panel_rows(t) * k + n * panel_depth(t->bf16, K), from_number(t->x, n * t->C + k),
+                          t->C, 1, min_i64(TILE_ROWS, t->rows - n), K);
             }
 #pragma omp for schedule(static)
         for (int64_t j = 0; j < n_cols; j++)
             for (int64_t n = 0, K; n < t->rows; n += K) {
                 K = block_at(t, n);
                 int64_t c = j * TILE_COLS;
-                pack_cols(t, t->x_cols + n * panel_cols(t) + c * panel_depth(t->bf16, K), from_number(t->x, n * t->C + c), 1,
-                          t->C, min_i64(TILE_COLS, t->C - c), K);
+                pack_cols(t->bf16, t->x_cols + n * panel_cols(t) + c * panel_depth(t->bf16, K), from_number(t->x, n * t->C + c),
+                          1, t->C, min_i64(TILE_COLS, t->C - c), K);
             }
     }
 }
 
-// The words of a block, exponentials and all; z [rows, V_BLOCK] becomes u.
+// The words of a block, exponentials and all; z [rows, LOSS_WORDS] becomes u.
 static void forward_block(const struct tile *t, int64_t block, float *z, float *panel)
 {
-    int64_t v0 = block * V_BLOCK, n_words = min_i64(V_BLOCK, t->n_vocab - v0);
+    int64_t v0 = block * LOSS_WORDS, n_words = min_i64(LOSS_WORDS, t->n_vocab - v0);
     for (int64_t k = 0, K; k < t->C; k += K) {
         K = min_i64(BLOCK_K, t->C - k);
         for (int64_t v = 0; v < n_words; v += TILE_COLS) {
             int64_t n = min_i64(TILE_COLS, n_words - v);
             const float *words = panel;
             if (t->panels)
-                words = t->panels + (v0 + v) * panel_depth(true, t->C) + TILE_COLS * panel_depth(true, k);
+                words = prepared_panel(t->panels, t->C, v0 + v, k);
             else
-                pack_cols(t, panel, (struct numbers){t->w + (v0 + v) * t->C + k, false}, t->C, 1, n, K);
-            run_tiles(t, t->rows, n, K, t->x_rows + panel_rows(t) * k, words, z + v, V_BLOCK, k > 0);
+                pack_cols(t->bf16, panel, (struct numbers){t->w + (v0 + v) * t->C + k, false}, t->C, 1, n, K);
+            run_tiles(t, t->rows, n, K, t->x_rows + panel_rows(t) * k, words, z + v, LOSS_WORDS, k > 0);
         }
     }
     double begin = start_other(t);
@@ -272,9 +214,9 @@ static void forward_block(const struct tile *t, int64_t block, float *z, float *
     for (int64_t n = 0; n < t->rows; n++) {
         int64_t at = t->targets[n] - v0;
         if (at >= 0 && at < n_words)
-            t->target_z[n] = z[n * V_BLOCK + at];
+            t->target_z[n] = z[n * LOSS_WORDS + at];
         most[n] = t->cap;
-        sums[n] = t->targets[n] < 0 ? 0 : exponentials(z + n * V_BLOCK, n_words, t->cap, t->seek, t->gradient, &most[n]);
+        sums[n] = t->targets[n] < 0 ? 0 : exponentials(z + n * LOSS_WORDS, n_words, t->cap, t->seek, t->gradient, &most[n]);
     }
     count_other(t, begin);
 }
@@ -285,7 +227,7 @@ static void forward(struct device *dev, const struct tile *t)
     schedule(dynamic, 1) if (worth_threads(dev, t->rows * t->n_vocab * (t->C + WORK_EXP)))
     for (int64_t block = 0; block < t->n_blocks; block++) {
         float *panel = t->own + omp_get_thread_num() * t->own_floats;
-        float *z = t->gradient ? t->u + block * t->rows * V_BLOCK : panel + min_i64(BLOCK_K, t->C) * TILE_COLS;
+        float *z = t->gradient ? t->u + block * t->rows * LOSS_WORDS : panel + min_i64(BLOCK_K, t->C) * TILE_COLS;
         forward_block(t, block, z, panel);
     }
 }
@@ -298,8 +240,8 @@ static float target_tanh(const struct tile *t, int64_t n)
 
 static void finish_losses(const struct tile *t)
 {
-    double sums[MOST_ROWS] = {0};
-    float most[MOST_ROWS];
+    double sums[LOSS_ROWS] = {0};
+    float most[LOSS_ROWS];
     memcpy(most, t->most, (size_t)t->rows * sizeof *most);
     for (int64_t block = 1; block < t->n_blocks && t->seek; block++)
         for (int64_t n = 0; n < t->rows; n++)
@@ -323,8 +265,8 @@ static void finish_losses(const struct tile *t)
 // From u to the gradient by z, weights and all.
 static void to_gradient(const struct tile *t, int64_t block, float *u)
 {
-    int64_t v0 = block * V_BLOCK, n_words = min_i64(V_BLOCK, t->n_vocab - v0);
-    for (int64_t n = 0; n < t->rows; n++, u += V_BLOCK) {
+    int64_t v0 = block * LOSS_WORDS, n_words = min_i64(LOSS_WORDS, t->n_vocab - v0);
+    for (int64_t n = 0; n < t->rows; n++, u += LOSS_WORDS) {
         if (t->targets[n] < 0) {
             memset(u, 0, (size_t)n_words * sizeof *u);
             continue;
@@ -343,27 +285,27 @@ static void to_gradient(const struct tile *t, int64_t block, float *u)
 // dx_part += dz w, dw += dz^T x over the words of one block.
 static void back_block(const struct tile *t, int64_t block, float *dx_part, bool first, float *own)
 {
-    int64_t v0 = block * V_BLOCK, n_words = min_i64(V_BLOCK, t->n_vocab - v0);
-    float *dz = t->u + block * t->rows * V_BLOCK;
-    float *w_cols = own, *dz_rows = w_cols + V_BLOCK * panel_cols(t), *words = dz_rows + V_BLOCK * panel_rows(t);
+    int64_t v0 = block * LOSS_WORDS, n_words = min_i64(LOSS_WORDS, t->n_vocab - v0);
+    float *dz = t->u + block * t->rows * LOSS_WORDS;
+    float *w_cols = own, *dz_rows = w_cols + LOSS_WORDS * panel_cols(t), *words = dz_rows + LOSS_WORDS * panel_rows(t);
     double begin = start_other(t);
     to_gradient(t, block, dz);
     count_other(t, begin);
 
     int64_t depth = panel_depth(t->bf16, n_words);
     for (int64_t c = 0; c < t->C; c += TILE_COLS)
-        pack_cols(t, w_cols + c * depth, (struct numbers){t->w + v0 * t->C + c, false}, 1, t->C, min_i64(TILE_COLS, t->C - c),
-                  n_words);
+        pack_cols(t->bf16, w_cols + c * depth, (struct numbers){t->w + v0 * t->C + c, false}, 1, t->C,
+                  min_i64(TILE_COLS, t->C - c), n_words);
     for (int64_t n = 0; n < t->rows; n += TILE_ROWS)
-        pack_rows(t, dz_rows + n * depth, (struct numbers){dz + n * V_BLOCK, false}, V_BLOCK, 1, min_i64(TILE_ROWS, t->rows - n),
-                  n_words);
+        pack_rows(t->bf16, dz_rows + n * depth, (struct numbers){dz + n * LOSS_WORDS, false}, LOSS_WORDS, 1,
+                  min_i64(TILE_ROWS, t->rows - n), n_words);
     run_tiles(t, t->rows, t->C, n_words, dz_rows, w_cols, dx_part, t->C, !first);
 
     for (int64_t n = 0, K; n < t->rows; n += K) {
         K = block_at(t, n);
         depth = panel_depth(t->bf16, K);
         for (int64_t v = 0; v < n_words; v += TILE_ROWS)
-            pack_rows(t, words + v * depth, (struct numbers){dz + n * V_BLOCK + v, false}, 1, V_BLOCK,
+            pack_rows(t->bf16, words + v * depth, (struct numbers){dz + n * LOSS_WORDS + v, false}, 1, LOSS_WORDS,
                       min_i64(TILE_ROWS, n_words - v), K);
         run_tiles(t, n_words, t->C, K, words, t->x_cols + n * panel_cols(t), t->dw + v0 * t->C, t->C, true);
     }
@@ -394,7 +336,7 @@ static void backward(struct device *dev, const struct tile *t)
 void cpu_loss(struct device *dev, struct tensor losses, struct tensor dx, struct tensor dw, struct tensor x,
               const struct weight *w, struct tensor targets, struct tensor weights, int n_vocab, float cap, int T)
 {
-    int64_t N = x.rows, C = x.cols, most_rows = T <= MOST_ROWS ? MOST_ROWS / T * T : MOST_ROWS;
+    int64_t N = x.rows, C = x.cols, most_rows = T <= LOSS_ROWS ? LOSS_ROWS / T * T : LOSS_ROWS;
     struct tile t = {.rows = min_i64(most_rows, N),
                      .T = T,
                      .C = C,
@@ -417,7 +359,7 @@ void cpu_loss(struct device *dev, struct tensor losses, struct tensor dx, struct
     for (int64_t n = 0; n < N; n += t.rows) {
         t.rows = min_i64(most_rows, N - n);
         t.first = n % T;
-        if (T > MOST_ROWS)
+        if (T > LOSS_ROWS)
             t.rows = min_i64(t.rows, T - t.first);
         t.x = from_number(numbers_of(x), n * C);
         t.weights = (const float *)weights.data + n;

@@ -1,12 +1,14 @@
-// matmul.c - the products of kernels.h, as strides of the one product. Masters are used as they lie, but where the processor multiplies
-// bfloat16: there weights are prepared as panels of x w^T, all of K in one panel, panel after panel.
+// matmul.c - the products of kernels.h and logits, as strides of the one product. Masters are used as they lie, but where the processor
+// multiplies bfloat16: there weights are prepared as panels of x w^T, all of K in one panel, panel after panel.
 #include "kernels/cpu/cpu.h"
 
-static void run(struct device *dev, struct product p, const char *op)
+// False after a fault.
+static bool run(struct device *dev, struct product p, const char *op)
 {
     void *workspace = device_workspace(dev, cpu_product_bytes(dev, &p), op);
     if (workspace)
         cpu_product(dev, &p, workspace);
+    return workspace != NULL;
 }
 
 void cpu_weight_prepare(struct device *dev, struct weight *w)
@@ -21,7 +23,7 @@ void cpu_weight_prepare(struct device *dev, struct weight *w)
         cpu_pack_cols_bf16(to + o / TILE_COLS * panel, from + o * I, I, 1, min_i64(TILE_COLS, O - o), I);
 }
 
-// y [N,O] = x [N,I] * w[O,I]^T
+// y [N,O] = x [N,I] * w[O,I]^T, or of its first rows where y has fewer columns
 static struct product forward(struct tensor y, struct tensor x, const struct weight *w)
 {
     return (struct product){
@@ -117,4 +119,25 @@ void cpu_matmul_dw(struct device *dev, struct tensor dw, struct tensor dy, struc
             .add = true,
         },
         "matmul_dw");
+}
+
+// z = cap * tanh(z / cap) over one row
+static void soft_cap(float *z, int64_t n, float cap)
+{
+    const float inverse = 1 / cap;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store(z + i, vec_tanh(load(z + i) * inverse) * cap);
+    if (i < n)
+        store_part(z + i, vec_tanh(load_part(z + i, n - i, 0) * inverse) * cap, n - i);
+}
+
+void cpu_logits(struct device *dev, struct tensor logits, struct tensor x, const struct weight *w, int n_vocab, float cap)
+{
+    if (!run(dev, forward(logits, x, w), "logits") || !(cap > 0))
+        return;
+    float *z = logits.data;
+#pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, x.rows * n_vocab * WORK_EXP))
+    for (int64_t n = 0; n < x.rows; n++)
+        soft_cap(z + n * n_vocab, n_vocab, cap);
 }

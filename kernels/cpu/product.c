@@ -1,8 +1,8 @@
 // product.c - the matrix product: packed panels, tiles in registers.
 //
-//     for n0, BLOCK_N columns of c                      all threads:
+//     for n0, block_n columns of c                      all threads:
 //         for k0, a group of blocks of K                  pack b[k0.., n0..] into panels of TILE_COLS; a barrier
-//             tasks: BLOCK_M rows x some columns          for each block: pack a[m0.., k0..] into a thread's own panels of TILE_ROWS; run tiles
+//             tasks: block_m rows x some columns          for each block: pack a[m0.., k0..] into a thread's own panels of TILE_ROWS; run tiles
 //
 // 1. An element of c is the sum over blocks of K, in order; in a block it is one chain of multiply-adds in a register. Blocks are
 //    cut by BLOCK_K and segment alone. So its bits depend on its row of a and its column of b, and on nothing else: not on how many
@@ -19,11 +19,8 @@
 static const struct tile_size tile_of_isa = {TILE_ROWS, TILE_COLS};
 
 enum {
-    BLOCK_M = TILE_ROWS * 24, // block_m and block_n of sizes.h
-    BLOCK_N = TILE_COLS * 128,
     GOOD_M = TILE_ROWS * 16, // still enough to a panel of b
     TASKS_PER_THREAD = 4,
-    NARROW_M = TILE_ROWS * 4,
     NARROW_PANELS = 4, // in a task
     SOME_K = 16,
     GROUP_BLOCKS = 64, // of K, at most
@@ -127,34 +124,21 @@ static void square_rounded(const struct product *p, int64_t at, int rows, int co
     }
 }
 
-static void pack_rows(const struct product *p, float *to, int64_t m, int64_t n, int64_t k, int64_t K)
-{
-    struct numbers from = from_number(p->a, m * p->a_m + k * p->a_k);
-    if (from.kept)
-        cpu_pack_rows_kept(to, from.data, p->a_m, p->a_k, n, K);
-    else
-        (p->bf16 ? cpu_pack_rows_bf16 : cpu_pack_rows)(to, from.data, p->a_m, p->a_k, n, K);
-}
-
 // Where rows of a lie side by side in memory, some k of all panels before the next: a line of memory has parts of several panels.
 static void pack_block(const struct product *p, float *a_panels, int64_t m0, int64_t m1, int64_t k0, int64_t K)
 {
     int64_t some = p->a_m == 1 && !p->bf16 ? SOME_K : K;
     for (int64_t k = 0; k < K; k += some)
         for (int64_t m = m0; m < m1; m += TILE_ROWS)
-            pack_rows(p, a_panels + (m - m0) * panel_depth(p->bf16, K) + k * TILE_ROWS, m, min_i64(TILE_ROWS, m1 - m), k0 + k,
+            pack_rows(p->bf16, a_panels + (m - m0) * panel_depth(p->bf16, K) + k * TILE_ROWS,
+                      from_number(p->a, m * p->a_m + (k0 + k) * p->a_k), p->a_m, p->a_k, min_i64(TILE_ROWS, m1 - m),
                       min_i64(some, K - k));
 }
 
 // The panel of b that begins at column n and ends before n1.
 static void pack_panel(const struct product *p, float *to, int64_t n, int64_t n1, int64_t k0, int64_t K)
 {
-    struct numbers from = from_number(p->b, k0 * p->b_k + n * p->b_n);
-    int64_t cols = min_i64(TILE_COLS, n1 - n);
-    if (from.kept)
-        cpu_pack_cols_kept(to, from.data, p->b_n, p->b_k, cols, K);
-    else
-        (p->bf16 ? cpu_pack_cols_bf16 : cpu_pack_cols)(to, from.data, p->b_n, p->b_k, cols, K);
+    pack_cols(p->bf16, to, from_number(p->b, k0 * p->b_k + n * p->b_n), p->b_n, p->b_k, min_i64(TILE_COLS, n1 - n), K);
 }
 
 // Panels of b as they lie: the first, and how far the next is.
@@ -166,8 +150,7 @@ struct panels {
 // Those of columns from n on that cpu_weight_prepare made, at block k0.
 static struct panels prepared_at(const struct product *p, int64_t n, int64_t k0)
 {
-    int64_t stride = TILE_COLS * panel_depth(true, p->K);
-    return (struct panels){p->panels + n / TILE_COLS * stride + panel_depth(true, k0) * TILE_COLS, stride};
+    return (struct panels){prepared_panel(p->panels, p->K, n, k0), TILE_COLS * panel_depth(true, p->K)};
 }
 
 // Rows m0..m1 and columns n0..n1 of c, one block of K; the panels begin at m0 and n0.
@@ -180,18 +163,12 @@ static void run_tiles(const struct product *p, const float *a_panels, struct pan
         for (int64_t m = p->symmetric && n > m0 ? m0 + (n - m0) / TILE_ROWS * TILE_ROWS : m0; m < m1; m += TILE_ROWS) {
             int rows = (int)min_i64(TILE_ROWS, m1 - m), cols = (int)min_i64(TILE_COLS, n1 - n);
             int64_t at = m * p->c_m + n;
-            (p->bf16 ? cpu_tile_bf16 : cpu_tile)(K, a_panels + (m - m0) * depth, b.first, p->c + at, p->c_m, rows, cols, add);
+            run_tile(p->bf16, K, a_panels + (m - m0) * depth, b.first, p->c + at, p->c_m, rows, cols, add);
             if (last && p->squares && !p->bf16)
                 square_positive(p->c + at, p->squares + at, p->c_m, rows, cols);
             else if (last && (p->squares || p->positive16))
                 square_rounded(p, at, rows, cols);
         }
-}
-
-static int64_t longest_block(const struct product *p)
-{
-    int64_t longest = p->segment ? min_i64(p->segment, p->K) : p->K;
-    return min_i64(longest, BLOCK_K);
 }
 
 static int64_t block_at(const struct product *p, int64_t k0)
@@ -211,8 +188,8 @@ struct plan {
 static struct plan plan_of(const struct device *dev, const struct product *p)
 {
     struct plan plan = {.parallel = dev->n_threads > 1 && worth_threads(dev, (p->M + WORK_ELEMENT) * p->N * p->K),
-                        .narrow = p->M <= NARROW_M};
-    int64_t n_blocks = (p->M + BLOCK_M - 1) / BLOCK_M, longest = longest_block(p);
+                        .narrow = p->M <= narrow_m(tile_of_isa)};
+    int64_t n_blocks = (p->M + block_m(tile_of_isa) - 1) / block_m(tile_of_isa), longest = longest_block(p->K, p->segment);
     int64_t n_good = min_i64(plan.parallel ? TASKS_PER_THREAD * dev->n_threads : 1, p->M / GOOD_M);
     n_blocks = n_good > n_blocks ? n_good : n_blocks; // rather than columns cut, for each of which a is packed anew
     plan.rows = round_up((p->M + n_blocks - 1) / n_blocks, TILE_ROWS);
@@ -286,8 +263,8 @@ static void wide_product(struct device *dev, const struct product *p, struct pla
 #pragma omp parallel num_threads(dev->n_threads) if (plan.parallel)
     {
         float *a_panels = a_first + omp_get_thread_num() * plan.a_floats;
-        for (int64_t n0 = 0; n0 < p->N; n0 += BLOCK_N) {
-            int64_t n1 = min_i64(n0 + BLOCK_N, p->N), n_panels = (n1 - n0 + TILE_COLS - 1) / TILE_COLS;
+        for (int64_t n0 = 0; n0 < p->N; n0 += block_n(tile_of_isa)) {
+            int64_t n1 = min_i64(n0 + block_n(tile_of_isa), p->N), n_panels = (n1 - n0 + TILE_COLS - 1) / TILE_COLS;
             int64_t n_tasks = plan.parallel ? TASKS_PER_THREAD * dev->n_threads : 1;
             int64_t n_cuts = (n_tasks + plan.n_row_blocks - 1) / plan.n_row_blocks;
             int64_t cut = (n_panels + n_cuts - 1) / n_cuts; // panels in a task

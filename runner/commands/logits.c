@@ -239,14 +239,6 @@ static void tell(struct logits *x, const float *row, bool last)
     }
 }
 
-static struct tensor rows_from(struct tensor t, int64_t first, int64_t n)
-{
-    size_t item = t.dtype == DTYPE_BF16 ? sizeof(uint16_t) : sizeof(float);
-    t.data = (char *)t.data + (size_t)(first * t.cols) * item;
-    t.rows = n;
-    return t;
-}
-
 static struct error *compute(struct logits *x, struct sequence s)
 {
     struct model *m = &x->opened.model;
@@ -264,7 +256,7 @@ static struct error *compute(struct logits *x, struct sequence s)
     for (int at = x->call->last || x->screen ? s.n - 1 : 0; at < s.n && !e; at += most) {
         int n = s.n - at < most ? s.n - at : most;
         out.rows = n;
-        op_logits(dev, out, rows_from(m->saved.last, at, n), &m->params[m->lm_head].w, V, (float)m->shape.softcap);
+        op_logits(dev, out, tensor_rows(m->saved.last, at, n), &m->params[m->lm_head].w, V, (float)m->shape.softcap);
         device_get(dev, part, out, 0, (int64_t)n * V);
         if ((e = error_from_fault(device_fault(dev))))
             break;

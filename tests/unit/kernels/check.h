@@ -78,14 +78,6 @@ static inline struct weight filled_weight(struct device *dev, int64_t rows, int6
     return w;
 }
 
-// Rows first .. first + rows - 1 of t.
-static inline struct tensor rows_of(struct tensor t, int64_t first, int64_t rows)
-{
-    size_t item = t.dtype == DTYPE_F64 ? 8 : t.dtype == DTYPE_BF16 ? 2 : 4;
-    return (struct tensor){
-        .data = (char *)t.data + (size_t)(first * t.cols) * item, .rows = rows, .cols = t.cols, .dtype = t.dtype};
-}
-
 static inline double *values_of(struct device *dev, struct tensor t)
 {
     double *v = calloc((size_t)(t.rows * t.cols) + 1, sizeof *v);

@@ -102,15 +102,15 @@ static void decode(struct device *dev, const int *size, struct outputs *out)
     for (int32_t t = 0; t < a.T; t++) {
         for (int r = 0; r < a.B; r++) {
             device_put_ids(dev, at, r, 1, &t);
-            op_copy(dev, rows_of(row_q, r, 1), rows_of(in.q, (int64_t)r * a.T + t, 1));
-            op_copy(dev, rows_of(row_k, r, 1), rows_of(in.k, (int64_t)r * a.T + t, 1));
-            op_copy(dev, rows_of(row_v, r, 1), rows_of(in.v, (int64_t)r * a.T + t, 1));
+            op_copy(dev, tensor_rows(row_q, r, 1), tensor_rows(in.q, (int64_t)r * a.T + t, 1));
+            op_copy(dev, tensor_rows(row_k, r, 1), tensor_rows(in.k, (int64_t)r * a.T + t, 1));
+            op_copy(dev, tensor_rows(row_v, r, 1), tensor_rows(in.v, (int64_t)r * a.T + t, 1));
         }
         op_cache_put(dev, k_cache, row_k, slots, at, a.T);
         op_cache_put(dev, v_cache, row_v, slots, at, a.T);
         op_attention_decode(dev, row_o, row_q, k_cache, v_cache, slots, at, a);
         for (int r = 0; r < a.B; r++)
-            op_copy(dev, rows_of(o, (int64_t)r * a.T + t, 1), rows_of(row_o, r, 1));
+            op_copy(dev, tensor_rows(o, (int64_t)r * a.T + t, 1), tensor_rows(row_o, r, 1));
     }
     double *one = values_of(dev, o), *whole = values_of(dev, all);
     for (int64_t i = 0; i < o.rows * o.cols; i++)
@@ -160,8 +160,8 @@ static void scattered(struct device *dev, const int *size, struct outputs *out)
     for (int r = 0; r < R; r++) {
         for (int32_t t = 0; t < a.T; t++)
             device_put_ids(dev, to, t, 1, &copies_of[r]);
-        op_cache_put(dev, k_cache, rows_of(k_cache, (int64_t)slots_of[r] * a.T, a.T), to, all, a.T);
-        op_cache_put(dev, v_cache, rows_of(v_cache, (int64_t)slots_of[r] * a.T, a.T), to, all, a.T);
+        op_cache_put(dev, k_cache, tensor_rows(k_cache, (int64_t)slots_of[r] * a.T, a.T), to, all, a.T);
+        op_cache_put(dev, v_cache, tensor_rows(v_cache, (int64_t)slots_of[r] * a.T, a.T), to, all, a.T);
     }
     op_attention_decode(dev, copy, q, k_cache, v_cache, copies, at, a);
     assert_same_bits("a copied slot", device_isa(dev), o, copy);
@@ -198,9 +198,9 @@ static void test_decode_bits(void **state)
         op_attention_decode(dev, o, q, k, v, slots, at, a);
         a.B = 1;
         for (int r = 0; r < R; r++) {
-            op_attention_decode(dev, alone, rows_of(q, r, 1), rows_of(k, slots_of[r] * CAPACITY, CAPACITY),
-                                rows_of(v, slots_of[r] * CAPACITY, CAPACITY), first, rows_of(at, r, 1), a);
-            assert_same_bits("attention_decode", isas[i], rows_of(o, r, 1), alone);
+            op_attention_decode(dev, alone, tensor_rows(q, r, 1), tensor_rows(k, slots_of[r] * CAPACITY, CAPACITY),
+                                tensor_rows(v, slots_of[r] * CAPACITY, CAPACITY), first, tensor_rows(at, r, 1), a);
+            assert_same_bits("attention_decode", isas[i], tensor_rows(o, r, 1), alone);
         }
         assert_no_fault(dev);
         device_close(dev);
@@ -226,21 +226,21 @@ static void test_sequence_bits(void **state)
             op_attention_back(dev, dq, dk, dv, in.dout, in.q, in.k, in.v, o, lse, a);
             a.B = 1;
             for (int b = 0; b < 3; b++) {
-                struct tensor q = rows_of(in.q, b * T, T), k = rows_of(in.k, b * T, T), v = rows_of(in.v, b * T, T);
+                struct tensor q = tensor_rows(in.q, b * T, T), k = tensor_rows(in.k, b * T, T), v = tensor_rows(in.v, b * T, T);
                 struct tensor o1 = like(dev, q), lse1 = device_tensor(dev, T, a.n_head);
                 struct tensor dq1 = like(dev, q), dk1 = like(dev, k), dv1 = like(dev, v);
                 op_attention(dev, o1, lse1, q, k, v, a);
-                op_attention_back(dev, dq1, dk1, dv1, rows_of(in.dout, b * T, T), q, k, v, o1, lse1, a);
-                assert_same_bits("attention", isas[i], rows_of(o, b * T, T), o1);
-                assert_same_bits("attention's lse", isas[i], rows_of(lse, b * T, T), lse1);
-                assert_same_bits("dq", isas[i], rows_of(dq, b * T, T), dq1);
-                assert_same_bits("dk", isas[i], rows_of(dk, b * T, T), dk1);
-                assert_same_bits("dv", isas[i], rows_of(dv, b * T, T), dv1);
+                op_attention_back(dev, dq1, dk1, dv1, tensor_rows(in.dout, b * T, T), q, k, v, o1, lse1, a);
+                assert_same_bits("attention", isas[i], tensor_rows(o, b * T, T), o1);
+                assert_same_bits("attention's lse", isas[i], tensor_rows(lse, b * T, T), lse1);
+                assert_same_bits("dq", isas[i], tensor_rows(dq, b * T, T), dq1);
+                assert_same_bits("dk", isas[i], tensor_rows(dk, b * T, T), dk1);
+                assert_same_bits("dv", isas[i], tensor_rows(dv, b * T, T), dv1);
             }
             a.T = 31;
             struct tensor start = device_tensor(dev, 31, in.q.cols), start_lse = device_tensor(dev, 31, a.n_head);
-            op_attention(dev, start, start_lse, rows_of(in.q, 0, 31), rows_of(in.k, 0, 31), rows_of(in.v, 0, 31), a);
-            assert_same_bits("the start of a sequence", isas[i], rows_of(o, 0, 31), start);
+            op_attention(dev, start, start_lse, tensor_rows(in.q, 0, 31), tensor_rows(in.k, 0, 31), tensor_rows(in.v, 0, 31), a);
+            assert_same_bits("the start of a sequence", isas[i], tensor_rows(o, 0, 31), start);
             assert_no_fault(dev);
             device_close(dev);
         }

@@ -355,13 +355,13 @@ static void test_bits_of_pieces(void **state)
         struct weight w = filled_weight(dev, O, I, 2, 1);
         for (int from = 0, n = 1; from < N; from += n, n = n == 1 ? 38 : 39) {
             struct tensor y = device_tensor(dev, n, O), dx = device_tensor(dev, n, I);
-            op_matmul(dev, y, rows_of(x, from, n), &w, false);
-            op_matmul_dx(dev, dx, rows_of(dy, from, n), &w, false);
-            assert_same_bits("x w^T", isas_bf16[i], rows_of(whole.y, from, n), y);
-            assert_same_bits("dy w", isas_bf16[i], rows_of(whole.dx, from, n), dx);
+            op_matmul(dev, y, tensor_rows(x, from, n), &w, false);
+            op_matmul_dx(dev, dx, tensor_rows(dy, from, n), &w, false);
+            assert_same_bits("x w^T", isas_bf16[i], tensor_rows(whole.y, from, n), y);
+            assert_same_bits("dy w", isas_bf16[i], tensor_rows(whole.dx, from, n), dx);
         }
         for (int from = 0; from < N; from += T)
-            op_matmul_dw(dev, dw, rows_of(dy, from, T), rows_of(x, from, T), T);
+            op_matmul_dw(dev, dw, tensor_rows(dy, from, T), tensor_rows(x, from, T), T);
         assert_same_bits("dy^T x", isas_bf16[i], whole.dw, dw);
         assert_no_fault(dev);
         device_close(dev);
@@ -431,7 +431,7 @@ static void on_stored(struct device *dev, bool kept, struct outputs *out)
     keep(out, dev, "dq", dq, BOUND_ABSOLUTE, 1);
     keep(out, dev, "dgate", dgate, BOUND_ABSOLUTE, 1);
 
-    struct tensor caches[2] = {made(dev, R * CAPACITY, KV * D), made(dev, R * CAPACITY, KV * D)}, few = rows_of(n1, 2, R);
+    struct tensor caches[2] = {made(dev, R * CAPACITY, KV * D), made(dev, R * CAPACITY, KV * D)}, few = tensor_rows(n1, 2, R);
     struct tensor slots = device_ids(dev, LENGTH, 1), last = device_ids(dev, R, 1), rows = made(dev, R, C),
                   in_order = device_ids(dev, LENGTH, 1);
     one.B = R, one.T = CAPACITY;
@@ -440,16 +440,15 @@ static void on_stored(struct device *dev, bool kept, struct outputs *out)
     for (int32_t slot = 0; slot < R; slot++) {
         for (int32_t t = 0; t < LENGTH; t++)
             device_put_ids(dev, slots, t, 1, &slot);
-        op_cache_put(dev, caches[0], rows_of(k, slot % B * LENGTH, LENGTH), slots, in_order, CAPACITY);
-        op_cache_put(dev, caches[1], rows_of(v, slot % B * LENGTH, LENGTH), slots, in_order, CAPACITY);
+        op_cache_put(dev, caches[0], tensor_rows(k, slot % B * LENGTH, LENGTH), slots, in_order, CAPACITY);
+        op_cache_put(dev, caches[1], tensor_rows(v, slot % B * LENGTH, LENGTH), slots, in_order, CAPACITY);
         device_put_ids(dev, last, slot, 1, &(int32_t){7 * slot + 2});
-        device_put_ids(dev, slots, slot, 1, &slot);
     }
     for (int32_t slot = 0; slot < R; slot++)
         device_put_ids(dev, slots, slot, 1, &slot);
     struct tensor o_few = device_tensor(dev, R, C), logits = device_tensor(dev, R, V);
-    op_attention_decode(dev, o_few, rows_of(sums, 0, R), caches[0], caches[1], rows_of(slots, 0, R), last, one);
-    op_embed(dev, rows, &(struct weight){.master = few}, rows_of(slots, 0, R));
+    op_attention_decode(dev, o_few, tensor_rows(sums, 0, R), caches[0], caches[1], tensor_rows(slots, 0, R), last, one);
+    op_embed(dev, rows, &(struct weight){.master = few}, tensor_rows(slots, 0, R));
     op_logits(dev, logits, rows, &head, V, 15);
     keep(out, dev, "decoded", o_few, BOUND_ABSOLUTE, 1);
     keep(out, dev, "logits", logits, BOUND_ABSOLUTE, 1);

@@ -33,7 +33,7 @@ static void check_gradient(const char *name, struct problem *p, forward run, str
     double *got = values_of(p->dev, dx), *want = values_of(p->dev, dx);
     for (int64_t i = 0; i < x.rows * x.cols; i++) {
         double at, moved;
-        device_get_f64(p->dev, &at, rows_of(x, 0, x.rows), i, 1);
+        device_get_f64(p->dev, &at, tensor_rows(x, 0, x.rows), i, 1);
         moved = at + step;
         device_put_f64(p->dev, x, i, 1, &moved);
         double up = objective(p, run);

@@ -72,8 +72,8 @@ static void pieces(const int *size)
             op_loss(dev, losses, dx, dw, in.x, &in.w, in.targets, in.weights, size[3], (float)size[5], T);
             for (int part = 0; part < 2; part++) {
                 int from = part ? cut * T : 0, n = part ? N - cut * T : cut * T;
-                op_loss(dev, rows_of(losses2, from, n), rows_of(dx2, from, n), dw2, rows_of(in.x, from, n), &in.w,
-                        rows_of(in.targets, from, n), rows_of(in.weights, from, n), size[3], (float)size[5], T);
+                op_loss(dev, tensor_rows(losses2, from, n), tensor_rows(dx2, from, n), dw2, tensor_rows(in.x, from, n), &in.w,
+                        tensor_rows(in.targets, from, n), tensor_rows(in.weights, from, n), size[3], (float)size[5], T);
             }
             assert_same_bits("losses", isas[i], losses, losses2);
             assert_same_bits("dx", isas[i], dx, dx2);

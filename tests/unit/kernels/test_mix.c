@@ -102,9 +102,10 @@ static void run_part(struct device *dev, struct result *r, int first, int B, int
 {
     enum { C = 37, K = 12, H = 2, D = 9, V = 5, ALL = 6 };
     int from = first * T, N = B * T;
-    struct tensor e = rows_of(filled(dev, ALL * T, C, 1, 1), from, N), dx = rows_of(filled(dev, ALL * T, C, 2, 1), from, N);
-    struct tensor ids = rows_of(filled_ids(dev, ALL * T, 3, V), from, N),
-                  dv = rows_of(filled(dev, ALL * T, H * D, 4, 1), from, N);
+    struct tensor e = tensor_rows(filled(dev, ALL * T, C, 1, 1), from, N),
+                  dx = tensor_rows(filled(dev, ALL * T, C, 2, 1), from, N);
+    struct tensor ids = tensor_rows(filled_ids(dev, ALL * T, 3, V), from, N),
+                  dv = tensor_rows(filled(dev, ALL * T, H * D, 4, 1), from, N);
     struct weight gate = filled_weight(dev, 1, K, 5, 1), vgate = filled_weight(dev, H, K, 6, 1),
                   table = filled_weight(dev, V, H * D, 7, 1);
     struct tensor lambda = filled(dev, 1, 1, 8, 1), b = filled(dev, 1, 1, 9, 1);
@@ -143,7 +144,8 @@ static void test_cut(void **state)
                 struct tensor of_whole[] = {whole.x, whole.s, whole.de, whole.v, whole.gates, whole.dx, whole.y, whole.dz};
                 struct tensor of_part[] = {part.x, part.s, part.de, part.v, part.gates, part.dx, part.y, part.dz};
                 for (size_t j = 0; j < countof(of_part) && end > first; j++)
-                    assert_same_bits("rows of a part", isas[i], rows_of(of_whole[j], first * T, (end - first) * T), of_part[j]);
+                    assert_same_bits("rows of a part", isas[i], tensor_rows(of_whole[j], first * T, (end - first) * T),
+                                     of_part[j]);
             }
             struct tensor of_whole[] = {whole.dgate, whole.dlambda, whole.dvgate, whole.dtable, whole.da, whole.db};
             struct tensor of_part[] = {part.dgate, part.dlambda, part.dvgate, part.dtable, part.da, part.db};

@@ -117,14 +117,14 @@ static void test_row_bits(void **state)
         struct tensor x = filled(dev, N, C, 1, 1), y = device_tensor(dev, N, C), r = device_tensor(dev, N, 1);
         struct tensor some = device_tensor(dev, CUT, C), some_r = device_tensor(dev, CUT, 1);
         op_norm(dev, y, r, x, 1e-6f);
-        op_norm(dev, some, some_r, rows_of(x, 11, CUT), 1e-6f);
-        assert_same_bits("norm", isas[i], rows_of(y, 11, CUT), some);
+        op_norm(dev, some, some_r, tensor_rows(x, 11, CUT), 1e-6f);
+        assert_same_bits("norm", isas[i], tensor_rows(y, 11, CUT), some);
         struct tensor cosine = filled(dev, 4, D / 2, 2, 1), sine = filled(dev, 4, D / 2, 3, 1), at = filled_ids(dev, N, 4, 4);
         struct tensor rh = device_tensor(dev, N, H), some_rh = device_tensor(dev, CUT, H);
         op_rotary_norm(dev, y, rh, x, cosine, sine, at, H, 1e-6f, 1);
-        op_rotary_norm(dev, some, some_rh, rows_of(x, 11, CUT), cosine, sine, rows_of(at, 11, CUT), H, 1e-6f, 1);
-        assert_same_bits("rotary_norm", isas[i], rows_of(y, 11, CUT), some);
-        assert_same_bits("rotary_norm's rstd", isas[i], rows_of(rh, 11, CUT), some_rh);
+        op_rotary_norm(dev, some, some_rh, tensor_rows(x, 11, CUT), cosine, sine, tensor_rows(at, 11, CUT), H, 1e-6f, 1);
+        assert_same_bits("rotary_norm", isas[i], tensor_rows(y, 11, CUT), some);
+        assert_same_bits("rotary_norm's rstd", isas[i], tensor_rows(rh, 11, CUT), some_rh);
         assert_no_fault(dev);
         device_close(dev);
     }

@@ -82,12 +82,12 @@ static void test_row_bits(void **state)
             int from = cuts[c][0], n = cuts[c][1];
             struct tensor y2 = device_tensor(dev, n, O), a2 = device_tensor(dev, n, O), r2 = device_tensor(dev, n, O);
             struct tensor dx2 = device_tensor(dev, n, I);
-            op_matmul(dev, y2, rows_of(x, from, n), &w, false);
-            op_matmul_relu2(dev, a2, r2, rows_of(x, from, n), &w);
-            op_matmul_dx(dev, dx2, rows_of(dy, from, n), &w, false);
-            assert_same_bits("matmul", isas[i], rows_of(y, from, n), y2);
-            assert_same_bits("matmul_relu2", isas[i], rows_of(a, from, n), a2);
-            assert_same_bits("matmul_dx", isas[i], rows_of(dx, from, n), dx2);
+            op_matmul(dev, y2, tensor_rows(x, from, n), &w, false);
+            op_matmul_relu2(dev, a2, r2, tensor_rows(x, from, n), &w);
+            op_matmul_dx(dev, dx2, tensor_rows(dy, from, n), &w, false);
+            assert_same_bits("matmul", isas[i], tensor_rows(y, from, n), y2);
+            assert_same_bits("matmul_relu2", isas[i], tensor_rows(a, from, n), a2);
+            assert_same_bits("matmul_dx", isas[i], tensor_rows(dx, from, n), dx2);
         }
         assert_no_fault(dev);
         device_close(dev);
@@ -106,8 +106,8 @@ static void weight_gradient_in_pieces(int B, int T, int O, int I)
             struct tensor dy = filled(dev, N, O, 1, 1), x = filled(dev, N, I, 2, 1);
             struct tensor whole = filled(dev, O, I, 3, 1), parts = filled(dev, O, I, 3, 1);
             op_matmul_dw(dev, whole, dy, x, T);
-            op_matmul_dw(dev, parts, rows_of(dy, 0, cut * T), rows_of(x, 0, cut * T), T);
-            op_matmul_dw(dev, parts, rows_of(dy, cut * T, N - cut * T), rows_of(x, cut * T, N - cut * T), T);
+            op_matmul_dw(dev, parts, tensor_rows(dy, 0, cut * T), tensor_rows(x, 0, cut * T), T);
+            op_matmul_dw(dev, parts, tensor_rows(dy, cut * T, N - cut * T), tensor_rows(x, cut * T, N - cut * T), T);
             assert_same_bits("matmul_dw in two pieces", isas[i], whole, parts);
             assert_no_fault(dev);
             device_close(dev);

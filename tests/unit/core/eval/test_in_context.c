@@ -53,7 +53,7 @@ static void write_rows(const char *path, bool letters)
     assert_int_equal(fclose(file), 0);
 }
 
-// The answer of one row in three is what the model predicts: its first letter by the model, found below.
+// Questions as above, answers of 1 to 3 letters.
 static void write_words(const char *path)
 {
     FILE *file = fopen(path, "w");
