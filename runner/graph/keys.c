@@ -520,5 +520,15 @@ struct error *keys_make(struct graph *graph, const char *results)
 
 char *key_path(struct arena *arena, const char *results, enum stage_kind_id kind, const char *key, const char *ending)
 {
-    return arena_printf(arena, "%s/store/%s-%.16s%s", results, kind_name(kind), key, ending);
+    return arena_printf(arena, "%s/store/%s-%.*s%s", results, kind_name(kind), KEY_PATH_DIGITS, key, ending);
+}
+
+enum stage_kind_id key_parse(const char *name, const char **key, const char **ending)
+{
+    const char *dash = strchr(name, '-');
+    if (!dash || strspn(dash + 1, "0123456789abcdef") != KEY_PATH_DIGITS)
+        return KIND_COUNT;
+    *key = dash + 1;
+    *ending = dash + 1 + KEY_PATH_DIGITS;
+    return kind_named(name, (size_t)(dash - name));
 }

@@ -69,12 +69,18 @@ bool field_is_word(const struct field *field)
     return (field->kinds & ~(1u << KIND_TOKENS | 1u << KIND_ROWS)) != 0;
 }
 
-enum stage_kind_id kind_find(const char *name)
+enum stage_kind_id kind_named(const char *name, size_t n)
 {
     for (int i = 0; i < KIND_COUNT; i++)
-        if (kind_is_word((enum stage_kind_id)i) && strcmp(kinds[i].name, name) == 0)
+        if (strlen(kinds[i].name) == n && memcmp(kinds[i].name, name, n) == 0)
             return (enum stage_kind_id)i;
     return KIND_COUNT;
+}
+
+enum stage_kind_id kind_find(const char *name)
+{
+    enum stage_kind_id kind = kind_named(name, strlen(name));
+    return kind != KIND_COUNT && kind_is_word(kind) ? kind : KIND_COUNT;
 }
 
 const struct field *field_find(enum stage_kind_id kind, const char *name)

@@ -19,6 +19,7 @@
 #include "core/base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum stage_kind_id {
@@ -101,6 +102,9 @@ struct error *CHECKED field_set(void *options, const struct field *field, const 
 
 // The kind of that name, or KIND_COUNT; kinds that nobody writes have no name in the language.
 enum stage_kind_id kind_find(const char *name);
+
+// The same of a name of n bytes, as results and records have it: of every kind.
+enum stage_kind_id kind_named(const char *name, size_t n);
 
 // Whether recipes can say it.
 bool kind_is_word(enum stage_kind_id kind);
