@@ -233,7 +233,7 @@ static struct error *find_kept(struct plan *plan, struct plan_stage *s, struct k
     }
     if (s->state != PLAN_RUN || s->anew)
         return NULL;
-    if ((e = trunk_find(&trunk, plan->results, s->node, lacks->first, arena)) || !trunk.path)
+    if ((e = trunk_find(&trunk, &plan->trunks, plan->results, s->node, lacks->first, arena)) || !trunk.path)
         return e;
     s->state = PLAN_RESUME;
     s->trunk = trunk.path;
@@ -568,6 +568,7 @@ struct error *plan_select(struct plan *plan, const bool *selected, struct arena 
 struct error *plan_look(struct plan *plan, struct plan_stage *stage, struct arena *arena)
 {
     const char *problem = NULL;
+    plan->trunks = NULL; // others may be there by now, too
     // Inputs may be there by now that were not when the plan was made. A token stage's numbers are those of its files.
     struct error *e = stage->node->kind == KIND_TOKENS ? NULL : count(plan, stage, arena);
     if (!e)
