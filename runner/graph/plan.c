@@ -115,7 +115,7 @@ static struct error *set_up_work(struct plan *plan, struct arena *arena)
     bool found = false;
     if (!work || !measured)
         return error_memory();
-    work->costs.arena = arena;
+    work->costs.arena = work->prompts.arena = arena;
     work->n_devices = 1;
     work->hardware = &hardware_table[n_hardware - 1];
     struct error *e = hardware_of(&work->hardware, recipe);
@@ -400,7 +400,7 @@ static struct error *count(const struct plan *plan, struct plan_stage *s, struct
     if (e)
         return e;
     if (has_shape)
-        facts.prompted = prompts_guess(s->node, shape.n_vocab);
+        facts.prompted = prompts_guess(&plan->work->prompts, s->node, shape.n_vocab);
     int64_t rows = 0, tokens = 0;
     for (int i = 0; i < s->n_shares; i++) {
         bool known = rows >= 0 && s->shares[i].rows >= 0 && s->shares[i].tokens >= 0;
