@@ -64,6 +64,11 @@ bool kind_is_word(enum stage_kind_id kind)
     return kind != KIND_TOKENS && kind != KIND_ROWS;
 }
 
+bool kind_trains(enum stage_kind_id kind)
+{
+    return kind == KIND_PRETRAIN || kind == KIND_FINETUNE || kind == KIND_GRPO;
+}
+
 bool field_is_word(const struct field *field)
 {
     return (field->kinds & ~(1u << KIND_TOKENS | 1u << KIND_ROWS)) != 0;

@@ -110,6 +110,9 @@ enum stage_kind_id kind_named(const char *name, size_t n);
 bool kind_is_word(enum stage_kind_id kind);
 bool field_is_word(const struct field *field);
 
+// Whether it makes updates of a model, step by step.
+bool kind_trains(enum stage_kind_id kind);
+
 // Whether a choice of "a|b!" lists the word; NULL choices list every word. *built is whether code stands behind it.
 bool choice_find(const char *choices, const char *word, bool *built);
 
