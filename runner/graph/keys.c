@@ -15,6 +15,7 @@
 #include "core/store/atomic.h"
 #include "core/store/identity.h"
 #include "runner/graph/downloads.h"
+#include "runner/stages/shape_of.h"
 
 static const char *const forms[DOCUMENT_FORM_COUNT] = {
     [DOCUMENT_PARQUET] = "parquet", [DOCUMENT_JSONL] = "jsonl", [DOCUMENT_TEXT] = "text", [DOCUMENT_WORLD] = "world"};
@@ -385,9 +386,7 @@ enum { BF16_CHANGES = 1 };
 
 static int version_of(const struct graph_node *node)
 {
-    const struct setting *s = node->stage ? stage_setting(node->stage, "precision") : NULL;
-    const char *precision = s ? *(const char *const *)((const char *)node->options + s->field->offset) : NULL;
-    return kind_version(node->kind) + (precision && !strcmp(precision, "bf16") ? BF16_CHANGES : 0);
+    return kind_version(node->kind) + (stage_precision(node->kind, node->options) == PRECISION_BF16 ? BF16_CHANGES : 0);
 }
 
 static struct error *make_key(const struct graph_node *node, const struct graph_part *only, struct identities *ids,

@@ -51,19 +51,15 @@ static int64_t parts_of(int64_t n, int64_t size)
 static bool is_f32(const struct working *w)
 {
     const struct setting *s = w->node->stage ? stage_setting(w->node->stage, "precision") : NULL;
-    if (hardware_is_here(w->setting->hardware))
-        return true;
-    const char *precision = s ? *(const char *const *)((const char *)w->node->options + s->field->offset) : NULL;
-    return precision && s->by != BY_DEFAULT && s->by != BY_NOBODY && !strcmp(precision, "f32");
+    bool is_written = s && s->by != BY_DEFAULT && s->by != BY_NOBODY;
+    return hardware_is_here(w->setting->hardware) ||
+           (is_written && stage_precision(w->node->kind, w->node->options) == PRECISION_F32);
 }
 
 // Of this machine as the stage says; of another in float32, and weigh() halves what would be.
 static enum precision precision_here(const struct working *w)
 {
-    const struct setting *s = w->node->stage ? stage_setting(w->node->stage, "precision") : NULL;
-    if (!s || !hardware_is_here(w->setting->hardware))
-        return PRECISION_F32;
-    return precision_of(*(const char *const *)((const char *)w->node->options + s->field->offset));
+    return hardware_is_here(w->setting->hardware) ? stage_precision(w->node->kind, w->node->options) : PRECISION_F32;
 }
 
 static double reached(const struct working *w)

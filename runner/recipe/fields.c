@@ -330,6 +330,12 @@ bool field_is_set(const void *options, const struct field *field)
     }
 }
 
+const void *field_value(enum stage_kind_id kind, const void *options, const char *name)
+{
+    const struct field *field = field_find(kind, name);
+    return field && field_is_set(options, field) ? (const char *)options + field->offset : NULL;
+}
+
 static const char *list_text(const struct field_list *list, struct arena *arena)
 {
     size_t size = 3;

@@ -133,6 +133,9 @@ int64_t reference_step(const char *name, size_t *length);
 void fields_unset(void *options, enum stage_kind_id kind);
 bool field_is_set(const void *options, const struct field *field);
 
+// Where the value of a field stands in a kind's options; NULL: the kind has no such field, or it is not set.
+const void *field_value(enum stage_kind_id kind, const void *options, const char *name);
+
 // The value as canonical recipe text ("65536", "2000000000", "0.2", "[1, 2]", "f32"), in the arena. A mixture is text for people, which
 // field_set does not read back: "[smoltalk, mmlu.auxiliary_train, gsm8k x2, arc_easy 500 rows]".
 const char *field_text(const void *options, const struct field *field, struct arena *arena);
