@@ -87,10 +87,8 @@ static struct error *part_identity(struct graph_part *part, struct known *known)
 static bool is_idle(const struct field *field, enum stage_kind_id kind, const void *options)
 {
     const struct eval_options *o = options;
-    bool max_tokens = !strcmp(field->name, "max_tokens"), examples = !strcmp(field->name, "examples"), in_chat = false;
-    for (int i = 0; kind == KIND_EVAL && max_tokens && i < o->tasks.n; i++)
-        in_chat |= !grader_is_prompted(o->tasks.uses[i].task->task.grader);
-    return kind == KIND_EVAL && ((max_tokens && !in_chat) || (examples && !o->tasks.n));
+    return kind == KIND_EVAL &&
+           ((!strcmp(field->name, "max_tokens") && !first_chat(&o->tasks)) || (!strcmp(field->name, "examples") && !o->tasks.n));
 }
 
 // Has the value that every stage had before there was the field.

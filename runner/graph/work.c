@@ -277,19 +277,11 @@ static struct error *asking(struct working *w)
     return NULL;
 }
 
-static bool asks_in_chats(const struct eval_options *o)
-{
-    for (int i = 0; i < o->tasks.n; i++)
-        if (!grader_is_prompted(o->tasks.uses[i].task->task.grader))
-            return true;
-    return false;
-}
-
 static struct error *evaluating(struct working *w)
 {
     const struct eval_options *o = w->node->options;
     int64_t T = w->shape.seq_len, n = w->facts->choices + w->facts->written;
-    bool has_text = graph_input(w->node, "validation") != NULL, has_tasks = asks_in_chats(o);
+    bool has_text = graph_input(w->node, "validation") != NULL, has_tasks = first_chat(&o->tasks);
     bool is_known = !has_tasks || (w->facts->choices >= 0 && w->facts->written >= 0 && w->facts->rows.rows > 0);
     double tokens = floor(validation(w, o->eval_tokens) / (double)T) * (double)T;
     w->is_bound = has_text && w->facts->validation_tokens < 0;

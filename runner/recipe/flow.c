@@ -323,22 +323,13 @@ static int64_t seq_len_of(const struct reader *r, const char *model, const struc
     return -1;
 }
 
-// The first task that is asked in a chat; NULL: none is.
-static const struct mixture_use *first_chat(const struct eval_options *o)
-{
-    for (int k = 0; k < o->tasks.n; k++)
-        if (!grader_is_prompted(o->tasks.uses[k].task->task.grader))
-            return &o->tasks.uses[k];
-    return NULL;
-}
-
 static void check_eval_of_model(struct reader *r, int user, const char *model, bool first)
 {
     const struct recipe_stage *stage = &r->recipe->stages[user], *by = NULL;
     const struct eval_options *o = stage->options;
     int i = stage_index(r->recipe, model);
     resolve_precision(r, user, model, first);
-    const struct mixture_use *chat = first_chat(o);
+    const struct mixture_use *chat = first_chat(&o->tasks);
     if (chat && i >= 0 && r->recipe->stages[i].kind == KIND_PRETRAIN) {
         struct error *e = error_new(ERROR_RECIPE, chat->at,
                                     "evaluate a finetune or grpo stage, or keep to bpb and what is asked as text, as core",
