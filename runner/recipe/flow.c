@@ -67,14 +67,6 @@ static const struct source *pretraining_source(const struct reader *r, const cha
     return source ? recipe_source(r->recipe, source) : NULL;
 }
 
-static struct setting *setting_of(const struct recipe_stage *stage, const char *field)
-{
-    for (int i = 0; i < stage->n_settings; i++)
-        if (strcmp(stage->settings[i].field->name, field) == 0)
-            return &stage->settings[i];
-    return NULL;
-}
-
 // A batch that nobody gave: by the scaling law, where the vocabulary is known before the stage runs. What is wrong with the shape is told
 // when it is planned.
 static void resolve_batch(struct reader *r, int user)

@@ -21,7 +21,7 @@ struct stage_reader {
     const struct node *node;
 };
 
-static struct setting *setting_of(const struct recipe_stage *stage, const char *field)
+struct setting *setting_of(const struct recipe_stage *stage, const char *field)
 {
     for (int i = 0; i < stage->n_settings; i++)
         if (strcmp(stage->settings[i].field->name, field) == 0)
