@@ -10,10 +10,8 @@
 
 #include "core/base/stop.h"
 #include "core/store/store.h"
+#include "runner/graph/keys.h"
 #include "runner/graph/run_record.h"
-#include "runner/recipe/fields.h"
-
-enum { KEY_DIGITS = 16 };
 
 struct auditing {
     struct audit_totals *totals;
@@ -56,22 +54,6 @@ static struct error *list(struct names *list, const char *folder, struct arena *
     return e;
 }
 
-// The kind and the 16 digits of "KIND-KEY…"; *ending is what follows. KIND_COUNT: none of ours.
-static enum stage_kind_id parse(const char *name, const char **key, const char **ending)
-{
-    const char *dash = strchr(name, '-');
-    if (!dash || strspn(dash + 1, "0123456789abcdef") != KEY_DIGITS)
-        return KIND_COUNT;
-    *key = dash + 1;
-    *ending = dash + 1 + KEY_DIGITS;
-    for (int k = 0; k < KIND_COUNT; k++) {
-        const char *kind = kind_name((enum stage_kind_id)k);
-        if (strlen(kind) == (size_t)(dash - name) && !memcmp(kind, name, strlen(kind)))
-            return (enum stage_kind_id)k;
-    }
-    return KIND_COUNT;
-}
-
 static bool ends_in(const char *text, const char *ending)
 {
     size_t n = strlen(text), m = strlen(ending);
@@ -97,7 +79,7 @@ static struct error *check_stage_file(const char *path, enum stage_kind_id kind,
         e = store_get_text(file, "/", "key", &arena, &its_key);
     if (!e)
         e = store_get_text(file, "/", "state", &arena, &state);
-    if (!e && (strcmp(its_kind, kind_name(kind)) || strncmp(its_key, key, KEY_DIGITS)))
+    if (!e && (strcmp(its_kind, kind_name(kind)) || strncmp(its_key, key, KEY_PATH_DIGITS)))
         e = error_new(ERROR_DATA, NOWHERE, fix, "'%s' holds another result than its name says: %s-%.16s", path, its_kind,
                       its_key);
     if (!e && finished && strcmp(state, "finished"))
@@ -147,7 +129,7 @@ static struct error *tell(struct auditing *a, const char *path, const char *is, 
 static struct error *audit_stage_file(struct auditing *a, const char *path, const char *name)
 {
     const char *key, *ending;
-    enum stage_kind_id kind = parse(name, &key, &ending);
+    enum stage_kind_id kind = key_parse(name, &key, &ending);
     bool known = kind != KIND_COUNT && ends_in(name, ".h5"), kept = known && ending[0] == '@';
     bool is_part = known && (!strcmp(ending, ".part.h5") || !strcmp(ending, ".part.prev.h5"));
     if (known && !strcmp(ending, ".h5"))

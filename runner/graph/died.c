@@ -22,12 +22,9 @@ static double unix_of(const char *text)
     return (double)timegm(&t);
 }
 
-static enum stage_kind_id kind_of(const char *name)
+static enum stage_kind_id kind_of(const struct run_stage *stage)
 {
-    for (int k = 0; k < KIND_COUNT; k++)
-        if (!strcmp(kind_name((enum stage_kind_id)k), name))
-            return (enum stage_kind_id)k;
-    return KIND_COUNT;
+    return kind_named(stage->kind, strlen(stage->kind));
 }
 
 // When the file was last written; 0: it is not there.
@@ -40,7 +37,7 @@ static double written(const char *path)
 static struct error *look_at_stage(struct run_stage *stage, double began, double *last, const char *results, struct arena *arena)
 {
     static const char *const traces[] = {".live", ".part.h5", ".part.prev.h5", ".log", ".job"};
-    enum stage_kind_id kind = kind_of(stage->kind);
+    enum stage_kind_id kind = kind_of(stage);
     if (kind == KIND_COUNT || !stage->key[0] || (strcmp(stage->state, "running") && strcmp(stage->state, "waiting")))
         return NULL;
     if (!strcmp(stage->state, "running"))
@@ -102,9 +99,9 @@ struct error *died_record(const char *results, const char *name, struct arena *a
         if (!stage->file)
             continue;
         // Made, and its runner died before it had removed what was beside it.
-        const char *lock = key_path(arena, results, kind_of(stage->kind), stage->key, ".lock");
+        const char *lock = key_path(arena, results, kind_of(stage), stage->key, ".lock");
         if (lock && !lock_held(lock, NULL))
-            launch_clean(results, kind_of(stage->kind), stage->key, arena);
+            launch_clean(results, kind_of(stage), stage->key, arena);
     }
     return run_save(&run);
 }

@@ -94,18 +94,12 @@ static bool parse_name(struct entry *entry, const char *name)
                                           ".lock",
                                           ".log",
                                           ".job"};
-    const char *dash = strchr(name, '-');
-    if (!dash || strspn(dash + 1, "0123456789abcdef") != GARBAGE_KEY)
+    const char *key;
+    entry->kind = key_parse(name, &key, &entry->ending);
+    if (entry->kind == KIND_COUNT)
         return false;
-    entry->kind = KIND_COUNT;
-    for (int k = 0; k < KIND_COUNT; k++) {
-        const char *kind = kind_name((enum stage_kind_id)k);
-        if (strlen(kind) == (size_t)(dash - name) && !memcmp(kind, name, strlen(kind)))
-            entry->kind = (enum stage_kind_id)k;
-    }
-    memcpy(entry->key, dash + 1, GARBAGE_KEY);
+    memcpy(entry->key, key, GARBAGE_KEY);
     entry->name = name;
-    entry->ending = dash + 1 + GARBAGE_KEY;
     bool known = false;
     for (size_t i = 0; i < countof(endings); i++)
         known |= !strcmp(entry->ending, endings[i]);
@@ -114,7 +108,7 @@ static bool parse_name(struct entry *entry, const char *name)
         const char *rest = entry->ending + 1 + digits;
         known = digits && (!strcmp(rest, ".h5") || !strcmp(rest, ".tmp.h5"));
     }
-    return known && entry->kind != KIND_COUNT;
+    return known;
 }
 
 static int by_result(const void *a, const void *b)

@@ -65,12 +65,6 @@ struct error *kept_lacks(struct kept_lacks *lacks, const struct plan *plan, cons
     return NULL;
 }
 
-static const void *option(const struct graph_node *node, const char *name)
-{
-    const struct field *field = field_find(node->kind, name);
-    return field && node->stage && field_is_set(node->options, field) ? (const char *)node->options + field->offset : NULL;
-}
-
 static struct place place_of(const struct graph_node *node, const char *field)
 {
     const struct setting *setting = node->stage ? stage_setting(node->stage, field) : NULL;
@@ -79,8 +73,8 @@ static struct place place_of(const struct graph_node *node, const char *field)
 
 int64_t kept_count(const struct graph_node *node, int64_t updates)
 {
-    const int64_t *every = option(node, "keep_every");
-    const struct field_list *keep = option(node, "keep");
+    const int64_t *every = field_value(node->kind, node->options, "keep_every");
+    const struct field_list *keep = field_value(node->kind, node->options, "keep");
     int64_t n = every && *every > 0 && updates > 0 ? (updates - 1) / *every : 0;
     for (int i = 0; keep && i < keep->n; i++)
         n += !every || *every <= 0 || keep->ints[i] % *every || keep->ints[i] == 0;
@@ -90,7 +84,7 @@ int64_t kept_count(const struct graph_node *node, int64_t updates)
 struct error *kept_check(const struct plan *plan, const struct plan_stage *stage)
 {
     const struct graph_node *node = stage->node;
-    const struct field_list *keep = option(node, "keep");
+    const struct field_list *keep = field_value(node->kind, node->options, "keep");
     for (int i = 0; keep && i < keep->n && stage->updates >= 0; i++)
         if (keep->ints[i] > stage->updates)
             return error_new(ERROR_RECIPE, place_of(node, "keep"), "keep steps that it makes",

@@ -15,6 +15,7 @@
 #include "core/store/atomic.h"
 #include "core/store/identity.h"
 #include "runner/graph/downloads.h"
+#include "runner/stages/shape_of.h"
 
 static const char *const forms[DOCUMENT_FORM_COUNT] = {
     [DOCUMENT_PARQUET] = "parquet", [DOCUMENT_JSONL] = "jsonl", [DOCUMENT_TEXT] = "text", [DOCUMENT_WORLD] = "world"};
@@ -86,10 +87,8 @@ static struct error *part_identity(struct graph_part *part, struct known *known)
 static bool is_idle(const struct field *field, enum stage_kind_id kind, const void *options)
 {
     const struct eval_options *o = options;
-    bool max_tokens = !strcmp(field->name, "max_tokens"), examples = !strcmp(field->name, "examples"), in_chat = false;
-    for (int i = 0; kind == KIND_EVAL && max_tokens && i < o->tasks.n; i++)
-        in_chat |= !grader_is_prompted(o->tasks.uses[i].task->task.grader);
-    return kind == KIND_EVAL && ((max_tokens && !in_chat) || (examples && !o->tasks.n));
+    return kind == KIND_EVAL &&
+           ((!strcmp(field->name, "max_tokens") && !first_chat(&o->tasks)) || (!strcmp(field->name, "examples") && !o->tasks.n));
 }
 
 // Has the value that every stage had before there was the field.
@@ -385,9 +384,7 @@ enum { BF16_CHANGES = 1 };
 
 static int version_of(const struct graph_node *node)
 {
-    const struct setting *s = node->stage ? stage_setting(node->stage, "precision") : NULL;
-    const char *precision = s ? *(const char *const *)((const char *)node->options + s->field->offset) : NULL;
-    return kind_version(node->kind) + (precision && !strcmp(precision, "bf16") ? BF16_CHANGES : 0);
+    return kind_version(node->kind) + (stage_precision(node->kind, node->options) == PRECISION_BF16 ? BF16_CHANGES : 0);
 }
 
 static struct error *make_key(const struct graph_node *node, const struct graph_part *only, struct identities *ids,
@@ -520,5 +517,15 @@ struct error *keys_make(struct graph *graph, const char *results)
 
 char *key_path(struct arena *arena, const char *results, enum stage_kind_id kind, const char *key, const char *ending)
 {
-    return arena_printf(arena, "%s/store/%s-%.16s%s", results, kind_name(kind), key, ending);
+    return arena_printf(arena, "%s/store/%s-%.*s%s", results, kind_name(kind), KEY_PATH_DIGITS, key, ending);
+}
+
+enum stage_kind_id key_parse(const char *name, const char **key, const char **ending)
+{
+    const char *dash = strchr(name, '-');
+    if (!dash || strspn(dash + 1, "0123456789abcdef") != KEY_PATH_DIGITS)
+        return KIND_COUNT;
+    *key = dash + 1;
+    *ending = dash + 1 + KEY_PATH_DIGITS;
+    return kind_named(name, (size_t)(dash - name));
 }

@@ -8,14 +8,16 @@
 // data      what the node reads by itself, part by part: the content of files, never their names; for a world the content of
 //           its file, the generator's version, the seed and the range of documents
 // fields    the RESULT fields that are set and not left out (fields.h), integers in decimal, reals as %.17g; names of stages and sources are left out; a
-//           mixture is a list of {"epochs":2,"split":"train","task":"gsm8k"}, or "rows" for "epochs". max_tokens and examples of
-//           an evaluation without tasks are left out
+//           mixture is a list of {"epochs":2,"split":"train","task":"gsm8k"}, or "rows" for "epochs". Of an evaluation
+//           max_tokens is left out where nothing is asked in a chat, and examples where it asks nothing
 // grading   of an evaluation on tasks, and of grpo: a list of {"baseline":0.25,"grader":"choice","task":"quiz"}, one an entry; grpo,
 //           whose rewards do not depend on chance, is without baselines
 // inputs    key by role; for "tokens" and "validation" the list of the keys of the parts; for "mix", "mixture", "test" and "suite"
 //           such a list an entry; for "mix_rows" a list of keys
 // shares    of a pretraining on a mix: a list of its sources' shares, as they came to be in mixes of mixes
 // steps     of a stage that reads another as it was at a step: {"from":500} or {"model":500}
+// suites    of an evaluation that asks tasks as text or in a suite: a list of {"files":2,"name":"core/copa","suite":"core","task":{…},
+//           "title":"CORE"}, one a task; `files` of `data`, in its order; of a task that is left out "left_out":true instead
 // task      of a token stage of a task: what the task is (task_file.h: content), TASK_VERSION of core/data/task.h among it
 // version   of the kind (kind_version)
 //
@@ -37,5 +39,9 @@ struct error *CHECKED keys_make(struct graph *graph, const char *results);
 
 // "results/store/pretrain-3f9a12….h5"; ending: ".h5", ".part.h5", ".live", ".lock", ".log", ".job". In the arena.
 char *key_path(struct arena *arena, const char *results, enum stage_kind_id kind, const char *key, const char *ending);
+
+// Of the name of such a file, "KIND-first16hex…": its kind, the digits, and the ending behind them. KIND_COUNT: it is none.
+enum { KEY_PATH_DIGITS = 16 };
+enum stage_kind_id key_parse(const char *name, const char **key, const char **ending);
 
 #endif

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,8 +23,9 @@
 #include "core/store/atomic.h"
 #include "core/store/identity.h"
 #include "core/store/store.h"
+#include "runner/graph/mirror_note.h"
 
-enum { LOOK_MS = 500, RECORDS_MOST = 50, NOTE_MOST = 4096, WHY = 400, IDLE_PRIORITY = 3 << 13, OF_THIS_PROCESS = 1 };
+enum { LOOK_MS = 500, RECORDS_MOST = 50, WHY = 400, IDLE_PRIORITY = 3 << 13, OF_THIS_PROCESS = 1 };
 
 static const double WAIT_MOST_S = 300, TELL_S = 0.5;
 
@@ -334,73 +334,13 @@ static struct error *look_there(struct pusher *p, const struct item *item)
     return NULL;
 }
 
-// The note of a file there: its SHA-256, and for a record whose it is; empty where there is none.
-static struct error *read_note(struct pusher *p, const char *name, char text[NOTE_MOST])
-{
-    struct arena scratch = {0};
-    const char *note = arena_printf(&scratch, "%s.sha256", name);
-    int fd = memfd_create("note", MFD_CLOEXEC);
-    text[0] = '\0';
-    struct error *e = !note ? error_memory() : fd < 0 ? error_system(ERROR_MACHINE, errno, "cannot make a file in memory") : NULL;
-    if (!e)
-        e = remote_get(p->remote, note, fd, NOTE_MOST - 1, NULL);
-    if (e && e->kind == ERROR_DATA) {
-        error_free(e);
-        e = NULL;
-    } else if (!e) {
-        ssize_t n = pread(fd, text, NOTE_MOST - 1, 0);
-        text[n > 0 ? n : 0] = '\0';
-    }
-    if (fd >= 0)
-        close(fd);
-    arena_release(&scratch);
-    return e;
-}
-
-// "# run 3 of HOST since TIME": two machines that number their runs by themselves are told apart.
-static const char *owner_of(const struct item *item, struct arena *arena)
-{
-    struct run run;
-    struct error *e = run_read(&run, item->path, arena);
-    bool good = !e && run.started && run.host;
-    error_free(e);
-    return good ? arena_printf(arena, "# run %04d of %s since %s\n", run.number, run.host, run.started) : NULL;
-}
-
-static struct error *write_note(struct pusher *p, const struct item *item, const char *sha256)
-{
-    struct arena scratch = {0};
-    char of_note[SHA256_HEX];
-    const char *owner = item->kind == ITEM_RECORD ? owner_of(item, &scratch) : NULL;
-    const char *text = arena_printf(&scratch, "%s%s  %s\n", owner ? owner : "", sha256, strrchr(item->name, '/') + 1);
-    const char *name = arena_printf(&scratch, "%s.sha256", item->name);
-    int fd = memfd_create("note", MFD_CLOEXEC);
-    struct error *e = !text || !name ? error_memory() : NULL;
-    if (!e && (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)))
-        e = error_system(ERROR_MACHINE, errno, "cannot make a file in memory");
-    if (!e)
-        e = sha256_bytes(text, strlen(text), of_note);
-    if (!e)
-        e = remote_put(p->remote, name, fd, (int64_t)strlen(text), of_note, NULL);
-    if (fd >= 0)
-        close(fd);
-    arena_release(&scratch);
-    return e;
-}
-
 // A record of the same number that another machine put there keeps its name; ours gets its start into its own.
 static struct error *name_record(struct pusher *p, struct item *item, const char *note)
 {
     struct arena scratch = {0};
-    const char *owner = owner_of(item, &scratch);
+    char digits[MIRROR_NOTE_DIGITS];
     struct error *e = NULL;
-    if (owner && *note == '#' && strncmp(note, owner, strlen(owner))) {
-        char digits[32];
-        int n = 0;
-        for (const char *c = strstr(owner, " since "); c && *c && n < 20; c++)
-            if (*c >= '0' && *c <= '9')
-                digits[n++] = *c;
-        digits[n] = '\0';
+    if (mirror_note_is_anothers(note, mirror_note_owner(item->path, &scratch), digits)) {
         size_t stem = strlen(item->name) - strlen(".h5");
         const char *name = arena_printf(&p->arena, "%.*s-%s.h5", (int)stem, item->name, digits);
         e = name ? NULL : error_memory();
@@ -410,16 +350,22 @@ static struct error *name_record(struct pusher *p, struct item *item, const char
     return e;
 }
 
+static struct error *write_note(struct pusher *p, const struct item *item, const char *sha256)
+{
+    struct arena scratch = {0};
+    const char *owner = item->kind == ITEM_RECORD ? mirror_note_owner(item->path, &scratch) : NULL;
+    struct error *e = mirror_note_write(p->remote, item->name, owner, sha256);
+    arena_release(&scratch);
+    return e;
+}
+
 // Whether a note is of the same bytes as the file here.
 static struct error *compare_note(struct pusher *p, struct item *item, const char *note)
 {
     char hex[SHA256_HEX];
-    while (*note == '#')
-        note += strcspn(note, "\n") + (note[strcspn(note, "\n")] == '\n');
-    if (strlen(note) <= 64)
-        return NULL;
-    struct error *e = identities_get(p->ids, item->path, hex);
-    if (!e && !strncmp(note, hex, 64))
+    const char *its = mirror_note_sha256(note);
+    struct error *e = its ? identities_get(p->ids, item->path, hex) : NULL;
+    if (!e && its && !strncmp(its, hex, SHA256_HEX - 1))
         item->pushed = item->seen, item->is_there = true;
     return e;
 }
@@ -427,14 +373,14 @@ static struct error *compare_note(struct pusher *p, struct item *item, const cha
 // Whether the mirror has an item from before. A record may get another name on the way, and is looked for under that.
 static struct error *look_for(struct pusher *p, struct item *item)
 {
-    char note[NOTE_MOST];
+    char note[MIRROR_NOTE];
     struct error *e = look_there(p, item);
     if (e || item->looked)
         return e;
     for (int tries = 0; tries < 2 && !e && item->kind != ITEM_PART; tries++) {
         const char *name = item->name;
         const struct remote_entry *entry = entry_of(shelf_of(p, item), name);
-        if (!entry || (e = read_note(p, name, note)))
+        if (!entry || (e = mirror_note_read(p->remote, name, note)))
             break;
         if (item->kind == ITEM_RECORD && !tries)
             e = name_record(p, item, note);
@@ -560,13 +506,18 @@ static struct error *push_open(struct pusher *p, struct item *item, int fd)
     return e;
 }
 
+static void say(char why[WHY], const struct error *e)
+{
+    snprintf(why, WHY, "%s%s%s", e->what, e->fix ? "; " : "", e->fix ? e->fix : "");
+}
+
 static void fail(struct pusher *p, struct item *item, struct error *e)
 {
     bool refused = e->kind == ERROR_USAGE;
     item->n_failed++;
     p->n_failed++;
-    snprintf(item->why, sizeof item->why, "%s%s%s", e->what, e->fix ? "; " : "", e->fix ? e->fix : "");
-    snprintf(p->warning, sizeof p->warning, "%s", item->why);
+    say(item->why, e);
+    say(p->warning, e);
     if (refused && p->tries)
         item->n_failed = p->n_failed = p->tries;
     p->again_at =
@@ -630,7 +581,7 @@ static struct error *open_remote(struct pusher *p)
     struct error *e = remote_open(&p->remote, p->job->address, &p->arena);
     if (!e || e == error_memory())
         return e;
-    snprintf(p->warning, sizeof p->warning, "%s%s%s", e->what, e->fix ? "; " : "", e->fix ? e->fix : "");
+    say(p->warning, e);
     error_free(e);
     return NULL;
 }

@@ -15,6 +15,7 @@
 #include "core/data/task.h"
 #include "core/eval/overlap.h"
 #include "core/store/atomic.h"
+#include "core/text/buffer.h"
 
 enum { FILE_MOST = 64 << 20, HEX_SHOWN = 16 };
 
@@ -251,8 +252,7 @@ static struct error *read_rows(struct probing *p, const struct reading_part *par
     struct overlap_text *texts = NULL;
     struct arena scratch = {0};
     struct skips skips;
-    char *row = NULL;
-    size_t room = 0;
+    struct bytes row = {0};
     int capacity = 0, n_texts;
     struct error *e = open_rows(&records, part->part, part->task, &skips, &scratch);
     while (!e) {
@@ -260,29 +260,19 @@ static struct error *read_rows(struct probing *p, const struct reading_part *par
         e = stop_requested() ? error_stopped() : records_next(records, &record);
         if (e || !record || (e = row_texts(record, &texts, &n_texts, &capacity)))
             break;
-        size_t length = 0;
-        for (int i = 0; i < n_texts && !e; i++) {
-            size_t needed = length + texts[i].n + 1;
-            char *more = needed > room ? block_resize(row, room, 2 * needed) : row;
-            if (!more) {
-                e = error_memory();
-                break;
-            }
-            room = needed > room ? 2 * needed : room;
-            row = more;
-            memcpy(row + length, texts[i].text, texts[i].n);
-            row[length + texts[i].n] = '\n';
-            length = needed;
-        }
+        row.n = 0;
+        for (int i = 0; i < n_texts && !e; i++)
+            if (!(e = bytes_append(&row, texts[i].text, texts[i].n)))
+                e = bytes_append(&row, "\n", 1);
         if (!e)
-            e = overlap_read(&p->index, row, length);
+            e = overlap_read(&p->index, (const char *)row.byte, row.n);
         ++*n;
-        *bytes += (int64_t)length;
+        *bytes += (int64_t)row.n;
     }
     records_close(records);
     skips_release(&skips);
     block_free(texts);
-    block_free(row);
+    bytes_release(&row);
     arena_release(&scratch);
     return e;
 }

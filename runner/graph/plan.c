@@ -115,7 +115,7 @@ static struct error *set_up_work(struct plan *plan, struct arena *arena)
     bool found = false;
     if (!work || !measured)
         return error_memory();
-    work->costs.arena = arena;
+    work->costs.arena = work->prompts.arena = arena;
     work->n_devices = 1;
     work->hardware = &hardware_table[n_hardware - 1];
     struct error *e = hardware_of(&work->hardware, recipe);
@@ -213,27 +213,29 @@ static struct error *find_part(const struct plan *plan, struct plan_stage *s, st
 }
 
 // What stages that will run read of it beside its result, and whether it can begin later than at its beginning.
-static struct error *find_kept(struct plan *plan, struct plan_stage *s, struct kept_lacks *lacks, struct arena *arena)
+static struct error *find_kept(struct plan *plan, struct plan_stage *s, struct arena *arena)
 {
     struct trunk trunk;
-    bool trains = s->node->kind == KIND_PRETRAIN || s->node->kind == KIND_FINETUNE || s->node->kind == KIND_GRPO;
-    struct error *e = trains ? kept_lacks(lacks, plan, s, arena) : NULL;
-    if (e || !trains || !s->node->key)
+    struct kept_lacks lacks;
+    if (!kind_trains(s->node->kind) || !s->node->key)
+        return NULL;
+    struct error *e = kept_lacks(&lacks, plan, s, arena);
+    if (e)
         return e;
-    if (s->state == PLAN_CACHED && lacks->n) {
+    if (s->state == PLAN_CACHED && lacks.n) {
         s->state = PLAN_RUN;
-        s->until = lacks->last == INT64_MAX ? -1 : lacks->last;
+        s->until = lacks.last == INT64_MAX ? -1 : lacks.last;
         if ((e = find_part(plan, s, arena)))
             return e;
     }
-    if (s->state == PLAN_RESUME && lacks->n && s->step > lacks->first) {
+    if (s->state == PLAN_RESUME && lacks.n && s->step > lacks.first) {
         s->state = PLAN_RUN;
         s->step = s->n_steps = -1;
         s->from_start = true;
     }
     if (s->state != PLAN_RUN || s->anew)
         return NULL;
-    if ((e = trunk_find(&trunk, plan->results, s->node, lacks->first, arena)) || !trunk.path)
+    if ((e = trunk_find(&trunk, &plan->trunks, plan->results, s->node, lacks.first, arena)) || !trunk.path)
         return e;
     s->state = PLAN_RESUME;
     s->trunk = trunk.path;
@@ -273,22 +275,28 @@ static struct error *decide_stage(struct plan *plan, struct plan_stage *s, const
     return find_part(plan, s, arena);
 }
 
+// As if nothing of it were there.
+static void begin_state(struct plan_stage *s)
+{
+    s->state = s->node->key ? PLAN_RUN : PLAN_UNKNOWN;
+    s->step = s->n_steps = s->until = -1;
+    s->whole = s->from_start = false;
+    s->trunk = NULL;
+    s->n_done = 0;
+}
+
 // The state, from nothing but what is there; *problem says what is the matter with it.
 static struct error *decide(struct plan *plan, struct plan_stage *s, const char **problem, struct arena *arena)
 {
     const struct graph_node *node = s->node;
-    s->state = node->key ? PLAN_RUN : PLAN_UNKNOWN;
-    struct kept_lacks lacks = {.first = INT64_MAX};
-    s->step = s->n_steps = s->until = -1;
-    s->whole = s->from_start = false;
-    s->trunk = NULL;
-    s->n_wanted = s->n_done = 0;
+    begin_state(s);
+    s->n_wanted = 0;
     s->validation_tokens = s->rows = -1;
     s->dropped = NAN;
     s->training_tokens = node->kind == KIND_TOKENS && !node->task ? 0 : -1;
     struct error *e = node->kind == KIND_TOKENS ? decide_tokens(plan, s, problem, arena) : decide_stage(plan, s, problem, arena);
     if (!e)
-        e = find_kept(plan, s, &lacks, arena);
+        e = find_kept(plan, s, arena);
     return error_while(e, node->stage ? node->stage->at : NOWHERE, "planning stage '%s'", node->name);
 }
 
@@ -400,7 +408,7 @@ static struct error *count(const struct plan *plan, struct plan_stage *s, struct
     if (e)
         return e;
     if (has_shape)
-        facts.prompted = prompts_guess(s->node, shape.n_vocab);
+        facts.prompted = prompts_guess(&plan->work->prompts, s->node, shape.n_vocab);
     int64_t rows = 0, tokens = 0;
     for (int i = 0; i < s->n_shares; i++) {
         bool known = rows >= 0 && s->shares[i].rows >= 0 && s->shares[i].tokens >= 0;
@@ -498,16 +506,22 @@ static struct error *want_kept(struct plan *plan, struct plan_stage *s, struct a
     return !text || x.failed ? error_memory() : e;
 }
 
+static void count_cached(struct plan *plan)
+{
+    plan->n_cached = 0;
+    for (int i = 0; i < plan->n_stages; i++)
+        plan->n_cached += plan->stages[i].state == PLAN_CACHED;
+}
+
 // From the last to the first: what only plans of rows read, which nobody reads, is not needed either.
 static void leave_unneeded(struct plan *plan)
 {
-    plan->n_cached = 0;
     for (int i = plan->n_stages - 1; i >= 0; i--) {
         struct plan_stage *s = &plan->stages[i];
         if (s->state == PLAN_RUN && !kind_is_word(s->node->kind) && !is_needed(plan, i))
             s->state = PLAN_CACHED;
-        plan->n_cached += s->state == PLAN_CACHED;
     }
+    count_cached(plan);
 }
 
 static struct error *build(struct plan *plan, struct arena *arena)
@@ -568,6 +582,7 @@ struct error *plan_select(struct plan *plan, const bool *selected, struct arena 
 struct error *plan_look(struct plan *plan, struct plan_stage *stage, struct arena *arena)
 {
     const char *problem = NULL;
+    plan->trunks = NULL; // others may be there by now, too
     // Inputs may be there by now that were not when the plan was made. A token stage's numbers are those of its files.
     struct error *e = stage->node->kind == KIND_TOKENS ? NULL : count(plan, stage, arena);
     if (!e)
@@ -598,21 +613,16 @@ static struct error *look_at_inputs(struct plan *plan, const struct plan_stage *
 
 struct error *plan_anew(struct plan *plan, struct plan_stage *s, struct arena *arena)
 {
-    s->state = s->node->key ? PLAN_RUN : PLAN_UNKNOWN;
+    begin_state(s);
     s->anew = true;
-    s->whole = s->from_start = false;
-    s->trunk = NULL;
-    s->step = s->n_steps = s->until = -1;
     s->seconds = s->usd = s->seconds_most = NAN;
-    s->n_reasons = s->n_done = 0;
+    s->n_reasons = 0;
     for (int i = 0; i < s->node->n_parts && s->part_done; i++)
         s->part_done[i] = false;
     struct error *e = explain(plan, s, "made anew, as asked", arena);
     if (!e)
         e = look_at_inputs(plan, s, arena);
-    plan->n_cached = 0;
-    for (int i = 0; i < plan->n_stages; i++)
-        plan->n_cached += plan->stages[i].state == PLAN_CACHED;
+    count_cached(plan);
     return e;
 }
 

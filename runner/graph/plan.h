@@ -123,6 +123,7 @@ struct plan {
     const bool *selected; // plan_select; NULL: all
     bool any_steps;       // plan_weigh
     struct work_setting *work;
+    struct trunks *trunks; // what trunk_find read of the store; NULL: nothing yet
 };
 
 struct error *CHECKED plan_build(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena);

@@ -11,6 +11,14 @@
 
 enum { READ_BYTES = 1 << 18, WORLD_ROW_BYTES = 80 };
 
+struct counted_file {
+    struct counted_file *next;
+    const char *path;
+    enum document_form form;
+    int64_t rows;
+    double bytes;
+};
+
 // Lines and bytes of a file; -1 where it cannot be read.
 static int64_t count_lines(const char *path, double *bytes)
 {
@@ -33,14 +41,10 @@ static int64_t count_lines(const char *path, double *bytes)
     return lines < 0 ? -1 : lines + (last != '\n');
 }
 
-static int64_t count_rows(const struct document_part *part, double *bytes)
+static int64_t count_file(const struct document_part *part, double *bytes)
 {
     struct stat st;
     int64_t n = -1;
-    if (part->form == DOCUMENT_WORLD) {
-        *bytes += (double)part->n * WORLD_ROW_BYTES;
-        return part->n;
-    }
     if (part->form == DOCUMENT_JSONL)
         return count_lines(part->path, bytes);
     struct error *e = stat(part->path, &st) ? NULL : records_count(part, &n);
@@ -50,7 +54,29 @@ static int64_t count_rows(const struct document_part *part, double *bytes)
     return n;
 }
 
-struct prompt_guess prompts_guess(const struct graph_node *node, int n_vocab)
+static int64_t count_rows(struct prompt_counts *counts, const struct document_part *part, double *bytes)
+{
+    struct counted_file file = {.next = counts->known, .path = part->path, .form = part->form};
+    if (part->form == DOCUMENT_WORLD) {
+        *bytes += (double)part->n * WORLD_ROW_BYTES;
+        return part->n;
+    }
+    for (const struct counted_file *f = counts->known; f; f = f->next)
+        if (f->form == part->form && !strcmp(f->path, part->path)) {
+            *bytes += f->bytes;
+            return f->rows;
+        }
+    file.rows = count_file(part, &file.bytes);
+    *bytes += file.bytes;
+    struct counted_file *known = file.rows < 0 ? NULL : arena_alloc(counts->arena, sizeof *known);
+    if (known) { // else it is read again
+        *known = file;
+        counts->known = known;
+    }
+    return file.rows;
+}
+
+struct prompt_guess prompts_guess(struct prompt_counts *counts, const struct graph_node *node, int n_vocab)
 {
     const struct eval_options *o = node->kind == KIND_EVAL ? node->options : NULL;
     double bytes_a_token = fmax(log2((double)n_vocab) / 4, 1);
@@ -63,7 +89,7 @@ struct prompt_guess prompts_guess(const struct graph_node *node, int n_vocab)
         if (!grader_is_prompted(task->grader) || graph_left_out(node, use))
             continue;
         for (int k = 0; k < node->n_parts && rows >= 0; k++) {
-            int64_t n = node->parts[k].use == use ? count_rows(&node->parts[k].part, &bytes) : 0;
+            int64_t n = node->parts[k].use == use ? count_rows(counts, &node->parts[k].part, &bytes) : 0;
             rows = n < 0 ? -1 : rows + n;
         }
         if (rows < 1) {

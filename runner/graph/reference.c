@@ -173,7 +173,7 @@ static void read_stage(struct published_file *r, const struct node *map, struct 
         report(r, error_new(ERROR_RECIPE, map->key_at, NULL, "'%.80s' is not the name of a stage", map->key));
     const char *word = text_of(r, map, "kind", true);
     enum stage_kind_id kind = word ? kind_find(word) : KIND_COUNT;
-    if (word && kind != KIND_PRETRAIN && kind != KIND_FINETUNE && kind != KIND_GRPO)
+    if (word && !kind_trains(kind))
         report(r, error_new(ERROR_RECIPE, map->at, "write pretrain, finetune or grpo", "kind is '%.80s'", word));
     *p = (struct run_published){.bpb = real_of(r, map, "bpb", 0, 100),
                                 .core = real_of(r, map, "core", -1, 1),

@@ -110,11 +110,9 @@ static struct error *fill_places(struct job *job, const struct recipe_stage *sta
 static double peak_of(const struct plan *plan, const struct graph_node *node)
 {
     const struct machine *m = plan->work ? plan->work->measured : NULL;
-    const struct setting *s = node->stage ? stage_setting(node->stage, "precision") : NULL;
-    if (!m || !s)
+    if (!m || !field_find(node->kind, "precision"))
         return NAN;
-    const char *precision = *(const char *const *)((const char *)node->options + s->field->offset);
-    double peak = precision_of(precision) == PRECISION_BF16 ? m->peak_bf16 : m->peak;
+    double peak = stage_precision(node->kind, node->options) == PRECISION_BF16 ? m->peak_bf16 : m->peak;
     return peak > 0 ? peak : NAN;
 }
 

@@ -1,14 +1,18 @@
 // trunk.c - the payload says whether two trainings are one but for their schedules; the schedules themselves say up to where.
+//
+// A plan of many trainings asks for each, and a store has many files: each is read once, and what payloads are compared by is a text.
 #include "runner/graph/trunk.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
 #include "core/store/store.h"
 #include "runner/graph/estimate.h"
+#include "runner/graph/keys.h"
 #include "runner/stages/shape_of.h"
 
 // What only the schedule knows of.
@@ -17,20 +21,40 @@ static const char *const schedule_fields[] = {"steps",  "tokens",       "flops",
 
 enum { STEPS_MOST = 100 * 1000 * 1000 }; // looking at each takes a second then; no training is that long
 
+// A file of the store that may be one.
+struct trunk_file {
+    enum stage_kind_id kind;
+    const char *path, *key, *ending; // the latter in path
+    bool looked;
+    int64_t step, n_steps;
+    const char *payload; // NULL: it is no checkpoint with its optimizer
+    const char *rest;    // of a pretraining: the payload without the fields of the schedule; or NULL
+    double warmup, warmdown, final_lr;
+    int64_t warmup_steps;
+};
+
+struct trunks {
+    struct trunk_file *files;
+    size_t n, capacity;
+};
+
 struct searching {
-    struct trunk *trunk;
     const struct graph_node *node;
-    json_t *payload; // without the fields of the schedule
+    const char *rest; // as of a file; NULL: it has no schedule, and is its own trunk alone
     struct schedule schedule;
-    int64_t most;
     struct arena *arena;
 };
 
-static void strip(json_t *payload)
+// What is left of a payload without its schedule, in one order of keys.
+static const char *rest_of(json_t *payload, struct arena *arena)
 {
     json_t *said = json_object_get(payload, "fields");
     for (size_t i = 0; i < countof(schedule_fields); i++)
         json_object_del(said, schedule_fields[i]);
+    char *text = json_dumps(payload, JSON_COMPACT | JSON_SORT_KEYS);
+    const char *rest = text ? arena_strdup(arena, text) : NULL;
+    free(text);
+    return rest;
 }
 
 // False where there is none: it is no pretraining, or its vocabulary is not known.
@@ -60,100 +84,134 @@ static bool agrees(const struct schedule *a, const struct schedule *b, int64_t s
     return true;
 }
 
-// That of a training which differs from the node's in these fields.
-static struct schedule its_schedule(const struct graph_node *node, const json_t *said, int64_t n_steps)
+// Whether the training that a file is of is the node's up to where the file stands.
+static bool is_trunk(const struct searching *s, const struct trunk_file *f)
 {
-    struct pretrain_options o = *(const struct pretrain_options *)node->options;
-    const json_t *steps = json_object_get(said, "warmup_steps");
-    o.warmup = json_number_value(json_object_get(said, "warmup"));
-    o.warmup_steps = json_is_integer(steps) ? json_integer_value(steps) : FIELD_UNSET_INT;
-    o.warmdown = json_number_value(json_object_get(said, "warmdown"));
-    o.final_lr = json_number_value(json_object_get(said, "final_lr"));
-    return pretrain_schedule(&o, n_steps);
-}
-
-// Whether a training with this payload and so many steps is the node's up to a step.
-static bool is_trunk(const struct searching *s, const char *text, int64_t step, int64_t n_steps)
-{
-    if (!strcmp(text, s->node->payload))
+    if (!strcmp(f->payload, s->node->payload))
         return true;
-    json_t *payload = s->payload ? json_loads(text, 0, NULL) : NULL, *said = json_object_get(payload, "fields");
-    struct schedule schedule = payload ? its_schedule(s->node, said, n_steps) : (struct schedule){0};
-    if (payload)
-        strip(payload);
-    bool same =
-        payload && json_equal(payload, s->payload) && step <= s->schedule.n_steps && agrees(&schedule, &s->schedule, step);
-    json_decref(payload);
-    return same;
+    if (!s->rest || !f->rest || strcmp(f->rest, s->rest) || f->step > s->schedule.n_steps)
+        return false;
+    struct pretrain_options o = *(const struct pretrain_options *)s->node->options;
+    o.warmup = f->warmup;
+    o.warmup_steps = f->warmup_steps;
+    o.warmdown = f->warmdown;
+    o.final_lr = f->final_lr;
+    struct schedule its = pretrain_schedule(&o, f->n_steps);
+    return agrees(&its, &s->schedule, f->step);
 }
 
-static struct error *look(struct searching *s, const char *path)
+static struct error *take_payload(struct trunk_file *f, struct arena *arena)
+{
+    json_t *payload = f->kind == KIND_PRETRAIN ? json_loads(f->payload, 0, NULL) : NULL,
+           *said = json_object_get(payload, "fields");
+    if (!payload)
+        return NULL;
+    const json_t *steps = json_object_get(said, "warmup_steps");
+    f->warmup = json_number_value(json_object_get(said, "warmup"));
+    f->warmup_steps = json_is_integer(steps) ? json_integer_value(steps) : FIELD_UNSET_INT;
+    f->warmdown = json_number_value(json_object_get(said, "warmdown"));
+    f->final_lr = json_number_value(json_object_get(said, "final_lr"));
+    f->rest = rest_of(payload, arena);
+    json_decref(payload);
+    return f->rest ? NULL : error_memory();
+}
+
+static struct error *look(struct trunk_file *f, struct arena *arena)
 {
     struct store_file *file = NULL;
-    const char *payload = NULL;
-    int64_t step = -1, n_steps = -1;
-    struct error *e = store_open(&file, path);
+    f->looked = true;
+    struct error *e = store_open(&file, f->path);
     if (!e)
-        e = store_get_i64(file, "/", "step", &step);
+        e = store_get_i64(file, "/", "step", &f->step);
     if (!e)
-        e = store_get_i64(file, "/", "n_steps", &n_steps);
-    if (!e && step > s->trunk->step && step <= s->most && n_steps > 0 && store_has(file, "/optim"))
-        e = store_get_text(file, "/", "payload", s->arena, &payload);
+        e = store_get_i64(file, "/", "n_steps", &f->n_steps);
+    if (!e && f->n_steps > 0 && store_has(file, "/optim"))
+        e = store_get_text(file, "/", "payload", arena, &f->payload);
     store_close(file);
-    if (e && e->kind != ERROR_DATA && e->kind != ERROR_MACHINE) // gone since, or damaged: it is none
+    if (e && e->kind != ERROR_DATA && e->kind != ERROR_MACHINE)
         return e;
-    error_free(e);
-    if (!payload || !is_trunk(s, payload, step, n_steps))
+    error_free(e); // gone since, or damaged: it is none
+    return f->payload ? take_payload(f, arena) : NULL;
+}
+
+// "KIND-KEY.h5", "KIND-KEY@STEP.h5" and checkpoints.
+static struct error *add_file(struct trunks *t, const char *folder, const char *name, struct arena *arena)
+{
+    struct trunk_file f = {0};
+    f.kind = key_parse(name, &f.key, &f.ending);
+    size_t n = f.kind == KIND_COUNT ? 0 : strlen(f.ending);
+    if (n < 3 || strcmp(f.ending + n - 3, ".h5") || strstr(f.ending, ".tmp.h5") || strstr(f.ending, ".damaged.h5"))
         return NULL;
-    *s->trunk = (struct trunk){.path = path, .step = step, .n_steps = n_steps, .own = !strcmp(payload, s->node->payload)};
+    if (t->n == t->capacity) {
+        size_t more = t->capacity ? 2 * t->capacity : 64;
+        struct trunk_file *files = arena_grow(arena, t->files, t->n, more, sizeof *files);
+        if (!files)
+            return error_memory();
+        t->files = files;
+        t->capacity = more;
+    }
+    if (!(f.path = arena_printf(arena, "%s/%s", folder, name)))
+        return error_memory();
+    size_t before = strlen(folder) + 1;
+    f.key = f.path + before + (f.key - name);
+    f.ending = f.path + before + (f.ending - name);
+    t->files[t->n++] = f;
     return NULL;
 }
 
-// "KIND-KEY.h5", "KIND-KEY@STEP.h5"; of other keys checkpoints too. Its own the stage finds itself.
-static bool may_be(const struct graph_node *node, const char *name)
+static struct error *list(struct trunks **trunks, const char *results, struct arena *arena)
 {
-    const char *kind = kind_name(node->kind);
-    size_t n = strlen(kind);
-    if (strncmp(name, kind, n) || name[n] != '-')
-        return false;
-    bool own = !strncmp(name + n + 1, node->key, 16);
-    const char *rest = strpbrk(name + n, ".@");
-    if (!rest || strstr(rest, ".tmp.h5") || strstr(rest, ".damaged.h5") || strlen(rest) < 3 ||
-        strcmp(rest + strlen(rest) - 3, ".h5"))
-        return false;
-    return own ? rest[0] == '@' || !strcmp(rest, ".h5") : node->kind == KIND_PRETRAIN;
-}
-
-static struct error *search(struct searching *s, const char *results)
-{
-    const char *folder = arena_printf(s->arena, "%s/store", results);
-    if (!folder)
+    const char *folder = arena_printf(arena, "%s/store", results);
+    struct trunks *t = *trunks = arena_alloc(arena, sizeof *t);
+    if (!folder || !t)
         return error_memory();
+    *t = (struct trunks){0};
     DIR *dir = opendir(folder);
     if (!dir)
         return errno == ENOENT ? NULL : error_system(ERROR_MACHINE, errno, "cannot read '%s'", folder);
     struct error *e = NULL;
-    for (const struct dirent *each; !e && (each = readdir(dir));) {
-        const char *path = may_be(s->node, each->d_name) ? arena_printf(s->arena, "%s/%s", folder, each->d_name) : "";
-        if (!path)
-            e = error_memory();
-        else if (*path)
-            e = look(s, path);
-    }
+    for (const struct dirent *each; !e && (each = readdir(dir));)
+        e = add_file(t, folder, each->d_name, arena);
     closedir(dir);
     return e;
 }
 
-struct error *trunk_find(struct trunk *trunk, const char *results, const struct graph_node *node, int64_t most,
-                         struct arena *arena)
+// Of other keys checkpoints too: its own the stage finds itself.
+static bool may_be(const struct trunk_file *f, const struct graph_node *node)
 {
+    if (f->kind != node->kind)
+        return false;
+    bool own = !strncmp(f->key, node->key, KEY_PATH_DIGITS);
+    return own ? f->ending[0] == '@' || !strcmp(f->ending, ".h5") : node->kind == KIND_PRETRAIN;
+}
+
+static struct error *begin(struct searching *s)
+{
+    json_t *payload = node_schedule(s->node, &s->schedule) ? json_loads(s->node->payload, 0, NULL) : NULL;
+    if (!payload)
+        return NULL;
+    s->rest = rest_of(payload, s->arena);
+    json_decref(payload);
+    return s->rest ? NULL : error_memory();
+}
+
+struct error *trunk_find(struct trunk *trunk, struct trunks **trunks, const char *results, const struct graph_node *node,
+                         int64_t most, struct arena *arena)
+{
+    struct searching s = {.node = node, .arena = arena};
     *trunk = (struct trunk){.step = 0};
-    struct searching s = {.trunk = trunk, .node = node, .most = most, .arena = arena};
     if (!node->payload || !node->key)
         return NULL;
-    if (node_schedule(node, &s.schedule) && (s.payload = json_loads(node->payload, 0, NULL)))
-        strip(s.payload);
-    struct error *e = search(&s, results);
-    json_decref(s.payload);
+    struct error *e = *trunks ? NULL : list(trunks, results, arena);
+    if (!e)
+        e = begin(&s);
+    for (size_t i = 0; !e && i < (*trunks)->n; i++) {
+        struct trunk_file *f = &(*trunks)->files[i];
+        if (!may_be(f, node) || (!f->looked && (e = look(f, arena))))
+            continue;
+        if (f->payload && f->step > trunk->step && f->step <= most && is_trunk(&s, f))
+            *trunk = (struct trunk){
+                .path = f->path, .step = f->step, .n_steps = f->n_steps, .own = !strcmp(f->payload, node->payload)};
+    }
     return e;
 }

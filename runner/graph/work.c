@@ -51,19 +51,15 @@ static int64_t parts_of(int64_t n, int64_t size)
 static bool is_f32(const struct working *w)
 {
     const struct setting *s = w->node->stage ? stage_setting(w->node->stage, "precision") : NULL;
-    if (hardware_is_here(w->setting->hardware))
-        return true;
-    const char *precision = s ? *(const char *const *)((const char *)w->node->options + s->field->offset) : NULL;
-    return precision && s->by != BY_DEFAULT && s->by != BY_NOBODY && !strcmp(precision, "f32");
+    bool is_written = s && s->by != BY_DEFAULT && s->by != BY_NOBODY;
+    return hardware_is_here(w->setting->hardware) ||
+           (is_written && stage_precision(w->node->kind, w->node->options) == PRECISION_F32);
 }
 
 // Of this machine as the stage says; of another in float32, and weigh() halves what would be.
 static enum precision precision_here(const struct working *w)
 {
-    const struct setting *s = w->node->stage ? stage_setting(w->node->stage, "precision") : NULL;
-    if (!s || !hardware_is_here(w->setting->hardware))
-        return PRECISION_F32;
-    return precision_of(*(const char *const *)((const char *)w->node->options + s->field->offset));
+    return hardware_is_here(w->setting->hardware) ? stage_precision(w->node->kind, w->node->options) : PRECISION_F32;
 }
 
 static double reached(const struct working *w)
@@ -281,19 +277,11 @@ static struct error *asking(struct working *w)
     return NULL;
 }
 
-static bool asks_in_chats(const struct eval_options *o)
-{
-    for (int i = 0; i < o->tasks.n; i++)
-        if (!grader_is_prompted(o->tasks.uses[i].task->task.grader))
-            return true;
-    return false;
-}
-
 static struct error *evaluating(struct working *w)
 {
     const struct eval_options *o = w->node->options;
     int64_t T = w->shape.seq_len, n = w->facts->choices + w->facts->written;
-    bool has_text = graph_input(w->node, "validation") != NULL, has_tasks = asks_in_chats(o);
+    bool has_text = graph_input(w->node, "validation") != NULL, has_tasks = first_chat(&o->tasks);
     bool is_known = !has_tasks || (w->facts->choices >= 0 && w->facts->written >= 0 && w->facts->rows.rows > 0);
     double tokens = floor(validation(w, o->eval_tokens) / (double)T) * (double)T;
     w->is_bound = has_text && w->facts->validation_tokens < 0;

@@ -26,6 +26,7 @@
 
 struct work_setting {
     struct costs costs;
+    struct prompt_counts prompts;
     const struct hardware *hardware;
     int64_t n_devices;
     const struct machine *measured; // NULL: unknown

@@ -64,17 +64,28 @@ bool kind_is_word(enum stage_kind_id kind)
     return kind != KIND_TOKENS && kind != KIND_ROWS;
 }
 
+bool kind_trains(enum stage_kind_id kind)
+{
+    return kind == KIND_PRETRAIN || kind == KIND_FINETUNE || kind == KIND_GRPO;
+}
+
 bool field_is_word(const struct field *field)
 {
     return (field->kinds & ~(1u << KIND_TOKENS | 1u << KIND_ROWS)) != 0;
 }
 
-enum stage_kind_id kind_find(const char *name)
+enum stage_kind_id kind_named(const char *name, size_t n)
 {
     for (int i = 0; i < KIND_COUNT; i++)
-        if (kind_is_word((enum stage_kind_id)i) && strcmp(kinds[i].name, name) == 0)
+        if (strlen(kinds[i].name) == n && memcmp(kinds[i].name, name, n) == 0)
             return (enum stage_kind_id)i;
     return KIND_COUNT;
+}
+
+enum stage_kind_id kind_find(const char *name)
+{
+    enum stage_kind_id kind = kind_named(name, strlen(name));
+    return kind != KIND_COUNT && kind_is_word(kind) ? kind : KIND_COUNT;
 }
 
 const struct field *field_find(enum stage_kind_id kind, const char *name)
@@ -317,6 +328,12 @@ bool field_is_set(const void *options, const struct field *field)
     default:
         return *(const char *const *)at != NULL;
     }
+}
+
+const void *field_value(enum stage_kind_id kind, const void *options, const char *name)
+{
+    const struct field *field = field_find(kind, name);
+    return field && field_is_set(options, field) ? (const char *)options + field->offset : NULL;
 }
 
 static const char *list_text(const struct field_list *list, struct arena *arena)

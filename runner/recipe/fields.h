@@ -19,6 +19,7 @@
 #include "core/base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum stage_kind_id {
@@ -102,9 +103,15 @@ struct error *CHECKED field_set(void *options, const struct field *field, const 
 // The kind of that name, or KIND_COUNT; kinds that nobody writes have no name in the language.
 enum stage_kind_id kind_find(const char *name);
 
+// The same of a name of n bytes, as results and records have it: of every kind.
+enum stage_kind_id kind_named(const char *name, size_t n);
+
 // Whether recipes can say it.
 bool kind_is_word(enum stage_kind_id kind);
 bool field_is_word(const struct field *field);
+
+// Whether it makes updates of a model, step by step.
+bool kind_trains(enum stage_kind_id kind);
 
 // Whether a choice of "a|b!" lists the word; NULL choices list every word. *built is whether code stands behind it.
 bool choice_find(const char *choices, const char *word, bool *built);
@@ -125,6 +132,9 @@ int64_t reference_step(const char *name, size_t *length);
 // Marks all of a kind's fields unset.
 void fields_unset(void *options, enum stage_kind_id kind);
 bool field_is_set(const void *options, const struct field *field);
+
+// Where the value of a field stands in a kind's options; NULL: the kind has no such field, or it is not set.
+const void *field_value(enum stage_kind_id kind, const void *options, const char *name);
 
 // The value as canonical recipe text ("65536", "2000000000", "0.2", "[1, 2]", "f32"), in the arena. A mixture is text for people, which
 // field_set does not read back: "[smoltalk, mmlu.auxiliary_train, gsm8k x2, arc_easy 500 rows]".

@@ -67,14 +67,6 @@ static const struct source *pretraining_source(const struct reader *r, const cha
     return source ? recipe_source(r->recipe, source) : NULL;
 }
 
-static struct setting *setting_of(const struct recipe_stage *stage, const char *field)
-{
-    for (int i = 0; i < stage->n_settings; i++)
-        if (strcmp(stage->settings[i].field->name, field) == 0)
-            return &stage->settings[i];
-    return NULL;
-}
-
 // A batch that nobody gave: by the scaling law, where the vocabulary is known before the stage runs. What is wrong with the shape is told
 // when it is planned.
 static void resolve_batch(struct reader *r, int user)
@@ -323,22 +315,13 @@ static int64_t seq_len_of(const struct reader *r, const char *model, const struc
     return -1;
 }
 
-// The first task that is asked in a chat; NULL: none is.
-static const struct mixture_use *first_chat(const struct eval_options *o)
-{
-    for (int k = 0; k < o->tasks.n; k++)
-        if (!grader_is_prompted(o->tasks.uses[k].task->task.grader))
-            return &o->tasks.uses[k];
-    return NULL;
-}
-
 static void check_eval_of_model(struct reader *r, int user, const char *model, bool first)
 {
     const struct recipe_stage *stage = &r->recipe->stages[user], *by = NULL;
     const struct eval_options *o = stage->options;
     int i = stage_index(r->recipe, model);
     resolve_precision(r, user, model, first);
-    const struct mixture_use *chat = first_chat(o);
+    const struct mixture_use *chat = first_chat(&o->tasks);
     if (chat && i >= 0 && r->recipe->stages[i].kind == KIND_PRETRAIN) {
         struct error *e = error_new(ERROR_RECIPE, chat->at,
                                     "evaluate a finetune or grpo stage, or keep to bpb and what is asked as text, as core",

@@ -22,6 +22,9 @@ struct mixture_uses { // of FIELD_MIXTURE
     const struct mixture_use *uses;
 };
 
+// The first whose task is asked in a chat, not as text; NULL: none is.
+const struct mixture_use *first_chat(const struct mixture_uses *uses);
+
 struct tokenizer_options {
     const char *source;
     int64_t vocab;   // with the nine special tokens

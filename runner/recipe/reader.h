@@ -179,6 +179,9 @@ struct world *world_read(struct reader *r, const struct node *node, const char *
 // skip_bad of a source, 0 where it has none.
 int64_t skip_bad_read(struct reader *r, const struct node *source);
 
+// As stage_setting, for those who set it. stages.c
+struct setting *setting_of(const struct recipe_stage *stage, const char *field);
+
 // Reports an error of a stage, saying of which where its place does not.
 void stage_error(struct reader *r, const struct recipe_stage *stage, struct error *e);
 

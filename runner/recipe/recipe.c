@@ -331,8 +331,5 @@ const struct recipe_stage *recipe_stage(const struct recipe *recipe, const char 
 
 const struct setting *stage_setting(const struct recipe_stage *stage, const char *field)
 {
-    for (int i = 0; i < stage->n_settings; i++)
-        if (strcmp(stage->settings[i].field->name, field) == 0)
-            return &stage->settings[i];
-    return NULL;
+    return setting_of(stage, field);
 }

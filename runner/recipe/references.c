@@ -84,7 +84,7 @@ static struct error *check_step(const struct recipe_stage *used, const struct fi
                                           : FIELD_UNSET_INT;
     if (step < 0)
         return NULL;
-    if (used->kind != KIND_PRETRAIN && used->kind != KIND_FINETUNE && used->kind != KIND_GRPO)
+    if (!kind_trains(used->kind))
         return error_while(error_new(ERROR_RECIPE, at, "leave '@' and the step out",
                                      "%s is '%s', a step of a stage that has none", field->name, name),
                            used->at, "looking at '%s'", used->name);

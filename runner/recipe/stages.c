@@ -21,7 +21,7 @@ struct stage_reader {
     const struct node *node;
 };
 
-static struct setting *setting_of(const struct recipe_stage *stage, const char *field)
+struct setting *setting_of(const struct recipe_stage *stage, const char *field)
 {
     for (int i = 0; i < stage->n_settings; i++)
         if (strcmp(stage->settings[i].field->name, field) == 0)
@@ -512,12 +512,8 @@ static bool takes_default(const struct stage_reader *s, const struct field *fiel
             bpb |= strcmp(o->suites.names[i], "bpb") == 0;
         if (strcmp(field->name, "eval_tokens") == 0)
             return bpb || !o->suites.n;
-        if (strcmp(field->name, "max_tokens") == 0) {
-            bool in_chat = false;
-            for (int i = 0; i < o->tasks.n; i++)
-                in_chat |= !grader_is_prompted(o->tasks.uses[i].task->task.grader);
-            return in_chat;
-        }
+        if (strcmp(field->name, "max_tokens") == 0)
+            return first_chat(&o->tasks);
     }
     for (size_t i = 0; i < countof(resolved); i++)
         if (strcmp(field->name, resolved[i]) == 0)

@@ -18,8 +18,8 @@
 #include "core/eval/scores.h"
 #include "core/eval/suite.h"
 #include "core/model/model_file.h"
-#include "runner/recipe/world_file.h"
 #include "runner/stages/resume.h"
+#include "runner/stages/source_part.h"
 #include "runner/stages/task_inputs.h"
 #include "runner/stages/text_inputs.h"
 
@@ -40,7 +40,6 @@ struct evaluation {
     struct engine engine;
     struct suite suite;           // what is asked in a chat; suite.examples has all rows
     struct in_context in_context; // what is asked as text
-    struct skips *skips;          // of the parts, of the job's
     struct skipped skipped;
     struct bpb bpb;
     int64_t step;               // of the model
@@ -208,10 +207,9 @@ static struct error *open_prompted(struct evaluation *v)
     const struct eval_options *o = v->options;
     struct in_context *c = &v->in_context;
     struct document_part *parts = arena_array(v->stage->arena, (size_t)job->n_parts + 1, sizeof *parts);
-    struct world *worlds = arena_array(v->stage->arena, (size_t)job->n_parts + 1, sizeof *worlds);
+    struct source_part *sources = arena_array(v->stage->arena, (size_t)job->n_parts + 1, sizeof *sources);
     struct in_context_task *tasks = arena_array(v->stage->arena, (size_t)job->n_parts + 1, sizeof *tasks);
-    v->skips = arena_array(v->stage->arena, (size_t)job->n_parts + 1, sizeof *v->skips);
-    if (!parts || !worlds || !tasks || !v->skips)
+    if (!parts || !sources || !tasks)
         return error_memory();
     *c = (struct in_context){.tasks = tasks,
                              .model = &v->model,
@@ -225,13 +223,8 @@ static struct error *open_prompted(struct evaluation *v)
     struct error *e = NULL;
     for (int i = 0; i < job->n_parts && !e; i++) {
         const struct job_part *part = &job->parts[i];
-        parts[i] = part->part;
-        v->skips[i].most = part->part.skip_bad;
-        parts[i].skips = &v->skips[i];
-        if (part->part.form == DOCUMENT_WORLD) {
-            e = world_file_read(part->part.path, v->stage->arena, &worlds[i]);
-            parts[i].world = &worlds[i];
-        }
+        e = source_part_open(&sources[i], &part->part, v->stage->arena);
+        parts[i] = sources[i].documents;
         if (i && !strcmp(part->task->name, job->parts[i - 1].task->name)) {
             tasks[c->n_tasks - 1].n_parts++;
             continue;
@@ -245,9 +238,9 @@ static struct error *open_prompted(struct evaluation *v)
     }
     if (!e)
         e = in_context_open(c);
-    for (int i = 0; i < job->n_parts && v->skips; i++) {
-        skipped_tell(&v->skipped, v->stage, &v->skips[i]);
-        skips_release(&v->skips[i]);
+    for (int i = 0; i < job->n_parts; i++) {
+        skipped_tell(&v->skipped, v->stage, &sources[i].skips);
+        source_part_close(&sources[i]);
     }
     v->n_examples += c->n;
     return e;

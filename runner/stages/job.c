@@ -470,10 +470,7 @@ static struct error *read_job(struct job *job, json_t *root, const char *path, s
     const char *kind = json_string_value(json_object_get(root, "kind"));
     if (json_integer_value(json_object_get(root, "retort")) != 1)
         return malformed(path, "it is of another version");
-    job->kind = KIND_COUNT;
-    for (int k = 0; k < KIND_COUNT; k++)
-        if (kind && !strcmp(kind, kind_name((enum stage_kind_id)k)))
-            job->kind = (enum stage_kind_id)k;
+    job->kind = kind ? kind_named(kind, strlen(kind)) : KIND_COUNT;
     if (job->kind == KIND_COUNT)
         return malformed(path, "unknown kind of stage");
     job->name = get_text(root, "name", arena);

@@ -8,6 +8,12 @@ enum precision precision_of(const char *name)
     return name && !strcmp(name, "bf16") ? PRECISION_BF16 : PRECISION_F32;
 }
 
+enum precision stage_precision(enum stage_kind_id kind, const void *options)
+{
+    const char *const *name = field_value(kind, options, "precision");
+    return precision_of(name ? *name : NULL);
+}
+
 // More rows than these decode together gain little; fewer do where keys and values would take too much memory, with the same bits.
 enum { SLOTS_MOST = 64 };
 static const int64_t CACHE_BYTES = (int64_t)4 << 30;

@@ -32,6 +32,9 @@ struct optimizer_laws grpo_laws(const struct grpo_options *options, const struct
 // "bf16", or float32 for any other name and NULL: a checked recipe has no third.
 enum precision precision_of(const char *name);
 
+// That of a stage; float32 where its kind has none.
+enum precision stage_precision(enum stage_kind_id kind, const void *options);
+
 // Answers of GRPO that are written at the same time, each with keys and values of so many positions.
 int64_t slots_of(const struct grpo_options *options, const struct shape *shape, int64_t capacity);
 

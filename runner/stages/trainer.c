@@ -132,17 +132,10 @@ static struct error *save(void *self, int64_t step)
     return e;
 }
 
-// What the options of the kind say of keeping; NULL: the kind has no such field, or it is not set.
-static const void *option(const struct trainer *t, const char *name)
-{
-    const struct job *job = t->stage->job;
-    const struct field *field = field_find(job->kind, name);
-    return field && field_is_set(job->options, field) ? (const char *)job->options + field->offset : NULL;
-}
-
 static bool keeps_optimizer(const struct trainer *t, const char *when)
 {
-    const char *const *choice = option(t, "keep_optim");
+    const struct job *job = t->stage->job;
+    const char *const *choice = field_value(job->kind, job->options, "keep_optim");
     return choice && !strcmp(*choice, when);
 }
 
@@ -150,8 +143,8 @@ static bool keeps_optimizer(const struct trainer *t, const char *when)
 static bool is_kept(const struct trainer *t, int64_t step, bool *optim)
 {
     const struct job *job = t->stage->job;
-    const struct field_list *keep = option(t, "keep");
-    const int64_t *every = option(t, "keep_every");
+    const struct field_list *keep = field_value(job->kind, job->options, "keep");
+    const int64_t *every = field_value(job->kind, job->options, "keep_every");
     int64_t last = schedule_updates(&t->loop.schedule), falls = schedule_constant(&t->loop.schedule);
     *optim = keeps_optimizer(t, "warmdown") && step == falls && step < last && step > 0;
     bool kept = *optim || (every && *every > 0 && step > 0 && step < last && step % *every == 0);
