@@ -129,11 +129,6 @@ static struct error *keep_comparable(struct comparison *c, const struct compare_
     return NULL;
 }
 
-static bool trains(const char *kind)
-{
-    return !strcmp(kind, "pretrain") || !strcmp(kind, "finetune") || !strcmp(kind, "grpo");
-}
-
 static struct error *add_measures(struct comparison *c, const struct loaded_runs *l, const char *name)
 {
     static const struct {
@@ -195,7 +190,7 @@ static struct error *collect_measures(struct comparison *c, const struct loaded_
             bool seen = false;
             for (int k = 0; k < r; k++)
                 seen |= stage_index(&l->runs[k], s->name) >= 0;
-            struct error *e = seen || !trains(s->kind) ? NULL : add_measures(c, l, s->name);
+            struct error *e = seen || !card_trains(s) ? NULL : add_measures(c, l, s->name);
             if (e)
                 return e;
         }
