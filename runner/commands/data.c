@@ -71,12 +71,12 @@ static struct error *print_left_out(const struct data_call *d)
         if (!file->left_out || file->name == last)
             continue;
         last = file->name;
-        names = arena_printf(d->call->arena, "%s%s%s", names, n++ ? ", " : "", last);
+        names = arena_printf(d->call->arena, "%s%s%s", names, n++ ? ", " : "left out of their suites, for want of data: ", last);
     }
     if (!names)
         return error_memory();
     if (n)
-        putchar('\n'), text_wrap(stdout, "left out of their suites, for want of data: ", names, DATA_WIDTH);
+        putchar('\n'), text_wrap(stdout, "", names, DATA_WIDTH);
     return NULL;
 }
 
