@@ -184,8 +184,8 @@ class Chat(Alone):
         if pid == 0:
             os.execv(RETORT, [str(RETORT), "chat", str(stages_of(self.results)["base"]), "-m", "100000", "-t", "1", "-k", "0"])
         try:
-            def read_until(pattern, seconds=30):
-                text, end = b"", time.monotonic() + seconds
+            def read_until(pattern, text=b"", seconds=30):
+                end = time.monotonic() + seconds
                 while not re.search(pattern, text):
                     left = end - time.monotonic()
                     self.assertGreater(left, 0, f"no {pattern} in {text[-400:]}")
@@ -196,9 +196,9 @@ class Chat(Alone):
             interrupted = 0
             for _ in range(20):  # an answer may end by itself before it is stopped
                 os.write(terminal, b"Tell me all you know.\n")
-                read_until(rb"Model: .")
+                begun = read_until(rb"Model: .")  # and maybe all of it
                 os.write(terminal, b"\x03")
-                if b"stopped" in read_until(rb"tokens, [^\n]*\n(.|\n)*You: $"):
+                if b"stopped" in read_until(rb"tokens, [^\n]*\n(.|\n)*You: $", begun):
                     interrupted += 1
                     break
             self.assertEqual(interrupted, 1)
