@@ -56,8 +56,8 @@ const struct word top_word_help[] = {
      "s3://bucket/folder, or https://host/bucket/folder of an S3-compatible store. Keys of a bucket come from the environment: "
      "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL_S3. What cannot be copied is a "
      "warning, "
-     "and copied by the next `run`. On another machine `retort run RECIPE --from MIRROR` goes on from there. Token files are not "
-     "copied: they are made again.",
+     "and copied by the next `run`. On another machine `retort run RECIPE --from MIRROR` goes on from there. Token files and "
+     "plans of rows are not copied: they are made again.",
      false},
     {"on_end", "a command", NULL,
      "For sh, in the folder of the call, when a run has finished: once a run, after what is left was copied to the mirror, so "
