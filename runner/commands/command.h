@@ -45,7 +45,7 @@ struct call {
     bool list, offline; // of data
     bool overlap;       // of check
     const char *until, *only, *fresh, *jobs;
-    const char *from; // of run: a mirror
+    const char *from;                                             // of run: a mirror
     const char *prompt, *temperature, *top_k, *max_tokens, *seed; // of chat, as written
     const char *into;                                             // of reproduce: another results folder
     const char *usd;                                              // of fit, as written

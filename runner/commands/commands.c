@@ -172,7 +172,7 @@ const struct command commands[] = {
      "as if none ended early.\n"
      "  --usd SUM       dollars for the whole recipe, cached stages included\n"
      "  --yes           writes the depth into the recipe\n\n"
-     "  retort fit recipes/nano-100.yaml --usd 100",
+     "  retort fit mine.yaml --usd 100",
      command_fit, TAKES_SETTINGS | TAKES_USD | TAKES_YES, 1, 2},
     {"reproduce", "RUN", "run it again and hold every number against it",
      "RUN is the name of a recipe (its newest run), NAME/NUMBER, a recipe file or the\n"

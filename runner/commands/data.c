@@ -15,7 +15,7 @@
 
 enum { DATA_WIDTH = 80, MOST_TOLD = 5 };
 
-// The files of one name.
+// The files of one name, or those of a suite's tasks.
 struct group {
     const char *name, *from;
     int n, there, lacking;
@@ -50,6 +50,25 @@ static const char *place_of(const struct download *file, struct arena *arena)
     return arena_strndup(arena, from, n ? n : 1);
 }
 
+// Tasks of a suite are called SUITE/TASK.
+static bool are_one_group(const struct download *a, const struct download *b)
+{
+    size_t n = strcspn(a->name, "/");
+    return a->name == b->name || (a->name[n] && !strncmp(a->name, b->name, n + 1));
+}
+
+// The folder that both lie under; NULL: memory ran out.
+static const char *common_folder(const char *a, const char *b, struct arena *arena)
+{
+    size_t n = 0, end = 0;
+    if (!a || !b || !strcmp(a, b))
+        return b ? a : NULL;
+    for (; a[n] && a[n] == b[n]; n++)
+        end = a[n] == '/' ? n : end;
+    bool inside = (!a[n] && b[n] == '/') || (!b[n] && a[n] == '/');
+    return arena_strndup(arena, a, inside ? n : end);
+}
+
 static void add_to(struct group *g, const struct download *file)
 {
     bool there = file->state == FILE_THERE;
@@ -71,12 +90,12 @@ static struct error *print_left_out(const struct data_call *d)
         if (!file->left_out || file->name == last)
             continue;
         last = file->name;
-        names = arena_printf(d->call->arena, "%s%s%s", names, n++ ? ", " : "", last);
+        names = arena_printf(d->call->arena, "%s%s%s", names, n++ ? ", " : "left out of their suites, for want of data: ", last);
     }
     if (!names)
         return error_memory();
     if (n)
-        putchar('\n'), text_wrap(stdout, "left out of their suites, for want of data: ", names, DATA_WIDTH);
+        putchar('\n'), text_wrap(stdout, "", names, DATA_WIDTH);
     return NULL;
 }
 
@@ -89,10 +108,15 @@ static struct error *print_groups(const struct data_call *d)
     struct grid grid;
     grid_init(&grid, columns, countof(columns), arena);
     for (int i = 0; i < d->list.n;) {
-        const struct download *first = &d->list.all[i];
+        const struct download *first = &d->list.all[i], *last = first;
         struct group g = {.name = first->name, .from = place_of(first, arena)};
-        for (; i < d->list.n && d->list.all[i].name == first->name; i++)
+        for (; i < d->list.n && are_one_group(first, &d->list.all[i]); last = &d->list.all[i++]) {
             add_to(&g, &d->list.all[i]);
+            if (d->list.all[i].name == last->name)
+                continue;
+            g.name = arena_printf(arena, "%.*s/*", (int)strcspn(first->name, "/"), first->name);
+            g.from = common_folder(g.from, place_of(&d->list.all[i], arena), arena);
+        }
         char a[FORMAT_TEXT], b[FORMAT_TEXT];
         const char *cells[] = {g.name,
                                arena_printf(arena, "%d", g.n),

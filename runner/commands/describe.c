@@ -166,8 +166,9 @@ static bool alike(const struct field *a, const struct field *b)
 {
     return !strcmp(a->name, b->name) && a->type == b->type && a->class == b->class && a->required == b->required &&
            a->each == b->each && a->exact == b->exact && a->built == b->built && a->min == b->min && a->max == b->max &&
-           same_text(a->choices, b->choices) && same_text(a->unit, b->unit) && same_text(a->def_2025, b->def_2025) && same_text(a->def_2026, b->def_2026) &&
-           same_text(a->def_mid, b->def_mid) && same_text(a->def_sft, b->def_sft) && same_text(a->help, b->help);
+           same_text(a->choices, b->choices) && same_text(a->unit, b->unit) && same_text(a->def_2025, b->def_2025) &&
+           same_text(a->def_2026, b->def_2026) && same_text(a->def_mid, b->def_mid) && same_text(a->def_sft, b->def_sft) &&
+           same_text(a->help, b->help);
 }
 
 static bool one_has(const struct field *f, enum stage_kind_id kind)

@@ -198,14 +198,14 @@ static struct error *of_any_file(struct writing *w, const char *path)
 struct error *export_tables(struct export *x, const char *what, const char *format)
 {
     struct writing w = {.x = x, .output = !strcmp(format, "csv") ? OUTPUT_CSV : OUTPUT_JSONL};
-    const char *colon = strrchr(what, ':'), *ending = strrchr(what, '.');
+    const char *colon = strrchr(what, ':');
     struct error *e = NULL;
     if (!strcmp(format, "tensorboard")) {
         w.output = OUTPUT_TENSORBOARD;
         e = tensorboard_begin(&x->bytes[0]);
         w.begun = x->bytes[0].n;
     }
-    if (!e && file_exists(what) && ending && !strcmp(ending, ".h5")) {
+    if (!e && file_exists(what) && load_is_h5(what)) {
         e = of_any_file(&w, what);
     } else if (!e && colon) {
         const char *left = arena_strndup(x->call->arena, what, (size_t)(colon - what));

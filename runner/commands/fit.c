@@ -33,6 +33,19 @@ struct fitting {
     double limit;
 };
 
+static struct tried weigh(const struct loaded *l, const char *stage, int64_t depth)
+{
+    struct plan_total t = plan_total(&l->plan);
+    const struct plan_stage *s = plan_stage(&l->plan, stage);
+    return (struct tried){.depth = depth,
+                          .params = s ? s->params : -1,
+                          .usd = t.usd_most,
+                          .seconds = t.usd_most * 3600 / l->recipe.usd_per_hour,
+                          .is_bound = t.usd_most > t.usd,
+                          .too_large = t.too_large,
+                          .n_unknown = t.n_unbound};
+}
+
 // The recipe with that depth, planned. Nothing of it is kept. any_steps: steps that are kept or read may lie behind its end, as those of a
 // recipe whose steps grow with its depth do at small ones.
 static struct error *try_depth(const struct fitting *f, int64_t depth, bool any_steps, struct tried *tried)
@@ -41,31 +54,21 @@ static struct error *try_depth(const struct fitting *f, int64_t depth, bool any_
     struct call call = *f->call;
     struct loaded l;
     call.arena = &arena;
-    call.settings = arena_array(&arena, (size_t)call.n_settings + 2, sizeof *call.settings);
+    call.settings = arena_array(&arena, (size_t)call.n_settings + 1, sizeof *call.settings);
+    for (int i = 0; i < f->call->n_settings && call.settings; i++)
+        call.settings[i] = f->call->settings[i];
+    const char *setting = arena_printf(&arena, "%s.depth=%lld", f->stage, (long long)depth);
     if (call.settings)
-        for (int i = 0; i < f->call->n_settings; i++)
-            call.settings[i] = f->call->settings[i];
-    if (call.settings && depth)
-        call.settings[call.n_settings++] = arena_printf(&arena, "%s.depth=%lld", f->stage, (long long)depth);
-    struct error *e =
-        call.settings && (!depth || call.settings[call.n_settings - 1]) ? load_recipe(&l, &call, call.args[0]) : error_memory();
+        call.settings[call.n_settings++] = setting;
+    struct error *e = call.settings && setting ? load_recipe(&l, &call, call.args[0]) : error_memory();
     if (!e)
         e = keys_make(&l.graph, call.results);
     if (!e)
         e = (any_steps ? plan_weigh : plan_build)(&l.plan, &l.graph, call.results, &arena);
-    if (!e) {
-        struct plan_total t = plan_total(&l.plan);
-        const struct plan_stage *s = plan_stage(&l.plan, f->stage);
-        *tried = (struct tried){.depth = depth,
-                                .params = s ? s->params : -1,
-                                .usd = t.usd_most,
-                                .seconds = t.usd_most * 3600 / l.recipe.usd_per_hour,
-                                .is_bound = t.usd_most > t.usd,
-                                .too_large = t.too_large,
-                                .n_unknown = t.n_unbound};
-    }
+    if (!e)
+        *tried = weigh(&l, f->stage, depth);
     arena_release(&arena);
-    return depth ? error_while(e, NOWHERE, "trying depth %lld", (long long)depth) : e;
+    return error_while(e, NOWHERE, "trying depth %lld", (long long)depth);
 }
 
 // The stage whose depth is turned: as named, or the one pretraining that goes on from no other.
@@ -212,10 +215,14 @@ static struct error *offer(const struct fitting *f, const struct loaded *l, cons
                (long long)o->depth);
         return NULL;
     }
-    printf("\nto take it: -s %s.depth=%lld", f->stage, (long long)fits->depth);
-    if (here)
-        printf(", or `depth: %lld` in %s:%d, which --yes writes", (long long)fits->depth, setting->at.file, setting->at.line);
+    const char *text = arena_printf(f->call->arena, "-s %s.depth=%lld", f->stage, (long long)fits->depth);
+    if (text && here)
+        text = arena_printf(f->call->arena, "%s, or `depth: %lld` in %s:%d, which --yes writes", text, (long long)fits->depth,
+                            setting->at.file, setting->at.line);
+    if (!text)
+        return error_memory();
     putchar('\n');
+    text_wrap(stdout, "to take it: ", text, FIT_WIDTH);
     return NULL;
 }
 
@@ -276,8 +283,10 @@ struct error *command_fit(struct call *call)
     struct error *e = number_real(call->usd, true, NOWHERE, "--usd", &f.limit);
     if (!e && !(f.limit > 0))
         e = error_new(ERROR_USAGE, NOWHERE, "write dollars above 0", "--usd is %s", call->usd);
-    if (e || (e = load_plan(&l, call, call->args[0])) || (e = choose_stage(&f, &l)) || (e = try_depth(&f, 0, false, &now)) ||
-        (e = check_prices(&l, &now)) || (e = search(&f, &fits, &larger)))
+    if (e || (e = load_plan(&l, call, call->args[0])) || (e = choose_stage(&f, &l)))
+        return e;
+    now = weigh(&l, f.stage, 0);
+    if ((e = check_prices(&l, &now)) || (e = search(&f, &fits, &larger)))
         return e;
     if (fits.depth > 2)
         e = try_depth(&f, fits.depth - 2, true, &smaller);

@@ -213,14 +213,13 @@ struct error *command_help(struct call *call)
     struct topic topic = {.command = call->command, .kind = KIND_COUNT};
     bool about_itself = call->help && call->command->run != command_help; // `retort run --help`
     struct error *e = NULL;
-    if (!about_itself && call->n_args && strcmp(call->args[0], "files"))
+    if (!about_itself && call->n_args && !strcmp(call->args[0], "files"))
+        return about_files(call);
+    if (!about_itself && call->n_args)
         e = find_topic(&topic, call->args[0], call->arena);
     if (e)
         return e;
-    bool files = !about_itself && call->n_args && !strcmp(call->args[0], "files");
     bool everything = !about_itself && !call->n_args;
-    if (files)
-        return about_files(call);
     if (call->json)
         return answer(call, everything ? NULL : &topic);
     if (!everything)

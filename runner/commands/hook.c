@@ -16,6 +16,7 @@
 #include "core/base/clock.h"
 #include "core/base/json.h"
 #include "core/base/stop.h"
+#include "runner/view/card_json.h"
 
 static const double LIMIT_S = 120, GRACE_S = 2, LIMIT_MOST_S = 86400;
 
@@ -34,12 +35,7 @@ static void stages_to_json(struct json *j, const struct run *r)
     for (int i = 0; i < r->n_stages; i++) {
         const struct run_stage *s = &r->stages[i];
         json_open(j, '{');
-        json_key(j, "name"), json_str(j, s->name);
-        json_key(j, "kind"), json_str(j, s->kind);
-        json_key(j, "key"), json_str(j, s->key[0] ? s->key : NULL);
-        json_key(j, "state"), json_str(j, s->state);
-        json_key(j, "seconds"), json_f64(j, s->seconds);
-        json_key(j, "usd"), json_f64(j, s->usd);
+        card_stage_to_json(j, s);
         json_key(j, "error"), json_str(j, s->error);
         json_close(j, '}');
     }

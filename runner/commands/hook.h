@@ -1,6 +1,6 @@
 // hook.h - `on_end:` and `on_fail:` of a recipe: a command for sh when a run is over, with the run as JSON on its standard input.
 //
-//     hook_run(&recipe, &record, &mirror, results);
+//     hook_run(&recipe, &record, &mirror);
 //
 // Which   on_end after exit status 0, on_fail after 1 and 3; none of a run that was stopped (75), which goes on when it is run again, and
 //         none where no run began: a recipe with an error, nothing to do. Once a run; a runner that is killed starts none

@@ -49,17 +49,23 @@ const struct word top_word_help[] = {
      "fields; the order in the file does not matter.",
      false},
     {"mirror", "a folder or an address", NULL,
-     "Where results, kept weights, checkpoints and records of runs are copied to while the run goes on, each verified there: a folder "
-     "(another disk; the one above it must be there), ssh://user@host/folder (by the system's ssh, which must get in without asking), "
+     "Where results, kept weights, checkpoints and records of runs are copied to while the run goes on, each verified there: a "
+     "folder "
+     "(another disk; the one above it must be there), ssh://user@host/folder (by the system's ssh, which must get in without "
+     "asking), "
      "s3://bucket/folder, or https://host/bucket/folder of an S3-compatible store. Keys of a bucket come from the environment: "
-     "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL_S3. What cannot be copied is a warning, "
-     "and copied by the next `run`. On another machine `retort run RECIPE --from MIRROR` goes on from there. Token files are not "
-     "copied: they are made again.",
+     "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL_S3. What cannot be copied is a "
+     "warning, "
+     "and copied by the next `run`. On another machine `retort run RECIPE --from MIRROR` goes on from there. Token files and "
+     "plans of rows are not copied: they are made again.",
      false},
     {"on_end", "a command", NULL,
-     "For sh, in the folder of the call, when a run has finished: once a run, after what is left was copied to the mirror, so that it may "
-     "power the machine off. On its standard input is a JSON object of the run: name, run, state, exit_status, seconds, usd, stages, "
-     "mirror. It has 2 minutes (RETORT_HOOK_SECONDS). What it prints goes to standard error; how it ends changes nothing but a warning. "
+     "For sh, in the folder of the call, when a run has finished: once a run, after what is left was copied to the mirror, so "
+     "that it may "
+     "power the machine off. On its standard input is a JSON object of the run: name, run, state, exit_status, seconds, usd, "
+     "stages, "
+     "mirror. It has 2 minutes (RETORT_HOOK_SECONDS). What it prints goes to standard error; how it ends changes nothing but a "
+     "warning. "
      "$NAME is the shell's, ${NAME} the recipe's. Not started when there was nothing to run, and when the run was stopped.",
      false},
     {"on_fail", "a command", NULL, "The same when a run has failed: a stage did, or what it needs was lost on the way.", false},

@@ -27,6 +27,11 @@ bool load_is_recipe(const char *what)
     return ends_in(what, ".yaml") || ends_in(what, ".yml");
 }
 
+bool load_is_h5(const char *what)
+{
+    return ends_in(what, ".h5");
+}
+
 static const char *stem_of(const char *file, struct arena *arena)
 {
     const char *dot = load_is_recipe(file) ? strrchr(file, '.') : NULL;
@@ -163,7 +168,7 @@ struct error *load_name(const struct call *call, const char *what, const char **
 static struct error *find_run(struct run *run, const struct call *call, const char *what)
 {
     const char *name = what, *slash = strrchr(what, '/');
-    if (ends_in(what, ".h5"))
+    if (load_is_h5(what))
         return run_read(run, what, call->arena);
     if (ends_in(what, ".yaml") && reference_is(what))
         return reference_read(run, what, call->arena);
@@ -195,7 +200,7 @@ static struct error *find_run(struct run *run, const struct call *call, const ch
 struct error *load_run(struct run *run, const struct call *call, const char *what)
 {
     struct error *e = find_run(run, call, what);
-    if (e || run->source || ends_in(what, ".h5")) // a file may be of another results folder, or of another machine
+    if (e || run->source || load_is_h5(what)) // a file may be of another results folder, or of another machine
         return e;
     return died_look(run, call->results, call->arena);
 }

@@ -33,6 +33,9 @@ const char *load_names(const char *const *names, int n, struct arena *arena);
 // Whether a word of the command line is a recipe file, by its ending.
 bool load_is_recipe(const char *what);
 
+// Whether it is a file of a run, a result or another HDF5 file, by its ending.
+bool load_is_h5(const char *what);
+
 // The name under which runs are kept, of a recipe file (mistakes in the rest of it do not matter) or as it is given.
 struct error *CHECKED load_name(const struct call *call, const char *what, const char **name);
 

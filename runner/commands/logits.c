@@ -136,12 +136,6 @@ static struct error *take_hdf5(struct logits *x, const char *path)
     return e;
 }
 
-static bool ends_in_h5(const char *path)
-{
-    size_t n = strlen(path);
-    return n > 3 && !strcmp(path + n - 3, ".h5");
-}
-
 static struct error *check_input(const struct call *call)
 {
     int given = (call->n_args > 1) + (call->text != NULL) + (call->file != NULL);
@@ -150,7 +144,7 @@ static struct error *check_input(const struct call *call)
     if (!given && isatty(STDIN_FILENO))
         return error_new(ERROR_USAGE, NOWHERE, "write them behind MODEL, or give --text TEXT or --file FILE (-: standard input)",
                          "there are no ids");
-    if (call->out && !ends_in_h5(call->out))
+    if (call->out && !load_is_h5(call->out))
         return error_new(ERROR_USAGE, NOWHERE, "write FILE.h5", "--out is '%s', and the file will be HDF5", call->out);
     if (call->out && file_exists(call->out))
         return error_new(ERROR_USAGE, NOWHERE, "name a file that is not there", "'%s' is there already", call->out);
@@ -163,7 +157,7 @@ static struct error *take_ids(struct logits *x)
     const char *file = !call->file || !strcmp(call->file, "-") ? "/dev/stdin" : call->file;
     struct error *e = call->n_args > 1   ? take_arguments(x)
                       : call->text       ? take_text(x)
-                      : ends_in_h5(file) ? take_hdf5(x, file)
+                      : load_is_h5(file) ? take_hdf5(x, file)
                                          : take_lines(x, file);
     if (!e && !x->n_sequences)
         e = error_new(ERROR_USAGE, NOWHERE, "write them behind MODEL, or give --text TEXT or --file FILE", "there are no ids");

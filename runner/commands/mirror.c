@@ -14,7 +14,7 @@
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 
-enum { LOOK_MS = 100, SHOWN = 8, WIDTH = 80 };
+enum { LOOK_MS = 25, SHOWN = 8, WIDTH = 80 };
 
 static const double PIPE_EVERY_S = 10;
 
@@ -137,7 +137,7 @@ static struct error *wait_for_it(struct mirror *mirror, const struct call *call,
         arena_release(&scratch);
         if ((stop_requested() && !was_asked) || stop_at_once())
             break;
-        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000 * 1000 / 4}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000 * 1000}, NULL);
     }
     if (terminal && shown)
         printf("\r\033[K");

@@ -20,16 +20,12 @@
 #include "runner/graph/explain.h"
 #include "runner/graph/keys.h"
 #include "runner/graph/schedule.h"
+#include "runner/view/card.h"
 #include "runner/view/grid.h"
 #include "runner/view/reasons.h"
 #include "runner/view/verdict.h"
 
 enum { REPRODUCE_WIDTH = 80 };
-
-static bool was_made(const struct run_stage *s)
-{
-    return !strcmp(s->state, "finished") || !strcmp(s->state, "cached");
-}
 
 // The -s of the recorded run.
 static struct error *take_settings(struct call *call, const struct run *run)
@@ -99,7 +95,7 @@ static struct error *check_keys(const struct run *run, const struct graph *graph
     for (int i = 0; i < run->n_stages; i++) {
         const struct run_stage *before = &run->stages[i];
         const struct graph_node *node = graph_find(graph, before->name);
-        if (!was_made(before) || (node && node->key && !strcmp(node->key, before->key)))
+        if (!card_made(before) || (node && node->key && !strcmp(node->key, before->key)))
             continue;
         if (!e) // what follows from it is no news
             e = other_key(run, before, node, arena);
@@ -144,7 +140,7 @@ static struct error *select_made(const struct loaded *l, const struct run *run, 
     if (!(*selected = arena_array(call->arena, (size_t)l->plan.n_stages + 1, sizeof **selected)))
         return error_memory();
     for (int i = 0; i < run->n_stages; i++) {
-        const struct graph_node *node = was_made(&run->stages[i]) ? graph_find(&l->graph, run->stages[i].name) : NULL;
+        const struct graph_node *node = card_made(&run->stages[i]) ? graph_find(&l->graph, run->stages[i].name) : NULL;
         for (int k = 0; k < l->plan.n_stages && node; k++)
             (*selected)[k] |= graph_needs(node, l->plan.stages[k].node);
     }

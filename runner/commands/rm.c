@@ -78,8 +78,7 @@ static struct error *of_name(struct which *w, const struct call *call, const cha
 static struct error *find(struct which *w, const struct call *call)
 {
     const char *what = call->args[0];
-    size_t n = strlen(what);
-    if (n > 3 && !strcmp(what + n - 3, ".h5"))
+    if (load_is_h5(what))
         return of_file(w, call);
     struct error *e = load_name(call, what, &what);
     return e ? e : of_name(w, call, what);

@@ -18,6 +18,7 @@
 #include "runner/recipe/number.h"
 #include "runner/stages/build.h"
 #include "runner/view/card.h"
+#include "runner/view/card_json.h"
 #include "runner/view/progress.h"
 
 // What the hooks of a run are about: the view, which comes first because its hooks know no more than that, and a stop asked for from
@@ -177,12 +178,7 @@ static struct error *print_answer(const struct call *call, const struct run *rec
     for (int i = 0; i < record->n_stages; i++) {
         const struct run_stage *s = &record->stages[i];
         json_open(&j, '{');
-        json_key(&j, "name"), json_str(&j, s->name);
-        json_key(&j, "kind"), json_str(&j, s->kind);
-        json_key(&j, "key"), json_str(&j, s->key[0] ? s->key : NULL);
-        json_key(&j, "state"), json_str(&j, s->state);
-        json_key(&j, "seconds"), json_f64(&j, s->seconds);
-        json_key(&j, "usd"), json_f64(&j, s->usd);
+        card_stage_to_json(&j, s);
         json_close(&j, '}');
     }
     json_close(&j, ']');

@@ -98,8 +98,7 @@ static struct error *look(struct stage_status *status, const struct run *run, co
 {
     *status = (struct stage_status){.state = stage->state, .live = live_line(NULL), .quiet_s = NAN};
     enum stage_kind_id kind = kind_of(stage->kind);
-    bool ended = !strcmp(stage->state, "finished") || !strcmp(stage->state, "cached");
-    if (ended)
+    if (card_made(stage))
         return kind == KIND_TOKENIZER || !kind_is_word(kind) ? NULL : look_back(status, run, stage, record, call->arena);
     if (kind == KIND_COUNT || !stage->key[0] || !strcmp(stage->state, "skipped"))
         return NULL;

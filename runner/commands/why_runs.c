@@ -123,13 +123,11 @@ static struct error *print(const struct run runs[2], const struct differences *d
     if (e)
         return e;
     const struct parting *first = p->first >= 0 ? &p->rows[p->first] : NULL;
-    const char *cause = first ? cause_text(first, d, arena) : NULL;
-    const char *text =
-        !first  ? "\nNo number that both have differs."
-        : cause ? arena_printf(arena, "They part first in '%s'%s: %s.", first->stage,
-                               first->step >= 0 ? arena_printf(arena, " at step %lld", (long long)first->step) : "", cause)
-                : NULL;
-    text = text ? text_plain(*text == '\n' ? text + 1 : text, arena) : NULL;
+    const char *cause = first ? cause_text(first, d, arena) : "", *text = "No number that both have differs.";
+    const char *at = first && first->step >= 0 ? arena_printf(arena, " at step %lld", (long long)first->step) : "";
+    if (first)
+        text = at && cause ? arena_printf(arena, "They part first in '%s'%s: %s.", first->stage, at, cause) : NULL;
+    text = text ? text_plain(text, arena) : NULL;
     if (!text)
         return error_memory();
     putchar('\n');

@@ -38,19 +38,24 @@ double card_val(const struct run_stage *stage, const struct run_tables *t)
     return is_finetune(stage) ? card_bpb(t) : NAN;
 }
 
-static bool is_done(const struct run_stage *stage)
+bool card_made(const struct run_stage *stage)
 {
-    return !strcmp(stage->state, "finished") || !strcmp(stage->state, "cached") || stage->published;
+    return !strcmp(stage->state, "finished") || !strcmp(stage->state, "cached");
+}
+
+bool card_trains(const struct run_stage *stage)
+{
+    return !strcmp(stage->kind, "pretrain") || !strcmp(stage->kind, "finetune") || !strcmp(stage->kind, "grpo");
 }
 
 int64_t card_tokens(const struct run_stage *stage)
 {
-    return is_done(stage) ? stage->tokens : -1;
+    return card_made(stage) || stage->published ? stage->tokens : -1;
 }
 
 double card_flops(const struct run_stage *stage)
 {
-    return is_done(stage) ? stage->flops : NAN;
+    return card_made(stage) || stage->published ? stage->flops : NAN;
 }
 
 // The samples of the last step that has some.

@@ -4,6 +4,7 @@
 
 #include "runner/graph/run_record.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 // Stages with times and scores, and what the model wrote last; at most 80 columns.
@@ -19,6 +20,10 @@ double card_bpb(const struct run_tables *tables);
 // Of them those over validation text, and those of a fine-tuning, which are over the test splits of its mixture: not to be compared.
 double card_text_bpb(const struct run_stage *stage, const struct run_tables *tables);
 double card_val(const struct run_stage *stage, const struct run_tables *tables);
+
+// Whether its result was there when the run ended, made by it or before; whether it is of a kind that trains a model.
+bool card_made(const struct run_stage *stage);
+bool card_trains(const struct run_stage *stage);
 
 // Tokens and FLOPs that a stage went through. Records have what was planned, which is not known to have come out of one that was stopped or
 // failed: -1, NaN.

@@ -29,16 +29,21 @@ static void run_to_json(struct json *j, const struct run *run)
     json_close(j, '}');
 }
 
-static void stage_to_json(struct json *j, const struct run_stage *s, const struct run_tables *t)
+void card_stage_to_json(struct json *j, const struct run_stage *s)
 {
-    const struct metric_rollouts *rewards = t->rewards.rows;
-    json_open(j, '{');
     json_key(j, "name"), json_str(j, s->name);
     json_key(j, "kind"), json_str(j, s->kind);
     json_key(j, "key"), json_str(j, s->key[0] ? s->key : NULL);
     json_key(j, "state"), json_str(j, s->state);
     json_key(j, "seconds"), json_f64(j, s->seconds);
     json_key(j, "usd"), json_f64(j, s->usd);
+}
+
+static void stage_to_json(struct json *j, const struct run_stage *s, const struct run_tables *t)
+{
+    const struct metric_rollouts *rewards = t->rewards.rows;
+    json_open(j, '{');
+    card_stage_to_json(j, s);
     json_key(j, "params"), json_count(j, s->params);
     json_key(j, "tokens"), json_count(j, card_tokens(s));
     json_key(j, "flops"), json_f64(j, card_flops(s));

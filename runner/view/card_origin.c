@@ -8,14 +8,10 @@
 
 #include "core/eval/overlap.h"
 #include "runner/graph/overlap_probe.h"
+#include "runner/view/card.h"
 #include "runner/view/format.h"
 
 enum { HASH_SHOWN = 12 };
-
-static bool trains(const struct run_stage *s)
-{
-    return !strcmp(s->kind, "pretrain") || !strcmp(s->kind, "finetune") || !strcmp(s->kind, "grpo");
-}
 
 void card_totals(const struct run *run, FILE *to)
 {
@@ -24,9 +20,10 @@ void card_totals(const struct run *run, FILE *to)
     int n_cached = 0;
     for (int i = 0; i < run->n_stages; i++) {
         const struct run_stage *s = &run->stages[i];
-        seconds[trains(s)] += isfinite(s->seconds) ? s->seconds : 0;
+        bool trains = card_trains(s);
+        seconds[trains] += isfinite(s->seconds) ? s->seconds : 0;
         usd += isfinite(s->usd) ? s->usd : 0;
-        flops += trains(s) && isfinite(s->flops) ? s->flops : 0;
+        flops += trains && isfinite(s->flops) ? s->flops : 0;
         n_cached += !strcmp(s->state, "cached");
     }
     if (seconds[0] + seconds[1] <= 0)

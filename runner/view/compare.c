@@ -129,11 +129,6 @@ static struct error *keep_comparable(struct comparison *c, const struct compare_
     return NULL;
 }
 
-static bool trains(const char *kind)
-{
-    return !strcmp(kind, "pretrain") || !strcmp(kind, "finetune") || !strcmp(kind, "grpo");
-}
-
 static struct error *add_measures(struct comparison *c, const struct loaded_runs *l, const char *name)
 {
     static const struct {
@@ -195,7 +190,7 @@ static struct error *collect_measures(struct comparison *c, const struct loaded_
             bool seen = false;
             for (int k = 0; k < r; k++)
                 seen |= stage_index(&l->runs[k], s->name) >= 0;
-            struct error *e = seen || !trains(s->kind) ? NULL : add_measures(c, l, s->name);
+            struct error *e = seen || !card_trains(s) ? NULL : add_measures(c, l, s->name);
             if (e)
                 return e;
         }
@@ -386,12 +381,15 @@ static struct error *add_worth(struct comparison *c, const struct worth *worth, 
 {
     struct compare_measure flops = {.stage = s->model, .name = "FLOPs in all", .unit = COMPARE_BIG};
     struct compare_measure usd = {.stage = s->model, .name = "cost in all", .unit = COMPARE_USD};
-    struct compare_measure a_dollar = {.stage = s->model, .name = arena_printf(arena, "%s a dollar", s->label), .unit = COMPARE_RATIO};
-    struct compare_measure a_flop = {.stage = s->model, .name = arena_printf(arena, "%s an exaFLOP", s->label), .unit = COMPARE_RATIO};
+    struct compare_measure a_dollar = {
+        .stage = s->model, .name = arena_printf(arena, "%s a dollar", s->label), .unit = COMPARE_RATIO};
+    struct compare_measure a_flop = {
+        .stage = s->model, .name = arena_printf(arena, "%s an exaFLOP", s->label), .unit = COMPARE_RATIO};
     if (!a_dollar.name || !a_flop.name)
         return error_memory();
     for (int r = 0; r < c->n_runs; r++) {
-        double value = s->value[r] > 0 ? s->value[r] * (s->is_accuracy ? 100 : 1) : NAN; // nothing, or less than chance, has no price
+        double value =
+            s->value[r] > 0 ? s->value[r] * (s->is_accuracy ? 100 : 1) : NAN; // nothing, or less than chance, has no price
         flops.value[r] = worth[r].flops > 0 ? worth[r].flops : NAN;
         usd.value[r] = worth[r].usd > 0 ? worth[r].usd : NAN;
         a_dollar.value[r] = value / usd.value[r];
@@ -407,8 +405,8 @@ static struct error *add_worth(struct comparison *c, const struct worth *worth, 
 // What each scored model took, and what its scores come to for it.
 static struct error *collect_worth(struct comparison *c, const struct loaded_runs *l)
 {
-    struct compare_measure *more =
-        arena_grow(l->arena, c->measures, (size_t)c->n_measures, (size_t)c->n_measures + 4 * (size_t)c->n_scores + 1, sizeof *more);
+    struct compare_measure *more = arena_grow(l->arena, c->measures, (size_t)c->n_measures,
+                                              (size_t)c->n_measures + 4 * (size_t)c->n_scores + 1, sizeof *more);
     if (!more)
         return error_memory();
     c->measures = more;

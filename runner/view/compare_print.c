@@ -15,7 +15,7 @@
 enum { LONGEST_VALUE = 22, LABEL_LEAST = 20, GAP = 2, STAGE_MOST = 20, NOTES = 2 };
 
 static const char why_text[] =
-    "other tokenizer, other text, other questions, other count: such numbers cannot be compared with those above "
+    "other tokenizer, other text, other questions, other rows, other count: such numbers cannot be compared with those above "
     "them, and so stand in rows of their own.";
 
 static const char *const letters[COMPARE_RUNS] = {"A", "B", "C", "D", "E", "F", "G", "H"};

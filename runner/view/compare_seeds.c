@@ -50,7 +50,8 @@ struct error *compare_seeds(struct comparison *c, struct arena *arena)
     return NULL;
 }
 
-const char *compare_group(const struct comparison *c, int group, bool names, struct arena *arena)
+// "A B C", or the runs' names; NULL: memory ran out.
+static const char *group_text(const struct comparison *c, int group, bool names, struct arena *arena)
 {
     const char *text = "";
     for (int r = 0; r < c->n_runs && text; r++) {
@@ -87,10 +88,9 @@ static const char *verdict(const struct compare_seed *s, struct arena *arena)
 }
 
 // Cells of group g: runs, mean, deviation, number; false: memory ran out.
-static bool cells_of(const struct comparison *c, const struct compare_seed *s, int g, bool names, const char *cells[4],
-                     struct arena *arena)
+static bool cells_of(const struct comparison *c, const struct compare_seed *s, int g, const char *cells[4], struct arena *arena)
 {
-    cells[0] = compare_group(c, g, names, arena);
+    cells[0] = group_text(c, g, true, arena);
     cells[1] = number(s->row.mean[g], s->is_accuracy, arena);
     cells[2] = number(s->row.deviation[g], s->is_accuracy, arena);
     cells[3] = arena_printf(arena, "%d", s->row.n[g]);
@@ -130,7 +130,7 @@ static struct error *print_groups(const struct comparison *c, int first, int n, 
     for (int r = 0; r < c->n_runs; r++)
         sizes[c->replicates.group[r]] += !c->replicates.again[r];
     for (int g = 0; g < n; g++) {
-        columns[g + 1] = (struct column){compare_group(c, first + g, false, arena), true, false};
+        columns[g + 1] = (struct column){group_text(c, first + g, false, arena), true, false};
         if (!columns[g + 1].title)
             return error_memory();
     }
@@ -169,8 +169,7 @@ struct error *compare_seeds_print(const struct comparison *c, FILE *to, int widt
     fputc('\n', to);
     text_wrap(to, "",
               "over seeds: runs that differ in nothing but seeds are one thing done several times: their mean ± the deviation of "
-              "one from "
-              "the next. p: Welch's t test; from 0.05 on the two cannot be told from noise. With few seeds only large "
+              "one from the next. p: Welch's t test; from 0.05 on the two cannot be told from noise. With few seeds only large "
               "differences show.",
               width);
     return NULL;
@@ -186,7 +185,7 @@ struct error *compare_seeds_markdown(const struct comparison *c, FILE *to, struc
         for (int g = 0; g < c->replicates.n_groups; g++) {
             if (!s->row.n[g])
                 continue;
-            if (!said || !cells_of(c, s, g, true, cells, arena))
+            if (!said || !cells_of(c, s, g, cells, arena))
                 return error_memory();
             fprintf(to, "| %s | %s | %s | %s | %s | %s | %s |\n", s->stage, s->name, cells[0], cells[1], cells[2], cells[3],
                     g ? said : "");

@@ -15,7 +15,4 @@ struct error *CHECKED compare_seeds_print(const struct comparison *c, FILE *to, 
 struct error *CHECKED compare_seeds_markdown(const struct comparison *c, FILE *to, struct arena *arena);
 void compare_seeds_json(const struct comparison *c, struct json *json);
 
-// "A B C", or the runs' names; in the arena, NULL when memory runs out.
-const char *compare_group(const struct comparison *c, int group, bool names, struct arena *arena);
-
 #endif

@@ -14,8 +14,8 @@ struct file_set {
     const char *path; // NAME, STAGE stand for any name
     const char *type; // "f32", "u16 or u32", "text", "table"
     const char *dims;
-    const char *in;   // the files that have it
-    bool same;        // a run that was interrupted, or made again, has the same bits
+    const char *in; // the files that have it
+    bool same;      // a run that was interrupted, or made again, has the same bits
     const char *what;
     const struct store_member *members; // of a table, or NULL
     int n_members;

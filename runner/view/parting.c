@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runner/view/card.h"
+
 enum { TEXT_SHOWN = 40 };
 
 // The tables in question; of those with a step the first members are it.
@@ -84,11 +86,6 @@ static struct error *compare_table(struct parting *p, size_t i_table, const stru
                                                                            : NULL;
         }
     return NULL;
-}
-
-static bool was_made(const struct run_stage *s)
-{
-    return !strcmp(s->state, "finished") || !strcmp(s->state, "cached");
 }
 
 static bool known(const char *a, const char *b)
@@ -207,7 +204,7 @@ struct error *partings_collect(struct partings *p, const struct run *a, const st
                                 .a = &a->stages[i],
                                 .b = other,
                                 .same_key = a->stages[i].key[0] && !strcmp(a->stages[i].key, other->key),
-                                .made = was_made(&a->stages[i]) && was_made(other),
+                                .made = card_made(&a->stages[i]) && card_made(other),
                                 .step = -1,
                                 .x = NAN,
                                 .y = NAN};

@@ -6,6 +6,7 @@
 
 #include "core/store/atomic.h"
 #include "core/store/same.h"
+#include "runner/view/card.h"
 #include "runner/view/compare.h"
 
 static const double LOSS_RELATIVE = 0.02, BPB_RELATIVE = 0.01, ACCURACY_P = 0.01, REWARD_ABSOLUTE = 0.1;
@@ -158,7 +159,7 @@ static struct error *judge(struct verdicts *v, struct verdict_stage *s, const st
     struct run_tables a = {0}, b = {0};
     bool same_files = false;
     s->same_maker = is_same_maker(p->a, p->b);
-    if (strcmp(p->b->state, "finished") && strcmp(p->b->state, "cached")) {
+    if (!p->made) {
         s->verdict = VERDICT_NOT_MADE;
         return NULL;
     }
@@ -194,7 +195,7 @@ struct error *verdict_collect(struct verdicts *v, const struct run *recorded, co
     for (int i = 0; i < v->partings.n && !e; i++) {
         const struct parting *p = &v->partings.rows[i];
         struct verdict_stage *s = &v->stages[v->n];
-        if (strcmp(p->a->state, "finished") && strcmp(p->a->state, "cached"))
+        if (!card_made(p->a))
             continue;
         *s = (struct verdict_stage){.parting = p};
         e = judge(v, s, recorded, results, again, plan, arena);

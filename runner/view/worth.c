@@ -26,7 +26,7 @@ struct error *worth_of(struct worth *w, const struct run *run, int i, struct are
     mark(run, i, in);
     for (int k = 0; k < run->n_stages; k++) {
         const struct run_stage *s = &run->stages[k];
-        bool trains = !strcmp(s->kind, "pretrain") || !strcmp(s->kind, "finetune") || !strcmp(s->kind, "grpo");
+        bool trains = card_trains(s);
         if (!in[k])
             continue;
         w->usd += trains || isfinite(s->usd) ? s->usd : 0;

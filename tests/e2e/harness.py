@@ -2,6 +2,7 @@
 
 The command line of each test is  test_x.py RETORT SAME_RESULT SOURCE_FOLDER [TestClass[.test]]
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -50,6 +51,21 @@ class Folder(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
+class Alone(Folder):
+    """Tests that start from one whole run of RECIPE, made once."""
+
+    RECIPE, ASKED = MICRO, ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.alone = pathlib.Path(tempfile.mkdtemp(prefix="retort-alone-"))
+        cls.first = call("run", cls.RECIPE, *cls.ASKED, results=cls.alone, check=0)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.alone, ignore_errors=True)
+
+
 def wait_for(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
@@ -64,6 +80,26 @@ def children(pid):
     except OSError:
         return []
     return [int(p) for p in text.split()]
+
+
+def kill_all(pids, signal_number=signal.SIGKILL):
+    """Those that have ended by themselves meanwhile are no matter."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal_number)
+
+
+def kill_in_stage(runner, results, kind, step, signal_number=signal.SIGKILL):
+    """Kills a run in the stage of that kind, once it has a checkpoint and is at that step; False: it was over before."""
+    wait_for(lambda: (live_step(results, kind) >= step and any(results.glob(f"store/{kind}-*.part.h5"))) or runner.poll() is not None)
+    stages = children(runner.pid)
+    if runner.poll() is not None or not stages:
+        runner.communicate()
+        return False
+    kill_all(stages, signal_number)
+    runner.kill()
+    runner.communicate(timeout=60)
+    return True
 
 
 def live_step(results, kind):

@@ -7,16 +7,14 @@ Needs nothing but Python's own library.
 """
 import json
 import os
-import pathlib
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Folder, call, children, live_step, wait_for
+from harness import MICRO, RETORT, SOURCE, Alone, call, children, live_step, wait_for
 
 TEXT = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
 BASE = TEXT[TEXT.index("  base:\n"):TEXT.index("  base_eval:")]
@@ -31,17 +29,8 @@ def branch(name, source, **fields):
     return text
 
 
-class Trainings(Folder):
-    SETTINGS = ()
-
-    @classmethod
-    def setUpClass(cls):
-        cls.alone = pathlib.Path(tempfile.mkdtemp(prefix="retort-alone-"))
-        call("run", MICRO, *cls.SETTINGS, "--until", "base", results=cls.alone, check=0)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.alone, ignore_errors=True)
+class Trainings(Alone):
+    ASKED = ("--until", "base")
 
     def setUp(self):
         super().setUp()
@@ -247,7 +236,7 @@ class Branches(Trainings):
 class Longer(Trainings):
     """A longer training is a shorter one up to where that lowers its rates."""
 
-    SETTINGS = ("-s", "base.steps=180")
+    ASKED = ("-s", "base.steps=180", "--until", "base")
 
     def longer(self, *settings):
         return self.plan(self.recipe, "-s", "base.steps=180", *settings)["base"]

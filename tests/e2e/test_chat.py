@@ -15,11 +15,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
-from harness import RETORT, SOURCE, Folder, call, children, live_step, wait_for
+from harness import RETORT, SOURCE, Alone, call, kill_in_stage, live_step, wait_for
 
 CHAT = SOURCE / "tests/e2e/chat.yaml"
 TALK = "talk"  # the recipe's name
@@ -48,20 +47,9 @@ def catches(pid, signal_number):
     return bool(caught and int(caught[1], 16) >> (signal_number - 1) & 1)
 
 
-class Alone(Folder):
-    """Tests that start from one whole run, made once."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.alone = pathlib.Path(tempfile.mkdtemp(prefix="retort-alone-"))
-        cls.first = call("run", CHAT, results=cls.alone, check=0)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.alone, ignore_errors=True)
-
-
 class Chat(Alone):
+    RECIPE = CHAT
+
     def setUp(self):
         super().setUp()
         shutil.copytree(self.alone, self.results)
@@ -196,8 +184,8 @@ class Chat(Alone):
         if pid == 0:
             os.execv(RETORT, [str(RETORT), "chat", str(stages_of(self.results)["base"]), "-m", "100000", "-t", "1", "-k", "0"])
         try:
-            def read_until(pattern, seconds=30):
-                text, end = b"", time.monotonic() + seconds
+            def read_until(pattern, text=b"", seconds=30):
+                end = time.monotonic() + seconds
                 while not re.search(pattern, text):
                     left = end - time.monotonic()
                     self.assertGreater(left, 0, f"no {pattern} in {text[-400:]}")
@@ -208,9 +196,9 @@ class Chat(Alone):
             interrupted = 0
             for _ in range(20):  # an answer may end by itself before it is stopped
                 os.write(terminal, b"Tell me all you know.\n")
-                read_until(rb"Model: .")
+                begun = read_until(rb"Model: .")  # and maybe all of it
                 os.write(terminal, b"\x03")
-                if b"stopped" in read_until(rb"tokens, [^\n]*\n(.|\n)*You: $"):
+                if b"stopped" in read_until(rb"tokens, [^\n]*\n(.|\n)*You: $", begun):
                     interrupted += 1
                     break
             self.assertEqual(interrupted, 1)
@@ -327,6 +315,7 @@ class Chat(Alone):
 class Kills(Alone):
     """SIGKILL in mid, sft, rl and eval: run again it goes on from what was saved, and ends with the bits of a run left alone."""
 
+    RECIPE = CHAT
     ENV = {**os.environ, "RETORT_CHECKPOINT_SECONDS": "0"}
 
     def start(self):
@@ -357,22 +346,10 @@ class Kills(Alone):
     def killed(self, name, kind, step, signal_number=signal.SIGKILL):
         for attempt in range(5):
             self.prepared(name)
-            runner = self.start()
-            wait_for(lambda: (live_step(self.results, kind) >= step and any(self.results.glob(f"store/{kind}-*.part.h5")))
-                     or runner.poll() is not None)
-            stages = children(runner.pid)
-            if runner.poll() is None and stages:
+            if kill_in_stage(self.start(), self.results, kind, step, signal_number):
                 break
-            runner.communicate()
         else:
             self.fail(f"{name} was always done before it could be killed")
-        for pid in stages:
-            try:
-                os.kill(pid, signal_number)
-            except ProcessLookupError:
-                pass
-        runner.kill()
-        runner.communicate(timeout=60)
         done = self.finish()
         self.assertRegex(done.stdout, r"resum")
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Folder, call, children, wait_for
+from harness import MICRO, RETORT, SOURCE, Folder, call, children, kill_all, wait_for
 
 PACKED = ("-s", "base.packing=best_fit")
 PLANS = ("town.rows", "town.val.rows")
@@ -19,11 +19,7 @@ def start(recipe, results, *more, **env):
 
 def kill(run):
     """The stage first, which would save where its runner is gone."""
-    for pid in [*children(run.pid), run.pid]:
-        try:
-            os.kill(pid, 9)
-        except ProcessLookupError:
-            pass
+    kill_all([*children(run.pid), run.pid])
     run.wait()
 
 

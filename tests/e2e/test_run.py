@@ -6,18 +6,16 @@
 Needs nothing but Python's own library.
 """
 import os
-import pathlib
 import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Folder, call, children, live_step, wait_for
+from harness import MICRO, RETORT, SOURCE, Alone, Folder, call, children, kill_all, live_step, wait_for
 
 
 class Runs(Folder):
@@ -152,18 +150,9 @@ class Bf16(Folder):
         self.assertIn("emulated", call("report", "bf16", results=self.results, check=0).stdout)
 
 
-class Kills(Folder):
+class Kills(Alone):
     """SIGKILL of stage, runner and both, in every kind of stage; stop by Ctrl-C. After running again the bits are those of a run
     left alone."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.alone = pathlib.Path(tempfile.mkdtemp(prefix="retort-alone-"))
-        call("run", MICRO, results=cls.alone, check=0)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.alone, ignore_errors=True)
 
     ENV = {**os.environ, "RETORT_CHECKPOINT_SECONDS": "0.05"}
 
@@ -184,11 +173,7 @@ class Kills(Folder):
     def kill(self, runner, whom):
         stages = children(runner.pid)
         if whom in ("stage", "both"):
-            for pid in stages:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+            kill_all(stages)
         if whom in ("runner", "both"):
             runner.kill()
         runner.communicate(timeout=60)

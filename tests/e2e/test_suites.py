@@ -3,7 +3,6 @@
     test_suites.py RETORT SAME_RESULT SOURCE_FOLDER [Suites|Kills]
 """
 import random
-import signal
 
 from harness import *
 
@@ -203,17 +202,7 @@ class Kills(Suite):
                 batch = ["-s", f"base_eval.device_batch={1 + n}"]
                 runner = subprocess.Popen([RETORT, "run", self.recipe, "--results", self.results, *batch], stdout=subprocess.PIPE,
                                           stderr=subprocess.STDOUT, text=True, env={**os.environ, **self.ENV})
-                wait_for(lambda: live_step(self.results, "eval") >= step and any(self.results.glob("store/eval-*.part.h5"))
-                         or runner.poll() is not None)
-                stages = children(runner.pid)
-                for pid in stages:
-                    try:
-                        os.kill(pid, signal.SIGKILL)
-                    except ProcessLookupError:
-                        pass
-                runner.kill()
-                runner.communicate(timeout=60)
-                if any(self.results.glob("store/eval-*.part.h5")):
+                if kill_in_stage(runner, self.results, "eval", step) and any(self.results.glob("store/eval-*.part.h5")):
                     break
             else:
                 self.fail(f"the evaluation was always done before it could be killed at {step}")

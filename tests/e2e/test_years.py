@@ -7,32 +7,20 @@ Needs nothing but Python's own library.
 """
 import json
 import os
-import pathlib
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Folder, call, children, live_step, wait_for
+from harness import MICRO, RETORT, SOURCE, Alone, call, kill_in_stage
 
 MICRO_2026 = SOURCE / "tests/e2e/micro_2026.yaml"
 NAME = "micro_2026"
 MADE = ("base", "sft", "rl", "chat_eval@sft", "chat_eval@rl")
 
 
-class Alone(Folder):
-    """Tests that start from one whole run, made once."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.alone = pathlib.Path(tempfile.mkdtemp(prefix="retort-alone-"))
-        cls.first = call("run", MICRO_2026, results=cls.alone, check=0)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.alone, ignore_errors=True)
+class OfTheYear(Alone):
+    RECIPE = MICRO_2026
 
     def files(self, results):
         """name -> result file"""
@@ -40,7 +28,7 @@ class Alone(Folder):
         return {s["name"]: results / "store" / f"{s['kind']}-{s['key'][:16]}.h5" for s in stages if s["name"] in MADE}
 
 
-class Years(Alone):
+class Years(OfTheYear):
     def setUp(self):
         super().setUp()
         shutil.copytree(self.alone, self.results)
@@ -117,7 +105,7 @@ class Years(Alone):
         call("export", f"{MICRO_2026}:tokenizer", self.folder / "own", "--to", "hf", results=self.results, check=0)
 
 
-class Kills(Alone):
+class Kills(OfTheYear):
     """SIGKILL in base, sft and rl: run again it goes on from what was saved, and ends with the bits of a run left alone."""
 
     ENV = {**os.environ, "RETORT_CHECKPOINT_SECONDS": "0"}
@@ -136,21 +124,10 @@ class Kills(Alone):
             self.prepared(first)
             runner = subprocess.Popen([RETORT, "run", MICRO_2026, "--results", self.results], stdout=subprocess.DEVNULL,
                                       stderr=subprocess.DEVNULL, env=self.ENV)
-            wait_for(lambda: (live_step(self.results, kind) >= step and any(self.results.glob(f"store/{kind}-*.part.h5")))
-                     or runner.poll() is not None)
-            stages = children(runner.pid)
-            if runner.poll() is None and stages:
+            if kill_in_stage(runner, self.results, kind, step):
                 break
-            runner.communicate()
         else:
             self.fail(f"{first} was always done before it could be killed")
-        for pid in stages:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        runner.kill()
-        runner.communicate(timeout=60)
         self.assertRegex(call("run", MICRO_2026, results=self.results, env=self.ENV, check=0).stdout, "resum")
         mine, others = self.files(self.alone), self.files(self.results)
         for name in MADE:
