@@ -11,6 +11,7 @@
 #include "runner/graph/launch.h"
 #include "runner/recipe/reader.h"
 #include "runner/view/errors.h"
+#include "runner/view/progress.h"
 
 // The word in front of the arguments; options alone mean help or version.
 static struct error *find_command(struct call *call, const char *word)
@@ -57,13 +58,14 @@ static void report(const struct call *call, const struct error *e)
     struct json j;
     fflush(stdout);
     if (!call->json) {
-        errors_print(stderr, e, isatty(STDERR_FILENO) && !(no_colour && no_colour[0]));
+        bool terminal = isatty(STDERR_FILENO);
+        errors_print(stderr, e, terminal ? progress_width(stderr) : 0, terminal && !(no_colour && no_colour[0]));
         return;
     }
     answer_open(&j, call, e);
     struct error *again = answer_print(&j);
     if (again)
-        errors_print(stderr, e, false);
+        errors_print(stderr, e, 0, false);
     error_free(again);
 }
 

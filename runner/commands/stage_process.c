@@ -64,7 +64,7 @@ static void tell_end(struct stage *stage, const struct error *e)
 static void tell_lost(void *self, struct error *e)
 {
     tell_end(self, e);
-    errors_print(stderr, e, false);
+    errors_print(stderr, e, 0, false);
     fflush(NULL);
 }
 
@@ -162,7 +162,7 @@ int stage_process(int argc, char **argv)
     if (!status)
         unlink(path);
     if (e)
-        errors_print(stderr, e, false);
+        errors_print(stderr, e, 0, false);
     error_free(e);
     fflush(NULL);
     // The thread may still be reading; what the arena holds goes with the process.

@@ -4,6 +4,7 @@
 // 2. Of a long line only a window around the caret is shown; a line of 4 MiB costs two passes over it and no memory.
 #include "runner/view/errors.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +12,9 @@
 // Behind the number of the line, and before the caret that may stand behind its end, LINE columns are left of 80; where it is cut, dots
 // take some on both sides.
 enum { LINE = 71, DOTS = 3, WINDOW = LINE + 1 - 2 * DOTS, TAB = 4, PAD = 5 };
+
+// Where texts go on that are wrapped: behind "  while ", behind "  fix: ", and below what is wrong.
+enum { WHILE = 8, FIX = 7, INDENT = 4 };
 
 struct paint {
     const char *bold, *red, *green, *plain;
@@ -54,6 +58,30 @@ static int columns(const char *s)
     for (; *s; s++)
         n += (*s & 0xc0) != 0x80;
     return n;
+}
+
+// From a column on (0: the first); where a word would reach beyond the width it stands on a line of its own, behind the indent. Width 0:
+// the text is one line, as others may want to read it.
+static void put_wrapped(FILE *to, const char *s, int column, int indent, int width)
+{
+    for (bool first = true; *s; first = false) {
+        const char *end = s + strcspn(s, " ");
+        int n = 0;
+        for (const char *c = s; c < end; c++)
+            n += (*c & 0xc0) != 0x80;
+        if (!first && width && column > indent && column + 1 + n > width) {
+            fprintf(to, "\n%*s", indent, "");
+            column = indent;
+        } else if (!first) {
+            fputc(' ', to);
+            column++;
+        }
+        while (s < end)
+            put_char(to, &s);
+        column += n;
+        s += *s == ' ';
+    }
+    fputc('\n', to);
 }
 
 static FILE *open_text(const char *path)
@@ -154,6 +182,12 @@ static void print_line(FILE *to, struct place at, const struct paint *paint)
     fclose(f);
 }
 
+// "recipes/tiny.yaml:41", its width in columns.
+static int place_width(struct place at)
+{
+    return columns(at.file) + (at.line ? snprintf(NULL, 0, ":%d", at.line) : 0);
+}
+
 static void print_place(FILE *to, struct place at)
 {
     put_text(to, at.file);
@@ -161,7 +195,7 @@ static void print_place(FILE *to, struct place at)
         fprintf(to, ":%d", at.line);
 }
 
-static void print_context(FILE *to, const struct error *e)
+static void print_context(FILE *to, const struct error *e, int width)
 {
     int widest = 0;
     for (const struct error *w = e->while_; w; w = w->while_)
@@ -169,46 +203,50 @@ static void print_context(FILE *to, const struct error *e)
             widest = columns(w->what);
     for (const struct error *w = e->while_; w; w = w->while_) {
         fputs("  while ", to);
-        put_text(to, w->what);
-        if (w->at.file) {
-            fprintf(to, "%*s", widest - columns(w->what) + PAD, "");
-            print_place(to, w->at);
+        if (!w->at.file) {
+            put_wrapped(to, w->what, WHILE, WHILE, width);
+            continue;
         }
+        put_text(to, w->what);
+        if (width && WHILE + widest + PAD + place_width(w->at) > width)
+            fprintf(to, "\n%*s", WHILE, "");
+        else
+            fprintf(to, "%*s", widest - columns(w->what) + PAD, "");
+        print_place(to, w->at);
         fputc('\n', to);
     }
 }
 
-static void print_one(FILE *to, const struct error *e, const struct paint *paint)
+static void print_one(FILE *to, const struct error *e, int width, const struct paint *paint)
 {
+    char column[16] = "";
     if (e->kind == ERROR_STOPPED) {
         fputs("retort: ", to);
-        put_text(to, e->what);
-        fputc('\n', to);
+        put_wrapped(to, e->what, WHILE, WHILE, width);
         return;
     }
+    if (e->at.file && e->at.line && e->at.column)
+        snprintf(column, sizeof column, ":%d", e->at.column);
     fputs(paint->bold, to);
     if (e->at.file)
         print_place(to, e->at);
     else
         fputs("retort", to);
-    if (e->at.file && e->at.line && e->at.column)
-        fprintf(to, ":%d", e->at.column);
-    fprintf(to, ":%s %serror:%s ", paint->plain, paint->red, paint->plain);
-    put_text(to, e->what);
-    fputc('\n', to);
+    fprintf(to, "%s:%s %serror:%s ", column, paint->plain, paint->red, paint->plain);
+    int head = (e->at.file ? place_width(e->at) : (int)strlen("retort")) + (int)strlen(column) + (int)strlen(": error: ");
+    put_wrapped(to, e->what, head, INDENT, width);
     if (e->at.file)
         print_line(to, e->at, paint);
-    print_context(to, e);
+    print_context(to, e, width);
     if (e->fix) {
         fputs("  fix: ", to);
-        put_text(to, e->fix);
-        fputc('\n', to);
+        put_wrapped(to, e->fix, FIX, FIX, width);
     }
 }
 
-void errors_print(FILE *to, const struct error *e, bool colour)
+void errors_print(FILE *to, const struct error *e, int width, bool colour)
 {
     static const struct paint none = {"", "", "", ""}, ansi = {"\033[1m", "\033[1;31m", "\033[1;32m", "\033[0m"};
     for (; e; e = e->next)
-        print_one(to, e, colour ? &ansi : &none);
+        print_one(to, e, width, colour ? &ansi : &none);
 }

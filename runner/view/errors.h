@@ -13,7 +13,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-// Prints all errors of the list; colours only where asked for. The lines are read from the files that the places name.
-void errors_print(FILE *to, const struct error *e, bool colour);
+// Prints all errors of the list; colours only where asked for. The lines are read from the files that the places name, 80 columns of them.
+// Texts are wrapped at blanks where they would reach beyond `width` columns; 0: each is one line, as scripts read them.
+void errors_print(FILE *to, const struct error *e, int width, bool colour);
 
 #endif

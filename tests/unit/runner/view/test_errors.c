@@ -7,12 +7,12 @@
 
 static char path[] = "/tmp/retort_errors_XXXXXX";
 
-static char *printed(struct error *e, bool colour)
+static char *printed_in(struct error *e, int width, bool colour)
 {
     static char text[8192];
     FILE *f = tmpfile();
     assert_non_null(f);
-    errors_print(f, e, colour);
+    errors_print(f, e, width, colour);
     rewind(f);
     text[fread(text, 1, sizeof text - 1, f)] = 0;
     fclose(f);
@@ -21,6 +21,11 @@ static char *printed(struct error *e, bool colour)
     for (char *p; (p = strstr(text, path));)
         memmove(p, p + strlen(path) - 1, strlen(p + strlen(path) - 1) + 1), *p = 'F';
     return text;
+}
+
+static char *printed(struct error *e, bool colour)
+{
+    return printed_in(e, 0, colour);
 }
 
 static void write_file(const char *text)
@@ -51,6 +56,27 @@ static void caret_context_and_fix(void **state)
                                            "  while looking around\n"
                                            "  while planning stage 'mid'                    F:1\n"
                                            "  fix: set it above 0\n");
+}
+
+// On a terminal texts are wrapped at blanks; a place that does not fit stands below what was being done.
+static void wrapped_on_a_terminal(void **state)
+{
+    (void)state;
+    write_file("seq_len: 300\n");
+    struct error *e = error_new(ERROR_RECIPE, at(1, 10, 3), "write at most that of the pretraining, or leave it out",
+                                "seq_len 300 of stage 'sft' is longer than the 256 that its model was pretrained on");
+    e = error_while(e, at(1, 1, 1), "following its model to 'base', a name of some length");
+    e = error_while(e, NOWHERE, "looking at all that there is to see of the stage");
+    assert_string_equal(printed_in(e, 60, false), "F:1:10: error: seq_len 300 of stage\n"
+                                                  "    'sft' is longer than the 256 that its model was\n"
+                                                  "    pretrained on\n"
+                                                  "    1 | seq_len: 300\n"
+                                                  "      |          ^^^\n"
+                                                  "  while following its model to 'base', a name of some length\n"
+                                                  "        F:1\n"
+                                                  "  while looking at all that there is to see of the stage\n"
+                                                  "  fix: write at most that of the pretraining, or leave it\n"
+                                                  "       out\n");
 }
 
 static void without_a_line(void **state)
@@ -126,9 +152,13 @@ int main(void)
     if (fd < 0)
         return 1;
     close(fd);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(caret_context_and_fix), cmocka_unit_test(without_a_line),
-                                       cmocka_unit_test(tabs_bom_and_letters),  cmocka_unit_test(terminals_are_safe),
-                                       cmocka_unit_test(long_lines_are_cut),    cmocka_unit_test(colour)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(caret_context_and_fix),
+                                       cmocka_unit_test(without_a_line),
+                                       cmocka_unit_test(wrapped_on_a_terminal),
+                                       cmocka_unit_test(tabs_bom_and_letters),
+                                       cmocka_unit_test(terminals_are_safe),
+                                       cmocka_unit_test(long_lines_are_cut),
+                                       cmocka_unit_test(colour)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(path);
     return failed;
