@@ -1,6 +1,8 @@
-// clock.c - covers of clock_gettime and gmtime_r.
+// clock.c - covers of clock_gettime, gmtime_r and timegm.
 #include "core/base/clock.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <time.h>
 
 static double read_clock(clockid_t id)
@@ -26,4 +28,14 @@ void clock_text(double unix_seconds, char text[CLOCK_TEXT])
     struct tm parts;
     gmtime_r(&seconds, &parts);
     strftime(text, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%SZ", &parts);
+}
+
+double clock_of_text(const char *text)
+{
+    struct tm t = {0};
+    if (!text || sscanf(text, "%d-%d-%dT%d:%d:%d", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec) != 6)
+        return NAN;
+    t.tm_year -= 1900;
+    t.tm_mon -= 1;
+    return (double)timegm(&t);
 }

@@ -106,6 +106,6 @@ struct error *store_same(struct store_file *a, struct store_file *b, bool *same,
         *what = arena_printf(arena, "chatcore is %.17g and %.17g", x, y);
     *same = !*what && c.n > 0;
     if (!*what)
-        *what = arena_printf(arena, "same %d datasets", c.n);
+        *what = arena_printf(arena, "same %d dataset%s", c.n, c.n == 1 ? "" : "s");
     return *what ? NULL : error_memory();
 }

@@ -17,14 +17,6 @@ struct summary { // of a run: of its last stage that has the number
     int64_t params, bytes; // bytes of all results in the store
 };
 
-static enum stage_kind_id kind_of(const char *name)
-{
-    for (int k = 0; k < KIND_COUNT; k++)
-        if (!strcmp(kind_name((enum stage_kind_id)k), name))
-            return (enum stage_kind_id)k;
-    return KIND_COUNT;
-}
-
 static struct error *sum_up(struct summary *sum, const struct run *run, const struct call *call)
 {
     *sum = (struct summary){.loss = NAN, .bpb = NAN, .params = -1};
@@ -32,8 +24,8 @@ static struct error *sum_up(struct summary *sum, const struct run *run, const st
         const struct run_stage *s = &run->stages[i];
         struct run_tables tables;
         struct stat st;
-        const char *file =
-            key_path(call->arena, call->results, kind_of(s->kind) == KIND_COUNT ? KIND_TOKENS : kind_of(s->kind), s->key, ".h5");
+        enum stage_kind_id kind = kind_named(s->kind, strlen(s->kind));
+        const char *file = key_path(call->arena, call->results, kind == KIND_COUNT ? KIND_TOKENS : kind, s->key, ".h5");
         if (!file)
             return error_memory();
         struct error *e = run_stage_tables(&tables, run, s);

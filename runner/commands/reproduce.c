@@ -95,7 +95,7 @@ static struct error *check_keys(const struct run *run, const struct graph *graph
     for (int i = 0; i < run->n_stages; i++) {
         const struct run_stage *before = &run->stages[i];
         const struct graph_node *node = graph_find(graph, before->name);
-        if (!card_made(before) || (node && node->key && !strcmp(node->key, before->key)))
+        if (!run_stage_made(before) || (node && node->key && !strcmp(node->key, before->key)))
             continue;
         if (!e) // what follows from it is no news
             e = other_key(run, before, node, arena);
@@ -140,7 +140,7 @@ static struct error *select_made(const struct loaded *l, const struct run *run, 
     if (!(*selected = arena_array(call->arena, (size_t)l->plan.n_stages + 1, sizeof **selected)))
         return error_memory();
     for (int i = 0; i < run->n_stages; i++) {
-        const struct graph_node *node = card_made(&run->stages[i]) ? graph_find(&l->graph, run->stages[i].name) : NULL;
+        const struct graph_node *node = run_stage_made(&run->stages[i]) ? graph_find(&l->graph, run->stages[i].name) : NULL;
         for (int k = 0; k < l->plan.n_stages && node; k++)
             (*selected)[k] |= graph_needs(node, l->plan.stages[k].node);
     }

@@ -39,14 +39,6 @@ struct seen {
     int n_lines;      // printed at the last look
 };
 
-static enum stage_kind_id kind_of(const char *name)
-{
-    for (int k = 0; k < KIND_COUNT; k++)
-        if (!strcmp(kind_name((enum stage_kind_id)k), name))
-            return (enum stage_kind_id)k;
-    return KIND_COUNT;
-}
-
 // record: of the run, opened by the first stage that needs it.
 static struct error *look_back(struct stage_status *status, const struct run *run, const struct run_stage *stage,
                                struct store_file **record, struct arena *arena)
@@ -56,20 +48,14 @@ static struct error *look_back(struct stage_status *status, const struct run *ru
     struct error *e = !prefix ? error_memory() : *record ? NULL : store_open(record, run->path);
     if (e || (e = run_tables_glance(&tables, *record, prefix)))
         return e;
+    if (tables.rewards.n) { // of GRPO, whose loss says nothing
+        const struct metric_rollouts *last = (const struct metric_rollouts *)tables.rewards.rows + tables.rewards.n - 1;
+        status->live.text = arena_printf(arena, "reward %.2f", last->reward);
+    }
     status->live.loss = card_loss(&tables);
     status->live.bpb = card_bpb(&tables);
     run_tables_release(&tables);
     return NULL;
-}
-
-static double unix_of(const char *text)
-{
-    struct tm t = {0};
-    if (!text || sscanf(text, "%d-%d-%dT%d:%d:%d", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec) != 6)
-        return 0;
-    t.tm_year -= 1900;
-    t.tm_mon -= 1;
-    return (double)timegm(&t);
 }
 
 // Whether a stage goes on although its run does not: it saves, since its runner died.
@@ -97,14 +83,14 @@ static struct error *look(struct stage_status *status, const struct run *run, co
                           struct store_file **record, const struct call *call)
 {
     *status = (struct stage_status){.state = stage->state, .live = live_line(NULL), .quiet_s = NAN};
-    enum stage_kind_id kind = kind_of(stage->kind);
-    if (card_made(stage))
+    enum stage_kind_id kind = kind_named(stage->kind, strlen(stage->kind));
+    if (run_stage_made(stage))
         return kind == KIND_TOKENIZER || !kind_is_word(kind) ? NULL : look_back(status, run, stage, record, call->arena);
     if (kind == KIND_COUNT || !stage->key[0] || !strcmp(stage->state, "skipped"))
         return NULL;
     const char *path = key_path(call->arena, call->results, kind, stage->key, ".live");
     struct error *e = path ? live_read(path, &status->live, call->arena) : error_memory();
-    if (e || !status->live.e || status->live.t < unix_of(run->started)) {
+    if (e || !status->live.e || status->live.t < clock_of_text(run->started)) {
         bool began = !strcmp(stage->state, "running");
         status->live = live_line(NULL);
         status->state = began && !running ? "died" : stage->state;
@@ -197,7 +183,7 @@ static void print_head(FILE *to, struct seen *seen, const struct run *run, const
     int n = snprintf(text, sizeof text, "%.200s, run %04d: %s", run->name, run->number, state);
     if (!strcmp(state, "running"))
         snprintf(text + n, sizeof text - (size_t)n, " for %s, process %lld on %s",
-                 format_seconds(a, clock_unix() - unix_of(run->started)), (long long)run->pid, run->host);
+                 format_seconds(a, clock_unix() - clock_of_text(run->started)), (long long)run->pid, run->host);
     else if (!strcmp(state, "died"))
         snprintf(text + n, sizeof text - (size_t)n, " (process %lld on %s is gone); run it again to go on", (long long)run->pid,
                  run->host);

@@ -5,22 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "core/base/clock.h"
 #include "runner/graph/keys.h"
 #include "runner/graph/launch.h"
 #include "runner/graph/result.h"
-
-static double unix_of(const char *text)
-{
-    struct tm t = {0};
-    if (!text || sscanf(text, "%d-%d-%dT%d:%d:%d", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec) != 6)
-        return 0;
-    t.tm_year -= 1900;
-    t.tm_mon -= 1;
-    return (double)timegm(&t);
-}
 
 static enum stage_kind_id kind_of(const struct run_stage *stage)
 {
@@ -68,7 +57,7 @@ static struct error *look_at_stage(struct run_stage *stage, double began, double
 struct error *died_look(struct run *run, const char *results, struct arena *arena)
 {
     char ended[CLOCK_TEXT];
-    double began = unix_of(run->started), last = began;
+    double began = fmax(clock_of_text(run->started), 0), last = began; // 0: not known
     if (strcmp(run->state, "running") ||
         strcmp(run_state(run, results, arena), "died")) // of one that is recorded so it stands there
         return NULL;

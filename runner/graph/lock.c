@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -169,14 +170,8 @@ static double process_began(int pid)
 // Process numbers are given out again: one that began after the lock was taken is another.
 static bool holder_lives(const struct lock_holder *holder)
 {
-    struct tm t = {0};
-    double began = process_began(holder->pid);
-    if (began <= 0 ||
-        sscanf(holder->start, "%d-%d-%dT%d:%d:%d", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour, &t.tm_min, &t.tm_sec) != 6)
-        return began != 0;
-    t.tm_year -= 1900;
-    t.tm_mon -= 1;
-    return began <= (double)timegm(&t) + CLOCKS_APART_S;
+    double began = process_began(holder->pid), taken = clock_of_text(holder->start);
+    return began > 0 && isfinite(taken) ? began <= taken + CLOCKS_APART_S : began != 0;
 }
 
 bool lock_on_this_host(const struct lock_holder *holder)

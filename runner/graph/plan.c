@@ -41,11 +41,6 @@ const struct graph_part *plan_lacks(const struct plan_stage *s, int *n)
     return first;
 }
 
-static bool was_made(const struct run_stage *before)
-{
-    return before && (!strcmp(before->state, "cached") || !strcmp(before->state, "finished"));
-}
-
 // Of a node that is several inputs, the first.
 static bool is_first(const struct graph_node *node, int i_input)
 {
@@ -89,7 +84,7 @@ static struct error *explain(struct plan *plan, struct plan_stage *s, const char
         problem = arena_printf(arena, "saved at step %lld of %lld", (long long)s->step, (long long)s->n_steps);
     else if (s->state == PLAN_RESUME)
         problem = "a checkpoint is there";
-    if (s->state == PLAN_RUN && !problem && was_made(before) && !s->n_reasons)
+    if (s->state == PLAN_RUN && !problem && before && run_stage_made(before) && !s->n_reasons)
         problem = "not there any more";
     if (problem && s->state != PLAN_CACHED)
         explain_add(&x, (struct reason){.kind = REASON_MISSING, .name = s->out ? s->out : node->name, .new = problem});

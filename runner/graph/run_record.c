@@ -112,7 +112,8 @@ static struct error *tables_load(struct run_tables *t, struct store_file *file, 
         !*prefix || store_has(file, prefix) ? store_list(file, *prefix ? prefix : "/", &arena, &names, &n_names) : NULL;
     for (int i = 0; i < RUN_TABLES && !e; i++) {
         const struct table *table = table_of(t, i);
-        if (!begins_in(kept[i].name, names, n_names) || !(all || table == &t->train || table == &t->val || table == &t->scores))
+        bool glanced = table == &t->train || table == &t->val || table == &t->scores || table == &t->rewards;
+        if (!begins_in(kept[i].name, names, n_names) || !(all || glanced))
             continue;
         const char *path = arena_printf(&arena, "%s/%s", prefix, kept[i].name);
         e = path ? table_load(table_of(t, i), file, path) : error_memory();
@@ -570,6 +571,11 @@ const struct run_stage *run_stage(const struct run *run, const char *name)
         if (!strcmp(run->stages[i].name, name))
             return &run->stages[i];
     return NULL;
+}
+
+bool run_stage_made(const struct run_stage *stage)
+{
+    return !strcmp(stage->state, "finished") || !strcmp(stage->state, "cached");
 }
 
 struct error *run_tables_glance(struct run_tables *tables, struct store_file *file, const char *prefix)

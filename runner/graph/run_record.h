@@ -90,6 +90,9 @@ const char *run_state(const struct run *run, const char *results, struct arena *
 
 const struct run_stage *run_stage(const struct run *run, const char *name);
 
+// Whether its result was there when the run ended, made by it or before.
+bool run_stage_made(const struct run_stage *stage);
+
 // Names of recipes with runs; numbers of the runs of one, ascending. In the arena.
 struct error *CHECKED run_names(const char *results, struct arena *arena, const char ***names, int *n_names);
 struct error *CHECKED run_numbers(const char *results, const char *name, struct arena *arena, int **numbers, int *n_numbers);
@@ -111,7 +114,9 @@ struct error *CHECKED run_logs_left(const char *results, const char *name, struc
 
 // Loads what is there of the tables under prefix: "/stage/base" in a record, "" in a result file. Release them.
 struct error *CHECKED run_tables_load(struct run_tables *tables, const char *path, const char *prefix);
-// Of a file that is open the losses and bits per byte alone, for a glance at many stages: train, val and scores; the others stay empty.
+
+// Of a file that is open losses, rewards and bits per byte alone, for a glance at many stages: train, val, scores and rewards; the
+// others stay empty.
 struct error *CHECKED run_tables_glance(struct run_tables *tables, struct store_file *file, const char *prefix);
 
 // Those of a stage of a run, of a record or published.

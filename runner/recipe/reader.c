@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "runner/recipe/address.h"
 
@@ -241,6 +242,24 @@ struct node *reader_file(struct reader *r, const struct node *node, const char *
     return NULL;
 }
 
+// "a/b/../c" becomes "a/c" where b is a folder and no link: the same file, as a person would write it.
+static char *shortened(char *path)
+{
+    struct stat st;
+    for (char *up = strstr(path, "/../"); up;) {
+        char *name = up;
+        while (name > path && name[-1] != '/')
+            name--;
+        *up = '\0';
+        bool goes = *name && *name != '.' && up[4] && lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+        *up = '/';
+        if (goes)
+            memmove(name, up + 4, strlen(up + 4) + 1);
+        up = strstr(goes ? path : up + 1, "/../");
+    }
+    return path;
+}
+
 const char *node_file(struct reader *r, const struct node *node, const char *text)
 {
     const char *folder = node->folder, *slash = strrchr(node->at.file, '/');
@@ -254,5 +273,6 @@ const char *node_file(struct reader *r, const struct node *node, const char *tex
         reader_error(r, error_new(ERROR_RECIPE, node->at, "shorten it", "a file name of more than %d bytes", PATH_MAX - 2));
         return NULL;
     }
-    return reader_have(r, arena_printf(r->arena, "%.*s%s%s", (int)n, folder, gap, text));
+    char *path = reader_have(r, arena_printf(r->arena, "%.*s%s%s", (int)n, folder, gap, text));
+    return path && !address_is(path) ? shortened(path) : path;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "runner/recipe/fields.h"
 #include "runner/view/card_origin.h"
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
@@ -38,24 +39,20 @@ double card_val(const struct run_stage *stage, const struct run_tables *t)
     return is_finetune(stage) ? card_bpb(t) : NAN;
 }
 
-bool card_made(const struct run_stage *stage)
-{
-    return !strcmp(stage->state, "finished") || !strcmp(stage->state, "cached");
-}
-
 bool card_trains(const struct run_stage *stage)
 {
-    return !strcmp(stage->kind, "pretrain") || !strcmp(stage->kind, "finetune") || !strcmp(stage->kind, "grpo");
+    enum stage_kind_id kind = kind_named(stage->kind, strlen(stage->kind));
+    return kind != KIND_COUNT && kind_trains(kind);
 }
 
 int64_t card_tokens(const struct run_stage *stage)
 {
-    return card_made(stage) || stage->published ? stage->tokens : -1;
+    return run_stage_made(stage) || stage->published ? stage->tokens : -1;
 }
 
 double card_flops(const struct run_stage *stage)
 {
-    return card_made(stage) || stage->published ? stage->flops : NAN;
+    return run_stage_made(stage) || stage->published ? stage->flops : NAN;
 }
 
 // The samples of the last step that has some.

@@ -21,8 +21,7 @@ double card_bpb(const struct run_tables *tables);
 double card_text_bpb(const struct run_stage *stage, const struct run_tables *tables);
 double card_val(const struct run_stage *stage, const struct run_tables *tables);
 
-// Whether its result was there when the run ended, made by it or before; whether it is of a kind that trains a model.
-bool card_made(const struct run_stage *stage);
+// Whether it is of a kind that trains a model.
 bool card_trains(const struct run_stage *stage);
 
 // Tokens and FLOPs that a stage went through. Records have what was planned, which is not known to have come out of one that was stopped or

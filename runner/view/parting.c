@@ -204,7 +204,7 @@ struct error *partings_collect(struct partings *p, const struct run *a, const st
                                 .a = &a->stages[i],
                                 .b = other,
                                 .same_key = a->stages[i].key[0] && !strcmp(a->stages[i].key, other->key),
-                                .made = card_made(&a->stages[i]) && card_made(other),
+                                .made = run_stage_made(&a->stages[i]) && run_stage_made(other),
                                 .step = -1,
                                 .x = NAN,
                                 .y = NAN};

@@ -60,7 +60,7 @@ void progress_line(char *text, size_t n_bytes, int width, const char *label, con
                  line->unit ? line->unit : "");
     else if (line->step >= 0)
         text_put(text, n_bytes, width, "  %s %s", format_count(a, line->step), line->unit ? line->unit : "");
-    bool says = line->text && line->text[0] && line->e && !strcmp(line->e, "step");
+    bool says = line->text && line->text[0] && (!line->e || !strcmp(line->e, "step"));
     if (says) // what this kind of stage is about: the task that is asked, the reward
         text_put(text, n_bytes, width, "  %s", line->text);
     if (isfinite(line->loss) && !says)

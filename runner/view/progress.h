@@ -34,7 +34,8 @@ void progress_init(struct progress *progress, FILE *to);
 // The hooks of a schedule.
 struct schedule_hooks progress_hooks(struct progress *progress);
 
-// The line of a state, without line end: at most width characters. For progress, and for status.
+// The line of a state, without line end: at most width characters. For progress, and for status, whose lines of what has ended are of no
+// event.
 void progress_line(char *text, size_t n_bytes, int width, const char *label, const struct live_line *line);
 
 // How many columns to print: those of the terminal, else 80.

@@ -195,7 +195,7 @@ struct error *verdict_collect(struct verdicts *v, const struct run *recorded, co
     for (int i = 0; i < v->partings.n && !e; i++) {
         const struct parting *p = &v->partings.rows[i];
         struct verdict_stage *s = &v->stages[v->n];
-        if (!card_made(p->a))
+        if (!run_stage_made(p->a))
             continue;
         *s = (struct verdict_stage){.parting = p};
         e = judge(v, s, recorded, results, again, plan, arena);

@@ -1,6 +1,8 @@
 // test_clock.c - times in text, and a clock that does not go back.
 #include "tests/unit/folder.h"
 
+#include <math.h>
+
 #include "core/base/clock.h"
 
 static void times_in_text(void **state)
@@ -11,6 +13,8 @@ static void times_in_text(void **state)
     assert_string_equal(text, "1970-01-01T00:00:00Z");
     clock_text(951782400.9, text);
     assert_string_equal(text, "2000-02-29T00:00:00Z");
+    assert_true(clock_of_text(text) == 951782400);
+    assert_true(isnan(clock_of_text(NULL)) && isnan(clock_of_text("")) && isnan(clock_of_text("2000-02-29")));
 }
 
 static void time_goes_on(void **state)
