@@ -11,12 +11,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(CPU_AVX512_IN_C) // of tests, where the processor has none of it
-#include "tests/unit/kernels/avx512_in_c.h"
-#elif defined(__AVX2__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
+// CPU_AVX512_IN_C, CPU_BF16_IN_C: of tests, whose build includes functions that stand for what the processor lacks.
 #if defined(__AVX512F__) || defined(CPU_AVX512_IN_C)
 #define CPU_AVX512
 #endif
