@@ -186,7 +186,8 @@ void op_norm(struct device *dev, struct tensor y, struct tensor rstd, struct ten
 void op_norm_back(struct device *dev, struct tensor dx, struct tensor dy, struct tensor y, struct tensor rstd);
 
 // Rotary position embedding, then the norm, per head; the queries' and keys' way into attention.
-//   x, y [N,H*D], may alias; y kept, under bf16 rounded   rstd [N,H]   cosine, sine [positions, D/2]   positions [N] ids, the row of the tables for each n
+//   x, y [N,H*D], may alias; y kept, under bf16 rounded   rstd [N,H]
+//   cosine, sine [positions, D/2]   positions [N] ids, the row of the tables for each n
 //   a = x[:D/2], b = x[D/2:]:   a' = a*cos + b*sin,  b' = -a*sin + b*cos;   y = scale * norm((a', b'))
 // Source: Su et al. 2021, eq. 34, in nanochat's half-split layout (2025-10-13).  Bound against ref (f32): 4e-6
 void op_rotary_norm(struct device *dev, struct tensor y, struct tensor rstd, struct tensor x, struct tensor cosine,

@@ -1,6 +1,7 @@
 // arena.c - blocks of doubling size, newest first; a request larger than the next block gets one of its own.
 #include "core/base/arena.h"
 
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,23 +99,16 @@ char *arena_strdup(struct arena *a, const char *s)
     return arena_strndup(a, s, strlen(s));
 }
 
-char *arena_vprintf(struct arena *a, const char *format, va_list args)
+char *arena_printf(struct arena *a, const char *format, ...)
 {
-    va_list again;
+    va_list args, again;
+    va_start(args, format);
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, format, args);
     char *p = n < 0 ? NULL : arena_alloc(a, (size_t)n + 1);
     if (p)
         vsnprintf(p, (size_t)n + 1, format, again);
     va_end(again);
-    return p;
-}
-
-char *arena_printf(struct arena *a, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    char *p = arena_vprintf(a, format, args);
     va_end(args);
     return p;
 }

@@ -16,7 +16,6 @@
 #ifndef CORE_BASE_ARENA_H
 #define CORE_BASE_ARENA_H
 
-#include <stdarg.h>
 #include <stddef.h>
 
 #define countof(a) (sizeof(a) / sizeof((a)[0]))
@@ -45,7 +44,6 @@ void *arena_grow(struct arena *a, const void *old, size_t n_old, size_t n_new, s
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
-char *arena_vprintf(struct arena *a, const char *format, va_list args);
 
 struct arena_mark arena_mark(const struct arena *a);
 void arena_reset(struct arena *a, struct arena_mark mark);

@@ -2,6 +2,7 @@
 #include "core/base/error.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>

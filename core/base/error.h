@@ -49,7 +49,8 @@ struct error *error_new(enum error_kind kind, struct place at, const char *fix, 
 // The same without place or remedy.
 struct error *error_plain(enum error_kind kind, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// Appends ": " and the text of errno value err, with the remedy where there is one (a full disk, missing rights): error_system(ERROR_MACHINE, errno, "cannot open '%s'", path).
+// Appends ": " and the text of errno value err, with the remedy where there is one (a full disk, missing rights):
+// error_system(ERROR_MACHINE, errno, "cannot open '%s'", path).
 struct error *error_system(enum error_kind kind, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 struct error *error_memory(void);

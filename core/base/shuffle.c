@@ -138,7 +138,8 @@ uint32_t python_random_u32(struct python_random *r)
     return y ^ y >> 18;
 }
 
-uint32_t python_random_below(struct python_random *r, uint32_t n)
+// 0 <= result < n; n > 0.
+static uint32_t random_below(struct python_random *r, uint32_t n)
 {
     int bits = 0;
     while (bits < 32 && n >> bits)
@@ -202,7 +203,7 @@ struct error *shuffle_python(uint64_t seed, int64_t n, int64_t *order)
     for (int64_t i = 0; i < n; i++)
         order[i] = i;
     for (int64_t i = n - 1; i > 0; i--) {
-        swap(&order[i], &order[python_random_below(&r, (uint32_t)(i + 1))]);
+        swap(&order[i], &order[random_below(&r, (uint32_t)(i + 1))]);
         if (should_stop(i))
             return error_stopped();
     }
@@ -222,7 +223,7 @@ static struct error *sample_by_set(struct python_random *r, uint32_t n, int64_t 
     for (int64_t i = 0; i < k; i++) {
         uint64_t drawn, slot;
         do {
-            drawn = python_random_below(r, n) + UINT64_C(1);
+            drawn = random_below(r, n) + UINT64_C(1);
             slot = drawn * UINT64_C(0x9E3779B97F4A7C15) >> 32 & (n_slots - 1);
             while (taken[slot] && taken[slot] != drawn)
                 slot = (slot + 1) & (n_slots - 1);
@@ -247,7 +248,7 @@ static struct error *sample_by_pool(struct python_random *r, uint32_t n, int64_t
     for (uint32_t i = 0; i < n; i++)
         pool[i] = i;
     for (int64_t i = 0; i < k; i++) {
-        uint32_t left = n - (uint32_t)i, j = python_random_below(r, left);
+        uint32_t left = n - (uint32_t)i, j = random_below(r, left);
         out[i] = pool[j];
         pool[j] = pool[left - 1];
         if (should_stop(i + 1)) {

@@ -30,10 +30,11 @@ struct error *CHECKED shuffle_python(uint64_t seed, int64_t n, int64_t *order); 
 // k different ones of 0..n-1 in the order of the draws; k <= n.
 struct error *CHECKED shuffle_sample(uint64_t seed, int64_t n, int64_t k, int64_t *out); // out[k]
 
-// Python's hash of a tuple of three integers from 0 to 2^61-2, cut to 31 bits: seeds of rollouts.
+// Python's hash of a tuple of three integers from 0 to 2^61-2, cut to 31 bits: the seeds of the reference's rollouts. Ours
+// draw from philox.h; this is for comparing.
 uint32_t shuffle_rl_seed(uint64_t step, uint64_t example, uint64_t pass);
 
-// The generators behind them.
+// The generators behind them, to be held to published numbers.
 struct numpy_random {                // PCG64
     uint64_t state[2], increment[2]; // low half, high half
     uint32_t held;                   // the high half of an output, of which the low half was drawn
@@ -51,6 +52,5 @@ uint32_t numpy_random_u32(struct numpy_random *r);
 
 void python_random_init(struct python_random *r, uint64_t seed);
 uint32_t python_random_u32(struct python_random *r);
-uint32_t python_random_below(struct python_random *r, uint32_t n); // 0 <= result < n; n > 0
 
 #endif

@@ -351,7 +351,8 @@ static struct error *failed(const struct transfer *t, CURLcode code)
                          "'%s' leads to '%s', and only https is followed", url, location);
     case CURLE_ABORTED_BY_CALLBACK: // on_progress, on_head
     case CURLE_WRITE_ERROR:
-        return error_new(ERROR_DATA, NOWHERE, "look at the address", "'%s' answers with more than a MiB that is not the file", url);
+        return error_new(ERROR_DATA, NOWHERE, "look at the address", "'%s' answers with more than a MiB that is not the file",
+                         url);
     case CURLE_TOO_MANY_REDIRECTS:
         return error_new(ERROR_DATA, NOWHERE, "write the address that it should lead to", "'%s' leads from address to address",
                          url);

@@ -4,6 +4,7 @@
 // can cost is bounded by its bytes: arrays grow with what was read, not with counts that it claims.
 #include "core/data/parquet.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -26,7 +26,8 @@ struct row_mix {
     int64_t *behind;  // [n]: weight of the texts behind it
 };
 
-struct error *CHECKED row_mix_open(struct row_mix *mix, const struct rows *rows, const double *shares, int n, struct arena *arena);
+struct error *CHECKED row_mix_open(struct row_mix *mix, const struct rows *rows, const double *shares, int n,
+                                   struct arena *arena);
 
 int row_mix_place(const struct row_mix *mix, int64_t r, int64_t *row);
 

@@ -4,6 +4,7 @@
 // 2. Data is only ever copied: slots are looked for in the task's own texts.
 #include "core/data/task.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 

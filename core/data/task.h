@@ -42,12 +42,10 @@
 
 enum task_grader { GRADER_NONE, GRADER_CHOICE, GRADER_NUMBER, GRADER_EXACT, GRADER_LOSS, GRADER_EXACT_GREEDY, GRADER_COUNT };
 
-enum {
-    TASK_LETTERS = 26,
-    TASK_PATHS = 8,
-    TASK_SHOTS_MOST = 100,
-    TASK_VERSION = 2
-}; // the version is raised when the same row would give another example
+enum { TASK_LETTERS = 26, TASK_PATHS = 8, TASK_SHOTS_MOST = 100 };
+
+// Raised when the same row would give another example: it is in the keys of what is made of tasks.
+enum { TASK_VERSION = 2 };
 
 struct task {
     const char *name;

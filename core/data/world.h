@@ -126,7 +126,7 @@ struct error *CHECKED world_write(const struct world *world, uint64_t seed, int6
 
 struct world_record { // of one template
     const struct world_record_template *template;
-    char *text;     // owned (block_free): all texts of all fields, in order, each zero-terminated; `by` is not among them
+    char *text; // owned (block_free): all texts of all fields, in order, each zero-terminated; `by` is not among them
     size_t n_bytes;
 };
 

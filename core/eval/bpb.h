@@ -1,7 +1,8 @@
 // bpb.h - bits per byte: how well the model predicts text, whatever the tokenizer.
 //
 // nats = sum of -log p over targets with token_bytes > 0; bytes = sum of token_bytes; bpb = nats / (ln 2 * bytes). Special tokens
-// have no bytes and do not count, nor do targets of -1. A fixed list of rows: sums are made row by row, so the batch cannot be seen in the result.
+// have no bytes and do not count, nor do targets of -1. A fixed list of rows: sums are made row by row, so
+// the batch cannot be seen in the result.
 //
 // Errors  those of the rows' reader; ERROR_STOPPED between batches
 // Source  nanochat 2025-10-13, evaluate_bpb; token bytes as its tokenizer counts them

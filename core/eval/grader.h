@@ -3,7 +3,7 @@
 // number  what stands behind the first "#### " of the answer (-, digits, dots, commas; commas are then dropped) is the same text as in
 //         the reference; both without such a mark are the same
 // exact   the answer is the reference, blanks at both ends aside
-// choice  is decided by logits (suite.h), or, of a written answer, as exact
+// choice  is decided by logits (chat_eval.h), or, of a written answer, as exact
 // none    nothing is right
 //
 // Means   of nothing (n = 0) are NaN

@@ -15,7 +15,7 @@ static const char *prompt_of(const struct task *t)
     return t->prompt ? t->prompt : t->grader == GRADER_LOSS ? "{question}{delimiter}{choice}" : "{question}{delimiter}{answer}";
 }
 
-enum span_rule prompts_rule(const struct task *t)
+static enum span_rule rule_of(const struct task *t)
 {
     const char *prompt = prompt_of(t), *choice = strstr(prompt, "{choice}"), *question = strstr(prompt, "{question}");
     if (t->grader == GRADER_EXACT_GREEDY)
@@ -181,7 +181,7 @@ struct error *prompts_make(const struct prompts *p, int64_t i, struct arena *are
     const struct task_item *item = &p->items[p->order[i]];
     const char *template = prompt_of(t), *answer = strstr(template, "{answer}");
     int64_t shots[TASK_SHOTS_MOST];
-    *made = (struct made_prompts){.rule = prompts_rule(t), .item = item};
+    *made = (struct made_prompts){.rule = rule_of(t), .item = item};
     made->n_texts = made->rule == SPAN_ANSWER ? 2 : item->n_options;
     made->texts = arena_array(arena, (size_t)made->n_texts, sizeof *made->texts);
     struct error *e = made->texts ? prompts_shots(p, i, shots) : error_memory();

@@ -54,8 +54,6 @@ struct error *CHECKED prompts_open(struct prompts *prompts, const struct task *t
                                    int n_parts, int64_t most);
 void prompts_close(struct prompts *prompts);
 
-enum span_rule prompts_rule(const struct task *task);
-
 // The examples that are shown before example i: shots[task->shots], counted in the order of asking.
 struct error *CHECKED prompts_shots(const struct prompts *prompts, int64_t i, int64_t *shots);
 

@@ -77,8 +77,8 @@ static struct error *make_room(struct dialog *d)
     int64_t room = d->engine->capacity - d->settings.max_tokens;
     int64_t least = d->turns.id[0] + (int64_t)d->history.n - d->turns.id[d->turns.n - 1];
     if (least > room)
-        return error_new(ERROR_USAGE, NOWHERE, "say it in fewer words", "%lld tokens are more than this model can read at once (%lld)",
-                         (long long)least, (long long)room);
+        return error_new(ERROR_USAGE, NOWHERE, "say it in fewer words",
+                         "%lld tokens are more than this model can read at once (%lld)", (long long)least, (long long)room);
     while ((int64_t)d->history.n > room) {
         size_t from = (size_t)d->turns.id[0], to = (size_t)d->turns.id[1];
         memmove(d->history.id + from, d->history.id + to, (d->history.n - to) * sizeof *d->history.id);

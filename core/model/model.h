@@ -22,7 +22,8 @@
 #include "core/model/shape.h"
 #include "kernels/kernels.h"
 
-enum { POSITIONS_PER_SEQ_LEN = 10 }; // that the rotary tables hold, as the reference's do: chats run on past the length of training
+// Positions that the rotary tables hold for each of seq_len, as the reference's do: chats run on past the length of training.
+enum { POSITIONS_PER_SEQ_LEN = 10 };
 
 // Which optimizer and learning rate a parameter has.
 enum param_group {
@@ -67,11 +68,11 @@ struct saved {
     struct tensor ids, positions, targets, weights, losses; // [N,1]
     struct tensor embedded, rstd_embedded;                  // norm(wte[ids])
     struct saved_layer *layers;
-    struct tensor smeared, smear_gates;                     // [N,C], [N,1]
-    struct tensor kept;                                     // the stream that backout takes off
-    struct tensor last, rstd_last;                          // norm before lm_head
-    struct tensor dx, dn, dq, dk, dv, dout, dh;             // scratch of the backward pass; dq, dk, dv of the forward pass under bf16
-    struct tensor dx0, dkept;                               // gradients of x0 and of the kept stream
+    struct tensor smeared, smear_gates;         // [N,C], [N,1]
+    struct tensor kept;                         // the stream that backout takes off
+    struct tensor last, rstd_last;              // norm before lm_head
+    struct tensor dx, dn, dq, dk, dv, dout, dh; // scratch of the backward pass; dq, dk, dv of the forward pass under bf16
+    struct tensor dx0, dkept;                   // gradients of x0 and of the kept stream
 };
 
 struct layer { // indices into params; -1: there is none

@@ -53,7 +53,7 @@ static bool prefix_is_good(const char *prefix)
     return true;
 }
 
-struct error *bucket_check(const char *address, struct place at)
+static struct error *bucket_check(const char *address, struct place at)
 {
     bool is_s3 = !strncmp(address, "s3://", 5);
     const char *host = address + strlen(is_s3 ? "s3://" : "https://"), *bucket = host + (is_s3 ? 0 : strcspn(host, "/"));
@@ -433,5 +433,5 @@ static struct error *bucket_remove(struct remote *r, const char *name)
     return e;
 }
 
-const struct remote_kind remote_bucket = {bucket_open, bucket_close, bucket_make,  bucket_list,
-                                          bucket_put,  bucket_get,   bucket_remove};
+const struct remote_kind remote_bucket = {bucket_check, bucket_open, bucket_close, bucket_make,
+                                          bucket_list,  bucket_put,  bucket_get,   bucket_remove};

@@ -191,4 +191,5 @@ static struct error *folder_remove(struct remote *r, const char *name)
     return e;
 }
 
-const struct remote_kind remote_folder = {folder_open, NULL, make_folder, folder_list, folder_put, folder_get, folder_remove};
+const struct remote_kind remote_folder = {NULL,        folder_open, NULL,       make_folder,
+                                          folder_list, folder_put,  folder_get, folder_remove};

@@ -23,12 +23,17 @@ bool remote_is_address(const char *text)
     return n && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-") == n;
 }
 
+// A scheme each; what has none is a folder.
+static const struct {
+    const char *begins;
+    const struct remote_kind *kind;
+} schemes[] = {{"ssh://", &remote_ssh}, {"s3://", &remote_bucket}, {"https://", &remote_bucket}};
+
 static const struct remote_kind *kind_of(const char *address)
 {
-    if (begins(address, "ssh://"))
-        return &remote_ssh;
-    if (begins(address, "s3://") || begins(address, "https://"))
-        return &remote_bucket;
+    for (size_t i = 0; i < countof(schemes); i++)
+        if (begins(address, schemes[i].begins))
+            return schemes[i].kind;
     return remote_is_address(address) ? NULL : &remote_folder;
 }
 
@@ -41,7 +46,7 @@ struct error *remote_check(const char *address, struct place at)
     for (const char *c = address; *c; c++)
         if (iscntrl((unsigned char)*c))
             return error_new(ERROR_RECIPE, at, "take it out", "an address with a control character in it");
-    return kind == &remote_ssh ? ssh_check(address, at) : kind == &remote_bucket ? bucket_check(address, at) : NULL;
+    return kind->check ? kind->check(address, at) : NULL;
 }
 
 struct error *remote_open(struct remote **remote, const char *address, struct arena *arena)

@@ -1,14 +1,15 @@
 // remote_inside.h - what the kinds of places have in common. For core/remote only.
+//
+// A kind is a file with a struct remote_kind, named here, and a row in the schemes of remote.c.
 #ifndef CORE_REMOTE_REMOTE_INSIDE_H
 #define CORE_REMOTE_REMOTE_INSIDE_H
 
 #include "core/remote/remote.h"
 
-struct remote;
-
-struct remote_kind {
+struct remote_kind {                                              // calls as in remote.h; names of files were checked
+    struct error *(*check)(const char *address, struct place at); // of an address beyond its scheme; NULL: any will do
     struct error *(*open)(struct remote *r);
-    void (*close)(struct remote *r);
+    void (*close)(struct remote *r); // NULL: there is nothing to close
     struct error *(*make)(struct remote *r, const char *folder);
     struct error *(*list)(struct remote *r, const char *folder, const char *prefix, struct arena *arena,
                           struct remote_entry **entries, int *n);
@@ -22,15 +23,12 @@ struct remote {
     const struct remote_kind *kind;
     const char *address;
     struct arena *arena;
-    void *own;
+    void *own; // of the kind
 };
 
 extern const struct remote_kind remote_folder, remote_ssh, remote_bucket;
 
-// Forms of addresses beyond their scheme.
-struct error *CHECKED ssh_check(const char *address, struct place at);
-struct error *CHECKED bucket_check(const char *address, struct place at);
-
+// What watch says; true where there is none.
 bool remote_goes_on(const struct remote_watch *watch, int64_t bytes);
 
 // "NAME.1f00ab37.tmp"; in the arena.

@@ -55,7 +55,7 @@ static bool cut(const char *address, struct parts *p)
     return p->folder[0] == '/' && p->folder[1] && host_is_good(host, p->n_host);
 }
 
-struct error *ssh_check(const char *address, struct place at)
+static struct error *ssh_check(const char *address, struct place at)
 {
     struct parts p;
     const char *user = memchr(address + strlen("ssh://"), '@', strcspn(address + strlen("ssh://"), "/"));
@@ -231,4 +231,4 @@ static struct error *ssh_remove(struct remote *r, const char *name)
     return e;
 }
 
-const struct remote_kind remote_ssh = {ssh_open, NULL, ssh_make, ssh_list, ssh_put, ssh_get, ssh_remove};
+const struct remote_kind remote_ssh = {ssh_check, ssh_open, NULL, ssh_make, ssh_list, ssh_put, ssh_get, ssh_remove};

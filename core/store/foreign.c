@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "core/store/inside.h"
+#include "core/store/store_inside.h"
 
 static struct error *check_place(hid_t data, const char *path, const char *dataset)
 {

@@ -30,7 +30,7 @@ struct timing_train { // /timing/train
 
 enum { EVENT_KIND = 16, EVENT_TEXT = 112, SAMPLE_PROMPT = 64, SAMPLE_TEXT = 2048 };
 
-struct event { // /events: "start", "resumed", "saved", "stopped", "done"; "note": what a reader of the result should know
+struct event { // /events: "start", "resumed", "saved", "unsaved", "kept", "unkept", "done"; "note": what a reader should know
     int64_t step;
     double time; // unix
     char kind[EVENT_KIND], text[EVENT_TEXT];

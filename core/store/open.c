@@ -3,7 +3,7 @@
 // Idea  the first 48 bytes are looked at before HDF5 is let near the file, so that "not HDF5" and "cut short" are told apart. What
 //       HDF5 then says is checked again: a dataset counts only where it is contiguous, inside this file, reached by hard links, of a
 //       type in our table, and as large as its dimensions say.
-#include "core/store/inside.h"
+#include "core/store/store_inside.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // read.c - contents: by pread, by mmap, row by row for tables, and all of it against the checksums.
-#include "core/store/inside.h"
+#include "core/store/store_inside.h"
 
 #include <errno.h>
 #include <string.h>

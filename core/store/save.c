@@ -8,7 +8,7 @@
 //
 //     0        superblock, headers      dataset        headers    dataset ...          /checksums    end
 //     |--------- gap ----------|--- 4 MiB pieces ---|--- gap ---|--- pieces ---| ... |-- not in it --|
-#include "core/store/inside.h"
+#include "core/store/store_inside.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 // types.c - the table of types, and the border to HDF5: its types and its errors are turned into ours here and nowhere else.
-#include "core/store/inside.h"
+#include "core/store/store_inside.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -80,7 +80,7 @@ static struct error *hand_over(struct bpe_counter *c, struct own *own)
             n_before = c->parts[at].n;
             bytes_before = c->parts[at].n_bytes;
         }
-        e = piece_counts_add_key(&c->parts[at], k, hash, p, count);
+        e = piece_counts_add(&c->parts[at], k, hash, p, count);
     }
     if (at >= 0) {
         distinct += c->parts[at].n - n_before;
@@ -109,7 +109,7 @@ static struct error *count_found(struct bpe_counter *c, struct own *own, const s
 {
     struct error *e = NULL;
     for (size_t i = 0; i < n && !e; i++)
-        e = piece_counts_add_key(&own->counts, found[i].key, found[i].hash, found[i].p, 1);
+        e = piece_counts_add(&own->counts, found[i].key, found[i].hash, found[i].p, 1);
     own->pieces += (int64_t)n;
     if (!e && (own->counts.n >= OWN_PIECES || own->counts.longer.n >= OWN_BYTES))
         e = hand_over(c, own);
@@ -307,7 +307,7 @@ struct error *bpe_counter_put(struct bpe_counter *c, const uint8_t *piece, size_
 {
     struct piece_key k = piece_key(piece, n, readable);
     uint64_t hash = piece_key_hash(k);
-    return piece_counts_add_key(&c->parts[hash >> (64 - PART_BITS)], k, hash, piece, count);
+    return piece_counts_add(&c->parts[hash >> (64 - PART_BITS)], k, hash, piece, count);
 }
 
 struct error *bpe_counter_end(struct bpe_counter *c)

@@ -56,7 +56,7 @@ static bool is_piece(const struct piece_counts *c, const struct piece_slot *s, s
     return k.n <= SHORT_PIECE ? s->b == k.b : memcmp(c->longer.byte + s->b, p, k.n) == 0;
 }
 
-struct error *piece_counts_add_key(struct piece_counts *c, struct piece_key k, uint64_t hash, const uint8_t *p, int64_t count)
+struct error *piece_counts_add(struct piece_counts *c, struct piece_key k, uint64_t hash, const uint8_t *p, int64_t count)
 {
     struct error *e = c->n >= c->capacity / 2 ? piece_counts_reserve(c, c->n + 1) : NULL;
     if (e)
@@ -83,12 +83,6 @@ void piece_counts_prefetch(const struct piece_counts *c, uint64_t hash)
 {
     if (c->capacity)
         __builtin_prefetch(&c->slots[first_slot(c->skip, c->capacity, hash)], 1);
-}
-
-struct error *piece_counts_add(struct piece_counts *c, const uint8_t *p, size_t n, size_t readable, int64_t count)
-{
-    struct piece_key k = piece_key(p, n, readable);
-    return piece_counts_add_key(c, k, piece_key_hash(k), p, count);
 }
 
 const uint8_t *piece_counts_next(const struct piece_counts *c, size_t *at, size_t *n, int64_t *count)

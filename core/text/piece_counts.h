@@ -1,7 +1,8 @@
 // piece_counts.h - how often each different piece of a text occurs (private to core/text).
 //
 //     struct piece_counts c = {0};
-//     e = piece_counts_add(&c, piece, n, readable, 1);
+//     struct piece_key k = piece_key(piece, n, readable);
+//     e = piece_counts_add(&c, k, piece_key_hash(k), piece, 1);
 //     for (size_t i = 0, n; (p = piece_counts_next(&c, &i, &n, &count));) ...
 //     piece_counts_release(&c);
 //
@@ -28,15 +29,14 @@ struct piece_counts {
     int skip; // upper bits of the hash that all pieces of this table have in common; 0 for a table of all
 };
 
-// readable: bytes that may be read from p on, at least n. 1 <= n < 2^32.
-struct error *CHECKED piece_counts_add(struct piece_counts *c, const uint8_t *p, size_t n, size_t readable, int64_t count);
-
 // Room for n pieces in all.
 struct error *CHECKED piece_counts_reserve(struct piece_counts *c, size_t n);
 
-// The same in two steps: with the key and its hash at hand, and the slot asked for some pieces ahead.
-struct error *CHECKED piece_counts_add_key(struct piece_counts *c, struct piece_key k, uint64_t hash, const uint8_t *p,
-                                           int64_t count);
+// The piece with that key and hash, whose k.n bytes are at p; 1 <= k.n < 2^32.
+struct error *CHECKED piece_counts_add(struct piece_counts *c, struct piece_key k, uint64_t hash, const uint8_t *p,
+                                       int64_t count);
+
+// Asks memory for the slot of a piece that comes soon.
 void piece_counts_prefetch(const struct piece_counts *c, uint64_t hash);
 
 // The piece in slot *at or the first one behind it; NULL at the end. *at then is the slot to go on with. The bytes are borrowed

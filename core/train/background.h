@@ -27,8 +27,8 @@ struct background {
 
 // part and prev are borrowed until it is finished. There must be none on its way.
 void background_start(struct background *b, struct checkpoint *copy, const char *part, const char *prev);
-bool background_busy(const struct background *b);  // started and not finished
-bool background_ended(const struct background *b); // busy, and finishing it takes no time
+bool background_busy(const struct background *b);                             // started and not finished
+bool background_ended(const struct background *b);                            // busy, and finishing it takes no time
 struct error *CHECKED background_finish(struct background *b, int64_t *step); // NULL where there is none; waits
 
 #endif

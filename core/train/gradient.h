@@ -36,7 +36,8 @@ struct gradient {
 
 struct error *CHECKED gradient_open(struct gradient *g, struct model *model, int64_t R, int T, int device_batch);
 
-// Gradient of sum(weight * loss) / n over the n targets of rows first .. first+R-1; *loss is that, in nats a token. *sum is valid until the next call.
+// Gradient of sum(weight * loss) / n over the n targets of rows first .. first+R-1; *loss is that, in nats a token. *sum, one tensor a
+// parameter, is valid until the next call.
 struct error *CHECKED gradient_of_rows(struct gradient *g, struct row_source rows, int64_t first, double *loss,
                                        const struct tensor **sum);
 

@@ -9,8 +9,8 @@
 //             equal gives rows of width 0: they count their targets, and are not computed
 // Targets     the sampled tokens alone: prompt, forced tokens and padding are -1. assistant_end is not part of an answer, so it is never
 //             trained. The loss of a token weighs its row's advantage over the number of targets of the whole update (gradient.h)
-// Source      nanochat 2025-10-13, chat_rl (on-policy REINFORCE with a group's mean as baseline: GRPO, Shao et al. 2024, without ratio, clipping,
-//             KL and deviation)
+// Source      nanochat 2025-10-13, chat_rl (on-policy REINFORCE with a group's mean as baseline: GRPO, Shao et al. 2024, without
+//             ratio, clipping, KL and deviation)
 #ifndef CORE_TRAIN_ROLLOUTS_H
 #define CORE_TRAIN_ROLLOUTS_H
 
@@ -19,9 +19,9 @@
 struct rollouts {
     int n_questions, n_samples, T; // T: most inputs of a row
     int32_t pad;
-    int32_t *ids;      // [questions * samples, T+1]
-    uint8_t *mask;     // the same
-    int32_t *lengths;  // [questions * samples] tokens of prompt and answer
+    int32_t *ids;     // [questions * samples, T+1]
+    uint8_t *mask;    // the same
+    int32_t *lengths; // [questions * samples] tokens of prompt and answer
     int32_t *n_targets;
     double *reward, *advantage;
 };

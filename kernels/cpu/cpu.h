@@ -220,9 +220,8 @@ struct product {
     bool add;
     bool symmetric; // c is known to be: a * b is symmetric and add is false
     float *squares; // NULL, or: c = max(c, 0), squares = c^2, with c's stride; under bf16 both are rounded
-    uint16_t *positive16,
-        *squares16; // NULL, or: the same, stored as bfloat16 with c's stride; c is then what sums need meanwhile
-    bool bf16;      // operands are rounded; cpu_product says it, from the device's precision
+    uint16_t *positive16, *squares16; // NULL, or: the same, stored as bfloat16 with c's stride; c then holds the sums meanwhile
+    bool bf16;                        // operands are rounded; cpu_product says it, from the device's precision
 };
 
 size_t cpu_product_bytes(const struct device *dev, const struct product *p);

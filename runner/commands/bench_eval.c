@@ -15,7 +15,7 @@
 #include "core/eval/scorer.h"
 #include "runner/commands/load.h"
 #include "runner/graph/estimate.h"
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 
 enum { QUESTIONS = 16, PROMPTS = 4, SLOTS = 8, ROUNDS_MOST = 64, PEAK_MS = 200 };
 static const double ENOUGH_S = 1.5;

@@ -15,7 +15,7 @@
 #include "runner/commands/load.h"
 #include "runner/graph/estimate.h"
 #include "runner/graph/trial.h"
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 #include "runner/view/format.h"
 
 enum { STEPS_MOST = 32, SHAPES_MOST = 8, PEAK_MS = 200 };

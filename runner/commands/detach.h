@@ -16,7 +16,7 @@
 
 struct detached {
     bool is_child;
-    int pid; // of the child
+    int pid;  // of the child
     int pipe; // from the child to the parent
 };
 

@@ -44,8 +44,8 @@ struct error *CHECKED load_name(const struct call *call, const char *what, const
 // ERROR_USAGE if there is none.
 struct error *CHECKED load_run(struct run *run, const struct call *call, const char *what);
 
-// The result file of MODEL: RECIPE.yaml:STAGE, RUN:STAGE (RUN as for load_run), either with @STEP for a kept step, or a file; in the arena. ERROR_USAGE for a stage that
-// is no model or has not been made.
+// The result file of MODEL: RECIPE.yaml:STAGE, RUN:STAGE (RUN as for load_run), either with @STEP for a kept step, or
+// a file; in the arena. ERROR_USAGE for a stage that is no model or has not been made.
 struct error *CHECKED load_model(const struct call *call, const char *what, const char **path);
 
 // The tokenizer of MODEL, which may also be a stage that makes nothing else; in the arena. *of_model: a model came with it.
@@ -59,9 +59,6 @@ struct opened {
 };
 struct error *CHECKED load_open(struct opened *opened, const char *path, struct arena *arena);
 void load_close(struct opened *opened);
-
-// The precision in which the model of a result file was made, by its payload; F32 where that says nothing.
-struct error *CHECKED load_precision(struct store_file *file, struct arena *arena, enum precision *precision);
 
 // Opens the object of a stage of the plan and writes what every answer says of it: name kind key state reasons.
 struct error *CHECKED stage_to_json(struct json *json, const struct plan_stage *stage, struct arena *arena);

@@ -11,7 +11,7 @@
 #include "runner/commands/load.h"
 #include "runner/graph/keys.h"
 #include "runner/graph/result.h"
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 
 enum wanted { MODEL, TOKENIZER };
 
@@ -167,7 +167,8 @@ static struct error *of_run(const struct call *call, const char *what, const cha
     return error_new(ERROR_USAGE, NOWHERE, "run the recipe again", "the result of stage '%s' is not there (any more)", name);
 }
 
-struct error *load_precision(struct store_file *file, struct arena *arena, enum precision *precision)
+// The precision in which the model of a result file was made, by its payload; F32 where that says nothing.
+static struct error *load_precision(struct store_file *file, struct arena *arena, enum precision *precision)
 {
     const char *payload;
     struct error *e = store_get_text(file, "/", "payload", arena, &payload);

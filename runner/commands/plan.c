@@ -8,7 +8,7 @@
 #include "runner/graph/total.h"
 #include "runner/graph/work.h"
 #include "runner/stages/error_json.h"
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 #include "runner/view/reasons.h"

@@ -23,7 +23,7 @@ struct cost_setup {
     int64_t batch; // rows that go through the model at once; 0: no row is trained on or measured
     int64_t T;     // longest of them
     bool trains;
-    bool optimizer_2026; // else that of 2025
+    bool optimizer_2026;     // else that of 2025
     int64_t rows, width;     // of an update: rows, and how long those of a micro-batch are (T, where all are full)
     int64_t slots, capacity; // that decode together, and their positions; 0: nothing is written
     int64_t prompt;          // tokens of a prompt that goes in at once; 0: prompts go in token by token

@@ -6,7 +6,7 @@
 
 #include "core/model/hf_config.h"
 #include "core/model/shape.h"
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 
 // The shape that a pretraining trains; *known = false where its vocabulary is not (an import).
 static struct error *node_shape(const struct graph_node *pretrain, struct shape *shape, bool *known)

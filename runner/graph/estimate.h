@@ -1,9 +1,10 @@
 // estimate.h - what a stage comes to before it runs: parameters, tokens, FLOPs, bytes on disk.
 //
 // By the formulas of core/model/shape, from the options alone; the horizon is computed as the stage computes it
-// (stages/shape_of.h). What counting finds beside them is in work.h.
+// (stages/hyperparameters.h). What counting finds beside them is in work.h.
 //
-// pretrain   tokens = steps * batch_tokens, of the steps that it makes itself; FLOPs of the updates (6 a matrix parameter and token, and attention)
+// pretrain   tokens = steps * batch_tokens, of the steps that it makes itself; FLOPs of the updates (6 a matrix parameter and token,
+//            and attention)
 // finetune   the same where rows are packed and steps are given; else the tokens of the mixture's examples (estimate_mixture)
 // eval       tokens looked at for bpb; a third of the training FLOPs a token: there is no backward pass. Unknown with tasks
 // import     parameters of a model, by its config.json
@@ -19,7 +20,7 @@ struct estimate {
     int64_t params, tokens, bytes_disk;   // -1: unknown
     int64_t scaling_params, batch_tokens; // of a pretraining; scaling_params: those that the scaling laws of 2026 count
     int64_t steps;                        // of a pretraining, with those of the one that it goes on from
-    double flops, flops_per_token;      // NaN: unknown
+    double flops, flops_per_token;        // NaN: unknown
 };
 
 // The shape of the model that a stage makes or reads, with the rows that it has there; *known = false where it is of another kind, or
@@ -32,7 +33,8 @@ struct error *CHECKED estimate_stage(struct estimate *estimate, const struct gra
 int64_t estimate_begin(const struct graph_node *node);
 
 // For a finetune stage whose tokens are not known yet: n_examples with n_tokens are one pass over its mixture. Where rows are packed
-// it is whole batches, as the stage makes them, but of best_fit as if no row had to be padded; where a conversation is a row and steps are given, rows of the average length.
+// it is whole batches, as the stage makes them, but of best_fit as if no row had to be padded; where a conversation is a row and
+// steps are given, rows of the average length.
 void estimate_mixture(struct estimate *estimate, const struct graph_node *node, int64_t n_examples, int64_t n_tokens);
 
 // Updates that a training makes; -1: not known. Of finetune and grpo, whose mixture has n_examples with n_tokens (-1: not known).

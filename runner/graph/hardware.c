@@ -57,6 +57,6 @@ struct error *hardware_of(const struct hardware **hardware, const struct recipe 
         size_t n = strlen(names);
         snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "", h->name);
     }
-    return error_new(ERROR_RECIPE, recipe->device_at.file ? recipe->device_at : (struct place){.file = recipe->path}, names, "nothing is known of the device '%.80s'",
-                     recipe->device);
+    return error_new(ERROR_RECIPE, recipe->device_at.file ? recipe->device_at : (struct place){.file = recipe->path}, names,
+                     "nothing is known of the device '%.80s'", recipe->device);
 }

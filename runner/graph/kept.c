@@ -7,7 +7,8 @@
 #include "runner/graph/keys.h"
 #include "runner/graph/result.h"
 
-char *kept_path(struct arena *arena, const char *results, enum stage_kind_id kind, const char *key, int64_t step)
+// "results/store/pretrain-3f9a12….h5" as of a step: KIND-KEY@STEP.h5.
+static char *kept_path(struct arena *arena, const char *results, enum stage_kind_id kind, const char *key, int64_t step)
 {
     char ending[40];
     snprintf(ending, sizeof ending, "@%lld.h5", (long long)step);

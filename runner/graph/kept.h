@@ -21,10 +21,7 @@ struct kept_lacks {
     const char *reader;  // the stage that reads it
 };
 
-// "results/store/pretrain-3f9a12….h5" as of a step; in the arena, NULL when memory runs out.
-char *kept_path(struct arena *arena, const char *results, enum stage_kind_id kind, const char *key, int64_t step);
-
-// The file that an input is read from.
+// The file that an input is read from: the result, or KIND-KEY@STEP.h5. In the arena; NULL: its key is not known, or memory ran out.
 const char *kept_file(const struct plan *plan, const struct graph_input *input, struct arena *arena);
 
 // Steps that are read or are to be kept, and are behind the last; a training that goes on from behind its own end. ERROR_RECIPE.

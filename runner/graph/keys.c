@@ -15,7 +15,7 @@
 #include "core/store/atomic.h"
 #include "core/store/identity.h"
 #include "runner/graph/downloads.h"
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 
 static const char *const forms[DOCUMENT_FORM_COUNT] = {
     [DOCUMENT_PARQUET] = "parquet", [DOCUMENT_JSONL] = "jsonl", [DOCUMENT_TEXT] = "text", [DOCUMENT_WORLD] = "world"};

@@ -7,9 +7,9 @@
 //
 // data      what the node reads by itself, part by part: the content of files, never their names; for a world the content of
 //           its file, the generator's version, the seed and the range of documents
-// fields    the RESULT fields that are set and not left out (fields.h), integers in decimal, reals as %.17g; names of stages and sources are left out; a
-//           mixture is a list of {"epochs":2,"split":"train","task":"gsm8k"}, or "rows" for "epochs". Of an evaluation
-//           max_tokens is left out where nothing is asked in a chat, and examples where it asks nothing
+// fields    the RESULT fields that are set and not left out (fields.h), integers in decimal, reals as %.17g; names of
+//           stages and sources are left out; a mixture is a list of {"epochs":2,"split":"train","task":"gsm8k"}, or "rows" for
+//           "epochs". Of an evaluation max_tokens is left out where nothing is asked in a chat, and examples where it asks nothing
 // grading   of an evaluation on tasks, and of grpo: a list of {"baseline":0.25,"grader":"choice","task":"quiz"}, one an entry; grpo,
 //           whose rewards do not depend on chance, is without baselines
 // inputs    key by role; for "tokens" and "validation" the list of the keys of the parts; for "mix", "mixture", "test" and "suite"

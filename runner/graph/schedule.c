@@ -161,7 +161,8 @@ struct error *schedule_record(struct run *record, const struct plan *plan, struc
     return NULL;
 }
 
-int schedule_cores(void)
+// The cores that stages may use.
+static int usable_cores(void)
 {
     const char *asked = getenv("OMP_NUM_THREADS");
     int n = asked ? atoi(asked) : 0;
@@ -507,7 +508,7 @@ struct error *schedule_run(struct schedule_result *result, struct plan *plan, co
                           .record = record,
                           .hooks = hooks,
                           .arena = arena,
-                          .cores = schedule_cores(),
+                          .cores = usable_cores(),
                           .jobs = jobs,
                           .n = schedule_count(plan, selected),
                           .begin = clock_seconds()};

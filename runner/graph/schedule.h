@@ -46,9 +46,6 @@ struct error *CHECKED schedule_check(const struct plan *plan, const bool *select
 // Fills in the stages of a record from the plan: states cached and waiting, keys, payloads, reasons.
 struct error *CHECKED schedule_record(struct run *record, const struct plan *plan, struct arena *arena);
 
-// The cores that stages may use.
-int schedule_cores(void);
-
 // jobs: how many stages at once; 0: as they fit.
 struct error *CHECKED schedule_run(struct schedule_result *result, struct plan *plan, const bool *selected, struct run *record,
                                    const struct schedule_hooks *hooks, int jobs, struct arena *arena);

@@ -8,7 +8,8 @@
 // Share      of the tokens of the mixture where all are known, else of its rows where those are
 // Ownership  everything lives in the arena
 // Errors     ERROR_RECIPE at the entry: `rows` beyond what its task has, `epochs` that are not one row of it, more than
-//            SHARE_ROWS_MOST examples in all; at a suite of which no row is there. Data that cannot be read is not known here: the stage that reads it will say so
+//            SHARE_ROWS_MOST examples in all; at a suite of which no row is there. Data that cannot be read is not known
+//            here: the stage that reads it will say so
 #ifndef RUNNER_GRAPH_SHARE_H
 #define RUNNER_GRAPH_SHARE_H
 
@@ -21,7 +22,8 @@ enum { SHARE_ROWS_MOST = 1 << 28 }; // an example takes 36 bytes while a mixture
 const struct mixture_uses *node_mixture(const struct graph_node *node);
 
 // lengths: also how long the rows of one pass are, once the token files are there; .most is set by the caller.
-struct error *CHECKED shares_make(const struct plan *plan, struct plan_stage *stage, struct lengths *lengths, struct arena *arena);
+struct error *CHECKED shares_make(const struct plan *plan, struct plan_stage *stage, struct lengths *lengths,
+                                  struct arena *arena);
 
 // Of an evaluation: how many questions have choices and how many an answer that is written, -1 where it is not known of all, and how
 // long they are, once the token files are there. plan NULL: results are not looked at.

@@ -9,7 +9,7 @@
 #include "runner/graph/keys.h"
 #include "runner/graph/machine.h"
 #include "runner/graph/work.h"
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 
 // The files that an input gives under its role.
 static struct error *fill_input(struct job_input *to, const struct plan *plan, const struct graph_input *from,

@@ -13,7 +13,7 @@
 #include "core/store/store.h"
 #include "runner/graph/estimate.h"
 #include "runner/graph/keys.h"
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 
 // What only the schedule knows of.
 static const char *const schedule_fields[] = {"steps",  "tokens",       "flops",    "ratio",

@@ -7,7 +7,7 @@
 #include "core/data/rows.h"
 #include "core/infer/writer.h"
 #include "runner/graph/estimate.h"
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 
 enum { PASS_SAMPLES = 8, CHECKPOINT_FILES = 3 }; // files: the last, the one before, and the one that is being written
 

@@ -10,9 +10,11 @@
 //            reading all weights and its keys and values. In bf16, as the reference trains, unless the recipe asks for f32 itself:
 //            activations then take half of what they take here
 // Bounds     how long answers get is not known before, nor, until it is encoded, how much validation text there is: seconds stays unknown
-//            in an evaluation or a grpo stage with such a part, or in one whose prompts are still to be made, and seconds_most is the time if no answer ends before max_tokens and
-//            eval_tokens are there. Evaluations inside trainings are in their time; samples, saving and starting are not
-// Memory     of one device, in float32, as the stage opens it (cost.h); of grpo for the longest prompt that is known, else seq_len
+//            in an evaluation or a grpo stage with such a part, or in one whose prompts are still to be made, and seconds_most is the
+//            time if no answer ends before max_tokens and eval_tokens are there. Evaluations inside trainings are in their time;
+//            samples, saving and starting are not
+// Memory     of one device, as the stage opens it (cost.h), here in its precision, elsewhere in float32; of grpo for the longest prompt
+//            that is known, else seq_len
 // Errors     those of cost.h; ERROR_RECIPE of shapes
 #ifndef RUNNER_GRAPH_WORK_H
 #define RUNNER_GRAPH_WORK_H

@@ -13,50 +13,29 @@
 #include "runner/recipe/number.h"
 #include "runner/recipe/options.h"
 
-static const struct {
-    const char *name, *help;
-    bool built;
-    int version;
-    size_t options_bytes;
-} kinds[KIND_COUNT] = {
-    [KIND_TOKENIZER] = {"tokenizer", "learns a vocabulary from text: byte pairs, in the order of the reference", true, 1,
-                        sizeof(struct tokenizer_options)},
-    [KIND_TOKENS] = {"tokens", "the tokens of a source's files, one file each; nobody writes it", true, 1,
-                     sizeof(struct tokens_options)},
-    [KIND_ROWS] = {"rows", "the rows that best-fit packing makes of a source's tokens; nobody writes it", true, 1,
-                   sizeof(struct rows_options)},
-    [KIND_PRETRAIN] = {"pretrain", "trains a base model on the tokens of a source", true, 1, sizeof(struct pretrain_options)},
-    [KIND_FINETUNE] = {"finetune", "trains a model on a mixture of tasks: conversations, questions and answers", true, 1,
-                       sizeof(struct finetune_options)},
-    [KIND_GRPO] = {"grpo", "reinforces a chat model by what its own answers are worth", true, 1, sizeof(struct grpo_options)},
-    [KIND_EVAL] = {"eval", "scores models: bits per byte, and questions of tasks", true, 1, sizeof(struct eval_options)},
-    [KIND_IMPORT] = {"import", "brings in a model that others trained, or a tokenizer alone, in place of a stage that trains one", true, 1,
-                     sizeof(struct import_options)},
-};
-
 const char *kind_name(enum stage_kind_id kind)
 {
-    return kinds[kind].name;
+    return stage_kinds[kind].name;
 }
 
 const char *kind_help(enum stage_kind_id kind)
 {
-    return kinds[kind].help;
+    return stage_kinds[kind].help;
 }
 
 bool kind_built(enum stage_kind_id kind)
 {
-    return kinds[kind].built;
+    return stage_kinds[kind].built;
 }
 
 int kind_version(enum stage_kind_id kind)
 {
-    return kinds[kind].version;
+    return stage_kinds[kind].version;
 }
 
 size_t kind_options_bytes(enum stage_kind_id kind)
 {
-    return kinds[kind].options_bytes;
+    return stage_kinds[kind].options_bytes;
 }
 
 bool kind_is_word(enum stage_kind_id kind)
@@ -77,7 +56,7 @@ bool field_is_word(const struct field *field)
 enum stage_kind_id kind_named(const char *name, size_t n)
 {
     for (int i = 0; i < KIND_COUNT; i++)
-        if (strlen(kinds[i].name) == n && memcmp(kinds[i].name, name, n) == 0)
+        if (strlen(stage_kinds[i].name) == n && memcmp(stage_kinds[i].name, name, n) == 0)
             return (enum stage_kind_id)i;
     return KIND_COUNT;
 }

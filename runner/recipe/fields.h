@@ -1,4 +1,4 @@
-// fields.h - the one table of fields: every field of every kind of stage, described once.
+// fields.h - the two tables of the language: every kind of stage, and every field of it, described once (fields_table.c).
 //
 // The reader, check, plan, why, schema, help and the job files of stage processes all work from this table, so nothing can drift.
 // A kind's values land in a plain struct (options.h) at the field's offset.
@@ -79,6 +79,15 @@ struct field {
     const char *help;                                    // one line
 };
 
+struct stage_kind {
+    const char *name, *help;
+    bool built;           // code stands behind it
+    int version;          // raised when a change of code changes results: it is in the key
+    size_t options_bytes; // of its struct in options.h
+};
+
+extern const struct stage_kind stage_kinds[KIND_COUNT];
+
 // A kind has rows of its own in the table; a name such as seed can stand in several rows with different kinds.
 extern const struct field fields[];
 extern const int n_fields;
@@ -89,7 +98,7 @@ const char *field_of_year(const struct field *field, int64_t year);
 const char *kind_name(enum stage_kind_id kind);
 const char *kind_help(enum stage_kind_id kind);
 bool kind_built(enum stage_kind_id kind);
-int kind_version(enum stage_kind_id kind); // raised when a change of code changes results
+int kind_version(enum stage_kind_id kind);
 size_t kind_options_bytes(enum stage_kind_id kind);
 
 // NULL if the kind has no such field.

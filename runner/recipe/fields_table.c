@@ -1,4 +1,4 @@
-// fields_table.c - the table itself: a row a field, the defaults of the reference beside each other.
+// fields_table.c - the tables themselves: a row a kind of stage; a row a field, the defaults of the reference beside each other.
 //
 // Defaults   nanochat 2025-10-13, options of its training scripts (def_2025; def_mid and def_sft where a preset differs), nanochat
 //            2026-07-03 (def_2026). device_batch is a speed field, so its default is ours
@@ -20,6 +20,22 @@ enum {
     GRPO = 1 << KIND_GRPO,
     EVAL = 1 << KIND_EVAL,
     IMPORT = 1 << KIND_IMPORT
+};
+
+const struct stage_kind stage_kinds[KIND_COUNT] = {
+    [KIND_TOKENIZER] = {"tokenizer", "learns a vocabulary from text: byte pairs, in the order of the reference", true, 1,
+                        sizeof(struct tokenizer_options)},
+    [KIND_TOKENS] = {"tokens", "the tokens of a source's files, one file each; nobody writes it", true, 1,
+                     sizeof(struct tokens_options)},
+    [KIND_ROWS] = {"rows", "the rows that best-fit packing makes of a source's tokens; nobody writes it", true, 1,
+                   sizeof(struct rows_options)},
+    [KIND_PRETRAIN] = {"pretrain", "trains a base model on the tokens of a source", true, 1, sizeof(struct pretrain_options)},
+    [KIND_FINETUNE] = {"finetune", "trains a model on a mixture of tasks: conversations, questions and answers", true, 1,
+                       sizeof(struct finetune_options)},
+    [KIND_GRPO] = {"grpo", "reinforces a chat model by what its own answers are worth", true, 1, sizeof(struct grpo_options)},
+    [KIND_EVAL] = {"eval", "scores models: bits per byte, and questions of tasks", true, 1, sizeof(struct eval_options)},
+    [KIND_IMPORT] = {"import", "brings in a model that others trained, or a tokenizer alone, in place of a stage that trains one",
+                     true, 1, sizeof(struct import_options)},
 };
 
 // clang-format off

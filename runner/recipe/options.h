@@ -27,9 +27,9 @@ const struct mixture_use *first_chat(const struct mixture_uses *uses);
 
 struct tokenizer_options {
     const char *source;
-    int64_t vocab;   // with the nine special tokens
-    int64_t chars;   // stop after so many characters (the crossing document is included)
-    int64_t doc_cap; // characters of a document that count
+    int64_t vocab;           // with the nine special tokens
+    int64_t chars;           // stop after so many characters (the crossing document is included)
+    int64_t doc_cap;         // characters of a document that count
     const char *token_bytes; // decoded | raw
     int64_t seed;
 };
@@ -47,11 +47,11 @@ struct pretrain_options {
     const char *architecture; // 2025 | 2026
     int64_t depth;            // or the six below
     int64_t n_layer, n_embd, n_head, n_kv_head, head_dim, n_mlp;
-    int64_t aspect;             // of depth, 2026: width a layer
-    const char *window_pattern; // letters S and L
+    int64_t aspect;                // of depth, 2026: width a layer
+    const char *window_pattern;    // letters S and L
     int64_t seq_len, batch_tokens; // batch_tokens unset: by the scaling law, of a vocabulary that only the stage knows
-    int64_t device_batch;  // speed
-    int64_t steps, tokens; // exactly one of steps tokens flops ratio
+    int64_t device_batch;          // speed
+    int64_t steps, tokens;         // exactly one of steps tokens flops ratio
     double flops, ratio;
     const char *optimizer; // 2025 | 2026
     double matrix_lr, embedding_lr, unembedding_lr, scalar_lr, weight_decay;

@@ -82,9 +82,9 @@ struct recipe {
     const char *device; // hardware: NULL: this machine
     struct place device_at;
     int64_t device_count;
-    double usd_per_hour; // NaN: unknown
-    const char *data;    // base address as written, or NULL
-    const char *mirror;  // a folder as the program opens it, or an address (core/remote), or NULL
+    double usd_per_hour;          // NaN: unknown
+    const char *data;             // base address as written, or NULL
+    const char *mirror;           // a folder as the program opens it, or an address (core/remote), or NULL
     const char *on_end, *on_fail; // commands for sh, or NULL
     struct source *sources;
     int n_sources;

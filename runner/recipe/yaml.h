@@ -25,18 +25,18 @@ enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
 
 struct node {
     enum node_kind kind;
-    struct place at;     // of the value (for a list or map: where it begins)
-    const char *key;     // in a map: its key; else NULL
-    struct place key_at; // of the key
-    const char *text;    // NODE_SCALAR: its text as written, unquoted
-    bool quoted;         // NODE_SCALAR: written in quotes
-    struct node *first;  // NODE_LIST, NODE_MAP: children in order
-    struct node *next;   // sibling
-    int n;               // children
-    int by;              // the layer of recipe.h: 0 the recipe, BY_INCLUDE, BY_SETTING
-    int variable;        // BY_LET, BY_MATRIX: the whole of its text stood for a ${x}; else 0
+    struct place at;       // of the value (for a list or map: where it begins)
+    const char *key;       // in a map: its key; else NULL
+    struct place key_at;   // of the key
+    const char *text;      // NODE_SCALAR: its text as written, unquoted
+    bool quoted;           // NODE_SCALAR: written in quotes
+    struct node *first;    // NODE_LIST, NODE_MAP: children in order
+    struct node *next;     // sibling
+    int n;                 // children
+    int by;                // the layer of recipe.h: 0 the recipe, BY_INCLUDE, BY_SETTING
+    int variable;          // BY_LET, BY_MATRIX: the whole of its text stood for a ${x}; else 0
     struct node *replaced; // by -s: what stood here before; else NULL
-    const char *folder;  // what a relative file name in it is relative to: NULL the folder of at.file, "" the working directory
+    const char *folder;    // what a relative file name in it is relative to: NULL the folder of at.file, "" the working directory
     const struct cell *cell; // of a stage or source: the cell of the matrix that it stands for (matrix.h), or NULL
 };
 

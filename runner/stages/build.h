@@ -9,7 +9,8 @@
 // "0.1.0 3f9a12c gcc 14.2.0 Release": version, commit ("+" behind it: changed since), compiler, kind of build.
 const char *build_text(void);
 
-// "51234 lines of C in 340 files, 10 libraries": of this build's core, kernels and runner, and what they are linked with beside the C library.
+// "51234 lines of C in 340 files, 10 libraries": of this build's core, kernels and runner, and what they are linked with
+// beside the C library.
 const char *code_text(void);
 
 // "host, AMD EPYC 9124, 16 cores, 64 GB"; NULL when memory runs out.

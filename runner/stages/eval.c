@@ -13,10 +13,10 @@
 #include "core/base/clock.h"
 #include "core/base/stop.h"
 #include "core/eval/bpb.h"
+#include "core/eval/chat_eval.h"
 #include "core/eval/grader.h"
 #include "core/eval/in_context.h"
 #include "core/eval/scores.h"
-#include "core/eval/suite.h"
 #include "core/model/model_file.h"
 #include "runner/stages/resume.h"
 #include "runner/stages/source_part.h"
@@ -38,13 +38,13 @@ struct evaluation {
     struct device *dev;
     struct model model;
     struct engine engine;
-    struct suite suite;           // what is asked in a chat; suite.examples has all rows
+    struct chat_eval chat;        // what is asked in a chat; chat.examples has all rows
     struct in_context in_context; // what is asked as text
     struct skipped skipped;
     struct bpb bpb;
     int64_t step;               // of the model
     int64_t n_rows, n_examples; // to measure on; 0: not asked for
-    int64_t n_chats;            // examples of the suite
+    int64_t n_chats;            // examples of the chat
     bool is_open;               // what is done so far is known, so it can be saved
     double began;               // clock_seconds() when what is being done now began, at `began_at`
     int64_t began_at;
@@ -54,7 +54,7 @@ static struct live_line progress_line(const struct evaluation *v, const char *ev
 {
     struct live_line line = live_line(event);
     bool is_text = v->bpb.rows < v->n_rows || !v->n_examples;
-    line.step = is_text ? v->bpb.rows : v->suite.examples.n;
+    line.step = is_text ? v->bpb.rows : v->chat.examples.n;
     line.of = is_text ? v->n_rows : v->n_examples;
     line.unit = is_text ? "rows" : "examples";
     line.redo_s = clock_seconds() - v->resume.saved_at;
@@ -102,12 +102,12 @@ static struct error *save(struct evaluation *v)
     if (v->n_rows)
         sets[n_sets++] = table_set(&sums, "/progress/bpb");
     if (v->n_examples)
-        sets[n_sets++] = table_set(&v->suite.examples, "/examples");
+        sets[n_sets++] = table_set(&v->chat.examples, "/examples");
     if (v->in_context.n_tasks)
         sets[n_sets++] = (struct store_set){
             .path = "/progress/cut", .type = STORE_I64, .n_dims = 1, .dims = {1}, .data = &v->in_context.n_cut};
     struct arena_mark mark = arena_mark(v->stage->arena); // many examples are saved often
-    int n = attributes_of(v, stop_requested() ? "stopped" : "running", v->bpb.rows + v->suite.examples.n,
+    int n = attributes_of(v, stop_requested() ? "stopped" : "running", v->bpb.rows + v->chat.examples.n,
                           v->n_rows + v->n_examples, attributes);
     struct error *e = resume_save(&v->resume, attributes, n, sets, n_sets);
     arena_reset(v->stage->arena, mark);
@@ -168,15 +168,15 @@ static struct error *open_tasks(struct evaluation *v, const char *model)
 {
     const struct job *job = v->stage->job;
     const struct eval_options *o = v->options;
-    struct suite_task *tasks = arena_array(v->stage->arena, (size_t)job->n_tasks + 1, sizeof *tasks);
-    v->suite = (struct suite){.tasks = tasks,
-                              .engine = &v->engine,
-                              .prompt_tokens = v->model.shape.seq_len,
-                              .max_tokens = (int)o->max_tokens,
-                              .self = v,
-                              .progress = tell_examples,
-                              .save = save_if_due};
-    suite_init(&v->suite);
+    struct chat_eval_task *tasks = arena_array(v->stage->arena, (size_t)job->n_tasks + 1, sizeof *tasks);
+    v->chat = (struct chat_eval){.tasks = tasks,
+                                 .engine = &v->engine,
+                                 .prompt_tokens = v->model.shape.seq_len,
+                                 .max_tokens = (int)o->max_tokens,
+                                 .self = v,
+                                 .progress = tell_examples,
+                                 .save = save_if_due};
+    chat_eval_init(&v->chat);
     if (!tasks)
         return error_memory();
     struct error *e = job->n_tasks || job->n_parts ? task_inputs_open(&v->inputs, job, model, v->stage->arena) : NULL;
@@ -188,13 +188,13 @@ static struct error *open_tasks(struct evaluation *v, const char *model)
         if (task->grader == GRADER_NONE || !rows->n)
             return error_plain(ERROR_DATA, "task '%s' has %s", task->name, rows->n ? "no grader" : "no examples");
         bool capped = o->examples != FIELD_UNSET_INT && o->examples < rows->n;
-        tasks[v->suite.n_tasks++] = (struct suite_task){.name = task->name,
-                                                        .grader = task->grader,
-                                                        .baseline = task->baseline,
-                                                        .rows = rows,
-                                                        .n_examples = capped ? o->examples : rows->n,
-                                                        .suite = task->suite};
-        v->n_chats += tasks[v->suite.n_tasks - 1].n_examples;
+        tasks[v->chat.n_tasks++] = (struct chat_eval_task){.name = task->name,
+                                                           .grader = task->grader,
+                                                           .baseline = task->baseline,
+                                                           .rows = rows,
+                                                           .n_examples = capped ? o->examples : rows->n,
+                                                           .suite = task->suite};
+        v->n_chats += tasks[v->chat.n_tasks - 1].n_examples;
     }
     v->n_examples = v->n_chats;
     return e;
@@ -215,7 +215,7 @@ static struct error *open_prompted(struct evaluation *v)
                              .model = &v->model,
                              .tokenizer = v->inputs.tokenizer,
                              .n_slots = (int)o->device_batch,
-                             .examples = &v->suite.examples,
+                             .examples = &v->chat.examples,
                              .first = v->n_chats,
                              .self = v,
                              .progress = tell_examples,
@@ -255,12 +255,12 @@ static struct error *go_on(struct evaluation *v)
         v->bpb = *(const struct bpb *)sums.rows;
     table_release(&sums);
     if (!e)
-        e = table_load(&v->suite.examples, part, "/examples");
+        e = table_load(&v->chat.examples, part, "/examples");
     if (!e && store_has(part, "/progress/cut"))
         e = store_read(part, "/progress/cut", STORE_I64, 0, 1, &v->in_context.n_cut);
     if (e)
         return e;
-    if (v->bpb.rows < 0 || v->bpb.rows > v->n_rows || v->suite.examples.n > v->n_examples)
+    if (v->bpb.rows < 0 || v->bpb.rows > v->n_rows || v->chat.examples.n > v->n_examples)
         return error_plain(ERROR_DATA, "'%s' has more done than there is to do", v->resume.part);
     struct live_line line = progress_line(v, "resumed");
     line.text = v->resume.note;
@@ -291,13 +291,13 @@ static struct error *score_chats(struct evaluation *v)
 {
     int n_slots = (int)(v->options->device_batch < v->n_chats ? v->options->device_batch : v->n_chats);
     size_t mark = device_mark(v->dev);
-    if (v->suite.examples.n >= v->n_chats)
+    if (v->chat.examples.n >= v->n_chats)
         return NULL;
     struct error *e =
-        engine_open(&v->engine, &v->model, v->inputs.tokenizer, n_slots, suite_capacity(&v->suite, v->model.n_positions));
+        engine_open(&v->engine, &v->model, v->inputs.tokenizer, n_slots, chat_eval_capacity(&v->chat, v->model.n_positions));
     if (e)
         return e;
-    e = suite_run(&v->suite);
+    e = chat_eval_run(&v->chat);
     engine_close(&v->engine);
     device_reset(v->dev, mark);
     return e;
@@ -306,9 +306,9 @@ static struct error *score_chats(struct evaluation *v)
 static struct error *score_tasks(struct evaluation *v)
 {
     v->began = clock_seconds();
-    v->began_at = v->suite.examples.n;
+    v->began_at = v->chat.examples.n;
     struct error *e = score_chats(v);
-    if (!e && v->suite.examples.n < v->n_examples)
+    if (!e && v->chat.examples.n < v->n_examples)
         e = in_context_run(&v->in_context);
     return e;
 }
@@ -352,7 +352,7 @@ static struct error *suite_rows(const struct evaluation *v, const struct table *
 // Scores of everything that was asked, chats first.
 static struct error *all_scores(const struct evaluation *v, struct table *scores, struct table *suites)
 {
-    struct error *e = suite_scores(&v->suite, scores);
+    struct error *e = chat_eval_scores(&v->chat, scores);
     if (!e)
         e = in_context_scores(&v->in_context, scores);
     return e ? e : suite_rows(v, scores, suites);
@@ -402,7 +402,7 @@ static struct error *save_result(struct evaluation *v)
         sets[n_sets++] = table_set(&scores, "/scores/tasks");
         if (suites.n)
             sets[n_sets++] = table_set(&suites, "/scores/suites");
-        sets[n_sets++] = table_set(&v->suite.examples, "/examples");
+        sets[n_sets++] = table_set(&v->chat.examples, "/examples");
         if (!e)
             e = note_cut(v, &events);
         if (events.n)
@@ -466,7 +466,7 @@ struct error *stage_eval(struct stage *stage)
     if (e && e->kind == ERROR_STOPPED && v.is_open)
         e = save_on_stop(&v, e);
     in_context_close(&v.in_context);
-    suite_release(&v.suite);
+    chat_eval_release(&v.chat);
     resume_close(&v.resume);
     text_inputs_close(&v.text);
     task_inputs_close(&v.inputs);

@@ -19,7 +19,7 @@
 #include "core/data/mixture.h"
 #include "core/eval/bpb.h"
 #include "core/model/model_file.h"
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 #include "runner/stages/task_inputs.h"
 #include "runner/stages/trainer.h"
 

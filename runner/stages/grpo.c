@@ -20,7 +20,7 @@
 #include "core/infer/transcript.h"
 #include "core/text/utf8.h"
 #include "core/train/rollouts.h"
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 #include "runner/stages/task_inputs.h"
 #include "runner/stages/trainer.h"
 

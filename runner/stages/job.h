@@ -103,12 +103,13 @@ struct job {
     int n_mix;
     struct job_kept *kept; // of a training; `keep` and `keep_every` of its options come to these
     int n_kept;
-    int64_t until;       // the step at which it ends without a result, which is there already; -1: it goes to its end
-    const char *trunk;   // a checkpoint of another training, or kept of this one, where it begins, for it passes there; NULL: none
-    bool from_start;     // its own checkpoints are too late for what has to be kept
+    int64_t until;     // the step at which it ends without a result, which is there already; -1: it goes to its end
+    const char *trunk; // a checkpoint of another training, or kept of this one, where it begins, for it passes there; NULL: none
+    bool from_start;   // its own checkpoints are too late for what has to be kept
     double usd_per_hour; // NaN: unknown
-    double peak_flops;   // FLOP/s that this machine was measured to do at the most, in the stage's precision; NaN: it was not measured
-    int64_t runner;      // process id of the runner, for the text of the lock
+    double
+        peak_flops; // FLOP/s that this machine was measured to do at the most, in the stage's precision; NaN: it was not measured
+    int64_t runner; // process id of the runner, for the text of the lock
 };
 
 struct error *CHECKED job_write(const struct job *job, const char *path);

@@ -4,7 +4,7 @@
 #include "core/data/rows.h"
 #include "core/eval/bpb.h"
 #include "core/infer/writer.h"
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 #include "runner/stages/text_inputs.h"
 #include "runner/stages/trainer.h"
 

@@ -10,7 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/stop.h"
 #include "core/train/checkpoint.h"
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 
 static const double EVERY_S = 10;
 

@@ -68,7 +68,8 @@ static struct error *not_saved(struct trainer *t, struct error *e, int64_t step)
              : training_event(&t->training, "unsaved", text);
 }
 
-struct error *trainer_settle(struct trainer *t)
+// The checkpoint that is on its way, if any, is written, or it is told that it could not be: before any other use of the store.
+static struct error *settle(struct trainer *t)
 {
     struct background *b = &t->background;
     struct resume *r = &t->resume;
@@ -119,7 +120,7 @@ static struct error *save(void *self, int64_t step)
     struct trainer *t = self;
     double start = clock_seconds();
     struct checkpoint *c = NULL;
-    struct error *e = trainer_settle(t);
+    struct error *e = settle(t);
     if (e && !stop_requested())
         return e;
     error_free(e); // the one before this is of no account if this one, the last, can be written
@@ -127,7 +128,7 @@ static struct error *save(void *self, int64_t step)
         return not_saved(t, e, step);
     background_start(&t->background, c, t->resume.part, t->resume.prev);
     if (stop_requested())
-        e = trainer_settle(t);
+        e = settle(t);
     t->save_s += clock_seconds() - start;
     return e;
 }
@@ -194,7 +195,7 @@ static struct error *keep(void *self, int64_t step)
     const char *out = t->stage->job->out;
     bool optim;
     is_kept(t, step, &optim);
-    struct error *e = trainer_settle(t);
+    struct error *e = settle(t);
     if (e)
         return e;
     struct arena_mark mark = arena_mark(t->stage->arena);
@@ -241,7 +242,7 @@ static struct error *report(void *self, const struct step_report *r)
                           .step = r->step, .seconds = r->seconds, .save_s = t->save_s, .tok_s = tok_s, .mfu = mfu_of(t, tok_s)});
     t->save_s = 0;
     point("train.step");
-    return !e && background_ended(&t->background) ? trainer_settle(t) : e;
+    return !e && background_ended(&t->background) ? settle(t) : e;
 }
 
 struct error *trainer_note(struct trainer *t, const char *text)
@@ -460,7 +461,7 @@ struct error *trainer_run(struct trainer *t)
     if (!e)
         e = loop_run(&t->loop);
     if (!e)
-        e = trainer_settle(t);
+        e = settle(t);
     if (!e && t->loop.until <= 0)
         e = save_result(t);
     if (!e)

@@ -10,13 +10,12 @@
 //
 // Files   OUT.h5 is the result; OUT.part.h5 and OUT.part.prev.h5 are checkpoints, made every RETORT_CHECKPOINT_SECONDS or as often as
 //         keeps the time for writing them under a fiftieth. The training waits for the copy alone: a thread writes it, and while it
-//         does so the store is its own (trainer_settle)
+//         does so the store is its own
 // Kept    OUT@STEP.h5: steps that the job, or the fields keep and keep_every, ask for, without the optimizer unless it is asked for; and
 //         with it the step before learning rates fall, by keep_optim. A step that is there is left as it is. One that cannot be written
 //         ends nothing: it is told
 // Hooks   keep_due, keep, save_due, save and report of the loop are the trainer's own. prepare, evaluate and sample are the caller's,
-//         with loop.self;
-//         NULL where there is nothing to do
+//         with loop.self; NULL where there is nothing to do
 #ifndef RUNNER_STAGES_TRAINER_H
 #define RUNNER_STAGES_TRAINER_H
 
@@ -71,8 +70,6 @@ struct error *CHECKED trainer_open(struct trainer *t, const struct trainer_setup
 struct error *CHECKED trainer_note(struct trainer *t, const char *text);
 struct error *CHECKED trainer_run(struct trainer *t);
 
-// The checkpoint that is on its way, if any, is written, or it is told that it could not be: before any other use of the store.
-struct error *CHECKED trainer_settle(struct trainer *t);
 void trainer_close(struct trainer *t);
 
 // A line of the live file about where the training is.

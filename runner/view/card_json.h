@@ -2,7 +2,8 @@
 //
 //     run:     {name, number, source, note, state, started, ended, seconds, usd, recipe, settings, host, machine, build, code}
 //     stages:  [{name, kind, key, state, seconds, usd, params, tokens, flops, loss, bpb, val, reward, error}]
-//              tokens, flops: null of a stage that did not end well; loss: null of GRPO; bpb: over validation text; val: over the test splits that a fine-tuning is validated on
+//              tokens, flops: null of a stage that did not end well; loss: null of GRPO; bpb: over validation
+//              text; val: over the test splits that a fine-tuning is validated on
 //     scores:  [{model, score, accuracy, less_is_better, value, deviation, low, high, missing, n}]     scores.h; accuracy: value is a share
 //     texts:   [{stage, text, bytes, tokens, gpt2_tokens, gpt4_tokens}]            how a tokenizer compresses
 //     samples: [{stage, step, prompt, text}]                                       of the last step that has some

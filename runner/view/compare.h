@@ -23,9 +23,9 @@
 //            runs:   [{name, number, source, path, state, started, seconds, usd, recipe, machine, build}]
 //            fields: [{stage, field, values: [any, one a run], of}]          differences.h; fields_left_out counts others
 //            stages: [{stage, measure, why, values: [number]}]               seconds, usd and counts are plain numbers
-//            scores: [{model, score, why, values, deviations, lows, highs, n: [examples], best: [runs, from 0], difference, p, test, pairs, only_first,
-//                    only_second}]     test: "mcnemar", "proportions"; pairs: examples both were asked, only_first: right in the
-//                    first run alone; difference and what follows are null unless there are two runs
+//            scores: [{model, score, why, values, deviations, lows, highs, n: [examples], best: [runs, from 0], difference, p, test,
+//                    pairs, only_first, only_second}]     test: "mcnemar", "proportions"; pairs: examples both were asked, only_first:
+//                    right in the first run alone; difference and what follows are null unless there are two runs
 //            groups: [[runs, from 0]] by replicates; seeds: [{stage, measure, mean, deviation, n: [one a group], difference, p}]
 // Ownership  in the arena; the runs are borrowed as long as the comparison is used
 // Errors     ERROR_DATA for a damaged record

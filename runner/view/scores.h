@@ -5,8 +5,9 @@
 //
 // Rows       bits per byte, then the tasks in order of first mention, then means over tasks of one evaluation of (accuracy - baseline) /
 //            (1 - baseline): of each suite, by its title, and ChatCORE, of what is asked in a chat and in no suite. A suite of which not
-//            all tasks were asked says so: "CORE (18 of 22 tasks, capped)". A capped score, asked of some examples only, has a row of its own and says so in its
-//            label; it never shares one with a full score. Nor do numbers over another basis (basis.h): "bpb, other text"
+//            all tasks were asked says so: "CORE (18 of 22 tasks, capped)". A capped score, asked of some examples only, has a row
+//            of its own and says so in its label; it never shares one with a full score. Nor do numbers over another basis (basis.h):
+//            "bpb, other text"
 // Source     a value of several evaluations of one model is that of the last; `stage` says which that was
 // Noise      deviation is the standard error of an accuracy, sqrt(p (1-p) / n), and of a suite's mean; low and high are the 95 %
 //            confidence interval (core/eval/scores.h); NaN of other measures

@@ -1,7 +1,7 @@
 // test_schedules.c - the schedules that recipes come to: learning rates, momenta and updates of nanochat's three later stages.
 #include "place.h"
 
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 
 static const char *const CHAT = "retort: 1\nname: chat\nnanochat: 2025\nseed: 1\n"
                                 "sources:\n  web: {text: \"{00..02}.txt\", validate: last}\n"

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "runner/stages/shape_of.h"
+#include "runner/stages/hyperparameters.h"
 
 // nanochat 2026-07-03 at a vocabulary of 32,768, 2,048 tokens, heads of 128 and 12 tokens a scaling parameter; what Muon's decay and the
 // width do to rates beside it.

@@ -1,10 +1,10 @@
-// inside.h - what the files of the store share with each other, and with nobody else.
+// store_inside.h - what the files of the store share with each other, and with nobody else.
 //
 // Idea  the rows of /checksums cover the file from its first byte to its last without a gap, except /checksums itself: pieces of at
 //       most 4 MiB of every dataset, and of what lies between them (HDF5's own tables). So a flipped bit anywhere is found, and a
 //       table of checksums that was tampered with no longer covers the file.
-#ifndef CORE_STORE_INSIDE_H
-#define CORE_STORE_INSIDE_H
+#ifndef CORE_STORE_STORE_INSIDE_H
+#define CORE_STORE_STORE_INSIDE_H
 
 #include "core/store/store.h"
 

@@ -1,27 +1,27 @@
-// suite.h - scores of a chat model on tasks: choices by the logits of their letters, numbers and texts by greedy generation.
+// chat_eval.h - scores of a chat model on tasks: choices by the logits of their letters, numbers and texts by greedy generation.
 //
-//     struct suite suite = {.tasks = tasks, .n_tasks = n, .engine = &engine, .max_tokens = 512, ...};
-//     suite_init(&suite);                                    // and, to go on, table_load of suite.examples
-//     e = engine_open(&engine, &model, tokenizer, n_slots, suite_capacity(&suite, model.n_positions));
-//     e = suite_run(&suite);                                 // ERROR_STOPPED: suite.examples has what is done so far
-//     e = suite_scores(&suite, &scores);                     // a row a task
+//     struct chat_eval chat = {.tasks = tasks, .n_tasks = n, .engine = &engine, .max_tokens = 512, ...};
+//     chat_eval_init(&chat);                                    // and, to go on, table_load of chat.examples
+//     e = engine_open(&engine, &model, tokenizer, n_slots, chat_eval_capacity(&chat, model.n_positions));
+//     e = chat_eval_run(&chat);                                 // ERROR_STOPPED: chat.examples has what is done so far
+//     e = chat_eval_scores(&chat, &scores);                     // a row a task
 //
-// Examples   the first n of the task's fixed permutation (task_rows_order), one after the other; suite.examples has a row an example in
-//            that order, so it is also how far the suite is: rows that are there are not done again
+// Examples   the first n of the task's fixed permutation (task_rows_order), one after the other; chat.examples has a row an example in
+//            that order, so it is also how far it is: rows that are there are not done again
 // Choice     of the logits behind the prompt (assistant_start) those of the question's letters; the largest, the first among equals
 // Number     greedy, max_tokens, the calculator in it; graded by the text of the whole answer, forced output included
 // Table      the answer's text is cut in the middle where it is too long for its column; it is graded whole
 // Errors     ERROR_DATA naming task and row for one that cannot be asked or graded; those of the engine
 // Bits       no example depends on another, or on how many are done at once
 // Source     nanochat 2025-10-13, chat_eval
-#ifndef CORE_EVAL_SUITE_H
-#define CORE_EVAL_SUITE_H
+#ifndef CORE_EVAL_CHAT_EVAL_H
+#define CORE_EVAL_CHAT_EVAL_H
 
 #include "core/data/task_rows.h"
 #include "core/infer/engine.h"
 #include "core/store/metrics.h"
 
-struct suite_task {
+struct chat_eval_task {
     const char *name;
     enum task_grader grader; // not GRADER_NONE
     double baseline;
@@ -30,8 +30,8 @@ struct suite_task {
     const char *suite;  // that it is asked in; NULL: none
 };
 
-struct suite {
-    const struct suite_task *tasks;
+struct chat_eval {
+    const struct chat_eval_task *tasks;
     int n_tasks;
     struct engine *engine;
     int64_t prompt_tokens; // prompts are cut to so many
@@ -42,14 +42,14 @@ struct suite {
     struct error *(*save)(void *self); // called every so often, where examples are whole; may be NULL
 };
 
-void suite_init(struct suite *suite);
+void chat_eval_init(struct chat_eval *eval);
 
 // Positions that the engine needs for the longest prompt, and its answer where one is written; at most n_positions.
-int suite_capacity(const struct suite *suite, int n_positions);
-struct error *CHECKED suite_run(struct suite *suite);
+int chat_eval_capacity(const struct chat_eval *eval, int n_positions);
+struct error *CHECKED chat_eval_run(struct chat_eval *eval);
 
 // Of what has been done: a row a task, struct task_score. scores need not be initialised; table_release it.
-struct error *CHECKED suite_scores(const struct suite *suite, struct table *scores);
-void suite_release(struct suite *suite);
+struct error *CHECKED chat_eval_scores(const struct chat_eval *eval, struct table *scores);
+void chat_eval_release(struct chat_eval *eval);
 
 #endif

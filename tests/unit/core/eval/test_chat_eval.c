@@ -1,6 +1,6 @@
 // Suites on a small model: choices as a forward pass of each prompt alone says them, answers that do not depend on slots, and tables that
 // are the same wherever they were taken up.
-#include "core/eval/suite.h"
+#include "core/eval/chat_eval.h"
 
 #include "tests/unit/folder.h"
 
@@ -12,7 +12,7 @@ enum { CHOICES = 90, NUMBERS = 23, ASKED = 20, PROMPT = 40, ANSWER = 12, LETTERS
 struct bench {
     struct small_model small;
     struct task_rows choices, numbers;
-    struct suite_task tasks[2];
+    struct chat_eval_task tasks[2];
 };
 
 static int32_t special(const struct bench *b, const char *name)
@@ -59,8 +59,8 @@ static void open_bench(struct bench *b)
     write_rows(b, "numbers.h5", NUMBERS, false, NULL);
     assert_good(task_rows_open(&b->choices, (const char *[]){"choices.h5"}, 1, &b->small.arena));
     assert_good(task_rows_open(&b->numbers, (const char *[]){"numbers.h5"}, 1, &b->small.arena));
-    b->tasks[0] = (struct suite_task){"letters", GRADER_CHOICE, 0.25, &b->choices, CHOICES, NULL};
-    b->tasks[1] = (struct suite_task){"sums", GRADER_NUMBER, 0, &b->numbers, ASKED, NULL};
+    b->tasks[0] = (struct chat_eval_task){"letters", GRADER_CHOICE, 0.25, &b->choices, CHOICES, NULL};
+    b->tasks[1] = (struct chat_eval_task){"sums", GRADER_NUMBER, 0, &b->numbers, ASKED, NULL};
 }
 
 static void close_bench(struct bench *b)
@@ -70,12 +70,12 @@ static void close_bench(struct bench *b)
     small_model_close(&b->small);
 }
 
-static struct suite suite_of(struct bench *b, struct engine *engine, int n_slots)
+static struct chat_eval eval_of(struct bench *b, struct engine *engine, int n_slots)
 {
-    struct suite s = {.tasks = b->tasks, .n_tasks = 2, .engine = engine, .prompt_tokens = PROMPT, .max_tokens = ANSWER};
-    suite_init(&s);
+    struct chat_eval s = {.tasks = b->tasks, .n_tasks = 2, .engine = engine, .prompt_tokens = PROMPT, .max_tokens = ANSWER};
+    chat_eval_init(&s);
     assert_good(
-        engine_open(engine, &b->small.model, b->small.tokenizer, n_slots, suite_capacity(&s, b->small.model.n_positions)));
+        engine_open(engine, &b->small.model, b->small.tokenizer, n_slots, chat_eval_capacity(&s, b->small.model.n_positions)));
     return s;
 }
 
@@ -126,10 +126,10 @@ static void what_is_scored(void **state)
     struct engine engine;
     int64_t order[CHOICES], last = 0, right[2] = {0};
     open_bench(&b);
-    struct suite s = suite_of(&b, &engine, 3);
+    struct chat_eval s = eval_of(&b, &engine, 3);
     s.self = &last;
     s.progress = told;
-    assert_good(suite_run(&s));
+    assert_good(chat_eval_run(&s));
     assert_int_equal(s.examples.n, CHOICES + ASKED);
     assert_int_equal(last, CHOICES + ASKED);
     const struct example_score *row = s.examples.rows;
@@ -159,7 +159,7 @@ static void what_is_scored(void **state)
     assert_int_equal(right[1], 0);
 
     struct table scores;
-    assert_good(suite_scores(&s, &scores));
+    assert_good(chat_eval_scores(&s, &scores));
     const struct task_score *score = scores.rows;
     assert_int_equal(scores.n, 2);
     assert_string_equal(score[0].task, "letters");
@@ -170,7 +170,7 @@ static void what_is_scored(void **state)
     assert_true(score[0].accuracy == (double)right[0] / CHOICES && score[0].baseline == 0.25);
     assert_true(score[0].centered == (score[0].accuracy - 0.25) / 0.75);
     table_release(&scores);
-    suite_release(&s);
+    chat_eval_release(&s);
     engine_close(&engine);
     close_bench(&b);
 }
@@ -183,10 +183,10 @@ static void right_answers(void **state)
     struct engine engine;
     open_bench(&b);
     b.tasks[1].n_examples = NUMBERS;
-    struct suite s = suite_of(&b, &engine, 4);
+    struct chat_eval s = eval_of(&b, &engine, 4);
     s.tasks = &b.tasks[1];
     s.n_tasks = 1;
-    assert_good(suite_run(&s));
+    assert_good(chat_eval_run(&s));
     const struct example_score *found = s.examples.rows;
     const char *answers[NUMBERS];
     for (int i = 0; i < NUMBERS; i++)
@@ -195,34 +195,34 @@ static void right_answers(void **state)
     write_rows(&b, "known.h5", NUMBERS, false, answers);
     struct task_rows known;
     assert_good(task_rows_open(&known, (const char *[]){"known.h5"}, 1, &b.small.arena));
-    struct suite_task task = {"known", GRADER_EXACT, 0, &known, NUMBERS, NULL};
-    struct suite again = s;
+    struct chat_eval_task task = {"known", GRADER_EXACT, 0, &known, NUMBERS, NULL};
+    struct chat_eval again = s;
     again.tasks = &task;
-    suite_init(&again);
-    assert_good(suite_run(&again));
+    chat_eval_init(&again);
+    assert_good(chat_eval_run(&again));
     for (int i = 0; i < NUMBERS; i++) {
         const struct example_score *row = (const struct example_score *)again.examples.rows + i;
         assert_int_equal(row->right, i > 0);
         assert_string_equal(row->answer, found[i].answer);
         assert_int_equal(strncmp(row->expected, i ? row->answer : "something else", sizeof row->expected - 1), 0);
     }
-    suite_release(&again);
-    suite_release(&s);
+    chat_eval_release(&again);
+    chat_eval_release(&s);
     task_rows_close(&known);
     engine_close(&engine);
     close_bench(&b);
 }
 
 struct stopping {
-    struct suite *suite;
+    struct chat_eval *eval;
     int64_t at, saved; // stop where so many examples are done
 };
 
 static struct error *save_or_stop(void *self)
 {
     struct stopping *s = self;
-    assert_true(s->suite->examples.n > s->saved);
-    s->saved = s->suite->examples.n;
+    assert_true(s->eval->examples.n > s->saved);
+    s->saved = s->eval->examples.n;
     return s->saved >= s->at ? error_stopped() : NULL;
 }
 
@@ -233,45 +233,45 @@ static void slots_and_prefixes_leave_the_bits(void **state)
     struct bench b;
     struct engine engine;
     open_bench(&b);
-    struct suite all = suite_of(&b, &engine, 5);
-    assert_good(suite_run(&all));
+    struct chat_eval all = eval_of(&b, &engine, 5);
+    assert_good(chat_eval_run(&all));
     engine_close(&engine);
     for (size_t i = 0; i < countof(slots); i++) {
-        struct suite s = suite_of(&b, &engine, slots[i]);
-        assert_good(suite_run(&s));
+        struct chat_eval s = eval_of(&b, &engine, slots[i]);
+        assert_good(chat_eval_run(&s));
         assert_int_equal(s.examples.n, all.examples.n);
         assert_prefix(&s.examples, &all.examples);
-        suite_release(&s);
+        chat_eval_release(&s);
         for (int64_t n = (int64_t)i; n <= all.examples.n; n += 13) { // taken up behind any prefix
-            suite_init(&s);
+            chat_eval_init(&s);
             add_rows(&s.examples, &all.examples, n);
-            assert_good(suite_run(&s));
+            assert_good(chat_eval_run(&s));
             assert_int_equal(s.examples.n, all.examples.n);
             assert_prefix(&s.examples, &all.examples);
-            suite_release(&s);
+            chat_eval_release(&s);
         }
-        struct stopping stopping = {.suite = &s};
-        suite_init(&s);
+        struct stopping stopping = {.eval = &s};
+        chat_eval_init(&s);
         s.self = &stopping;
         s.save = save_or_stop;
         for (int n_runs = 0; s.examples.n < all.examples.n; n_runs++) {
             assert_true(n_runs < 10);
             stopping.at = s.examples.n + 17;
-            struct error *e = suite_run(&s);
+            struct error *e = chat_eval_run(&s);
             assert_true(!e || e->kind == ERROR_STOPPED);
             error_free(e);
             assert_prefix(&s.examples, &all.examples);
         }
-        suite_release(&s);
+        chat_eval_release(&s);
         engine_close(&engine);
     }
-    suite_release(&all);
+    chat_eval_release(&all);
     close_bench(&b);
 }
 
-static void expect_fault(struct suite *s, const char *what)
+static void expect_fault(struct chat_eval *s, const char *what)
 {
-    struct error *e = suite_run(s);
+    struct error *e = chat_eval_run(s);
     assert_non_null(e);
     assert_int_equal(e->kind, ERROR_DATA);
     if (strcmp(e->what, what))
@@ -285,7 +285,7 @@ static void faults(void **state)
     struct bench b;
     struct engine engine;
     open_bench(&b);
-    struct suite s = suite_of(&b, &engine, 2);
+    struct chat_eval s = eval_of(&b, &engine, 2);
     struct task_row_writer w = {.n_vocab = SMALL_V, .assistant_start = special(&b, "<|assistant_start|>")};
     int32_t ids[2] = {special(&b, "<|bos|>"), 'x'};
     assert_good(
@@ -294,7 +294,7 @@ static void faults(void **state)
     task_row_writer_release(&w);
     struct task_rows mute;
     assert_good(task_rows_open(&mute, (const char *[]){"mute.h5"}, 1, &b.small.arena));
-    struct suite_task task = {"mute", GRADER_NUMBER, 0, &mute, 1, NULL};
+    struct chat_eval_task task = {"mute", GRADER_NUMBER, 0, &mute, 1, NULL};
     s.tasks = &task;
     s.n_tasks = 1;
     expect_fault(&s, "row 0 of task 'mute' has nothing to ask: its last message is not the assistant's");
@@ -308,9 +308,9 @@ static void faults(void **state)
     struct example_score row = {0};
     for (int i = 0; i <= ASKED; i++) // one is others'
         assert_good(table_add(&s.examples, &row));
-    assert_good(suite_run(&s));
+    assert_good(chat_eval_run(&s));
     assert_int_equal(s.examples.n, ASKED + 1);
-    suite_release(&s);
+    chat_eval_release(&s);
     task_rows_close(&mute);
     engine_close(&engine);
     close_bench(&b);

@@ -1,5 +1,5 @@
-// shape_of.c - from a stage's options to the plain structs of core.
-#include "runner/stages/shape_of.h"
+// hyperparameters.c - from a stage's options to the plain structs of core.
+#include "runner/stages/hyperparameters.h"
 
 #include <string.h>
 

@@ -1,10 +1,10 @@
-// suite.c - questions are asked a window at a time; their rows join the table in the order of the examples.
+// chat_eval.c - questions are asked a window at a time; their rows join the table in the order of the examples.
 //
 // 1. Inside a window questions are done in any order: choices by the length of their prompts, so that little is padded, written answers
 //    as the engine's rows end. A row joins the table when all before it have, so the table is a prefix of the examples at any moment.
 // 2. What is asked next follows from the length of the table alone: going on needs nothing else.
 // 3. A row is all zero behind its texts: tables are compared bit for bit.
-#include "core/eval/suite.h"
+#include "core/eval/chat_eval.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -27,8 +27,8 @@ struct question {
 };
 
 struct window {
-    struct suite *suite;
-    const struct suite_task *task;
+    struct chat_eval *eval;
+    const struct chat_eval_task *task;
     int64_t of;         // examples of all tasks
     struct arena arena; // of this window
     struct question *questions;
@@ -38,7 +38,7 @@ struct window {
     struct bytes text; // scratch
 };
 
-static int64_t all_examples(const struct suite *s)
+static int64_t all_examples(const struct chat_eval *s)
 {
     int64_t n = 0;
     for (int i = 0; i < s->n_tasks; i++)
@@ -53,7 +53,7 @@ static struct error *unfit(const struct window *w, int64_t row, const char *what
 
 static struct error *read_question(struct window *w, int at, int64_t row)
 {
-    const struct suite *s = w->suite;
+    const struct chat_eval *s = w->eval;
     const struct task_rows *rows = w->task->rows;
     struct question *q = &w->questions[at];
     int64_t n = task_rows_prompt(rows, row, s->prompt_tokens, NULL);
@@ -86,7 +86,7 @@ static struct error *open_window(struct window *w, const int64_t *rows)
 // Adds the rows that have all before them.
 static struct error *add_done(struct window *w)
 {
-    struct suite *s = w->suite;
+    struct chat_eval *s = w->eval;
     struct error *e = NULL;
     int before = w->n_added;
     while (w->n_added < w->n && w->done[w->n_added] && !e) {
@@ -103,7 +103,7 @@ static struct error *add_done(struct window *w)
 static struct error *token_text(struct window *w, const int32_t *ids, size_t n)
 {
     w->text.n = 0;
-    return tokenizer_text(w->suite->engine->tokenizer, ids, n, &w->text);
+    return tokenizer_text(w->eval->engine->tokenizer, ids, n, &w->text);
 }
 
 // Choices
@@ -137,7 +137,7 @@ static struct error *choose(struct window *w, const struct question *q, const fl
 
 static struct error *ask_choices(struct window *w)
 {
-    struct engine *engine = w->suite->engine;
+    struct engine *engine = w->eval->engine;
     size_t V = (size_t)engine->model->shape.n_vocab;
     int most = w->n < engine->n_slots ? w->n : engine->n_slots;
     float *logits = arena_array(&w->arena, (size_t)most * V, sizeof *logits);
@@ -228,15 +228,15 @@ static struct error *ask_to_write(struct window *w)
         jobs[i] = (struct engine_job){.prompt = w->questions[i].prompt,
                                       .n_prompt = w->questions[i].n_prompt,
                                       .n_samples = 1,
-                                      .max_tokens = w->suite->max_tokens};
+                                      .max_tokens = w->eval->max_tokens};
     struct philox none = {{0}}; // greedily nothing is drawn
-    return engine_run(w->suite->engine, jobs, w->n, none, (struct engine_hooks){.self = w, .row = take_answer});
+    return engine_run(w->eval->engine, jobs, w->n, none, (struct engine_hooks){.self = w, .row = take_answer});
 }
 
 static struct error *run_task(struct window *w, int64_t first)
 {
-    const struct suite_task *task = w->task;
-    const struct engine *engine = w->suite->engine;
+    const struct chat_eval_task *task = w->task;
+    const struct engine *engine = w->eval->engine;
     assert(task->grader > GRADER_NONE && task->grader < GRADER_COUNT && task->n_examples <= task->rows->n);
     if (task->rows->n_vocab > engine->model->shape.n_vocab)
         return error_plain(ERROR_DATA, "the rows have a vocabulary of %lld, the model one of %d", (long long)task->rows->n_vocab,
@@ -258,13 +258,13 @@ static struct error *run_task(struct window *w, int64_t first)
     return e;
 }
 
-void suite_init(struct suite *s)
+void chat_eval_init(struct chat_eval *s)
 {
     s->examples = (struct table){
         .members = example_score_members, .n_members = EXAMPLE_SCORE_MEMBERS, .row_bytes = sizeof(struct example_score)};
 }
 
-int suite_capacity(const struct suite *s, int n_positions)
+int chat_eval_capacity(const struct chat_eval *s, int n_positions)
 {
     int64_t most = 0;
     for (int t = 0; t < s->n_tasks; t++)
@@ -276,9 +276,9 @@ int suite_capacity(const struct suite *s, int n_positions)
     return (int)(most < n_positions ? most : n_positions);
 }
 
-struct error *suite_run(struct suite *s)
+struct error *chat_eval_run(struct chat_eval *s)
 {
-    struct window w = {.suite = s, .of = all_examples(s)};
+    struct window w = {.eval = s, .of = all_examples(s)};
     struct error *e = NULL;
     if (s->examples.n >= w.of) // what is behind them is others'
         return NULL;
@@ -293,14 +293,14 @@ struct error *suite_run(struct suite *s)
     return e;
 }
 
-struct error *suite_scores(const struct suite *s, struct table *scores)
+struct error *chat_eval_scores(const struct chat_eval *s, struct table *scores)
 {
     *scores =
         (struct table){.members = task_score_members, .n_members = TASK_SCORE_MEMBERS, .row_bytes = sizeof(struct task_score)};
     const struct example_score *example = s->examples.rows, *end = example + s->examples.n;
     struct error *e = NULL;
     for (int i = 0; i < s->n_tasks && !e; i++) {
-        const struct suite_task *task = &s->tasks[i];
+        const struct chat_eval_task *task = &s->tasks[i];
         const char *grader = grader_name(task->grader);
         struct task_score score = {.n_all = task->rows->n, .baseline = task->baseline};
         table_text(score.task, sizeof score.task, task->name, strlen(task->name));
@@ -316,7 +316,7 @@ struct error *suite_scores(const struct suite *s, struct table *scores)
     return e;
 }
 
-void suite_release(struct suite *s)
+void chat_eval_release(struct chat_eval *s)
 {
     table_release(&s->examples);
 }

@@ -1,11 +1,15 @@
-// shape_of.h - what the options of a stage come to: the shape (laws.h) and the number of steps of a pretraining, schedules and optimizers,
-// the slots of GRPO.
+// hyperparameters.h - what the options of a training come to: its number of steps, its schedule of learning rates, momentum and decay, what
+// its optimizer does to each group of parameters, its precision, the slots of GRPO. (The shape and the scaling law: recipe/laws.h.)
+//
+//     e = steps_of(&n_steps, options, &shape);
+//     loop.schedule = pretrain_schedule(options, n_steps);
+//     e = pretrain_laws(&laws, options, &shape);
 //
 // plan and the stages both ask here, so that what plan prints is what the stage does.
 //
 // Errors  those of laws.h
-#ifndef RUNNER_STAGES_SHAPE_OF_H
-#define RUNNER_STAGES_SHAPE_OF_H
+#ifndef RUNNER_STAGES_HYPERPARAMETERS_H
+#define RUNNER_STAGES_HYPERPARAMETERS_H
 
 #include "core/train/optimizer.h"
 #include "runner/recipe/laws.h"
