@@ -378,13 +378,27 @@ struct tensor device_kept(struct device *dev, int64_t rows, int64_t cols)
     return make_tensor(dev, rows, cols, halves ? DTYPE_BF16 : dev->table->dtype, "device_kept");
 }
 
+static bool multiplies_bf16(const struct device *dev)
+{
+    return dev->precision == PRECISION_BF16 && dev->table->has_bf16;
+}
+
 struct weight device_weight(struct device *dev, int64_t rows, int64_t cols)
 {
-    struct weight w = {.master = device_tensor(dev, rows, cols), .prepared = {.dtype = DTYPE_BF16}};
-    int64_t side = dev->table->panel_cols;
-    if (side && dev->precision == PRECISION_BF16 && w.master.rows)
-        w.prepared = make_tensor(dev, (rows + side - 1) / side * side, cols + cols % 2, DTYPE_BF16, "device_weight");
+    struct weight w = {.master = device_tensor(dev, rows, cols), .prepared = {.dtype = dev->table->dtype}};
+    if (multiplies_bf16(dev))
+        device_weight_copy(dev, &w);
     return w;
+}
+
+void device_weight_copy(struct device *dev, struct weight *w)
+{
+    int64_t side = dev->table->panel_cols, rows = w->master.rows, cols = w->master.cols;
+    if (!side || !rows || w->prepared.rows)
+        return;
+    bool halves = multiplies_bf16(dev);
+    w->prepared = make_tensor(dev, (rows + side - 1) / side * side, halves ? cols + cols % 2 : cols,
+                              halves ? DTYPE_BF16 : dev->table->dtype, "device_weight_copy");
 }
 
 struct tensor tensor_rows(struct tensor t, int64_t first, int64_t rows)

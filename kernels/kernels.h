@@ -106,8 +106,12 @@ struct tensor device_ids(struct device *dev, int64_t rows, int64_t cols);
 // and count, else the device's type.
 struct tensor device_kept(struct device *dev, int64_t rows, int64_t cols);
 
-// The master of a weight that products read, and room for what is prepared of it.
+// The master of a weight that products read; where bfloat16 numbers are multiplied as such, also room for them.
 struct weight device_weight(struct device *dev, int64_t rows, int64_t cols);
+
+// Room for a copy of the weight in the order in which products read it, where there is none yet: op_weight_prepare fills it. Products of
+// few rows, as in decoding, then run at the rate of memory, with the same bits. Nothing on tables that have no such order.
+void device_weight_copy(struct device *dev, struct weight *w);
 
 // Rows first .. first+rows-1 of t, where they lie.
 struct tensor tensor_rows(struct tensor t, int64_t first, int64_t rows);

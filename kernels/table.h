@@ -11,8 +11,8 @@
 struct table {
     const char *isa; // what device_isa tells
     enum dtype dtype;
-    bool has_bf16;  // multiplies bfloat16 as such
-    int panel_cols; // under bf16 weights are prepared in panels of so many of their rows; 0: they are not
+    bool has_bf16;  // multiplies bfloat16 as such, and then prepares weights as that
+    int panel_cols; // of weights that are prepared, in panels of so many of their rows; 0: none are
 
     void (*embed)(struct device *, struct tensor x, const struct weight *table, struct tensor ids);
     void (*embed_back)(struct device *, struct tensor dtable, struct tensor dx, struct tensor ids);

@@ -207,6 +207,18 @@ void model_prepare(struct model *m)
         op_weight_prepare(m->dev, &m->params[i].w);
 }
 
+struct error *model_copy_weights(struct model *m)
+{
+    for (int i = 0; i < m->n_params; i++) {
+        struct param *p = &m->params[i];
+        if (p->group != PARAM_MATRIX && p->group != PARAM_UNEMBEDDING)
+            continue;
+        device_weight_copy(m->dev, &p->w);
+        op_weight_prepare(m->dev, &p->w);
+    }
+    return error_from_fault(device_fault(m->dev));
+}
+
 struct error *model_gradients(struct model *m, struct tensor **gradients)
 {
     struct tensor *g = arena_array(m->arena, (size_t)m->n_params, sizeof *g);

@@ -105,6 +105,10 @@ void model_init_weights_2026(struct model *model, uint64_t seed);
 // Call after the parameters have changed, before the next forward pass.
 void model_prepare(struct model *model);
 
+// For models that write text: a copy of the weights in the order in which products read them, so that one token after another takes no
+// longer than reading it. model_prepare makes it anew. As much memory again as the weights, where precision is not bf16 anyhow.
+struct error *CHECKED model_copy_weights(struct model *model);
+
 struct error *CHECKED model_reserve(struct model *model, int B, int T, bool backward);
 
 // A set of gradients: one tensor a parameter, in the order of params, zeroed.

@@ -27,7 +27,7 @@ static double moved(struct tensor t)
 // Of a weight that x w^T reads.
 static double weight_moved(const struct weight *w)
 {
-    return w->prepared.rows ? size(w->master) / 2 : size(w->master);
+    return size(w->master) / (w->prepared.dtype == DTYPE_BF16 ? 2 : 1);
 }
 
 static void spend_on(struct device *dev, enum count_class class, double flops, double elements)
@@ -300,7 +300,7 @@ static void count_logits(struct device *dev, struct tensor logits, struct tensor
                          float cap)
 {
     (void)n_vocab;
-    double head = (double)logits.cols * (double)w->master.cols / (w->prepared.rows ? 2 : 1);
+    double head = (double)logits.cols * (double)w->master.cols / (w->prepared.dtype == DTYPE_BF16 ? 2 : 1);
     spend_product(dev, 2 * size(logits) * (double)x.cols + (cap > 0 ? 3 : 0) * size(logits), moved(x) + head + size(logits));
     work(dev, packed_floats(dev, logits.rows, logits.cols, x.cols, 0), "logits");
 }
@@ -312,7 +312,7 @@ static void count_loss(struct device *dev, struct tensor losses, struct tensor d
     double logits = (double)x.rows * n_vocab, C = (double)x.cols, head = n_vocab * C, small = cap > 0 ? 6 : 3;
     bool has_gradients = dw.rows > 0;
     spend_product(dev, logits * (2 * C + small),
-                  moved(x) + head / (w->prepared.rows ? 2 : 1) + size(losses) + size(targets) + size(weights));
+                  moved(x) + head / (w->prepared.dtype == DTYPE_BF16 ? 2 : 1) + size(losses) + size(targets) + size(weights));
     if (has_gradients)
         spend_product(dev, logits * (4 * C + small), size(dx) + 2 * head);
 
@@ -380,6 +380,7 @@ static void count_muon(struct device *dev, const struct muon_matrix *matrices, i
 const struct table table_count = {
     .isa = "count",
     .dtype = DTYPE_F32,
+    .has_bf16 = true,
     .panel_cols = TILE_COLS,
     .embed = count_embed,
     .embed_back = count_embed_back,

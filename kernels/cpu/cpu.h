@@ -189,9 +189,9 @@ static inline void pack_cols(bool bf16, float *to, struct numbers from, int64_t 
 }
 
 // Of what cpu_weight_prepare made of w [.., K] the panel of rows n on, from k on; n whole panels, k whole pairs.
-static inline const float *prepared_panel(const float *panels, int64_t K, int64_t n, int64_t k)
+static inline const float *prepared_panel(bool bf16, const float *panels, int64_t K, int64_t n, int64_t k)
 {
-    return panels + n * panel_depth(true, K) + panel_depth(true, k) * TILE_COLS;
+    return panels + n * panel_depth(bf16, K) + panel_depth(bf16, k) * TILE_COLS;
 }
 
 // --- product.c -------------------------------------------------------------------------------------------------------------

@@ -203,7 +203,7 @@ static void forward_block(const struct tile *t, int64_t block, float *z, float *
             int64_t n = min_i64(TILE_COLS, n_words - v);
             const float *words = panel;
             if (t->panels)
-                words = prepared_panel(t->panels, t->C, v0 + v, k);
+                words = prepared_panel(t->bf16, t->panels, t->C, v0 + v, k);
             else
                 pack_cols(t->bf16, panel, (struct numbers){t->w + (v0 + v) * t->C + k, false}, t->C, 1, n, K);
             run_tiles(t, t->rows, n, K, t->x_rows + panel_rows(t) * k, words, z + v, LOSS_WORDS, k > 0);

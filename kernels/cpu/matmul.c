@@ -1,5 +1,6 @@
-// matmul.c - the products of kernels.h and logits, as strides of the one product. Masters are used as they lie, but where the processor
-// multiplies bfloat16: there weights are prepared as panels of x w^T, all of K in one panel, panel after panel.
+// matmul.c - the products of kernels.h and logits, as strides of the one product. Masters are used as they lie, but where weights are
+// prepared (bfloat16 where the processor multiplies it, and copies for decoding): as panels of x w^T, all of K in one panel, panel
+// after panel.
 #include "kernels/cpu/cpu.h"
 
 // False after a fault.
@@ -13,14 +14,15 @@ static bool run(struct device *dev, struct product p, const char *op)
 
 void cpu_weight_prepare(struct device *dev, struct weight *w)
 {
+    bool bf16 = dev->precision == PRECISION_BF16;
     float *to = w->prepared.data;
     const float *from = w->master.data;
-    int64_t O = w->master.rows, I = w->master.cols, panel = TILE_COLS * panel_depth(true, I);
+    int64_t O = w->master.rows, I = w->master.cols, panel = TILE_COLS * panel_depth(bf16, I);
     if (!to)
         return;
 #pragma omp parallel for num_threads(dev->n_threads) schedule(static) if (worth_threads(dev, O * I * WORK_ELEMENT / 4))
     for (int64_t o = 0; o < O; o += TILE_COLS)
-        cpu_pack_cols_bf16(to + o / TILE_COLS * panel, from + o * I, I, 1, min_i64(TILE_COLS, O - o), I);
+        pack_cols(bf16, to + o / TILE_COLS * panel, (struct numbers){from + o * I, false}, I, 1, min_i64(TILE_COLS, O - o), I);
 }
 
 // y [N,O] = x [N,I] * w[O,I]^T, or of its first rows where y has fewer columns

@@ -150,7 +150,7 @@ struct panels {
 // Those of columns from n on that cpu_weight_prepare made, at block k0.
 static struct panels prepared_at(const struct product *p, int64_t n, int64_t k0)
 {
-    return (struct panels){prepared_panel(p->panels, p->K, n, k0), TILE_COLS * panel_depth(true, p->K)};
+    return (struct panels){prepared_panel(p->bf16, p->panels, p->K, n, k0), TILE_COLS * panel_depth(p->bf16, p->K)};
 }
 
 // Rows m0..m1 and columns n0..n1 of c, one block of K; the panels begin at m0 and n0.

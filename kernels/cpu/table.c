@@ -5,7 +5,7 @@ const struct table CPU_NAME(table_cpu) = {
     .isa = CPU_TEXT(CPU_ISA),
     .dtype = DTYPE_F32,
     .has_bf16 = BF16_DEPTH == 2,
-    .panel_cols = BF16_DEPTH == 2 ? TILE_COLS : 0,
+    .panel_cols = TILE_COLS,
     .embed = cpu_embed,
     .embed_back = cpu_embed_back,
     .zero = cpu_zero,

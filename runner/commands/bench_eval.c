@@ -223,8 +223,10 @@ struct error *bench_eval(struct call *call)
             float value = (float)(philox_uniform(philox_for(2, PHILOX_CHOICES), 0, (uint64_t)at) - 0.5) / 8;
             device_put(b->dev, b->model.params[b->model.lm_head].w.master, at, 1, &value);
         }
-        model_prepare(&b->model);
+        e = model_copy_weights(&b->model);
         b->peak = device_peak_flops(b->dev, PEAK_MS / 1000.0);
+    }
+    if (!e) {
         e = bench_open(call, &j);
     }
     if (!e && call->json) {

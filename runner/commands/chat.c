@@ -74,7 +74,9 @@ static struct error *open_model(struct chat *c, const char *path)
     int seq_len = model->shape.seq_len, capacity = 2 * seq_len < model->n_positions ? 2 * seq_len : model->n_positions;
     if (c->settings.max_tokens > capacity / 2)
         c->settings.max_tokens = capacity / 2;
-    e = engine_open(&c->engine, model, c->opened.tokenizer, 1, capacity);
+    e = model_copy_weights(model);
+    if (!e)
+        e = engine_open(&c->engine, model, c->opened.tokenizer, 1, capacity);
     return e ? e : dialog_open(&c->dialog, &c->engine, c->settings);
 }
 

@@ -124,6 +124,8 @@ static struct error *count(struct counting *c, struct cost *cost)
     cost->activation_bytes = (int64_t)(device_mark(c->dev) - fixed);
     if (!e && s->trains)
         e = optimizer_open_with(&c->optimizer, &c->model, &laws);
+    if (!e && s->prompt)
+        e = model_copy_weights(&c->model);
     if (!e && s->slots)
         e = decoder_open(&c->decoder, &c->model, (int)s->slots, (int)s->capacity);
     if (!e && s->slots)

@@ -307,7 +307,9 @@ static struct error *score_tasks(struct evaluation *v)
 {
     v->began = clock_seconds();
     v->began_at = v->chat.examples.n;
-    struct error *e = score_chats(v);
+    struct error *e = model_copy_weights(&v->model);
+    if (!e)
+        e = score_chats(v);
     if (!e && v->chat.examples.n < v->n_examples)
         e = in_context_run(&v->in_context);
     return e;

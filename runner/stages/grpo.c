@@ -392,6 +392,8 @@ static struct error *open_engine(struct grpo *g, const struct shape *shape)
     if (!g->asked || !g->jobs || !g->prompts || !g->right)
         return error_memory();
     struct error *e = bytes_reserve(&g->text, 1); // so that the text of no tokens has an address too
+    if (!e)
+        e = model_copy_weights(&g->trainer.model);
     return e ? e : engine_open(&g->engine, &g->trainer.model, g->inputs.tokenizer, (int)n_slots, g->capacity);
 }
 

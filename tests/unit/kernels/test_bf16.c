@@ -478,22 +478,27 @@ static void test_stored(void **state)
     }
     struct device *dev = open_device(DEVICE_CPU, 1);
     assert_int_equal(device_kept(dev, 1, 1).dtype, DTYPE_F32);
-    assert_int_equal(device_weight(dev, 3, 2).prepared.rows, 0);
+    struct weight w = device_weight(dev, 3, 2);
+    assert_int_equal(w.prepared.rows, 0);
+    device_weight_copy(dev, &w);
+    assert_true(w.prepared.rows >= 3 && w.prepared.dtype == DTYPE_F32);
     device_close(dev);
 }
 
 // Weights that are prepared, and the same that are not: of few rows and many, of one block of K and several, of odd sizes.
-static void test_prepared(void **state)
+static void check_prepared(const char *isa, enum precision precision)
 {
-    (void)state;
     static const int sizes[][3] = {{1, 16, 32}, {1, 1030, 70}, {5, 301, 33}, {33, 512, 100}, {70, 257, 200}, {300, 64, 4300}};
     for (size_t i = 0; i < countof(sizes); i++) {
-        struct device *dev = open_path("avx512bf16", 2, PRECISION_BF16);
+        struct device *dev = open_path(isa, 2, precision);
         if (!dev)
-            skip();
+            return;
         int rows = sizes[i][0], I_ = sizes[i][1], O_ = sizes[i][2];
         struct weight prepared = filled_weight(dev, O_, I_, 1, 1), plain = {.master = prepared.master};
-        assert_true(prepared.prepared.data && prepared.prepared.dtype == DTYPE_BF16);
+        device_weight_copy(dev, &prepared);
+        op_weight_prepare(dev, &prepared);
+        bool halves = precision == PRECISION_BF16 && !device_emulates(dev);
+        assert_true(prepared.prepared.data && prepared.prepared.dtype == (halves ? DTYPE_BF16 : DTYPE_F32));
         struct tensor x = device_kept(dev, rows, I_), made[2][4];
         fill(dev, x, 2, 1);
         for (int k = 0; k < 2; k++) {
@@ -505,9 +510,20 @@ static void test_prepared(void **state)
             op_logits(dev, made[k][3], x, w, O_, 15);
         }
         for (int j = 0; j < 4; j++)
-            assert_same_bits("a product", "avx512bf16", made[0][j], made[1][j]);
+            assert_same_bits("a product", isa, made[0][j], made[1][j]);
         assert_no_fault(dev);
         device_close(dev);
+    }
+}
+
+static void test_prepared(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"portable", "avx2", "avx512", "avx512bf16"};
+    for (size_t i = 0; i < countof(paths); i++) {
+        check_prepared(paths[i], PRECISION_BF16);
+        if (strcmp(paths[i], "avx512bf16") != 0)
+            check_prepared(paths[i], PRECISION_F32);
     }
 }
 
