@@ -443,19 +443,34 @@ static struct error *write_contents(struct plan *p, int fd)
     return e;
 }
 
+struct error *store_spare(const char *path)
+{
+    struct store_file *file = NULL;
+    struct error *e = file_exists(path) ? store_open(&file, path) : NULL;
+    store_close(file);
+    if (!e || e->kind == ERROR_NOT_BUILT)
+        return e;
+    error_free(e);
+    return NULL;
+}
+
 static struct error *save(struct plan *p)
 {
     size_t n = strlen(p->path);
     if (n < 4 || strcmp(p->path + n - 3, ".h5"))
         return error_plain(ERROR_FAILED, "'%s' does not end in '.h5'", p->path);
+    struct error *e = store_spare(p->path);
+    if (!e && p->aside)
+        e = store_spare(p->aside);
+    if (e)
+        return e;
     p->tmp = arena_printf(&p->arena, "%.*s.tmp.h5", (int)(n - 3), p->path);
     // The sets, as many gaps and one, and the checksums.
     p->extents = arena_array(&p->arena, 2 * ((size_t)p->n_sets + 2), sizeof *p->extents);
     if (!p->tmp || !p->extents)
         return error_memory();
     unlink(p->tmp); // left behind by a crash, it would count as room that is taken
-    struct error *e = look_for_room(p);
-    if (e)
+    if ((e = look_for_room(p)))
         return e;
     e = lay_out_until_it_fits(p);
     if (!e)

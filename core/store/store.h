@@ -16,8 +16,10 @@
 // Steps      is there room; X.tmp.h5: HDF5 lays out and closes; posix_fallocate; pwrite of every dataset; checksums; fsync; rename
 //            to X.h5; fsync of the folder. A failure removes X.tmp.h5 and leaves X.h5 as it was. store_replace keeps what was X.h5
 //            under another name
-// Errors     ERROR_MACHINE for a full or failing disk (with what is missing), ERROR_DATA for a file that is damaged, cut, foreign or
-//            newer: each with its own message and what to do
+// Errors     ERROR_MACHINE for a full or failing disk (with what is missing), ERROR_DATA for a file that is damaged, cut or foreign,
+//            ERROR_NOT_BUILT for one of a newer format: each with its own message and what to do
+// Newer      a file of a format that is newer than STORE_FORMAT is somebody's good work: nothing is written in its place, nor is it set
+//            aside; saving under its name is that ERROR_NOT_BUILT
 // Ownership  text and arrays handed to store_save are borrowed for the call; what readers return lives in the given arena
 // Threads    one at a time in a process (HDF5 has one lock); large files are written by up to four of the store's own
 #ifndef CORE_STORE_STORE_H
@@ -86,6 +88,9 @@ struct store_attribute *store_both(struct arena *arena, const struct store_attri
 // Bytes that a file of that name could take more; NaN, and errno: its folder does not tell.
 double store_available(const char *path);
 
+// NULL where nothing is at path, or what is there may be replaced; else the error that says that it is of a newer format.
+struct error *CHECKED store_spare(const char *path);
+
 // path ends in ".h5"; an existing file of that name is replaced by the rename. Runs to the end even when a stop was asked for: saving
 // is what one does then.
 struct error *CHECKED store_save(const char *path, const struct store_attribute *attributes, int n_attributes,
@@ -98,7 +103,7 @@ struct error *CHECKED store_replace(const char *path, const char *aside, const s
 
 struct store_file;
 
-// Errors: ERROR_DATA for what the file is; ERROR_MACHINE where that cannot be known now: too many files are open, say, or the disk fails.
+// Errors: ERROR_DATA for what the file is; ERROR_NOT_BUILT where it is newer; ERROR_MACHINE where that cannot be known now: too many files are open, say, or the disk fails.
 struct error *CHECKED store_open(struct store_file **file, const char *path);
 void store_close(struct store_file *file); // NULL is fine
 

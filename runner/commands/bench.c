@@ -62,6 +62,8 @@ static struct error *bench_machine(struct call *call)
 {
     struct machine here, measured;
     struct error *e = machine_here(&here, call->arena);
+    if (!e)
+        e = machine_spare(call->results, call->arena);
     if (e)
         return e;
     if (!call->json)

@@ -107,6 +107,9 @@ static struct error *print(const struct garbage *g, bool acted, const struct cal
     }
     sums(g, &seconds, &usd);
     format_bytes(kept, g->kept_bytes);
+    if (g->n_newer)
+        printf("left alone: %d result%s, %s, that a newer retort wrote\n", g->n_newer, g->n_newer == 1 ? "" : "s",
+               format_bytes(size, g->newer_bytes));
     if (!g->n_results && !g->n_kept) {
         printf("nothing to remove: there are no results in '%s'\n", call->results);
         print_rests(g, acted);
@@ -178,6 +181,7 @@ static struct error *answer(const struct garbage *g, bool acted, const struct ca
     json_key(&j, "results"), json_i64(&j, g->n_kept);
     json_key(&j, "bytes"), json_i64(&j, g->kept_bytes);
     json_key(&j, "runs"), json_i64(&j, g->n_runs);
+    json_key(&j, "newer"), json_i64(&j, g->n_newer);
     json_close(&j, '}');
     return answer_print(&j);
 }

@@ -165,6 +165,15 @@ struct error *load_name(const struct call *call, const char *what, const char **
     return NULL;
 }
 
+// Why the newest record of a name cannot be read, where none can; NULL: there is none.
+static struct error *unreadable(struct run *run, const struct call *call, const char *name)
+{
+    int *numbers, n;
+    struct error *e = run_numbers(call->results, name, call->arena, &numbers, &n);
+    const char *path = e || !n ? NULL : run_path(call->arena, call->results, name, numbers[n - 1]);
+    return e ? e : path ? run_read(run, path, call->arena) : n ? error_memory() : NULL;
+}
+
 static struct error *find_run(struct run *run, const struct call *call, const char *what)
 {
     const char *name = what, *slash = strrchr(what, '/');
@@ -189,6 +198,8 @@ static struct error *find_run(struct run *run, const struct call *call, const ch
         return e;
     if (published)
         return reference_read(run, published, call->arena);
+    if ((e = unreadable(run, call, name)))
+        return e;
     if (strchr(what, ':'))
         return error_new(ERROR_USAGE, NOWHERE,
                          arena_printf(call->arena, "name the whole run: `retort report %.*s` has its stages side by side",

@@ -82,7 +82,19 @@ static struct error *run_to_grid(struct grid *grid, const struct run *run, const
     return grid->failed ? error_memory() : NULL;
 }
 
-// Each readable run of each name; damaged records are named and passed over.
+// A run that a newer retort recorded: that it is there is all that is known of it.
+static struct error *tell_newer(struct json *j, struct grid *grid, const char *name, int number, struct arena *arena)
+{
+    const struct run run = {
+        .name = name, .number = number, .state = "newer", .started = grid ? "-" : NULL, .seconds = NAN, .usd = NAN};
+    const struct summary unknown = {.loss = NAN, .bpb = NAN, .params = -1};
+    if (grid)
+        return run_to_grid(grid, &run, &unknown, arena);
+    run_to_json(j, &run, &unknown);
+    return NULL;
+}
+
+// Each run of each name; damaged records are named and passed over.
 static struct error *each_run(const struct call *call, struct json *j, struct grid *grid)
 {
     const char **names;
@@ -104,6 +116,9 @@ static struct error *each_run(const struct call *call, struct json *j, struct gr
                     printf("%s/%04d is passed over: %s\n", names[i], numbers[k], e->what);
                 error_free(e);
                 e = NULL;
+            } else if (e && e->kind == ERROR_NOT_BUILT) {
+                error_free(e);
+                e = tell_newer(j, grid, names[i], numbers[k], call->arena);
             } else if (!e && j) {
                 run_to_json(j, &run, &sum);
             } else if (!e) {
@@ -205,6 +220,13 @@ static struct error *answer(const struct call *call)
     return e;
 }
 
+static const char *audit_state(const struct audit_line *line)
+{
+    return line->error                    ? line->error->kind == ERROR_NOT_BUILT ? "newer" : "damaged"
+           : strcmp(line->is, "not read") ? "good"
+                                          : "not read";
+}
+
 static void print_audit(void *self, const struct audit_line *line)
 {
     const struct call *call = self;
@@ -212,7 +234,7 @@ static void print_audit(void *self, const struct audit_line *line)
     size_t n = strlen(call->results);
     const char *path = !strncmp(line->path, call->results, n) && line->path[n] == '/' ? line->path + n + 1 : line->path;
     format_bytes(bytes, line->bytes);
-    printf("%-8s  %8s  %s", line->error ? "damaged" : strcmp(line->is, "not read") ? "good" : "not read", bytes, path);
+    printf("%-8s  %8s  %s", audit_state(line), bytes, path);
     if (!line->error && strcmp(line->is, "not read"))
         printf("  (%s)", line->is);
     putchar('\n');
@@ -230,7 +252,7 @@ static void audit_to_json(void *self, const struct audit_line *line)
     json_key(j, "file"), json_str(j, line->path);
     json_key(j, "is"), json_str(j, line->is);
     json_key(j, "bytes"), json_i64(j, line->bytes);
-    json_key(j, "state"), json_str(j, line->error ? "damaged" : strcmp(line->is, "not read") ? "good" : "not read");
+    json_key(j, "state"), json_str(j, audit_state(line));
     json_key(j, "what"), json_str(j, line->error ? line->error->what : NULL);
     json_key(j, "fix"), json_str(j, line->error ? line->error->fix : NULL);
     json_close(j, '}');
@@ -245,16 +267,18 @@ static struct error *check_all(struct call *call)
     struct error *e =
         audit(&totals, call->results, call->json ? audit_to_json : print_audit, call->json ? (void *)&files : call, call->arena);
     json_close(&files, ']');
-    call->status = !e && totals.n_bad ? 1 : 0;
+    call->status = e ? 0 : totals.n_bad ? 1 : totals.n_newer ? 4 : 0;
     if (!e && call->json) {
         answer_open(&j, call, NULL);
         json_key(&j, "files"), json_raw(&j, json_text(&files));
         e = answer_print(&j);
     } else if (!e) {
-        printf("%s%lld file%s good (%s), %lld damaged, %lld not read\n",
-               totals.n_good + totals.n_bad + totals.n_not_read ? "\n" : "", (long long)totals.n_good,
-               totals.n_good == 1 ? "" : "s", format_bytes(bytes, totals.bytes), (long long)totals.n_bad,
-               (long long)totals.n_not_read);
+        int64_t n_all = totals.n_good + totals.n_bad + totals.n_newer + totals.n_not_read;
+        printf("%s%lld file%s good (%s), %lld damaged, ", n_all ? "\n" : "", (long long)totals.n_good,
+               totals.n_good == 1 ? "" : "s", format_bytes(bytes, totals.bytes), (long long)totals.n_bad);
+        if (totals.n_newer)
+            printf("%lld of a newer retort, ", (long long)totals.n_newer);
+        printf("%lld not read\n", (long long)totals.n_not_read);
     }
     json_release(&files);
     return e;

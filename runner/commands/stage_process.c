@@ -68,7 +68,8 @@ static void tell_lost(void *self, struct error *e)
     fflush(NULL);
 }
 
-// A file in the place of a result that is none, or not this one, is the user's to throw away.
+// A file in the place of a result that is none, or not this one, is the user's to throw away; what a newer retort wrote stays where it is,
+// and nothing is made.
 static struct error *keep_damaged(struct stage *stage, const char *path, const char *key)
 {
     struct result r;
@@ -89,7 +90,9 @@ static struct error *keep_damaged(struct stage *stage, const char *path, const c
 static struct error *keep_all_damaged(struct stage *stage)
 {
     const struct job *job = stage->job;
-    struct error *e = job->out ? keep_damaged(stage, job->out, job->key) : NULL;
+    struct error *e = job->out ? result_spare(job->results, job->kind, job->key, stage->arena) : NULL;
+    if (!e && job->out)
+        e = keep_damaged(stage, job->out, job->key);
     for (int i = 0; i < job->n_parts && !e; i++)
         if (job->parts[i].out)
             e = keep_damaged(stage, job->parts[i].out, job->parts[i].key);

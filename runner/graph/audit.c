@@ -117,7 +117,9 @@ static struct error *tell(struct auditing *a, const char *path, const char *is, 
     if (e && e->kind == ERROR_STOPPED)
         return e;
     bool read = strcmp(is, "not read");
-    a->totals->n_bad += e != NULL;
+    bool newer = e && e->kind == ERROR_NOT_BUILT;
+    a->totals->n_newer += newer;
+    a->totals->n_bad += e && !newer;
     a->totals->n_good += !e && read;
     a->totals->n_not_read += !e && !read;
     a->totals->bytes += !e && read ? line.bytes : 0;
@@ -130,7 +132,7 @@ static struct error *audit_stage_file(struct auditing *a, const char *path, cons
 {
     const char *key, *ending;
     enum stage_kind_id kind = key_parse(name, &key, &ending);
-    bool known = kind != KIND_COUNT && ends_in(name, ".h5"), kept = known && ending[0] == '@';
+    bool known = kind != KIND_COUNT && ends_in(name, ".h5") && !ends_in(name, ".tmp.h5"), kept = known && ending[0] == '@';
     bool is_part = known && (!strcmp(ending, ".part.h5") || !strcmp(ending, ".part.prev.h5"));
     if (known && !strcmp(ending, ".h5"))
         return tell(a, path, kind_name(kind), check_stage_file(path, kind, key, true));

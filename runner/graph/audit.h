@@ -18,11 +18,12 @@ struct audit_line {
     const char *path;
     const char *is; // "pretrain", "checkpoint of pretrain", "run", "machine"; "not read": carries no promise, or is none of ours
     int64_t bytes;
-    const struct error *error; // NULL: good, or not read
+    const struct error *error; // NULL: good, or not read. ERROR_NOT_BUILT: a newer retort wrote it, and it may be good
 };
 
 struct audit_totals {
-    int64_t n_good, n_bad, n_not_read, bytes; // bytes that were read and are good
+    int64_t n_good, n_bad, n_newer, n_not_read; // newer: of a newer retort
+    int64_t bytes;                              // that were read and are good
 };
 
 // told: a line a file, in the order of their names, as each is done; the line is the caller's until told returns.

@@ -44,6 +44,10 @@ static struct error *look_at_stage(struct run_stage *stage, double began, double
     struct result r;
     const char *path = key_path(arena, results, kind, stage->key, ".h5");
     struct error *e = path ? result_look(&r, path, stage->key, true, arena) : error_memory();
+    if (e && e->kind == ERROR_NOT_BUILT) { // a newer retort's, and not of this run
+        error_free(e);
+        return NULL;
+    }
     if (e || r.state != RESULT_WHOLE || written(path) < began)
         return e;
     *last = fmax(*last, written(path));

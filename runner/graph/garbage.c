@@ -196,6 +196,8 @@ static struct error *need_runs(struct needed *s, struct garbage *g, const char *
                 error_free(e);
                 e = told;
             }
+            if (e && e->kind == ERROR_NOT_BUILT)
+                e = error_while(e, NOWHERE, "looking for what the run %s/%04d needs", names[i], numbers[k]);
             arena_release(&scratch);
         }
     }
@@ -286,6 +288,24 @@ static struct error *look_inside(struct garbage_result *r, const char *path, con
     return r->lock ? NULL : error_memory();
 }
 
+// Whether a newer retort wrote a file of a result, be it one that was set aside: then it is not for this one to say that nobody needs it.
+static struct error *look_for_newer(bool *newer, const struct entry *first, size_t n, const char *results, struct arena *arena)
+{
+    *newer = false;
+    for (size_t i = 0; i < n && !*newer; i++) {
+        size_t length = strlen(first[i].ending);
+        if (length < 3 || strcmp(first[i].ending + length - 3, ".h5") || strstr(first[i].ending, ".tmp.h5"))
+            continue;
+        const char *path = store_path(arena, results, first[i].name);
+        struct error *e = path ? store_spare(path) : error_memory();
+        if (e && e->kind != ERROR_NOT_BUILT)
+            return e;
+        *newer = e != NULL;
+        error_free(e);
+    }
+    return NULL;
+}
+
 static struct error *make_result(struct garbage_result *r, const struct entry *first, size_t n, const char *results,
                                  struct arena *arena)
 {
@@ -359,11 +379,12 @@ static struct error *read_forgotten_of(struct garbage *g, const char *results, c
         if (!e)
             e = tell_whose(g, name, numbers[k], &run, arena);
         arena_release(&scratch);
-        if (e && e->kind == ERROR_DATA) { // it tells nothing, then
+        bool newer = e && e->kind == ERROR_NOT_BUILT;
+        if (e && (e->kind == ERROR_DATA || newer)) { // it tells nothing, then
             error_free(e);
             e = NULL;
         }
-        if (!e && k + 1 < n) // the newest keeps its number from being used again
+        if (!e && !newer && k + 1 < n) // the newest keeps its number from being used again
             e = add_forgotten(g, path, arena);
     }
     if (!e)
@@ -426,6 +447,14 @@ struct error *garbage_find(struct garbage *g, const char *results, const struct 
         if (is_needed(&needed, first->key)) {
             g->n_kept++;
             g->kept_bytes += bytes;
+            continue;
+        }
+        bool newer;
+        if ((e = look_for_newer(&newer, first, next - i, results, arena)))
+            return e;
+        if (newer) {
+            g->n_newer++;
+            g->newer_bytes += bytes;
             continue;
         }
         e = make_result(&g->results[g->n_results++], first, next - i, results, arena);

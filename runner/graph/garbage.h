@@ -11,6 +11,8 @@
 // Needed      are the keys that a run record names as of its stages or their inputs; those of stages that are running now (their lock is
 //             held), and of the inputs of these; and those of all stages of the given recipes, with keys
 // Whose       a forgotten record (run_record.h) tells which run and stage a result was of; else nothing does
+// Newer       results of which a newer retort wrote a file are not garbage, whoever needs them; nor is there any while there is a run record
+//             of a newer retort, for what it needs is not known (ERROR_NOT_BUILT)
 // Locks       garbage_lock takes the locks of all recipes that have runs, so that none begins meanwhile; of one that is running the
 //             record must be there to say what it needs. A result goes under its own lock, or stays if that is held (busy)
 // Errors      ERROR_DATA for a record that cannot be read: what it needs is not known; ERROR_MACHINE for a run that is just beginning, and
@@ -44,6 +46,8 @@ struct garbage {
     int64_t bytes;      // of them
     int n_kept, n_runs; // results that are needed; records that say so
     int64_t kept_bytes;
+    int n_newer; // results that nothing here needs, but that a newer retort wrote: they stay
+    int64_t newer_bytes;
     const char **forgotten; // records that nothing is left of but themselves and what is found here; logs of runs without a record
     int n_forgotten;
 };

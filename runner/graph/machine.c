@@ -108,6 +108,12 @@ struct error *machine_read(struct machine *measured, const char *results, const 
     return e;
 }
 
+struct error *machine_spare(const char *results, struct arena *arena)
+{
+    const char *path = arena_printf(arena, "%s/machine.h5", results);
+    return path ? store_spare(path) : error_memory();
+}
+
 struct error *machine_write(const struct machine *measured, const char *results, struct arena *arena)
 {
     const char *path = arena_printf(arena, "%s/machine.h5", results);

@@ -9,7 +9,8 @@
 // Time     of an operation: start_s, its FLOPs by the rate of their class, its bytes by bandwidth (kernels.h: device_rates); of a whole
 //          step times `small` for a model of width SMALL_WIDTH or below, `large` from LARGE_WIDTH on, and in between in proportion to
 //          the logarithm of the width. Both are what real training steps took, over what the operations come to
-// Errors   ERROR_DATA for a file that is damaged, naming it and the command that makes it anew
+// Errors   ERROR_DATA for a file that is damaged, naming it and the command that makes it anew; ERROR_NOT_BUILT for one of a newer
+//          retort, which machine_write does not replace
 #ifndef RUNNER_GRAPH_MACHINE_H
 #define RUNNER_GRAPH_MACHINE_H
 
@@ -36,6 +37,8 @@ struct machine {
 struct error *CHECKED machine_here(struct machine *here, struct arena *arena);
 struct error *CHECKED machine_read(struct machine *measured, const char *results, const struct machine *here, bool *found,
                                    struct arena *arena);
+// To ask before measuring: the ERROR_NOT_BUILT that machine_write would end with.
+struct error *CHECKED machine_spare(const char *results, struct arena *arena);
 struct error *CHECKED machine_write(const struct machine *measured, const char *results, struct arena *arena);
 
 // Whether precision bf16 is emulated by the processor that answers.

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/point.h"
 #include "core/base/stop.h"
 #include "core/remote/remote.h"
 #include "core/store/atomic.h"
@@ -51,7 +52,8 @@ static struct error *verify(const char *path, const char *key, bool finished, st
     return e;
 }
 
-// name there becomes path here; tmp: what it is called until it was verified. *came: it did; else it was damaged, which was told.
+// name there becomes path here; tmp: what it is called until it was verified. *came: it did; else it was damaged, which was told. What a
+// newer retort wrote is an error where it has a key: a result that was made here instead would take its place there.
 static struct error *bring(struct fetching *f, const char *name, int64_t bytes, const char *path, const char *tmp,
                            const char *key, bool finished, const char *what, bool *came)
 {
@@ -71,12 +73,15 @@ static struct error *bring(struct fetching *f, const char *name, int64_t bytes, 
     if (!e)
         e = verify(tmp, key, finished, f->arena);
     if (!e)
+        point("mirror.brought");
+    if (!e)
         e = atomic_publish(tmp, path);
     *came = !e;
     f->fetched->bytes += e ? 0 : bytes;
     if (e)
         unlink(tmp);
-    if (!e || e->kind != ERROR_DATA)
+    bool passed = e && (e->kind == ERROR_DATA || (e->kind == ERROR_NOT_BUILT && !key));
+    if (!passed)
         return error_while(e, NOWHERE, "bringing back '%s' from the mirror", name);
     f->fetched->n_damaged++;
     if (f->hooks->passed)

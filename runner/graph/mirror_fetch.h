@@ -8,7 +8,8 @@
 // Verified   by the file's own checksums and its key, before it gets its name. A damaged one is told and passed over: the next older
 //            checkpoint, or the stage runs
 // Locks      each file under the lock of its stage; what another run makes at this moment is left to it
-// Errors     ERROR_MACHINE, ERROR_USAGE of the mirror; ERROR_STOPPED
+// Errors     ERROR_MACHINE, ERROR_USAGE of the mirror; ERROR_STOPPED; ERROR_NOT_BUILT for a result or a checkpoint that a newer retort
+//            wrote: what was made here instead would replace it there. Its records are told and passed over
 #ifndef RUNNER_GRAPH_MIRROR_FETCH_H
 #define RUNNER_GRAPH_MIRROR_FETCH_H
 

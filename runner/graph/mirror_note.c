@@ -9,7 +9,7 @@
 #include "core/base/hash.h"
 #include "runner/graph/run_record.h"
 
-enum { TIME_DIGITS = 20 };
+enum { DIGITS_MOST = 20 };
 
 const char *mirror_note_owner(const char *record, struct arena *arena)
 {
@@ -17,7 +17,10 @@ const char *mirror_note_owner(const char *record, struct arena *arena)
     struct error *e = run_read(&run, record, arena);
     bool good = !e && run.started && run.host;
     error_free(e);
-    return good ? arena_printf(arena, "# run %04d of %s since %s\n", run.number, run.host, run.started) : NULL;
+    bool named = good && run.id && *run.id;
+    return good ? arena_printf(arena, "# run %04d of %s since %s%s%s\n", run.number, run.host, run.started, named ? ", " : "",
+                               named ? run.id : "")
+                : NULL;
 }
 
 struct error *mirror_note_read(struct remote *remote, const char *name, char text[MIRROR_NOTE])
@@ -74,8 +77,9 @@ bool mirror_note_is_anothers(const char *note, const char *owner, char digits[MI
     int n = 0;
     if (!owner || *note != '#' || !strncmp(note, owner, strlen(owner)))
         return false;
-    for (const char *c = strstr(owner, " since "); c && *c && n < TIME_DIGITS; c++)
-        if (*c >= '0' && *c <= '9')
+    const char *since = strstr(owner, " since "), *id = since ? strchr(since, ',') : NULL;
+    for (const char *c = id ? id : since; c && *c && n < DIGITS_MOST; c++)
+        if ((*c >= '0' && *c <= '9') || (id && *c >= 'a' && *c <= 'f'))
             digits[n++] = *c;
     digits[n] = '\0';
     return true;

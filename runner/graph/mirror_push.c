@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/point.h"
 #include "core/remote/remote.h"
 #include "core/store/atomic.h"
 #include "core/store/identity.h"
@@ -461,17 +462,37 @@ static struct error *put(struct pusher *p, struct item *item, int fd, int64_t st
     struct error *e = name ? hash_range(fd, 0, item->seen.size, sha256, NULL) : error_memory();
     if (!e)
         e = remote_put(p->remote, name, fd, item->seen.size, sha256, &watch);
+    if (!e)
+        point("mirror.put");
     if (!e && item->kind != ITEM_PART)
         e = write_note(p, item, sha256);
     if (!e && item->kind == ITEM_PART)
         e = note_part(p, item->i_stage, name, step);
+    if (!e)
+        point("mirror.noted");
     if (!e && (item->kind == ITEM_PART || item->kind == ITEM_RESULT))
         remove_older(p, item->i_stage, item->kind == ITEM_PART ? step : INT64_MAX);
+    if (!e)
+        point("mirror.tidied");
     if (e && item->i_stage >= 0)
         p->shelves[item->i_stage].untidy = true;
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     arena_release(&scratch);
     return e;
+}
+
+static bool is_due(const struct pusher *p, const struct item *item)
+{
+    return is_pending(item) && !same(&item->seen, &item->damaged) && !(p->tries && item->n_failed >= p->tries);
+}
+
+// A checkpoint or a result goes there behind the steps that were kept before it: who goes on from it does not come by them again.
+static bool is_behind(const struct pusher *p, const struct item *item)
+{
+    for (int i = 0; i < p->n_items && (item->kind == ITEM_PART || item->kind == ITEM_RESULT); i++)
+        if (p->items[i]->kind == ITEM_KEPT && p->items[i]->i_stage == item->i_stage && is_due(p, p->items[i]))
+            return true;
+    return false;
 }
 
 // The file as it is now, if it is still there.
@@ -489,10 +510,15 @@ static struct error *push_open(struct pusher *p, struct item *item, int fd)
         return e;
     if ((e = verify_here(fd, &step))) {
         item->damaged = item->seen;
-        snprintf(item->why, sizeof item->why, "not copied, since it is damaged here: %s", e->what);
+        snprintf(item->why, sizeof item->why, "not copied, since it %s: %s",
+                 e->kind == ERROR_NOT_BUILT ? "is not this version's" : "is damaged here", e->what);
         error_free(e);
         return NULL;
     }
+    if ((e = look_here(p)) || is_behind(p, item)) // by what was kept since it was this one's turn
+        return e;
+    item->seen = stamp_of(&st); // the one that is open, whatever has that name by now
+    item->is_there = false;
     // One that goes on from an older checkpoint makes the same bits again: the mirror's stays until there is a newer one.
     bool older = item->kind == ITEM_PART && step <= p->shelves[item->i_stage].newest;
     if (!older)
@@ -555,7 +581,7 @@ static struct item *next(const struct pusher *p)
         return NULL;
     for (int i = 0; i < p->n_items; i++) {
         struct item *item = p->items[i];
-        if (!is_pending(item) || same(&item->seen, &item->damaged) || (p->tries && item->n_failed >= p->tries))
+        if (!is_due(p, item) || is_behind(p, item))
             continue;
         if (!best || item->n_failed < best->n_failed || (item->n_failed == best->n_failed && item->kind < best->kind))
             best = item;
@@ -586,9 +612,28 @@ static struct error *open_remote(struct pusher *p)
     return NULL;
 }
 
+// What killed processes left of a record that is there.
+static void tidy_record(struct pusher *p, const struct item *item)
+{
+    const char *file = strrchr(item->name, '/') + 1;
+    size_t n = strlen(file);
+    for (int i = 0; i < p->records.n; i++) {
+        const char *left = p->records.entries[i].name;
+        if (strncmp(left, file, n) || left[n] != '.' || !remote_is_temporary(left))
+            continue;
+        struct arena scratch = {0};
+        const char *name = arena_printf(&scratch, "runs/%s/%s", p->job->name, left);
+        error_free(name ? remote_remove(p->remote, name) : NULL);
+        arena_release(&scratch);
+    }
+}
+
 // What could not be removed when its result came there, once more; and what copies that were left off may have left.
 static void tidy(struct pusher *p)
 {
+    for (int i = 0; i < p->n_items && !p->n_failed && p->remote; i++)
+        if (p->items[i]->kind == ITEM_RECORD && p->items[i]->is_there)
+            tidy_record(p, p->items[i]);
     for (int i = 0; i < p->job->n_stages && !p->n_failed && p->remote; i++) {
         struct shelf *shelf = &p->shelves[i];
         struct error *e = NULL;

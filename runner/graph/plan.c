@@ -125,7 +125,7 @@ static struct error *set_up_work(struct plan *plan, struct arena *arena)
     if ((e = machine_here(&here, arena)))
         return e;
     e = machine_read(measured, plan->results, &here, &found, arena);
-    if (e && e->kind != ERROR_DATA) // damaged is as good as not there: what makes it is the same
+    if (e && e->kind != ERROR_DATA && e->kind != ERROR_NOT_BUILT) // damaged or newer is as good as not there, for a plan
         return e;
     error_free(e);
     work->costs.threads = (int)here.threads;
@@ -292,6 +292,8 @@ static struct error *decide(struct plan *plan, struct plan_stage *s, const char 
     struct error *e = node->kind == KIND_TOKENS ? decide_tokens(plan, s, problem, arena) : decide_stage(plan, s, problem, arena);
     if (!e)
         e = find_kept(plan, s, arena);
+    if (!e && s->out && s->state != PLAN_CACHED)
+        e = result_spare(plan->results, node->kind, node->key, arena);
     return error_while(e, node->stage ? node->stage->at : NOWHERE, "planning stage '%s'", node->name);
 }
 
@@ -614,7 +616,9 @@ struct error *plan_anew(struct plan *plan, struct plan_stage *s, struct arena *a
     s->n_reasons = 0;
     for (int i = 0; i < s->node->n_parts && s->part_done; i++)
         s->part_done[i] = false;
-    struct error *e = explain(plan, s, "made anew, as asked", arena);
+    struct error *e = s->out ? result_spare(plan->results, s->node->kind, s->node->key, arena) : NULL;
+    if (!e)
+        e = explain(plan, s, "made anew, as asked", arena);
     if (!e)
         e = look_at_inputs(plan, s, arena);
     count_cached(plan);

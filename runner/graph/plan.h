@@ -32,8 +32,9 @@
 //            took in the last run if that had the same key, else what work.h foresees; of one that goes on, of what is left
 // Hardware   that of the recipe, which need not be there: a plan is a question
 // Ownership  everything lives in the arena
-// Errors     those of reading results, of share.h and of work.h; ERROR_RECIPE for a device that is not in hardware.h; a damaged result
-//            is no error, it is a reason
+// Errors     those of reading results, of share.h and of work.h; ERROR_RECIPE for a device that is not in hardware.h; ERROR_NOT_BUILT
+//            for a stage of which the store has a file that a newer retort wrote (result_spare): it is not made anew. A damaged result is
+//            no error, it is a reason
 #ifndef RUNNER_GRAPH_PLAN_H
 #define RUNNER_GRAPH_PLAN_H
 

@@ -1,6 +1,8 @@
 // result.c - damage is an answer here, not an error: the plan says it and makes the result anew.
 #include "runner/graph/result.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -60,4 +62,33 @@ struct error *result_look(struct result *result, const char *path, const char *k
     }
     error_free(e);
     return NULL;
+}
+
+// Of a name "KIND-KEY…": whether it is a file of that stage that is read by somebody.
+static bool is_of(const char *name, enum stage_kind_id kind, const char *key)
+{
+    const char *its_key, *ending;
+    if (key_parse(name, &its_key, &ending) != kind || strncmp(its_key, key, KEY_PATH_DIGITS))
+        return false;
+    size_t n = strlen(ending);
+    return n >= 3 && !strcmp(ending + n - 3, ".h5") && !strstr(ending, ".tmp.h5") && !strstr(ending, ".damaged.h5");
+}
+
+struct error *result_spare(const char *results, enum stage_kind_id kind, const char *key, struct arena *arena)
+{
+    const char *folder = arena_printf(arena, "%s/store", results);
+    if (!folder)
+        return error_memory();
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return errno == ENOENT ? NULL : error_system(ERROR_MACHINE, errno, "cannot read '%s'", folder);
+    struct error *e = NULL;
+    for (const struct dirent *each; !e && (each = readdir(dir));) {
+        if (!is_of(each->d_name, kind, key))
+            continue;
+        const char *path = arena_printf(arena, "%s/%s", folder, each->d_name);
+        e = path ? store_spare(path) : error_memory();
+    }
+    closedir(dir);
+    return e;
 }

@@ -2,10 +2,13 @@
 //
 // A quick look at attributes, not a reading of everything: opening finds files that are cut or foreign, the key one of another
 // content.
+//
+// Newer   a file of a format that a newer retort writes is neither: it is never made anew nor set aside, and so an error
+// Errors  ERROR_NOT_BUILT for such a file, ERROR_MACHINE where it cannot be looked at
 #ifndef RUNNER_GRAPH_RESULT_H
 #define RUNNER_GRAPH_RESULT_H
 
-#include "core/base/error.h"
+#include "runner/graph/keys.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,5 +28,9 @@ struct result {
 
 // key NULL: any. finished false: a checkpoint will do.
 struct error *CHECKED result_look(struct result *result, const char *path, const char *key, bool finished, struct arena *arena);
+
+// Whether anything of a stage is in the store that a newer retort wrote: its result, a checkpoint, a step that was kept. It would have
+// to be replaced if the stage ran, and so the stage is refused: ERROR_NOT_BUILT.
+struct error *CHECKED result_spare(const char *results, enum stage_kind_id kind, const char *key, struct arena *arena);
 
 #endif

@@ -8,13 +8,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/store/atomic.h"
 #include "runner/graph/lock.h"
 
@@ -254,6 +257,7 @@ static struct error *save(struct saving *s, const struct run *run)
         store_text("/", "machine", run->machine),
         store_text("/", "build", run->build),
         store_text("/", "code", run->code ? run->code : ""),
+        store_text("/", "id", run->id ? run->id : ""),
     };
     return store_save(run->path, attributes, countof(attributes), s->sets, s->n_sets);
 }
@@ -330,6 +334,7 @@ static struct error *read_attributes(struct run *run, struct store_file *file, s
     error_free(store_get_i64(file, "/", "recipe_bytes", &run->recipe_bytes));
     error_free(store_get_i64(file, "/", "exit_status", &run->exit_status));
     error_free(store_get_text(file, "/", "code", arena, &run->code));
+    error_free(store_get_text(file, "/", "id", arena, &run->id));
     return store_get_f64(file, "/", "usd", &run->usd);
 }
 
@@ -491,9 +496,23 @@ struct error *run_names(const char *results, struct arena *arena, const char ***
     return NULL;
 }
 
+// Sixteen digits at random; where the system has none to give, of the process and the moment.
+static const char *make_id(struct arena *arena)
+{
+    uint64_t id = 0;
+    if (getrandom(&id, sizeof id, GRND_NONBLOCK) != sizeof id) {
+        double now = clock_unix();
+        memcpy(&id, &now, sizeof id);
+        id ^= (uint64_t)getpid() * 0x9E3779B97F4A7C15;
+    }
+    return arena_printf(arena, "%016" PRIx64, id);
+}
+
 struct error *run_create(struct run *run, const char *results, struct arena *arena)
 {
     int *numbers, *gone, n, n_gone;
+    if (!(run->id = make_id(arena)))
+        return error_memory();
     const char *folder = arena_printf(arena, "%s/runs/%s", results, run->name);
     struct error *e = folder ? folder_make(folder) : error_memory();
     if (e || (e = run_numbers(results, run->name, arena, &numbers, &n)) ||
@@ -556,7 +575,7 @@ struct error *run_newest(struct run *run, const char *results, const char *name,
         e = path ? run_read(run, path, arena) : error_memory();
         if (!e && run->number)
             return NULL;
-        if (e && e->kind != ERROR_DATA)
+        if (e && e->kind != ERROR_DATA && e->kind != ERROR_NOT_BUILT)
             return e;
         error_free(e);
         e = NULL;

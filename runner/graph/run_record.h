@@ -4,6 +4,7 @@
 //
 // Layout  / attributes: kind="run", name, number, state (running, finished, failed, stopped, died), started, ended (RFC 3339, UTC),
 //         seconds, usd, recipe_path, settings (JSON list of the -s), host, pid, machine, build, code, exit_status (-1 until it ends),
+//         id (16 digits at random: what tells it from a run of this number on another machine)
 //         recipe_bytes (of /recipe/text the recipe file itself; what it includes and other recipes stand behind it)
 //         /recipe/text, /recipe/resolved       the recipe file, and every value with who set it (text)
 //         /stages                              table: name kind key state seconds usd params tokens flops, and of the result that
@@ -16,7 +17,7 @@
 //         .../metrics/text, .../rollouts, .../scores/bpb, .../scores/tasks, .../scores/suites, .../examples, .../events
 //                                              copies of the result's small tables (core/store/metrics.h); of the events all
 //                                              but each "saved"
-// Errors  ERROR_DATA for a record that is damaged; run_newest passes over those
+// Errors  ERROR_DATA for a record that is damaged, ERROR_NOT_BUILT for one of a newer retort; run_newest passes over those
 #ifndef RUNNER_GRAPH_RUN_RECORD_H
 #define RUNNER_GRAPH_RUN_RECORD_H
 
@@ -53,8 +54,8 @@ struct run {
     const char *name;
     int number;                // 0: there is no run, or it is a published one
     const char *source, *note; // of a published run: where its numbers stand, and what to know of them; else NULL
-    const char *state, *started, *ended, *recipe_path, *settings, *host, *machine, *build,
-        *code;                // code: NULL: of an earlier version
+    const char *state, *started, *ended, *recipe_path, *settings, *host, *machine, *build, *code,
+        *id;                  // code, id: NULL: of an earlier version
     int64_t pid, exit_status; // exit_status -1: it has not ended, or is of a version that did not keep it
     double seconds, usd;
     const char *recipe_text, *resolved;
@@ -74,7 +75,7 @@ struct run_tables {
 
 enum { RUN_TABLES = 13 };
 
-// Takes the next free number of results/runs/NAME and its file; fills in path and number of *run, whose name is set.
+// Takes the next free number of results/runs/NAME and its file; fills in path, number and id of *run, whose name is set.
 struct error *CHECKED run_create(struct run *run, const char *results, struct arena *arena);
 
 // Writes it whole, with the tables of the stages whose `file` is set.

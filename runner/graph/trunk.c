@@ -128,9 +128,9 @@ static struct error *look(struct trunk_file *f, struct arena *arena)
     if (!e && f->n_steps > 0 && store_has(file, "/optim"))
         e = store_get_text(file, "/", "payload", arena, &f->payload);
     store_close(file);
-    if (e && e->kind != ERROR_DATA && e->kind != ERROR_MACHINE)
+    if (e && e->kind != ERROR_DATA && e->kind != ERROR_MACHINE && e->kind != ERROR_NOT_BUILT)
         return e;
-    error_free(e); // gone since, or damaged: it is none
+    error_free(e); // gone since, damaged or newer: it is none
     return f->payload ? take_payload(f, arena) : NULL;
 }
 

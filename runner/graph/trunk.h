@@ -12,7 +12,7 @@
 // Store      is listed by the first search, and a file read when the first training may come from it: whoever lets time pass, or removes
 //            something, sets *trunks to NULL
 // Ownership  in the arena, *trunks too
-// Errors     those of reading the store; files that are damaged are no trunk
+// Errors     those of reading the store; files that are damaged or newer are no trunk
 #ifndef RUNNER_GRAPH_TRUNK_H
 #define RUNNER_GRAPH_TRUNK_H
 

@@ -25,7 +25,7 @@ static struct error *open_trunk(struct resume *r, struct stage *stage)
         return NULL;
     store_close(r->file);
     r->file = NULL;
-    if (e->kind != ERROR_DATA && e->kind != ERROR_MACHINE) // gone since: as good as damaged
+    if (e->kind != ERROR_DATA && e->kind != ERROR_MACHINE && e->kind != ERROR_NOT_BUILT) // gone since: as good as damaged
         return e;
     r->note = arena_printf(stage->arena, "%s%spassed over: %s", r->note ? r->note : "", r->note ? "; " : "", e->what);
     error_free(e);

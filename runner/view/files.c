@@ -106,6 +106,8 @@ void files_print(FILE *to)
         "| `store/….tmp.h5` | being written; of no use after a crash, and removed by the next run |\n"
         "| `runs/NAME/NNNN.h5` | a run: what was asked, made, why, and how it went |\n"
         "| `machine.h5` | what this machine was measured to do |\n\n"
+        "A file whose `retort_format` is greater than this version's was written by a newer retort. It is refused (exit status 4),\n"
+        "never replaced, renamed or removed: what would be made in its place is not made. `ls --check` names it.\n\n"
         "Attributes of `/` of a stage: `retort_format` (1), `kind`, `key` (64 digits), `payload` (what the key is the hash of),\n"
         "`inputs` (their keys), `state` (running, stopped, finished), `step`, `n_steps`, `seed`, `isa`, `build`, `machine`,\n"
         "`started` (RFC 3339, UTC), `seconds`, `usd`, `device_batch`; more where a kind has more to say.\n\n"

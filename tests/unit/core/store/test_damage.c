@@ -216,7 +216,8 @@ static void odd_contents_are_refused(void **state)
     struct store_set set;
     int64_t offset, bytes;
     write_format("newer.h5", 2);
-    assert_error(store_open(&file, "newer.h5"), ERROR_DATA, "of format 2; this version reads up to 1");
+    assert_error(store_open(&file, "newer.h5"), ERROR_NOT_BUILT,
+                 "of format 2, written by a newer retort; this one reads up to 1");
     write_format("zero.h5", 0);
     assert_error(store_open(&file, "zero.h5"), ERROR_DATA, "impossible format");
     write_format("odd.h5", 1);
@@ -233,6 +234,32 @@ static void odd_contents_are_refused(void **state)
     store_close(file);
 }
 
+// What a newer retort wrote stays what it is, whoever saves under its name or sets something aside there; all else is replaced.
+static void newer_files_are_not_replaced(void **state)
+{
+    (void)state;
+    int64_t value = 7;
+    struct store_set set = {.path = "/data/rows", .type = STORE_I64, .n_dims = 1, .dims = {1}, .data = &value};
+    struct store_attribute kind = store_text("/", "kind", "pretrain");
+    write_format("newer.h5", 2);
+    int64_t size = size_of("newer.h5");
+    assert_error(store_spare("newer.h5"), ERROR_NOT_BUILT, "newer retort");
+    assert_error(store_save("newer.h5", &kind, 1, &set, 1), ERROR_NOT_BUILT, "'newer.h5' is of format 2");
+    make_file("mine.h5");
+    int64_t mine = size_of("mine.h5");
+    assert_error(store_replace("mine.h5", "newer.h5", &kind, 1, &set, 1), ERROR_NOT_BUILT, "'newer.h5' is of format 2");
+    assert_int_equal(size_of("mine.h5"), mine);
+    assert_int_equal(size_of("newer.h5"), size);
+    assert_error(store_spare("newer.h5"), ERROR_NOT_BUILT, "newer retort");
+    assert_int_not_equal(access("newer.tmp.h5", F_OK), 0);
+    assert_int_not_equal(access("mine.tmp.h5", F_OK), 0);
+    assert_good(store_spare("absent.h5"));
+    assert_good(store_spare("mine.h5"));
+    assert_int_equal(truncate("mine.h5", mine / 2), 0);
+    assert_good(store_spare("mine.h5"));
+    assert_good(store_save("mine.h5", &kind, 1, &set, 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +268,7 @@ int main(void)
         cmocka_unit_test(damage_is_named),
         cmocka_unit_test(foreign_files_are_named),
         cmocka_unit_test(odd_contents_are_refused),
+        cmocka_unit_test(newer_files_are_not_replaced),
     };
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }
