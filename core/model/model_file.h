@@ -4,6 +4,7 @@
 //         softcap (f64), and the 2026 switches by their names in struct shape (i64; qk_scale f64), 0 for off
 //         /model/NAME float32 [rows, cols], NAME being the reference's without ".weight"
 //         /optim/NAME.m, .v (AdamW) and .momentum (Muon), float32 [rows, cols]; .v2 (Muon of 2026) [rows, 1] or [1, cols]
+//         /optim attribute updates (i64): that made them, those of a training before this one among them
 // Errors  ERROR_DATA for a file whose shape is impossible or whose tensors have other sizes
 #ifndef CORE_MODEL_MODEL_FILE_H
 #define CORE_MODEL_MODEL_FILE_H

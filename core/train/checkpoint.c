@@ -94,13 +94,15 @@ struct checkpoint {
     int n_tables;
 };
 
-static struct error *copy_attributes(struct checkpoint *c, const struct training *t, const struct store_attribute *attributes,
-                                     int n_attributes)
+static struct error *copy_attributes(struct checkpoint *c, const struct training *t, bool with_optim,
+                                     const struct store_attribute *attributes, int n_attributes)
 {
-    c->attributes = arena_array(&c->arena, (size_t)n_attributes + MODEL_ATTRIBUTES, sizeof *c->attributes);
+    c->attributes = arena_array(&c->arena, (size_t)n_attributes + MODEL_ATTRIBUTES + 1, sizeof *c->attributes);
     if (!c->attributes)
         return error_memory();
     c->n_attributes = model_file_attributes(&t->model->shape, c->attributes);
+    if (with_optim)
+        c->attributes[c->n_attributes++] = store_i64("/optim", "updates", t->optimizer->n_before + t->step);
     for (int i = 0; i < n_attributes; i++) {
         struct store_attribute *a = &c->attributes[c->n_attributes++];
         *a = attributes[i];
@@ -151,7 +153,7 @@ static struct error *copy(struct checkpoint *c, const struct training *t, bool w
     c->n_sets = c->n_tensors;
     c->sets[c->n_sets++] =
         (struct store_set){.path = "/data/rows", .type = STORE_I64, .n_dims = 1, .dims = {1}, .data = &c->rows};
-    if ((e = copy_attributes(c, t, attributes, n_attributes)) || (e = copy_tables(c, t)))
+    if ((e = copy_attributes(c, t, with_optim, attributes, n_attributes)) || (e = copy_tables(c, t)))
         return e;
     for (int i = 0; i < t->n_extra; i++)
         c->sets[c->n_sets++] = t->extra[i];
@@ -263,20 +265,51 @@ struct error *checkpoint_find(const char *part, const char *prev, const char *ke
     return NULL;
 }
 
-struct error *checkpoint_load(struct training *t, struct store_file *file)
+static struct error *load_moments(struct training *t, struct store_file *file)
 {
-    struct shape shape;
-    struct error *e = model_file_shape(file, &shape);
-    if (!e)
-        e = model_file_load(file, t->model);
+    struct error *e = NULL;
     for (int i = 0; !e && i < 2 * t->model->n_params; i++) {
         int p = i / 2;
         const char *path = moment_path(t, p, i % 2, t->model->arena, &e);
         if (path)
             e = model_file_load_tensor(file, t->model->dev, path, i % 2 ? t->optimizer->second[p] : t->optimizer->first[p]);
     }
+    return e;
+}
+
+static const int64_t UPDATES_MOST = (int64_t)1 << 50; // no training is that long, and sums of two still fit
+
+// How many updates made the moments of a file: its step, unless it says that they began before.
+static struct error *count_updates(struct store_file *file, int64_t *step, int64_t *n)
+{
+    struct error *e = store_get_i64(file, "/", "step", step);
+    *n = *step;
     if (!e)
-        e = store_get_i64(file, "/", "step", &t->step);
+        error_free(store_get_i64(file, "/optim", "updates", n)); // of an earlier version: none
+    if (!e && (*step < 0 || *n < *step || *n > UPDATES_MOST))
+        e = error_plain(ERROR_DATA, "its optimizer has seen %lld updates at step %lld", (long long)*n, (long long)*step);
+    return e;
+}
+
+struct error *checkpoint_load_moments(struct training *t, struct store_file *file)
+{
+    int64_t step;
+    struct error *e = count_updates(file, &step, &t->optimizer->n_before);
+    return e ? e : load_moments(t, file);
+}
+
+struct error *checkpoint_load(struct training *t, struct store_file *file)
+{
+    struct shape shape;
+    int64_t n_updates = 0;
+    struct error *e = model_file_shape(file, &shape);
+    if (!e)
+        e = model_file_load(file, t->model);
+    if (!e)
+        e = load_moments(t, file);
+    if (!e)
+        e = count_updates(file, &t->step, &n_updates);
+    t->optimizer->n_before = n_updates - t->step;
     if (!e)
         e = store_read(file, "/data/rows", STORE_I64, 0, 1, &t->rows);
     struct kept_table tables[TABLES];

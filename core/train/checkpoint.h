@@ -65,6 +65,9 @@ struct error *CHECKED checkpoint_find(const char *part, const char *prev, const 
 // Fills model, optimizer, step, rows and tables from an open checkpoint.
 struct error *CHECKED checkpoint_load(struct training *t, struct store_file *file);
 
+// Of a checkpoint, or a result that has its optimizer, the moments alone: the training stays at its own step.
+struct error *CHECKED checkpoint_load_moments(struct training *t, struct store_file *file);
+
 // Of what was loaded takes away what the step that it stands at has beyond its update (validation, samples), for hooks that are to do
 // it again, and the events of the training that it was of.
 void checkpoint_trim(struct training *t);

@@ -72,7 +72,7 @@ struct error *optimizer_open(struct optimizer *o, struct model *model, const str
 void optimizer_measure(struct optimizer *o, const struct tensor *gradients, int64_t step, double lr_scale, double momentum,
                        double decay_scale)
 {
-    device_set_step(o->model->dev, step, lr_scale, momentum);
+    device_set_step(o->model->dev, o->n_before + step, lr_scale, momentum);
     device_set_decay(o->model->dev, decay_scale);
     op_clip(o->model->dev, gradients, o->model->n_params, o->laws.grad_clip);
 }

@@ -35,6 +35,7 @@ struct optimizer {
     struct tensor *first;         // a parameter: AdamW's m, Muon's momentum
     struct tensor *second;        // AdamW's v, NorMuon's variance; no data, rows 0 where there is none
     struct muon_matrix *matrices; // scratch, one a parameter
+    int64_t n_before; // updates that made the moments before step 0 of this training: AdamW's correction counts on from there
 };
 
 // With the laws of 2025.

@@ -10,6 +10,7 @@
 #include "core/store/atomic.h"
 #include "runner/graph/died.h"
 #include "runner/graph/hardware.h"
+#include "runner/graph/kept.h"
 #include "runner/graph/keys.h"
 #include "runner/graph/reference.h"
 #include "runner/recipe/reader.h"
@@ -147,6 +148,18 @@ struct error *stage_to_json(struct json *json, const struct plan_stage *stage, s
     json_key(json, "key"), json_str(json, stage->node->key);
     json_key(json, "state"), json_str(json, plan_state_name(stage->state));
     json_key(json, "reasons"), json_raw(json, reasons);
+    bool optim = false;
+    const struct graph_input *begins = kept_begins(stage->node, &optim);
+    json_key(json, "begins");
+    if (begins) {
+        json_open(json, '{');
+        json_key(json, "stage"), json_str(json, begins->node->name);
+        json_key(json, "step"), json_count(json, begins->step);
+        json_key(json, "optimizer"), json_bool(json, optim);
+        json_close(json, '}');
+    } else {
+        json_nil(json);
+    }
     return NULL;
 }
 

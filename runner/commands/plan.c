@@ -200,6 +200,19 @@ static bool add_texts(struct grid *grid, const struct plan_stage *s, struct aren
     return true;
 }
 
+// What a training begins with.
+static bool add_begins(struct grid *grid, const struct plan_stage *s, struct arena *arena)
+{
+    const char *what, *with = s->state == PLAN_CACHED ? NULL : begins_with(s->node, &what, arena);
+    if (!with)
+        return true;
+    const char *name = arena_printf(arena, "  from %s", with);
+    const char *const cells[PLAN_COLUMNS] = {[0] = name, [2] = what};
+    if (name)
+        grid_add(grid, cells);
+    return name != NULL;
+}
+
 // What a plan of rows makes of its text.
 static bool add_rows(struct grid *grid, const struct plan_stage *s, struct arena *arena)
 {
@@ -251,7 +264,7 @@ static bool add_stage(struct grid *grid, const struct plan_stage *s, struct aren
         if (!cells[k])
             return false;
     grid_add(grid, cells);
-    return add_rows(grid, s, arena) && add_shares(grid, s, arena) && add_texts(grid, s, arena);
+    return add_rows(grid, s, arena) && add_begins(grid, s, arena) && add_shares(grid, s, arena) && add_texts(grid, s, arena);
 }
 
 // A column in which nothing is known is left out.

@@ -14,6 +14,9 @@ static struct error *tell(const struct plan_stage *s, const struct plan *plan, s
     else if (s->state == PLAN_CACHED)
         printf(", made before; but not what run %04d had:", plan->last.number);
     putchar('\n');
+    const char *what, *with = s->state == PLAN_CACHED ? NULL : begins_with(s->node, &what, arena);
+    if (with)
+        printf("    begins with '%s': %s\n", with, what);
     for (int i = 0; i < s->n_reasons; i++) {
         const char *text = reason_long(&s->reasons[i], arena);
         if (!text)

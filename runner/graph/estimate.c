@@ -8,16 +8,6 @@
 #include "core/model/shape.h"
 #include "runner/stages/hyperparameters.h"
 
-// The shape that a pretraining trains; *known = false where its vocabulary is not (an import).
-static struct error *node_shape(const struct graph_node *pretrain, struct shape *shape, bool *known)
-{
-    const struct graph_node *tokenizer = graph_input(pretrain, "tokenizer");
-    *known = tokenizer && tokenizer->kind == KIND_TOKENIZER;
-    if (!*known)
-        return NULL;
-    return shape_of(shape, pretrain->options, ((const struct tokenizer_options *)tokenizer->options)->vocab);
-}
-
 // The shape of a model that is imported; not known where its files are not there, or, as the recipe was told, cannot be read.
 static void imported_shape(const struct graph_node *import, struct shape *shape, bool *known)
 {
@@ -27,6 +17,26 @@ static void imported_shape(const struct graph_node *import, struct shape *shape,
     *known = o->file && !e && shape->n_layer > 0;
     error_free(e);
     arena_release(&scratch);
+}
+
+// The shape that a pretraining trains; *known = false where its vocabulary, or that of an import that it begins with, is not.
+static struct error *node_shape(const struct graph_node *pretrain, struct shape *shape, bool *known)
+{
+    const struct graph_node *tokenizer = graph_input(pretrain, "tokenizer"), *from = graph_input(pretrain, "from");
+    const struct pretrain_options *o = pretrain->options;
+    struct error *e = NULL;
+    *known = false;
+    if (tokenizer && tokenizer->kind == KIND_TOKENIZER) {
+        *known = true;
+        return shape_of(shape, o, ((const struct tokenizer_options *)tokenizer->options)->vocab);
+    }
+    if (from && from->kind == KIND_IMPORT)
+        imported_shape(from, shape, known);
+    else if (from && from->kind == KIND_PRETRAIN)
+        e = node_shape(from, shape, known);
+    if (!e && *known && o->seq_len > 0 && o->seq_len <= INT32_MAX)
+        shape->seq_len = (int)o->seq_len;
+    return e;
 }
 
 struct error *estimate_shape(const struct graph_node *node, struct shape *shape, bool *known)

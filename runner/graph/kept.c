@@ -24,15 +24,34 @@ const char *kept_file(const struct plan *plan, const struct graph_input *input, 
                             : key_path(arena, plan->results, node->kind, node->key, ".h5");
 }
 
-static bool wants_optimizer(const struct graph_input *input)
+// Whether it goes on where its input stands, step and all.
+static bool goes_on(const struct graph_input *input)
 {
     return !strcmp(input->role, "from") && input->node->kind == KIND_PRETRAIN;
 }
 
-// Whether it reads more of its input than the result that every training leaves.
-static bool is_special(const struct graph_input *input)
+static bool wants_optimizer(const struct graph_node *reader, const struct graph_input *input)
 {
-    return input->step >= 0 || wants_optimizer(input);
+    bool moments = reader->kind == KIND_FINETUNE && takes_moments(reader->options);
+    return goes_on(input) || (moments && !strcmp(input->role, "model"));
+}
+
+// Whether it reads more of its input than the result that every training leaves.
+static bool is_special(const struct graph_node *reader, const struct graph_input *input)
+{
+    return input->step >= 0 || wants_optimizer(reader, input);
+}
+
+const struct graph_input *kept_begins(const struct graph_node *node, bool *optim)
+{
+    for (int i = 0; i < node->n_inputs; i++) {
+        const struct graph_input *input = &node->inputs[i];
+        if (strcmp(input->role, "from") && (strcmp(input->role, "model") || !kind_trains(node->kind)))
+            continue;
+        *optim = wants_optimizer(node, input);
+        return input;
+    }
+    return NULL;
 }
 
 struct error *kept_lacks(struct kept_lacks *lacks, const struct plan *plan, const struct plan_stage *stage, struct arena *arena)
@@ -45,19 +64,19 @@ struct error *kept_lacks(struct kept_lacks *lacks, const struct plan *plan, cons
         for (int k = 0; reader && k < reader->n_inputs && plan->stages[i].state != PLAN_CACHED; k++) {
             const struct graph_input *input = &reader->inputs[k];
             struct result r;
-            if (input->node != stage->node || !stage->node->key || !is_special(input))
+            if (input->node != stage->node || !stage->node->key || !is_special(reader, input))
                 continue;
             const char *path = kept_file(plan, input, arena);
             struct error *e = path ? result_look(&r, path, stage->node->key, false, arena) : error_memory();
             if (e)
                 return e;
-            if (r.state == RESULT_WHOLE && (r.optim || !wants_optimizer(input)))
+            if (r.state == RESULT_WHOLE && (r.optim || !wants_optimizer(reader, input)))
                 continue;
             int64_t step = input->step >= 0 ? input->step : INT64_MAX;
             if (!lacks->n++ || step < lacks->first) {
                 lacks->path = path;
                 lacks->optim = r.state == RESULT_WHOLE;
-                lacks->reader = reader->name;
+                lacks->reader = reader;
             }
             lacks->first = step < lacks->first ? step : lacks->first;
             lacks->last = step > lacks->last ? step : lacks->last;
@@ -93,7 +112,7 @@ struct error *kept_check(const struct plan *plan, const struct plan_stage *stage
                              (long long)stage->updates);
     for (int i = 0; i < node->n_inputs; i++) {
         const struct graph_input *input = &node->inputs[i];
-        const struct plan_stage *read = is_special(input) ? plan_of(plan, input->node) : NULL;
+        const struct plan_stage *read = is_special(node, input) ? plan_of(plan, input->node) : NULL;
         if (!read || read->updates < 0)
             continue;
         struct error *e = NULL;
@@ -103,7 +122,7 @@ struct error *kept_check(const struct plan *plan, const struct plan_stage *stage
             e = error_new(ERROR_RECIPE, place_of(node, input->role), "name a step that it makes",
                           "stage '%s' reads step %lld of '%s', behind the last of %lld", node->name, (long long)begin,
                           input->node->name, (long long)read->updates);
-        else if (wants_optimizer(input) && stage->updates >= 0 && begin >= stage->updates)
+        else if (goes_on(input) && stage->updates >= 0 && begin >= stage->updates)
             e = error_new(ERROR_RECIPE, place_of(node, "steps"),
                           "train longer: its horizon counts from the beginning of the other",
                           "stage '%s' goes on from step %lld of '%s', and its own last step is %lld", node->name,
@@ -137,8 +156,9 @@ struct error *kept_for(struct job_kept **kept, int *n, const struct plan *plan, 
     for (int i = 0; i < plan->n_stages; i++)
         for (int k = 0; k < plan->stages[i].node->n_inputs; k++) {
             const struct graph_input *input = &plan->stages[i].node->inputs[k];
-            if (input->node == stage->node && is_special(input))
-                add(*kept, n, input->step, wants_optimizer(input));
+            const struct graph_node *reader = plan->stages[i].node;
+            if (input->node == stage->node && is_special(reader, input))
+                add(*kept, n, input->step, wants_optimizer(reader, input));
         }
     return NULL;
 }

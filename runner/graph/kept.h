@@ -3,7 +3,8 @@
 //     e = kept_lacks(&lacks, plan, stage, &arena);       // what stages that will run read of it, and is not there
 //     e = kept_for(&kept, &n, plan, stage, &arena);      // what its process is told to keep: job.h
 //
-// Read       `model: base@500` needs the weights of step 500; `from: base@500` the optimizer too; `from: base` that of the end
+// Read       `model: base@500` needs the weights of step 500; `from: base@500` the optimizer too; `from: base`, and a fine-tuning of base
+//            that takes its moments, that of the end
 // Kept       is also what the fields keep, keep_every and keep_optim ask for. Nobody needs that: it makes no stage run
 // Ownership  in the arena
 // Errors     those of reading results
@@ -15,11 +16,14 @@
 
 struct kept_lacks {
     int n;
-    int64_t first, last; // steps; the end, whatever number that has, is INT64_MAX
-    const char *path;    // of the first
-    bool optim;          // what lacks there is the optimizer
-    const char *reader;  // the stage that reads it
+    int64_t first, last;             // steps; the end, whatever number that has, is INT64_MAX
+    const char *path;                // of the first
+    bool optim;                      // what lacks there is the optimizer
+    const struct graph_node *reader; // of it
 };
+
+// What a training begins with, and whether with the optimizer of that, too; NULL: with initial weights.
+const struct graph_input *kept_begins(const struct graph_node *node, bool *optim);
 
 // The file that an input is read from: the result, or KIND-KEY@STEP.h5. In the arena; NULL: its key is not known, or memory ran out.
 const char *kept_file(const struct plan *plan, const struct graph_input *input, struct arena *arena);

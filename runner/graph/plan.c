@@ -494,7 +494,9 @@ static struct error *want_kept(struct plan *plan, struct plan_stage *s, struct a
     spare(s);
     const char *what = lacks.first == INT64_MAX ? "the end" : arena_printf(arena, "step %lld", (long long)lacks.first);
     const char *text =
-        what ? arena_printf(arena, "%s%s, read by '%s', is not kept", lacks.optim ? "the optimizer of " : "", what, lacks.reader)
+        what ? arena_printf(arena, "%s%s, read by '%s', is not kept%s", lacks.optim ? "the optimizer of " : "", what,
+                            lacks.reader->name,
+                            lacks.optim && lacks.reader->kind == KIND_FINETUNE ? "; `moments: fresh` there does without" : "")
              : NULL;
     if (text && (before == PLAN_CACHED || s->from_start))
         explain_add(&x, (struct reason){.kind = REASON_MISSING, .name = lacks.path, .new = text});

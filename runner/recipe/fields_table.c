@@ -180,10 +180,11 @@ const struct field fields[] = {
     {.name = "seed", .type = FIELD_INT, .class = FIELD_RESULT, .kinds = PRETRAIN, .built = true, .min = 0,
      .max = FIELD_NO_MAX, .offset = offsetof(struct pretrain_options, seed),
      .help = "of this stage; by default the seed of the recipe"},
-    {.name = "from", .type = FIELD_STAGE, .class = FIELD_RESULT, .kinds = PRETRAIN, .built = true, .choices = "pretrain|import!",
+    {.name = "from", .type = FIELD_STAGE, .class = FIELD_RESULT, .kinds = PRETRAIN, .built = true, .choices = "pretrain|import",
      .offset = offsetof(struct pretrain_options, from),
      .help = "a pretraining to go on from: base@500 with its weights, optimizer, step and place in the text as they were at step 500; "
-             "base as it ended. The horizon counts from its beginning; sizes, seq_len and precision are its own unless written"},
+             "base as it ended. The horizon counts from its beginning; sizes, seq_len and precision are its own unless written. Or an "
+             "import, to begin with its weights alone: at step 0, with fresh moments"},
     {.name = "eval_every", .type = FIELD_INT, .class = FIELD_RESULT, .kinds = PRETRAIN, .built = true, .min = 0,
      .max = FIELD_NO_MAX, .unit = "steps", .def_2025 = "250", .def_2026 = "250",
      .offset = offsetof(struct pretrain_options, eval_every),
@@ -249,6 +250,11 @@ const struct field fields[] = {
     {.name = "optimizer", .type = FIELD_CHOICE, .class = FIELD_RESULT, .kinds = FINETUNE, .built = true,
      .choices = "2025|2026", .def_2025 = "2025", .def_2026 = "2026", .left_out = "2025",
      .offset = offsetof(struct finetune_options, optimizer), .help = "Muon and AdamW of that year"},
+    {.name = "moments", .type = FIELD_CHOICE, .class = FIELD_RESULT, .kinds = FINETUNE, .built = true,
+     .choices = "fresh|model", .def_2025 = "fresh", .def_2026 = "model", .left_out = "fresh",
+     .offset = offsetof(struct finetune_options, moments),
+     .help = "what the optimizer begins with: model, the moments that training the model left, which are kept for it; fresh, none. In 2026 "
+             "model, unless the model is imported, of grpo, or of the other optimizer"},
     {.name = "matrix_lr", .type = FIELD_REAL, .class = FIELD_RESULT, .kinds = FINETUNE, .built = true, .min = 0,
      .max = 100, .def_2025 = "0.02", .def_2026 = "0.02", .offset = offsetof(struct finetune_options, matrix_lr),
      .help = "learning rate of the matrices (Muon); in 2026 that of the pretraining"},

@@ -145,6 +145,19 @@ struct origin {
     const char *field;                // that says it
 };
 
+// The shape of a model that is imported; false where its files are not there, or cannot be read, which the import tells itself.
+static bool imported_shape(const struct recipe_stage *import, struct shape *shape)
+{
+    const char *file = import->options ? ((const struct import_options *)import->options)->file : NULL;
+    struct arena scratch = {0};
+    *shape = (struct shape){0};
+    struct error *e = file && hf_is_model(file) ? hf_config_read(file, shape, &scratch) : NULL;
+    bool known = !e && shape->n_layer > 0;
+    error_free(e);
+    arena_release(&scratch);
+    return known;
+}
+
 static struct origin origin_of(const struct reader *r, const char *model)
 {
     int i = model ? stage_index(r->recipe, model) : -1, origin = i < 0 ? -1 : r->origins[i];
@@ -153,14 +166,9 @@ static struct origin origin_of(const struct reader *r, const char *model)
     if (stage && stage->kind == KIND_PRETRAIN && ((const struct pretrain_options *)stage->options)->seq_len > 0)
         from.seq_len = ((const struct pretrain_options *)stage->options)->seq_len;
     if (stage && stage->kind == KIND_IMPORT) {
-        const char *file = ((const struct import_options *)stage->options)->file;
-        struct shape shape = {0};
-        struct arena scratch = {0};
-        struct error *e = file && hf_is_model(file) ? hf_config_read(file, &shape, &scratch) : NULL;
+        struct shape shape;
         from.field = "file";
-        from.seq_len = e ? 0 : shape.seq_len;
-        error_free(e); // the import's own, told there
-        arena_release(&scratch);
+        from.seq_len = imported_shape(stage, &shape) ? shape.seq_len : 0;
     }
     return from;
 }
@@ -353,14 +361,20 @@ static int64_t *int_of(const struct recipe_stage *stage, const char *field)
     return (int64_t *)(void *)((char *)stage->options + field_find(stage->kind, field)->offset);
 }
 
-// The pretraining that a pretraining goes on from, or NULL.
-static const struct recipe_stage *parent_of(const struct reader *r, const struct recipe_stage *stage)
+// The stage of that kind that a pretraining begins from, or NULL.
+static const struct recipe_stage *from_of(const struct reader *r, const struct recipe_stage *stage, enum stage_kind_id kind)
 {
     const char *from =
         stage->kind == KIND_PRETRAIN && stage->options ? ((const struct pretrain_options *)stage->options)->from : NULL;
     int i = from ? stage_index(r->recipe, from) : -1;
     const struct recipe_stage *parent = i < 0 ? NULL : &r->recipe->stages[i];
-    return parent && parent != stage && parent->kind == KIND_PRETRAIN && parent->options ? parent : NULL;
+    return parent && parent != stage && parent->kind == kind && parent->options ? parent : NULL;
+}
+
+// The pretraining that a pretraining goes on from, or NULL.
+static const struct recipe_stage *parent_of(const struct reader *r, const struct recipe_stage *stage)
+{
+    return from_of(r, stage, KIND_PRETRAIN);
 }
 
 static void inherit_int(const struct recipe_stage *stage, const struct recipe_stage *parent, const char *field)
@@ -375,10 +389,44 @@ static void set_default(struct reader *r, const struct recipe_stage *stage, cons
     reader_error(r, field_set(stage->options, field, &field->def_2025, 1, stage->at, r->arena));
 }
 
+static void set_size(const struct recipe_stage *stage, const char *field, int64_t value)
+{
+    *int_of(stage, field) = value;
+    setting_of(stage, field)->by = value == FIELD_UNSET_INT ? BY_NOBODY : BY_DEFAULT;
+}
+
+// Sizes of shape_fields, in that order, as a shape has them.
+static void sizes_of(const struct shape *shape, int64_t sizes[countof(shape_fields)])
+{
+    const int all[] = {shape->n_layer, shape->n_embd, shape->n_head, shape->n_kv_head, shape->head_dim, shape->n_mlp};
+    for (size_t i = 0; i < countof(shape_fields); i++)
+        sizes[i] = all[i];
+}
+
+// What a pretraining that begins with an import leaves out is as it is there; where that cannot be read yet, not known.
+static void inherit_import(const struct recipe_stage *stage, const struct recipe_stage *import, bool sized)
+{
+    struct shape shape;
+    struct pretrain_options *o = stage->options;
+    bool known = imported_shape(import, &shape);
+    int64_t sizes[countof(shape_fields)];
+    sizes_of(&shape, sizes);
+    for (size_t i = 0; i < countof(shape_fields) && !sized; i++)
+        set_size(stage, shape_fields[i], known ? sizes[i] : FIELD_UNSET_INT);
+    for (size_t i = 0; i < countof(shape_others) && !sized; i++)
+        set_size(stage, shape_others[i], FIELD_UNSET_INT);
+    if (!given(stage, "architecture"))
+        o->architecture = "2025";
+    if (!given(stage, "window_pattern"))
+        o->window_pattern = "L";
+    if (!given(stage, "seq_len") && known)
+        set_size(stage, "seq_len", shape.seq_len);
+}
+
 // What a pretraining that goes on from another leaves out is as it is there: sizes, length of rows, precision. Parents come first.
 static void inherit(struct reader *r, const struct recipe_stage *stage, int deep)
 {
-    const struct recipe_stage *parent = parent_of(r, stage);
+    const struct recipe_stage *parent = parent_of(r, stage), *import = from_of(r, stage, KIND_IMPORT);
     struct pretrain_options *o = stage->options;
     bool sized = given(stage, "depth") || given(stage, "aspect") || given(stage, "architecture");
     if (!o->from || deep > r->recipe->n_stages) // too deep: a circle, which is told elsewhere
@@ -394,6 +442,8 @@ static void inherit(struct reader *r, const struct recipe_stage *stage, int deep
     for (size_t i = 0; i < 2 && parent; i++)
         if (!given(stage, shape_texts[i]) && (i > 0 || !sized))
             *text_of(stage, shape_texts[i]) = *text_of(parent, shape_texts[i]);
+    if (import)
+        inherit_import(stage, import, sized);
     const char *parents = parent ? ((const struct pretrain_options *)parent->options)->precision : NULL;
     if (!given(stage, "precision") && parents)
         o->precision = parents;
@@ -401,7 +451,7 @@ static void inherit(struct reader *r, const struct recipe_stage *stage, int deep
         set_default(r, stage, "precision");
     if (!given(stage, "seq_len") && parent && *int_of(parent, "seq_len") != FIELD_UNSET_INT)
         inherit_int(stage, parent, "seq_len");
-    else if (o->seq_len == FIELD_UNSET_INT)
+    else if (o->seq_len == FIELD_UNSET_INT && !import) // that of an import is known when its files are there
         set_default(r, stage, "seq_len");
 }
 
@@ -459,6 +509,65 @@ static void check_from(struct reader *r, int user)
     }
 }
 
+// The same of an import: its vocabulary, its sizes, and that its architecture is that of 2025.
+static void check_from_import(struct reader *r, int user)
+{
+    const struct recipe_stage *stage = &r->recipe->stages[user], *import = from_of(r, stage, KIND_IMPORT);
+    const struct pretrain_options *o = stage->options;
+    struct error *e = NULL;
+    struct shape shape;
+    int64_t sizes[countof(shape_fields)];
+    if (!import)
+        return;
+    if (o->tokenizer && strcmp(o->tokenizer, import->name))
+        e = error_new(ERROR_RECIPE, place_of(stage, "tokenizer"), "take the import for the tokenizer, too",
+                      "stage '%s' has the vocabulary of '%s', and '%s' brings its own", stage->name, o->tokenizer, import->name);
+    else if (is_2026(o->architecture))
+        e = error_new(ERROR_RECIPE, place_of(stage, "architecture"), "leave it out",
+                      "architecture of stage '%s' is 2026, and '%s' is a model of 2025", stage->name, import->name);
+    else if (o->window_pattern && o->window_pattern[strspn(o->window_pattern, "L")])
+        e = error_new(ERROR_RECIPE, place_of(stage, "window_pattern"), "leave it out",
+                      "window_pattern of stage '%s' is %s, and all layers of '%s' see all", stage->name, o->window_pattern,
+                      import->name);
+    bool known = imported_shape(import, &shape);
+    sizes_of(&shape, sizes);
+    for (size_t i = 0; i < countof(shape_fields) && known && !e; i++) {
+        int64_t mine = *int_of(stage, shape_fields[i]);
+        if (mine == sizes[i] || mine == FIELD_UNSET_INT)
+            continue;
+        e = error_new(ERROR_RECIPE, place_of(stage, given(stage, "depth") ? "depth" : shape_fields[i]),
+                      "leave the sizes out: they are those of the model that it begins with",
+                      "%s of stage '%s' is %lld, and that of '%s' is %lld", shape_fields[i], stage->name, (long long)mine,
+                      import->name, (long long)sizes[i]);
+    }
+    reader_error(r, error_while(e, place_of(import, "file"), "following from to '%s'", import->name));
+}
+
+// Moments can be had of a training by the same optimizer.
+static void resolve_moments(struct reader *r, int user)
+{
+    const struct recipe_stage *stage = &r->recipe->stages[user], *parent = NULL;
+    struct finetune_options *o = stage->options;
+    int i = o->model ? stage_index(r->recipe, o->model) : -1;
+    if (!takes_moments(o) || i < 0 || i == user || !(parent = &r->recipe->stages[i])->options)
+        return;
+    const char *its = parent->kind == KIND_PRETRAIN   ? ((const struct pretrain_options *)parent->options)->optimizer
+                      : parent->kind == KIND_FINETUNE ? ((const struct finetune_options *)parent->options)->optimizer
+                                                      : NULL;
+    if (its && is_2026(its) == is_2026(o->optimizer))
+        return;
+    if (!given(stage, "moments")) {
+        o->moments = "fresh";
+        return;
+    }
+    struct error *e = error_new(ERROR_RECIPE, place_of(stage, "moments"), "write fresh, or leave it out",
+                                its ? "stage '%s' takes the moments of '%s', which has another optimizer"
+                                    : "stage '%s' takes the moments of '%s', which has none",
+                                stage->name, o->model);
+    reader_error(r,
+                 error_while(e, its ? place_of(parent, "optimizer") : parent->at, "following its model to '%s'", parent->name));
+}
+
 void flow_check(struct reader *r)
 {
     find_origins(r);
@@ -478,9 +587,11 @@ void flow_check(struct reader *r)
             check_validation_of_pretraining(r, i);
             check_rows_of_branch(r, stage);
             check_from(r, i);
+            check_from_import(r, i);
             break;
         case KIND_FINETUNE:
             resolve_tuning_of_2026(r, i);
+            resolve_moments(r, i);
             resolve_rows_of_finetuning(r, i);
             check_rows_of_finetuning(r, i);
             resolve_precision(r, i, ((const struct finetune_options *)stage->options)->model, true);

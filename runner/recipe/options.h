@@ -73,6 +73,7 @@ struct finetune_options {
     struct mixture_uses mixture;
     const char *packing;   // of batch_tokens: flat | best_fit
     const char *optimizer; // 2025 | 2026
+    const char *moments;   // fresh | model
     int64_t seq_len, batch_tokens, device_batch, steps, rows, epochs;
     double lr_frac, matrix_lr, embedding_lr, unembedding_lr, weight_decay, warmup, warmdown, final_lr, grad_clip;
     const char *precision;
@@ -81,6 +82,9 @@ struct finetune_options {
     int64_t keep_every, devices;
     const char *keep_optim;
 };
+
+// Whether its optimizer begins with the moments that training its model left.
+bool takes_moments(const struct finetune_options *o);
 
 struct grpo_options {
     const char *model;

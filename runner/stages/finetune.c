@@ -8,6 +8,7 @@
 //            target within seq_len are left out, and a note says how many
 // Validation bits per byte over the test splits of the mixture's tasks, mixed as they are, up to eval_tokens; but of flat rows the
 //            bytes of answers alone. Test splits that do not make one row are no failure: a note says so, and nothing is measured
+// Moments    fresh, or those that training the model left (moments: model), with its count of updates for AdamW's correction
 // Momentum   ramped as in pretraining where rows are packed, else 0.95
 // Result     checkpoint.h's layout without /optim, with /tokenizer beside the model
 // Loss       the mean over the targets of the whole update; the reference of 2026 takes that of each micro-batch, and their mean
@@ -173,7 +174,7 @@ static struct error *open_trainer(struct finetuning *f, const char *model, const
     const struct finetune_options *o = f->options;
     int64_t batch = f->training.form == A_ROW ? o->rows : o->batch_tokens / o->seq_len;
     struct trainer_setup setup = {.shape = shape,
-                                  .from = model,
+                                  .begin = {.from = model, .takes_moments = takes_moments(o)},
                                   .tokenizer = f->inputs.tokenizer,
                                   .precision = o->precision,
                                   .laws = finetune_laws(o, shape),

@@ -353,7 +353,7 @@ static struct error *open_trainer(struct grpo *g, const char *model, const struc
     const struct grpo_options *o = g->options;
     struct trainer *t = &g->trainer;
     struct trainer_setup setup = {.shape = shape,
-                                  .from = model,
+                                  .begin = {.from = model},
                                   .tokenizer = g->inputs.tokenizer,
                                   .precision = o->precision,
                                   .laws = grpo_laws(o, shape),

@@ -1,5 +1,5 @@
 // trainer.c - opens in the order in which a checkpoint needs it: the device by the recorded instruction set, then the model, then what
-// is kept is loaded over it; begins from a model file or from initial weights where there is no checkpoint.
+// is kept is loaded over it; where there is no checkpoint it begins (beginning.h).
 #include "runner/stages/trainer.h"
 
 #include <math.h>
@@ -7,14 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "core/base/clock.h"
 #include "core/base/point.h"
 #include "core/base/stop.h"
-#include "core/model/model_file.h"
-#include "core/store/atomic.h"
 #include "core/text/tokenizer_file.h"
+#include "runner/stages/keeping.h"
 
 enum { CHECKPOINT_LEAST_S = 10, CHECKPOINT_MOST_S = 600, WRITE_SHARE = 50, ROWS_AT_ONCE = 1 << 16 };
 
@@ -133,58 +130,11 @@ static struct error *save(void *self, int64_t step)
     return e;
 }
 
-static bool keeps_optimizer(const struct trainer *t, const char *when)
-{
-    const struct job *job = t->stage->job;
-    const char *const *choice = field_value(job->kind, job->options, "keep_optim");
-    return choice && !strcmp(*choice, when);
-}
-
-// Whether a step is kept, and whether with the optimizer. The end, which is the result, only where it is asked for by its number.
-static bool is_kept(const struct trainer *t, int64_t step, bool *optim)
-{
-    const struct job *job = t->stage->job;
-    const struct field_list *keep = field_value(job->kind, job->options, "keep");
-    const int64_t *every = field_value(job->kind, job->options, "keep_every");
-    int64_t last = schedule_updates(&t->loop.schedule), falls = schedule_constant(&t->loop.schedule);
-    *optim = keeps_optimizer(t, "warmdown") && step == falls && step < last && step > 0;
-    bool kept = *optim || (every && *every > 0 && step > 0 && step < last && step % *every == 0);
-    for (int i = 0; keep && i < keep->n; i++)
-        kept |= keep->ints[i] == step;
-    for (int i = 0; i < job->n_kept; i++) {
-        kept |= job->kept[i].step == step;
-        *optim |= job->kept[i].step == step && job->kept[i].optim;
-    }
-    return kept;
-}
-
-// Of the result.
-static bool ends_with_optimizer(const struct trainer *t)
-{
-    bool optim = keeps_optimizer(t, "last") ||
-                 (keeps_optimizer(t, "warmdown") && schedule_constant(&t->loop.schedule) >= schedule_updates(&t->loop.schedule));
-    for (int i = 0; i < t->stage->job->n_kept; i++)
-        optim |= t->stage->job->kept[i].step < 0 && t->stage->job->kept[i].optim;
-    return optim;
-}
-
 static bool keep_due(void *self, int64_t step)
 {
+    const struct trainer *t = self;
     bool optim;
-    return is_kept(self, step, &optim);
-}
-
-// Whether the file of a kept step is there, whole, and has what is asked for.
-static bool is_there(const char *path, bool optim)
-{
-    struct store_file *file = NULL;
-    struct error *e = file_exists(path) ? store_open(&file, path) : error_stopped();
-    if (!e)
-        e = store_verify(file);
-    bool there = !e && (!optim || store_has(file, "/optim"));
-    store_close(file);
-    error_free(e);
-    return there;
+    return keeping_due(t->stage->job, &t->loop.schedule, step, &optim);
 }
 
 // While the training waits: steps that are kept are few, and a thread may be writing a checkpoint.
@@ -192,16 +142,15 @@ static struct error *keep(void *self, int64_t step)
 {
     struct trainer *t = self;
     struct store_attribute attributes[STAGE_ATTRIBUTES];
-    const char *out = t->stage->job->out;
     bool optim;
-    is_kept(t, step, &optim);
+    keeping_due(t->stage->job, &t->loop.schedule, step, &optim);
     struct error *e = settle(t);
     if (e)
         return e;
     struct arena_mark mark = arena_mark(t->stage->arena);
-    const char *path = arena_printf(t->stage->arena, "%.*s@%lld.h5", (int)strlen(out) - 3, out, (long long)step);
+    const char *path = keeping_path(t->stage->job, step, t->stage->arena);
     e = path ? NULL : error_memory();
-    if (!e && !is_there(path, optim)) {
+    if (!e && !keeping_is_there(path, optim)) {
         double start = clock_seconds();
         int n = attributes_of(t, "kept", attributes);
         t->training.step = step;
@@ -317,67 +266,19 @@ static struct error *go_on(struct trainer *t)
     return e ? e : compare_canary(t, r->file);
 }
 
-// Whether a member of a group of two payloads is the same, or in neither.
-static bool same_member(json_t *a, json_t *b, const char *group, const char *name)
-{
-    const json_t *x = json_object_get(json_object_get(a, group), name), *y = json_object_get(json_object_get(b, group), name);
-    return x && y ? json_equal(x, y) : x == y;
-}
-
-// Whether two trainings read one stream of rows: the same texts in the same shares, cut alike, shuffled alike.
-static bool same_rows(const char *mine, const char *its)
-{
-    static const char *const inputs[] = {"tokens", "mix", "rows", "mix_rows"};
-    json_t *a = json_loads(mine, 0, NULL), *b = json_loads(its, 0, NULL);
-    const json_t *x = json_object_get(a, "shares"), *y = json_object_get(b, "shares");
-    bool same = a && b && (x && y ? json_equal(x, y) : x == y) && same_member(a, b, "fields", "seq_len") &&
-                same_member(a, b, "fields", "seed");
-    for (size_t i = 0; i < countof(inputs) && same; i++)
-        same = same_member(a, b, "inputs", inputs[i]);
-    json_decref(a);
-    json_decref(b);
-    return same;
-}
-
-// With optimizer, step, losses so far and, in the same text, the place in it: a branch that asks for nothing else computes what the
-// other did.
-static struct error *branch(struct trainer *t, struct store_file *file)
-{
-    const char *payload = NULL;
-    struct error *e = checkpoint_load(&t->training, file);
-    if (!e)
-        e = check_place(t, t->training.step);
-    if (!e)
-        e = store_get_text(file, "/", "payload", t->stage->arena, &payload);
-    if (e)
-        return e;
-    checkpoint_trim(&t->training);
-    take_place(t);
-    if (!same_rows(t->stage->job->payload, payload))
-        t->loop.first_row = -t->loop.step * t->gradient.R;
-    return NULL;
-}
-
 static struct error *begin(struct trainer *t)
 {
-    struct store_file *file = NULL;
-    struct error *e = NULL;
-    if (!t->from && t->begins_2026) {
-        model_init_weights_2026(&t->model, (uint64_t)t->seed);
-    } else if (!t->from) {
-        model_init_weights(&t->model, (uint64_t)t->seed);
-    } else {
-        e = store_open(&file, t->from);
-        if (!e)
-            e = store_verify(file);
-        if (!e && t->goes_on && store_has(file, "/optim"))
-            e = branch(t, file);
-        else if (!e)
-            e = model_file_load(file, &t->model);
-        store_close(file);
-        e = error_while(e, NOWHERE, "beginning with '%s'", t->from);
-    }
-    return e ? e : training_event(&t->training, "start", t->resume.note);
+    struct error *e = beginning_make(&t->begin, &t->training, t->stage->job->payload, t->stage->arena);
+    if (!e)
+        e = check_place(t, t->training.step);
+    if (e)
+        return e;
+    if (t->training.step)
+        take_place(t);
+    char text[EVENT_TEXT] = "";
+    if (t->begin.takes_moments)
+        snprintf(text, sizeof text, "with the moments of %lld updates", (long long)t->optimizer.n_before);
+    return training_event(&t->training, "start", t->resume.note ? t->resume.note : text);
 }
 
 static struct error *save_result(struct trainer *t)
@@ -387,7 +288,8 @@ static struct error *save_result(struct trainer *t)
     t->training.step = t->loop.step;
     t->training.rows = t->loop.first_row + t->loop.step * t->gradient.R;
     struct error *e = training_event(&t->training, "done", "");
-    return e ? e : checkpoint_save(&t->training, t->stage->job->out, ends_with_optimizer(t), attributes, n);
+    bool optim = keeping_at_end(t->stage->job, &t->loop.schedule);
+    return e ? e : checkpoint_save(&t->training, t->stage->job->out, optim, attributes, n);
 }
 
 struct error *trainer_init(struct trainer *t, struct stage *stage)
@@ -400,9 +302,8 @@ struct error *trainer_open(struct trainer *t, const struct trainer_setup *s)
 {
     struct arena *arena = t->stage->arena;
     t->seed = s->seed;
-    t->from = s->from;
-    t->begins_2026 = s->begins_2026;
-    t->goes_on = s->goes_on;
+    t->begin = s->begin;
+    t->begin.seed = s->seed;
     struct error *e = resume_find(&t->resume, t->stage);
     if (!e)
         e = resume_device(&t->resume, s->precision, &t->dev);

@@ -5,15 +5,13 @@
 //     e = trainer_open(&t, &setup);       // device, model, optimizer, gradient; the newest checkpoint that verifies is found
 //     e = trainer_note(&t, "3 of 40 conversations have nothing to learn within 160 tokens");     // what a reader should know
 //     t.loop.rows = ...; t.loop.evaluate = ...; t.loop.self = ...; t.training.more[...] = ...;
-//     e = trainer_run(&t);                // goes on from the checkpoint, or from begin(); loops; writes the result
+//     e = trainer_run(&t);                // goes on from the checkpoint, or begins (beginning.h); loops; writes the result
 //     trainer_close(&t);
 //
 // Files   OUT.h5 is the result; OUT.part.h5 and OUT.part.prev.h5 are checkpoints, made every RETORT_CHECKPOINT_SECONDS or as often as
 //         keeps the time for writing them under a fiftieth. The training waits for the copy alone: a thread writes it, and while it
 //         does so the store is its own
-// Kept    OUT@STEP.h5: steps that the job, or the fields keep and keep_every, ask for, without the optimizer unless it is asked for; and
-//         with it the step before learning rates fall, by keep_optim. A step that is there is left as it is. One that cannot be written
-//         ends nothing: it is told
+// Kept    OUT@STEP.h5 (keeping.h). A step that is there is left as it is. One that cannot be written ends nothing: it is told
 // Hooks   keep_due, keep, save_due, save and report of the loop are the trainer's own. prepare, evaluate and sample are the caller's,
 //         with loop.self; NULL where there is nothing to do
 #ifndef RUNNER_STAGES_TRAINER_H
@@ -23,15 +21,14 @@
 #include "core/train/background.h"
 #include "core/train/canary.h"
 #include "core/train/loop.h"
+#include "runner/stages/beginning.h"
 #include "runner/stages/resume.h"
 
 struct trainer_setup {
     const struct shape *shape;
-    const char *from; // model file to begin with; NULL: initial weights of the seed
-    bool goes_on;     // with the optimizer, the step and the place in the text of that file, where it has them
+    struct beginning begin; // without its seed, which is the training's
     const struct tokenizer *tokenizer;
     const char *precision; // "f32" or "bf16"
-    bool begins_2026;      // those initial weights are of 2026
     struct optimizer_laws laws;
     struct schedule schedule;
     int64_t seed, rows;               // rows of an update
@@ -51,9 +48,7 @@ struct trainer {
     struct loop loop;
     struct resume resume; // its file: until trainer_run
     struct background background;
-    const char *from;
-    bool begins_2026;
-    bool goes_on;
+    struct beginning begin;
     bool reads_ahead; // set by the caller: its rows are there before their update is prepared, and any thread may read them
     void (*resumed)(void *self); // of the caller, with loop.self: the tables are those of the checkpoint by now; may be NULL
     int64_t seed, tokens;        // tokens: targets trained on so far

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "runner/graph/kept.h"
+
 static const char *or_unset(const char *value)
 {
     return value ? value : "unset";
@@ -107,4 +109,14 @@ const char *reason_long(const struct reason *r, struct arena *arena)
         break;
     }
     return arena_printf(arena, "never run here under the name '%s'", r->name);
+}
+
+const char *begins_with(const struct graph_node *node, const char **what, struct arena *arena)
+{
+    bool optim = false;
+    const struct graph_input *input = kept_begins(node, &optim);
+    if (!input || (node->kind != KIND_PRETRAIN && !optim))
+        return NULL;
+    *what = !optim ? "weights, fresh moments" : node->kind == KIND_PRETRAIN ? "weights, optimizer, step" : "weights, moments";
+    return input->step < 0 ? input->node->name : arena_printf(arena, "%s@%lld", input->node->name, (long long)input->step);
 }

@@ -11,4 +11,8 @@
 const char *reasons_short(const struct plan_stage *stage, struct arena *arena);
 const char *reason_long(const struct reason *reason, struct arena *arena);
 
+// What a training begins with where that is more or less than a model's weights and nothing else: the name of a stage, "base@500", and
+// what of it, "weights, fresh moments". NULL: there is nothing to tell, or no memory.
+const char *begins_with(const struct graph_node *node, const char **what, struct arena *arena);
+
 #endif

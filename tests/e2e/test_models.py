@@ -234,6 +234,71 @@ class Models(WithModel):
         self.assertRegex(resolved, r"sft\.seq_len +128\b|seq_len +128\b")
         call("check", self.write(REST.replace("rows: 8", "rows: 8, seq_len: 129")), check=2)
 
+    BASE = """
+  base: {kind: pretrain, tokenizer: theirs, source: town, from: theirs, batch_tokens: 1024, steps: 12, eval_every: 6, eval_tokens: 2048,
+         sample_every: 0, keep: [6]}
+"""
+
+    def test_pretraining_begins_with_it(self):
+        config = json.loads((self.hf / "config.json").read_text())
+        config["rms_norm_eps"] = 1e-5
+        config["rope_parameters"]["rope_theta"] = 20000.0
+        (self.hf / "config.json").write_text(json.dumps(config))
+        recipe = self.write(self.BASE)
+        values = {v["name"]: v for v in
+                  json.loads(call("plan", recipe, "--resolved", "--json", results=self.results, check=0).stdout)["values"]}
+        for name in ("n_layer", "n_embd", "n_head", "n_kv_head", "head_dim", "n_mlp", "seq_len"):
+            self.assertEqual(values["base." + name]["by"], "default", name)
+        self.assertEqual((values["base.n_layer"]["value"], values["base.seq_len"]["value"]), ("2", "128"))
+        self.assertRegex(call("plan", recipe, results=self.results, check=0).stdout, r"(?m)^ +from theirs +weights, fresh moments *$")
+        self.assertIn("begins with 'theirs': weights, fresh moments", call("why", recipe, "base", results=self.results, check=0).stdout)
+        plan = self.plan(recipe)["base"]
+        self.assertEqual((plan["begins"], plan["steps"]), ({"stage": "theirs", "step": None, "optimizer": False}, 12))
+        self.assertGreater(plan["params"], 0)
+        call("run", recipe, results=self.results, check=0)
+
+        # Its first loss is that of the model, not of guessing; all of its config goes on with it.
+        tables = self.folder / "tables"
+        call("export", "brought:base", "--to", "jsonl", tables, results=self.results, check=0)
+        rows = [json.loads(line) for p in tables.rglob("*train.jsonl") if "metrics" in str(p) for line in p.read_text().splitlines()]
+        self.assertEqual([r["step"] for r in rows], list(range(1, 13)))
+        self.assertLess(rows[0]["loss"], math.log(400) - 0.5)
+        call("export", "brought:base", "--to", "hf", self.folder / "out", results=self.results, check=0)
+        out = json.loads((self.folder / "out/config.json").read_text())
+        for key in ("rms_norm_eps", "vocab_size", "num_hidden_layers", "num_key_value_heads", "intermediate_size"):
+            self.assertEqual(out[key], config[key], key)
+        self.assertEqual(out["rope_parameters"]["rope_theta"], 20000.0)
+
+        # Killed, it goes on to the same bits, and so does a pretraining that goes on from a step of it.
+        again = self.folder / "again"
+        call("run", recipe, results=again, check=1, env={"RETORT_CHECKPOINT_SECONDS": "0", "RETORT_FAULT": "stage/train.step:9"})
+        done = call("run", recipe, results=again, check=0, env={"RETORT_CHECKPOINT_SECONDS": "0"})
+        self.assertRegex(done.stdout, r"base: resuming at step \d")
+        for path in self.results.glob("store/pretrain-*.h5"):
+            self.assertSame(path, again / "store" / path.name)
+        recipe.write_text(recipe.read_text() + self.BASE.replace("  base:", "  more:").replace("from: theirs", "from: base@6").replace(", keep: [6]", ""))
+        call("run", recipe, results=self.results, check=0)
+        call("export", "brought:more", "--to", "hf", self.folder / "more", results=self.results, check=0)
+        for name in ("model.safetensors", "config.json"):
+            self.assertEqual((self.folder / "more" / name).read_bytes(), (self.folder / "out" / name).read_bytes(), name)
+
+    def test_pretraining_that_does_not_fit_it(self):
+        for change, says in (("from: theirs, depth: 4", r"n_layer of stage 'base' is 4, and that of 'theirs' is 2"),
+                             ("from: theirs, architecture: 2026", "architecture of stage 'base' is 2026, and 'theirs' is a model of 2025"),
+                             ("from: theirs, window_pattern: SL", "window_pattern of stage 'base' is SL"),
+                             ("from: theirs@5", "cannot be 'theirs@5'|a step of a stage that has none"),
+                             ("from: theirs, seq_len: 100", "batch_tokens 1024 is not a multiple of seq_len 100")):
+            recipe = self.write(self.BASE.replace("from: theirs", change))
+            said = call("plan", recipe, results=self.results, check=2).stderr
+            self.assertRegex(said, says)
+        own = "  own: {kind: tokenizer, source: town, vocab: 400, chars: 20k}\n"
+        said = call("plan", self.write(own + self.BASE.replace("tokenizer: theirs", "tokenizer: own")), results=self.results, check=2).stderr
+        self.assertRegex(said, "stage 'base' has the vocabulary of 'own', and 'theirs' brings its own")
+        self.assertRegex(said, "following from to 'theirs'")
+        # What is wrong with the recipe is told before the model is there; its sizes come when it is.
+        self.write(self.BASE, file="./not-there-yet")
+        self.assertEqual(self.plan(self.recipe)["base"]["state"], "unknown")
+
     def test_what_is_missing_or_foreign(self):
         self.write(REST)
         for name in ("tokenizer.json", "model.safetensors"):

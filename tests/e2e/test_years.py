@@ -7,6 +7,7 @@ Needs nothing but Python's own library.
 """
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,7 +57,7 @@ class Years(OfTheYear):
                                 ("base.weight_decay", "0.28", "default"), ("base.embedding_lr", "0.3", "default"), ("base.packing", "best_fit", "default"),
                                 ("tokenizer.token_bytes", "raw", "default"), ("sft.packing", "best_fit", "default"),
                                 ("sft.batch_tokens", "1280", "default"), ("sft.lr_frac", "0.8", "default"),
-                                ("sft.warmdown", "0.5", "default"), ("sft.weight_decay", "0", "default"),
+                                ("sft.warmdown", "0.5", "default"), ("sft.moments", "model", "default"), ("sft.weight_decay", "0", "default"),
                                 ("rl.embedding_lr", "0.2", "default"), ("rl.optimizer", "2026", "default")):
             with self.subTest(name=name):
                 self.assertEqual((values[name]["value"], values[name]["by"]) if name in values else (None, None), (value, by))
@@ -66,6 +67,72 @@ class Years(OfTheYear):
         rows = self.resolved(MICRO_2026, "-s", "sft.rows=8")
         self.assertNotIn("sft.batch_tokens", rows)
         self.assertNotIn("sft.packing", rows)
+
+    def planned(self, *more):
+        out = call("plan", MICRO_2026, "--json", *more, results=self.results, check=0).stdout
+        return {s["name"]: s for s in json.loads(out)["stages"]}
+
+    def start(self, stage, *more):
+        """What a finished training says of its beginning, and its first loss."""
+        folder = self.folder / f"tables-{stage}-{len(list(self.folder.iterdir()))}"
+        call("export", f"{MICRO_2026}:{stage}", "--to", "jsonl", folder, *more, results=self.results, check=0)
+        events = [json.loads(line) for p in folder.rglob("events.jsonl") for line in p.read_text().splitlines()]
+        losses = [json.loads(line)["loss"] for p in folder.rglob("*train.jsonl") if "metrics" in str(p) for line in p.read_text().splitlines()]
+        return next(e["text"] for e in events if e["kind"] == "start"), losses
+
+    def test_fine_tuning_takes_the_moments_of_the_pretraining(self):
+        # They are there because sft reads them, and gone where nobody does; what begins without them is another training.
+        self.assertEqual(self.planned()["sft"]["begins"], {"stage": "base", "step": None, "optimizer": True})
+        text, losses = self.start("sft")
+        self.assertEqual(text, "with the moments of 40 updates")
+        fresh = ("-s", "sft.moments=fresh")
+        self.assertEqual(self.planned(*fresh)["sft"]["reasons"][0]["name"], "moments")
+        self.assertRegex(call("plan", MICRO_2026, "-s", "sft.lr_frac=0.5", results=self.results, check=0).stdout,
+                         r"(?m)^ +from base +weights, moments *$")
+        self.assertIn("begins with 'base': weights, moments",
+                      call("why", MICRO_2026, "sft", "-s", "sft.lr_frac=0.5", results=self.results, check=0).stdout)
+        call("run", MICRO_2026, *fresh, "--until", "sft", results=self.results, check=0)
+        text, others = self.start("sft", *fresh)
+        self.assertEqual(text, "")
+        self.assertEqual(losses[0], others[0])  # the weights are the same, and the first batch
+        self.assertNotEqual(losses[1:3], others[1:3])
+        # A base that was trained for the one has not what the other needs; why says so, and what does without.
+        alone = self.folder / "alone"
+        call("run", MICRO_2026, *fresh, "--until", "sft", results=alone, check=0)
+        said = call("why", MICRO_2026, "base", results=alone, check=0).stdout
+        self.assertIn("base: run", said)
+        self.assertIn("the optimizer of the end, read by 'sft', is not kept; `moments: fresh` there does without", said)
+        call("run", MICRO_2026, "--until", "sft", results=alone, check=0)
+        for name in ("base", "sft"):
+            self.assertSame(self.files(alone)[name], self.files(self.results)[name])
+
+    def test_moments_of_a_step_and_of_another_fine_tuning(self):
+        recipe = self.folder / "r.yaml"
+        text = MICRO_2026.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        sft = text[text.index("  sft:\n"):text.index("  rl:\n")]
+        second = sft.replace("  sft:\n", "  second:\n").replace("model: base", "model: sft") + "    steps: 3\n"
+        early = sft.replace("  sft:\n", "  early:\n").replace("model: base", "model: base@20") + "    steps: 3\n"
+        recipe.write_text(text + second + early)
+        call("run", recipe, "--until", "second", results=self.results, check=0)
+        call("run", recipe, "--until", "early", results=self.results, check=0)
+        for stage, n in (("second", 40), ("early", 20)):
+            folder = self.folder / stage
+            call("export", f"{recipe}:{stage}", "--to", "jsonl", folder, results=self.results, check=0)
+            text = "".join(p.read_text() for p in folder.rglob("events.jsonl"))
+            found = int(re.search(r"with the moments of (\d+) updates", text)[1])
+            self.assertGreater(found, n) if stage == "second" else self.assertEqual(found, n)
+
+    def test_where_there_are_no_moments(self):
+        recipe = self.folder / "r.yaml"
+        text = MICRO_2026.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        for change, says in (("    optimizer: 2025\n", "has another optimizer"), ("    model: rl\n", "which has none")):
+            more = "  third: {kind: finetune, preset: sft, model: rl, mixture: [{task: town_talk}]}\n" if "rl" in change else ""
+            recipe.write_text(text.replace("    preset: sft\n", "    preset: sft\n" + change) + more if not more else text + more)
+            name = "third" if more else "sft"
+            out = json.loads(call("plan", recipe, "--resolved", "--json", results=self.results, check=0).stdout)["values"]
+            self.assertEqual([v["value"] for v in out if v["name"] == name + ".moments"], ["fresh"])
+            said = call("plan", recipe, "-s", f"{name}.moments=model", results=self.results, check=2).stderr
+            self.assertIn(says, said)
 
     def test_threads_and_device_batch_leave_the_bits(self):
         other = self.folder / "other"

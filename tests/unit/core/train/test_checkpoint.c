@@ -47,7 +47,8 @@ static void end(struct fixture *f)
     arena_release(&f->arena);
 }
 
-static void train(struct fixture *f, int from, int to)
+// begun: the step at which this training counts 0.
+static void train_since(struct fixture *f, int begun, int from, int to)
 {
     int32_t inputs[B * T], targets[B * T];
     float weights[B * T];
@@ -60,9 +61,14 @@ static void train(struct fixture *f, int from, int to)
         for (int i = 0; i < f->m.n_params; i++)
             op_zero(f->dev, f->g[i]);
         model_loss(&f->m, (struct batch){B, T, inputs, targets, weights}, f->g);
-        optimizer_measure(&f->o, f->g, step, 0.5, 0.85, 0.75);
+        optimizer_measure(&f->o, f->g, step - begun, 0.5, 0.85, 0.75);
         optimizer_step(&f->o, f->g);
     }
+}
+
+static void train(struct fixture *f, int from, int to)
+{
+    train_since(f, 0, from, to);
 }
 
 static void same_bits(struct tensor a, struct tensor b, const char *name)
@@ -117,6 +123,52 @@ static void gone_on_with(void **state)
     }
     end(&whole);
     end(&again);
+    unlink(path);
+    rmdir(folder);
+}
+
+// Weights and moments of one training are another's beginning: told the same batches, it does what the first would have gone on to do,
+// for AdamW's correction counts on. So it is of one that begins with those in turn, and of one that goes on from a checkpoint of it.
+static void moments_alone(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/retort-moments-XXXXXX", path[80];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/x.h5", folder);
+    struct shape shape;
+    struct fixture whole, next;
+    struct store_file *file;
+    assert_null(shape_from_depth_2026(&shape, 4, 16, 32, V, T));
+    start(&whole, &shape);
+    model_init_weights_2026(&whole.m, 3);
+    train(&whole, 0, CUT);
+    whole.t.step = CUT;
+    struct store_attribute step = store_i64("/", "step", CUT);
+    assert_null(checkpoint_save(&whole.t, path, true, &step, 1));
+    train(&whole, CUT, STEPS);
+    for (int turn = 0; turn < 3; turn++) {
+        int begun = turn == 0 ? CUT : CUT + 1, here = CUT + turn, n = turn == 2 ? 1 : 0;
+        start(&next, &shape);
+        assert_null(store_open(&file, path));
+        if (turn == 2)
+            assert_null(checkpoint_load(&next.t, file));
+        else
+            assert_null(model_file_load(file, &next.m));
+        if (turn < 2)
+            assert_null(checkpoint_load_moments(&next.t, file));
+        store_close(file);
+        assert_int_equal(next.o.n_before, begun);
+        assert_int_equal(next.t.step, n);
+        train_since(&next, begun, here, here + 1);
+        next.t.step = n + 1; // of its own
+        step = store_i64("/", "step", n + 1);
+        assert_null(checkpoint_save(&next.t, path, true, &step, 1));
+        train_since(&next, begun, here + 1, STEPS);
+        for (int i = 0; i < whole.m.n_params; i++)
+            same_bits(whole.m.params[i].w.master, next.m.params[i].w.master, whole.m.params[i].name);
+        end(&next);
+    }
+    end(&whole);
     unlink(path);
     rmdir(folder);
 }
@@ -216,6 +268,7 @@ static void in_the_background(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gone_on_with), cmocka_unit_test(in_the_background)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gone_on_with),
+        cmocka_unit_test(moments_alone), cmocka_unit_test(in_the_background)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
