@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/point.h"
 #include "core/store/atomic.h"
 #include "core/store/store.h"
 
@@ -151,8 +152,10 @@ static struct error *folder_put(struct remote *r, const char *name, int fd, int6
     if (!e && to < 0)
         e = error_system(ERROR_MACHINE, errno, "cannot create '%s'", tmp);
     if (to >= 0) {
-        if (!(e = take_room(to, n, path)) && !(e = copy(fd, to, n, path, watch)) && !(e = verify(to, n, sha256, path)))
+        if (!(e = take_room(to, n, path)) && !(e = copy(fd, to, n, path, watch)) && !(e = verify(to, n, sha256, path))) {
+            point("remote.copied");
             e = atomic_rename(tmp, path);
+        }
         close(to);
         if (e)
             unlink(tmp);

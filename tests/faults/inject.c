@@ -1,7 +1,7 @@
 // inject.c - put before the C library (LD_PRELOAD): what disks, clocks and memory do on a bad day, at a moment that can be said.
 //
 //     FAULT_FOLDER   calls count that name a path in this folder, or an open file of it
-//     FAULT_WHO      stage (argv[1] is "_stage"), runner (everything else), any
+//     FAULT_WHO      stage (argv[1] is "_stage"), mirror ("_mirror"), runner (everything else), any
 //     FAULT_CALL     open mkdir write pwrite fsync fallocate ftruncate rename unlink, or any; sleep: time functions; memory
 //     FAULT_AT       the n-th such call of the process, from 1; "3+": that one and all after it
 //     FAULT_WHAT     kill (before the call), killed (after it), ENOSPC EIO EROFS EDQUOT EMFILE ENOMEM, short (half of a write, once),
@@ -75,15 +75,16 @@ static int find_text(struct dl_phdr_info *info, size_t size, void *unused)
     return 1; // the program comes first
 }
 
-static bool is_stage(void)
+// What argv[1] says after its "_"; a runner has no such.
+static const char *who_this_is(void)
 {
-    char text[512] = "";
+    static char text[512];
     int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
     if (fd >= 0)
         close(fd);
     size_t program = n > 0 ? strlen(text) + 1 : 0;
-    return n > 0 && program < (size_t)n && !strcmp(text + program, "_stage");
+    return n > 0 && program < (size_t)n && text[program] == '_' ? text + program + 1 : "runner";
 }
 
 __attribute__((constructor)) static void begin(void)
@@ -94,7 +95,7 @@ __attribute__((constructor)) static void begin(void)
     fault.call = getenv("FAULT_CALL");
     if (!fault.folder || !fault.call)
         return;
-    strcpy(fault.who, is_stage() ? "stage" : "runner");
+    snprintf(fault.who, sizeof fault.who, "%s", who_this_is());
     fault.n_folder = strlen(fault.folder);
     dl_iterate_phdr(find_text, NULL);
     if (log)

@@ -6,6 +6,7 @@
     python3 tests/faults/run.py --faults 1000         so many faults of disk, memory and clock
     python3 tests/faults/run.py --seed 5              other ones; the seed is printed, and makes the same again
     python3 tests/faults/run.py --case kill:stage:any:37:base        one case, as it is named when it fails
+    python3 tests/faults/run.py --kills 500 --only mirror,lost      kills of these scenes alone
 
 micro.yaml is run once, undisturbed. A case is one stage of it: its results are copied without that stage and those that need it, it is
 run and broken, and then
@@ -15,10 +16,15 @@ run and broken, and then
   - the same command again ends well, and has gone on from the checkpoint that was there
   - the result has the bits of the undisturbed run in every group that promises them, and nothing is left behind
 
+Beside the stages there are scenes (SCENES): steps that are kept, branches from one, a longer training from a shorter one, a mirror that is
+filled, and one that is brought back from. There every kept step must be there afterwards, what is in a mirror be whole at any moment, and
+all of it there after running again; in the scene "lost" the machine is gone, and what the mirror has at that moment must do.
+
 Needs nothing but Python's own library, a build with tests (RETORT_TESTS=ON), and some MB of disk.
 """
 import argparse
 import concurrent.futures
+import hashlib
 import json
 import os
 import pathlib
@@ -34,10 +40,47 @@ import time
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 RECIPE = SOURCE / "tests/e2e/micro.yaml"
-OFTEN = {"RETORT_CHECKPOINT_SECONDS": "0.02", "OMP_NUM_THREADS": "1"}
+OFTEN = {"RETORT_CHECKPOINT_SECONDS": "0.02", "OMP_NUM_THREADS": "1", "RETORT_MIRROR_WAIT": "0.1"}
 CALLS = ("open", "mkdir", "write", "pwrite", "fsync", "fallocate", "ftruncate", "rename", "unlink")
 ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EROFS", "EMFILE")
 LEFT = (".tmp", ".part", ".job", ".live", ".log", ".lock")
+TRAINED = ("pretrain", "finetune", "grpo")
+SMALL = f"""retort: 1
+name: scene
+nanochat: 2025
+seed: 7
+sources:
+  town: {{world: {SOURCE}/recipes/worlds/town.yaml, documents: 400, validate: held_out}}
+stages:
+  tokenizer: {{kind: tokenizer, source: town, vocab: 300, chars: 20k}}
+  base: {{kind: pretrain, tokenizer: tokenizer, source: town, n_layer: 1, n_embd: 32, n_head: 1, n_kv_head: 1, head_dim: 32, n_mlp: 64,
+         seq_len: 64, batch_tokens: 1024, device_batch: 4, steps: 40, eval_every: 10, eval_tokens: 2048, sample_every: 0, KEEP}}
+"""
+KEEP = "keep: [0, 7, 40], keep_every: 10, keep_optim: warmdown"
+BRANCH = """  long: {kind: pretrain, tokenizer: tokenizer, source: town, from: base@12, batch_tokens: 1024, device_batch: 4, steps: 36,
+         eval_every: 12, eval_tokens: 2048, sample_every: 0, keep: [20]}
+  more: {kind: pretrain, tokenizer: tokenizer, source: town, from: base, batch_tokens: 1024, device_batch: 4, steps: 60,
+         eval_every: 0, sample_every: 0}
+"""
+
+
+class Scene:
+    """A command on a prepared store: what there is before, and what a run left alone makes of it."""
+
+    def __init__(self, text, first=None, settings=(), trained=("base",), mirror=False, brings=False):
+        self.text, self.first, self.settings, self.trained = text, first, settings, trained
+        self.mirror, self.brings = mirror, brings  # fills a mirror; brings what there is back from one
+
+
+# first: the command that makes what is there before, settings of it.
+SCENES = {
+    "keep": Scene(SMALL.replace("KEEP", KEEP)),
+    "branch": Scene(SMALL.replace(", KEEP", "") + BRANCH, first=("--until", "base"), trained=("base", "long", "more")),
+    "longer": Scene(SMALL.replace("KEEP", KEEP), first=(), settings=("-s", "base.steps=70")),
+    "mirror": Scene(SMALL.replace("KEEP", KEEP), mirror=True),
+    "lost": Scene(SMALL.replace("KEEP", KEEP), mirror=True),
+    "from": Scene(SMALL.replace("KEEP", KEEP), brings=True),
+}
 
 
 class Lost(Exception):
@@ -57,6 +100,7 @@ class Harness:
         self.alone = self.scratch / "alone"
         self.log_of, self.parts = {}, {}
         self.lock = threading.Lock()
+        self.scenes = {}
         self.n_resumed = self.n_fresh = 0
         for path in (self.retort, self.same, self.inject):
             if not path.exists():
@@ -77,7 +121,7 @@ class Harness:
         self.stages = {s["name"]: s for s in plan}
         self.order = [s["name"] for s in plan]
         for stage in self.order:
-            if self.stages[stage]["kind"] in ("pretrain", "finetune", "grpo", "eval"):
+            if self.stages[stage]["kind"] in (*TRAINED, "eval"):
                 self.prepare_part(stage)
 
     def prepare_part(self, stage):
@@ -85,12 +129,41 @@ class Harness:
         points = ["store.published:2"] if self.stages[stage]["kind"] == "eval" else [f"train.step:{k}" for k in (6, 9, 15, 22, 29)]
         results = self.place(stage, f"part-{stage}")
         for point in points:  # goes on from where it was
-            done = self.call(*self.arguments(stage), results=results, env={"RETORT_FAULT": "stage/" + point, "RETORT_CHECKPOINT_SECONDS": "0"})
+            done = self.call(*self.arguments(stage, results), results=results, env={"RETORT_FAULT": "stage/" + point, "RETORT_CHECKPOINT_SECONDS": "0"})
             if self.step_saved(stage, results):
                 break
         check(self.step_saved(stage, results), f"there is no checkpoint of {stage}:\n{done.stdout}{done.stderr}")
         self.parts[stage] = [shutil.copy(p, self.scratch / p.name) for p in results.glob("store/*.part*.h5") if ".tmp" not in p.name]
         shutil.rmtree(results.parent)
+
+    def scene(self, name):
+        """A scene, prepared when it is first asked for: before, and what a run left alone makes of it."""
+        with self.lock:
+            s = self.scenes.get(name)
+            if s:
+                return s
+            s = SCENES[name]
+            s.folder = self.scratch / f"scene-{name}"
+            s.folder.mkdir()
+            s.recipe, s.before, s.alone = s.folder / "scene.yaml", s.folder / "before", s.folder / "alone"
+            s.recipe.write_text(s.text)
+            (s.before / "store").mkdir(parents=True)
+            if s.first is not None:
+                self.good("run", s.recipe, *s.first, results=s.before)
+            if s.brings:  # what a machine that was lost had brought there
+                env = {"RETORT_FAULT": "stage/train.step:25", "RETORT_MIRROR_WAIT": "0.1"}
+                self.call("run", s.recipe, "-s", f"mirror={s.folder / 'mirror'}", results=s.folder / "gone", env=env)
+                check(any(s.folder.glob("mirror/store/*.part@*.h5")), "the mirror has no checkpoint")
+                check(any(s.folder.glob("mirror/store/*@10.h5")), "the mirror has no kept step")
+            shutil.copytree(s.before, s.alone)
+            self.good("run", s.recipe, *s.settings, results=s.alone)
+            self.scenes[name] = s
+            return s
+
+    def good(self, *args, results, env=None):
+        done = self.call(*args, results=results, env=env)
+        check(done.returncode == 0, f"{args}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
 
     def files_of(self, stage, results):
         """The results of a stage: one file, or those of a token stage."""
@@ -137,30 +210,42 @@ class Harness:
         return results
 
     def begin(self, stage, name):
+        if stage in SCENES:
+            results = self.scratch / name / "results"
+            shutil.copytree(self.scene(stage).before, results)
+            if self.scene(stage).brings:
+                shutil.copytree(self.scene(stage).folder / "mirror", results.with_name("mirror"))
+            return stage, results
         stage, plus, _ = stage.partition("+")
         return stage, self.place(stage, name, bool(plus))
 
-    def arguments(self, stage):
-        return ("run", RECIPE, "--until", stage)
+    def arguments(self, stage, results):
+        if stage not in SCENES:
+            return ("run", RECIPE, "--until", stage)
+        s, mirror = self.scene(stage), results.with_name("mirror")
+        more = ("-s", f"mirror={mirror}") if s.mirror else ("--from", mirror) if s.brings else ()
+        return ("run", s.recipe, *s.settings, *more)
 
     def fault_env(self, results, who, call, at, what, by=""):
-        return {"LD_PRELOAD": str(self.inject), "FAULT_FOLDER": str(results), "FAULT_WHO": who, "FAULT_CALL": call,
+        folder = results.with_name("mirror") if who == "mirror" else results
+        return {"LD_PRELOAD": str(self.inject), "FAULT_FOLDER": str(folder), "FAULT_WHO": who, "FAULT_CALL": call,
                 "FAULT_AT": str(at), "FAULT_WHAT": what, "FAULT_BY": str(by)}
 
     def counted(self, stage, who, call):
         """How many such calls an undisturbed run of the stage makes: about, for checkpoints come by the clock."""
         stage = stage.partition("+")[0]
+        logged = (stage, call == "memory", who == "mirror")
         with self.lock:
-            known = self.log_of.get((stage, call == "memory"))
+            known = self.log_of.get(logged)
         if known is None:
-            results = self.place(stage, f"count-{stage}-{call}-{random.random()}")
+            stage, results = self.begin(stage, f"count-{stage}-{call}-{random.random()}")
             log = results.parent / "log"
-            env = self.fault_env(results, "any", "memory" if call == "memory" else "any", 0, "none")
-            self.call(*self.arguments(stage), results=results, env={**env, "FAULT_LOG": str(log)})
+            env = self.fault_env(results, who if who == "mirror" else "any", "memory" if call == "memory" else "any", 0, "none")
+            self.call(*self.arguments(stage, results), results=results, env={**env, "FAULT_LOG": str(log)})
             lines = log.read_text().splitlines() if log.exists() else []
             shutil.rmtree(results.parent)
             with self.lock:
-                known = self.log_of[stage, call == "memory"] = [l.split(" ")[:2] for l in lines]
+                known = self.log_of[logged] = [l.split(" ")[:2] for l in lines]
         if call == "memory":
             return len(known) // 2
         return sum(w == who and (call == "any" or c == call) for w, c, *_ in known)
@@ -193,11 +278,91 @@ class Harness:
             resumed += [int(n) for n in re.findall(r"resumed at (\d+)", done.stdout)]
         return resumed
 
+    # The same of scenes.
+
+    def steps_saved(self, s, results):
+        """Where the trainings of a scene would go on from: name to step, of those that would."""
+        plan = json.loads(self.good("plan", s.recipe, *s.settings, "--json", results=results))["stages"]
+        found = {p["name"]: [re.search(r"saved at step (\d+)", r["new"] or "") for r in p["reasons"]]
+                 for p in plan if p["name"] in s.trained and p["state"] == "resume"}
+        return {name: int(m.group(1)) for name, all in found.items() for m in all if m}
+
+    def mirror_whole(self, mirror, results):
+        """Whatever has a name in a mirror is whole, and what it says; half-written files have other names."""
+        if not mirror.exists():
+            return
+        shown = results.with_name("shown")  # a results folder with the same files, checkpoints under names that `ls --check` reads
+        (shown / "store").mkdir(parents=True)
+        for path in mirror.glob("store/*.h5"):
+            shutil.copy(path, shown / "store" / path.name.replace(".part@", "@"))
+        if (mirror / "runs").exists():
+            shutil.copytree(mirror / "runs", shown / "runs")
+        text = self.good("ls", "--check", results=shown)
+        check(" 0 damaged" in text, text)
+        shutil.rmtree(shown)
+
+    def mirror_complete(self, mirror, results):
+        """All that is kept here is there, byte for byte, with its note; nothing is left of copies that were cut off."""
+        here = {f"store/{p.name}": p for p in results.glob("store/*.h5") if not p.name.startswith("tokens")}
+        here |= {f"runs/scene/{p.name}": p for p in results.glob("runs/scene/*.h5") if p.stat().st_size}
+        there = {str(p.relative_to(mirror)) for p in mirror.rglob("*") if p.is_file()}
+        check(there == {*here, *[n + ".sha256" for n in here]}, f"the mirror has {sorted(there)}, and here is {sorted(here)}")
+        for name, path in here.items():
+            data = path.read_bytes()
+            check((mirror / name).read_bytes() == data, f"the mirror's '{name}' is another")
+            check(hashlib.sha256(data).hexdigest() in (mirror / (name + ".sha256")).read_text(), f"the note of '{name}' is of another")
+
+    def scene_again(self, name, results):
+        """The same command, undisturbed; in "lost" on an empty machine, from what the mirror has."""
+        s, mirror = self.scene(name), results.with_name("mirror")
+        more = ()
+        if s.mirror:
+            self.mirror_whole(mirror, results)
+        if name == "lost":
+            shutil.rmtree(results)
+            (mirror / "store").mkdir(parents=True, exist_ok=True)
+            more = ("--from", mirror)
+            base = self.base_of(s)
+            parts = [int(m[1]) for p in mirror.glob("store/*") if (m := re.fullmatch(re.escape(base[:-3]) + r"\.part@(\d+)\.h5", p.name))]
+            done = (mirror / "store" / base).exists()
+            saved = {"base": max(parts)} if parts and not done else {}
+        else:
+            saved = self.steps_saved(s, results)
+        done = self.call(*self.arguments(name, results), *more, results=results)
+        text = done.stdout + done.stderr
+        check(done.returncode == 0, f"run again, it ended with {done.returncode}:\n{text}")
+        for stage, step in saved.items():
+            found = [int(n) for n in re.findall(rf"\b{stage}: resuming at step (\d+)", text)]
+            made = "made meanwhile by another run" in text or "nothing to do" in text
+            check(made or (found and max(found) >= step), f"a checkpoint of {stage} at step {step} was there, and it began anew:\n{text}")
+        with self.lock:
+            self.n_resumed += bool(saved)
+            self.n_fresh += not saved
+        files = {p.name for p in results.glob("store/*.h5")}
+        wanted = {p.name for p in s.alone.glob("store/*.h5")}
+        if s.brings or name == "lost":  # they are no part of a mirror, and made where they are needed
+            wanted -= {w for w in wanted if w.startswith("tokens-")} - files
+        check(files == wanted, f"missing: {sorted(wanted - files)}, too many: {sorted(files - wanted)}\n{text}")
+        for file in sorted(files):
+            done = subprocess.run([self.same, s.alone / "store" / file, results / "store" / file], capture_output=True, text=True)
+            check(done.returncode == 0, f"{file} is another: {done.stdout}{done.stderr}")
+        left = [p.name for p in results.glob("store/*") if any(l in p.name for l in LEFT)]
+        check(not left or "nothing to do" in text, f"left behind: {left}")
+        self.nothing_damaged(results)
+        if s.mirror:
+            self.mirror_complete(mirror, results)
+
+    def base_of(self, s):
+        plan = json.loads(self.good("plan", s.recipe, *s.settings, "--json", results=s.alone))["stages"]
+        return next(f"pretrain-{p['key'][:16]}.h5" for p in plan if p["name"] == "base")
+
     def again(self, stage, results):
         """The same command, undisturbed: goes on from what is there, ends well, leaves nothing behind."""
+        if stage in SCENES:
+            return self.scene_again(stage, results)
         whole = all(p.exists() for p in self.files_of(stage, results))
         saved = None if whole else self.step_saved(stage, results)
-        done = self.call(*self.arguments(stage), results=results)
+        done = self.call(*self.arguments(stage, results), results=results)
         text = done.stdout + done.stderr
         check(done.returncode == 0, f"run again, it ended with {done.returncode}:\n{text}")
         if whole:
@@ -208,7 +373,7 @@ class Harness:
             made = "made meanwhile by another run" in text or "nothing to do" in text  # by the stage that had lost its runner
             check(made or (found and found[-1] >= saved) or "resuming from a checkpoint" in text,
                   f"a checkpoint of step {saved} was there, and it began anew:\n{text}")
-            if not made and self.stages[stage]["kind"] in ("pretrain", "finetune", "grpo"):
+            if not made and self.stages[stage]["kind"] in TRAINED:
                 check(resumed and resumed[-1] >= saved, f"its events do not say that it went on from step {saved}: {resumed}")
             with self.lock:
                 self.n_resumed += bool(made or found)
@@ -235,7 +400,7 @@ class Harness:
         """kill:WHO:CALL:N:STAGE: SIGKILL before (killed: after) the n-th system call of that kind."""
         stage, results = self.begin(stage, name)
         what = "killed" if name.startswith("killed") else "kill"
-        done = self.call(*self.arguments(stage), results=results, env=self.fault_env(results, who, call, at, what))
+        done = self.call(*self.arguments(stage, results), results=results, env=self.fault_env(results, who, call, at, what))
         self.after_kill(done, who, stage, results)
         return results
 
@@ -245,6 +410,8 @@ class Harness:
             check(done.returncode == 1 and "crashed: signal 9" in text and "fix: " in text, f"exit {done.returncode}:\n{text}")
         elif who == "runner":
             check(done.returncode in (0, -signal.SIGKILL), f"exit {done.returncode}:\n{text}")
+        elif who == "mirror":
+            check(done.returncode == 0, f"a mirror that dies stops nothing, and the run ended with {done.returncode}:\n{text}")
         self.nothing_damaged(results)
         self.again(stage, results)
 
@@ -252,23 +419,23 @@ class Harness:
         """point:WHO/NAME-N:STAGE: SIGKILL at the n-th passing of a named point of the program."""
         stage, results = self.begin(stage, name)
         who, n = point.split("/")[0], point.rpartition("-")
-        done = self.call(*self.arguments(stage), results=results, env={"RETORT_FAULT": f"{n[0]}:{n[2]}"})
+        done = self.call(*self.arguments(stage, results), results=results, env={"RETORT_FAULT": f"{n[0]}:{n[2]}"})
         self.after_kill(done, who, stage, results)
         return results
 
     def moment(self, name, who, after, stage):
-        """moment:WHO:SECONDS:STAGE: SIGKILL of runner, stage or both at some moment."""
+        """moment:WHO:SECONDS:STAGE: SIGKILL of runner, stage, mirror or all (both) at some moment."""
         stage, results = self.begin(stage, name)
         out = open(results.parent / "out", "w+")
-        runner = subprocess.Popen([self.retort, *map(str, self.arguments(stage)), "--results", results], stdout=out,
+        runner = subprocess.Popen([self.retort, *map(str, self.arguments(stage, results)), "--results", results], stdout=out,
                                   stderr=subprocess.STDOUT, env={**os.environ, **OFTEN})
         end = time.monotonic() + float(after)
         while time.monotonic() < end and runner.poll() is None:
             time.sleep(0.001)
-        stages = children(runner.pid) if runner.poll() is None else []
+        stages = children(runner.pid, who) if runner.poll() is None else []
         if who == "both" and stages:  # the runner first, held, so that it tells of nothing
             os.kill(runner.pid, signal.SIGSTOP)
-        for pid in stages if who in ("stage", "both") else []:
+        for pid in stages if who != "runner" else []:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -289,7 +456,7 @@ class Harness:
     def fault(self, name, who, call, at, what, stage):
         """fault:WHO:CALL:N[+]:WHAT:STAGE: the n-th call (and all after it) fails; short: writes half."""
         stage, results = self.begin(stage, name)
-        done = self.call(*self.arguments(stage), results=results, env=self.fault_env(results, who, call, at, what))
+        done = self.call(*self.arguments(stage, results), results=results, env=self.fault_env(results, who, call, at, what))
         away = results.with_name("results.away")
         if what == "vanish":
             if away.exists():
@@ -314,7 +481,7 @@ class Harness:
     def memory(self, name, who, at, stage):
         """memory:WHO:N[+]:STAGE: the n-th time that the program asks for memory it gets none."""
         stage, results = self.begin(stage, name)
-        done = self.call(*self.arguments(stage), results=results, env=self.fault_env(results, who, "memory", at, "ENOMEM"))
+        done = self.call(*self.arguments(stage, results), results=results, env=self.fault_env(results, who, "memory", at, "ENOMEM"))
         self.ends_with_reason(done, results)
         self.nothing_damaged(results)
         self.again(stage, results)
@@ -323,7 +490,7 @@ class Harness:
     def clock(self, name, who, at, by, stage):
         """clock:WHO:N:SECONDS:STAGE: from the n-th look at the clock on it is so much later."""
         stage, results = self.begin(stage, name)
-        done = self.call(*self.arguments(stage), results=results, env=self.fault_env(results, who, "clock", at, "clock", by))
+        done = self.call(*self.arguments(stage, results), results=results, env=self.fault_env(results, who, "clock", at, "clock", by))
         check(done.returncode == 0, f"the clock jumped, and the run ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         self.same_as_alone(stage, results)
         self.nothing_damaged(results)
@@ -342,7 +509,7 @@ class Harness:
                                           stderr=subprocess.STDOUT, env={**os.environ, **OFTEN}), out))
         time.sleep(float(after))
         victim = runs[0][0]
-        pids = children(victim.pid) if who == "stage" else [victim.pid]
+        pids = children(victim.pid, who) if who == "stage" else [victim.pid]
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -368,11 +535,17 @@ class Harness:
         shutil.rmtree(results.parent, ignore_errors=True)
 
 
-def children(pid):
+def children(pid, who):
+    """Stages of a runner, or its mirror; with `both` all that it started."""
+    found = []
     try:
-        return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            words = pathlib.Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            if who == "both" or (len(words) > 1 and words[1] == b"_" + who.encode()):
+                found.append(int(child))
     except OSError:
-        return []
+        pass
+    return found
 
 
 def points():
@@ -382,6 +555,33 @@ def points():
         for path in (SOURCE / folder).rglob("*.c"):
             found |= set(re.findall(r'\bpoint\("([a-z_.]+)"\)', path.read_text()))
     return sorted(found)
+
+
+def who_passes(point, rng):
+    """The process that passes a point; what a mirror's process passes is the matter of scenes."""
+    if point == "mirror.brought" or point.startswith("runner."):
+        return "runner"
+    return "mirror" if point.startswith(("mirror.", "remote.")) else rng.choice(["stage", "stage", "runner"])
+
+
+def scene_kill(h, rng, name, turn):
+    """A kill in a scene: at a named point, at a system call, at some moment, in turns."""
+    s = SCENES[name]
+    who = rng.choice(["stage", "runner"] + 2 * ["mirror"] * s.mirror) if not s.brings else rng.choice(["runner", "runner", "stage"])
+    if turn == 0:
+        of_mirrors = ("mirror.put", "mirror.noted", "mirror.tidied", "remote.copied", "atomic.renamed")
+        fit = [p for p in points() if (p in of_mirrors if who == "mirror" else p == "mirror.brought" if s.brings and who == "runner" else
+                                       p not in of_mirrors and who_passes(p, rng) == who)]
+        return f"point:{who}/{rng.choice(fit)}-{rng.randint(1, 9)}:{name}"
+    if turn == 1:
+        return f"moment:{rng.choice(['both', who])}:{rng.uniform(0.02, 0.9):.3f}:{name}"
+    return f"{rng.choice(['kill', 'killed'])}:{who}:any:{rng.randint(1, max(1, h.counted(name, who, 'any')))}:{name}"
+
+
+# What each scene is there for, first of all.
+SCENE_POINTS = ("stage/train.kept-1:keep", "stage/store.published-2:keep", "stage/train.kept-1:branch", "stage/store.aside-2:longer",
+                "mirror/mirror.put-2:mirror", "mirror/remote.copied-3:mirror", "mirror/mirror.noted-2:lost", "mirror/mirror.tidied-2:lost",
+                "runner/mirror.brought-2:from")
 
 
 def weighted(h):
@@ -394,22 +594,25 @@ def kills(h, rng, n):
     """Every named point first, then system calls and moments, in turns."""
     cases = []
     stages = weighted(h)
-    trained = [s for s in stages if h.stages[s.partition("+")[0]]["kind"] in ("pretrain", "finetune", "grpo")]
-    for point in points():
+    trained = [s for s in stages if h.stages[s.partition("+")[0]]["kind"] in TRAINED]
+    everywhere = [p for p in points() if not p.startswith(("mirror.", "remote."))]
+    for point in everywhere:
         who = "runner" if point.startswith("runner.") else "stage"
         needs_training = point.startswith(("train.", "checkpoint.", "store.aside"))
         cases += [f"point:{who}/{point}-{k}:{rng.choice(trained if needs_training else stages)}" for k in (1, rng.randint(2, 6))]
+    cases += ["point:" + p for p in SCENE_POINTS]
     while len(cases) < n:
         stage = rng.choice(stages)
-        turn = len(cases) % 5
+        turn = len(cases) % 6
         if turn == 0:
             cases.append(f"moment:{rng.choice(['stage', 'runner', 'both'])}:{rng.uniform(0.02, 0.9):.3f}:{stage}")
         elif turn == 1:
             cases.append(f"two:{rng.choice(['stage', 'runner'])}:{rng.uniform(0.02, 0.6):.3f}:{stage}")
         elif turn == 2:
-            point = rng.choice(points())
-            who = "runner" if point.startswith("runner.") else rng.choice(["stage", "stage", "runner"])
-            cases.append(f"point:{who}/{point}-{rng.randint(1, 12)}:{stage}")
+            point = rng.choice(everywhere)
+            cases.append(f"point:{who_passes(point, rng)}/{point}-{rng.randint(1, 12)}:{stage}")
+        elif turn == 3:
+            cases.append(scene_kill(h, rng, rng.choice(list(SCENES)), len(cases) // 6 % 3))
         else:
             who = rng.choice(["stage", "stage", "runner"])
             at = rng.randint(1, max(1, h.counted(stage, who, "any")))
@@ -460,6 +663,7 @@ def main():
     a.add_argument("--kills", type=int, help="how many kills; with it alone no faults")
     a.add_argument("--faults", type=int, help="how many faults; with it alone no kills")
     a.add_argument("--seed", type=int, default=1)
+    a.add_argument("--only", help="kills of these scenes alone, commas between")
     a.add_argument("--case", action="append", help="this case alone; may be given several times")
     a.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="cases at a time")
     a.add_argument("--scratch", help="a folder for what is made meanwhile")
@@ -470,7 +674,11 @@ def main():
     rng = random.Random(o.seed)
     given = o.kills is not None or o.faults is not None
     n_kills, n_faults = (o.kills or 0, o.faults or 0) if given else (90, 90)
-    cases = o.case or kills(h, rng, n_kills) + faults(h, rng, n_faults)
+    if o.only:
+        names = o.only.split(",")
+        cases = [scene_kill(h, rng, names[i % len(names)], i // len(names) % 3) for i in range(n_kills)]
+    else:
+        cases = o.case or kills(h, rng, n_kills) + faults(h, rng, n_faults)
     print(f"seed {o.seed}: {len(cases)} cases, {o.jobs} at a time", flush=True)
     failed, begin = [], time.monotonic()
 
