@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import unittest
 
 from bucket import Bucket
@@ -237,11 +236,14 @@ class InFolder(Mirrors):
     def test_two_machines_number_alike(self):
         self.mirrored()
         other = self.folder / "other"
-        time.sleep(1.1)  # records tell each other apart by the second of their start
         self.mirrored("-s", "base.steps=30", results=other)
+        third = self.folder / "third"
+        self.mirrored("-s", "base.steps=20", results=third)
         records = sorted(p.name for p in self.mirror.glob("runs/copied/*.h5"))
-        self.assertEqual(len(records), 2, records)
-        self.assertRegex(records[0], r"^0001-\d{14}\.h5$")
+        self.assertEqual(len(records), 3, records)
+        self.assertRegex(" ".join(records), r"^0001-[0-9a-f]{16}\.h5 0001-[0-9a-f]{16}\.h5 0001\.h5$")
+        notes = {(self.mirror / f"runs/copied/{r}.sha256").read_text().splitlines()[0] for r in records}
+        self.assertEqual(len(notes), 3, notes)
         self.assertEqual((self.mirror / "runs/copied/0001.h5").read_bytes(), (self.results / "runs/copied/0001.h5").read_bytes())
         self.mirrored("-s", "base.steps=30", results=other)
         self.assertEqual(sorted(p.name for p in self.mirror.glob("runs/copied/*.h5")), records)
