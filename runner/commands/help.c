@@ -1,6 +1,7 @@
 // help.c - `retort help`: from the table of commands and the table of fields, so that it cannot be out of date.
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runner/commands/describe.h"
 #include "runner/recipe/reader.h"
@@ -19,7 +20,7 @@ static void all(void)
            "what is there is not made again.\n\n");
     for (int i = 0; i < n_commands; i++)
         if (commands[i].run)
-            printf("  %-9s %-15s %s\n", commands[i].name, commands[i].args, commands[i].summary);
+            printf("  %-9s %-16s %s\n", commands[i].name, commands[i].args, commands[i].summary);
     printf("\nNot built in this version:");
     int column = 26;
     for (int i = 0; i < n_commands; i++)
@@ -198,10 +199,8 @@ static struct error *answer(const struct call *call, const struct topic *t)
 static struct error *about_files(const struct call *call)
 {
     struct json j;
-    if (!call->json) {
-        files_print(stdout);
-        return NULL;
-    }
+    if (!call->json)
+        return isatty(STDOUT_FILENO) ? files_print(stdout, HELP_WIDTH, call->arena) : files_markdown(stdout, call->arena);
     answer_open(&j, call, NULL);
     json_key(&j, "files");
     files_to_json(&j);

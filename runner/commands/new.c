@@ -172,12 +172,12 @@ static struct error *file_source(struct beginning *b, const struct call *call)
         if (strcmp(form_of(files[i]), form))
             return error_new(ERROR_USAGE, NOWHERE, "make a source of each kind", "'%s' is %s, but '%s' is %s", files[0], form,
                              files[i], form_of(files[i]));
+        struct error *e = check_file(files[i], form, &bytes, call->arena); // first: a shell gives "*.txt" where no file fits
+        if (e)
+            return e;
         if (strpbrk(files[i], "{}*?$\n"))
             return error_new(ERROR_USAGE, NOWHERE, "rename it", "'%.80s' has a character that file names in recipes cannot have",
                              files[i]);
-        struct error *e = check_file(files[i], form, &bytes, call->arena);
-        if (e)
-            return e;
         all += i && i == n - 1 ? 0 : bytes;
         const char *name = quoted(files[i], call->arena);
         list = name ? arena_printf(call->arena, "%s%s\n      %s", list, i ? "," : "", name) : NULL;

@@ -138,8 +138,8 @@ struct error *command_rm(struct call *call)
     if (unknown)
         printf("what it leaves is not known: %s\n", unknown->what);
     else if (n)
-        printf("it leaves %d result%s, %s, that no other run refers to: `retort gc` shows them\n", n, n == 1 ? "" : "s",
-               format_bytes(size, bytes));
+        printf("it leaves %d result%s, %s, that no other run refers to:\n`retort gc` shows %s\n", n, n == 1 ? "" : "s",
+               format_bytes(size, bytes), n == 1 ? "it" : "them");
     else
         printf("it leaves nothing: other runs refer to all of its results, or they are gone\n");
     error_free(unknown);

@@ -260,7 +260,8 @@ static struct error *go_into_background(struct running *r, struct call *call, st
 static struct error *print_end(const struct run *record, const struct schedule_result *result, const struct mirror_state *mirror,
                                struct call *call)
 {
-    struct error *e = card_print(record, stdout, call->arena);
+    // On a full disk the record may never have come to be, which has been told.
+    struct error *e = file_exists(record->path) ? card_print(record, stdout, call->arena) : NULL;
     if (result->stopped && !result->errors)
         printf("\nstopped; everything is saved: run it again to go on\n");
     if (mirror->address)

@@ -466,7 +466,7 @@ static void check_rows_of_branch(struct reader *r, const struct recipe_stage *st
     if (o->batch_tokens % o->seq_len)
         e = error_new(ERROR_RECIPE, place_of(stage, "batch_tokens"), "take a multiple of seq_len",
                       "batch_tokens %lld is not a multiple of seq_len %lld", (long long)o->batch_tokens, (long long)o->seq_len);
-    else if (o->eval_every > 0 && o->eval_tokens < o->seq_len)
+    else if (o->eval_every > 0 && o->eval_tokens > 0 && o->eval_tokens < o->seq_len)
         e = error_new(ERROR_RECIPE, place_of(stage, "eval_tokens"), "measure on at least one row of seq_len tokens",
                       "eval_tokens %lld is less than one row of %lld", (long long)o->eval_tokens, (long long)o->seq_len);
     reader_error(r, error_while(e, place_of(by, "seq_len"), "cutting text into rows of seq_len"));

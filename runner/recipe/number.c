@@ -111,8 +111,8 @@ static bool read_decimal(const char *text, struct decimal *d, bool *had_suffix)
 
 static struct error *refuse_suffix(const char *text, struct place at, const char *name)
 {
-    return error_new(ERROR_RECIPE, at, "write the number out: 65536", "%s is '%s', but only an exact count makes sense here",
-                     name, text);
+    return error_new(ERROR_RECIPE, at, "write the number out, such as 65536: 64k would be 64000",
+                     "%s is '%s', but only an exact count makes sense here", name, text);
 }
 
 struct error *number_int(const char *text, bool suffixes, struct place at, const char *name, int64_t *value)

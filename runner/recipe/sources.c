@@ -100,7 +100,9 @@ struct world *world_read(struct reader *r, const struct node *node, const char *
     r->worlds[r->n_worlds++] = (struct world_slot){.path = path, .world = e ? NULL : world};
     for (struct error *each = e; each && each != error_memory(); each = each->next)
         if (!each->at.file) { // the file cannot be read: that is an error of this line
-            reader_error(r, error_new(ERROR_RECIPE, node->at, each->fix, "%s", each->what));
+            reader_error(r, error_new(ERROR_RECIPE, node->at,
+                                      each->fix ? each->fix : "names are relative to the folder of the file they stand in", "%s",
+                                      each->what));
             error_free(e);
             return NULL;
         }

@@ -426,7 +426,7 @@ static void check_pretrain(struct stage_reader *s, const struct pretrain_options
                                     "%" PRId64 " tokens are less than one batch of %" PRId64, o->tokens, o->batch_tokens);
         report(s, error_while(e, place_of(s, "batch_tokens"), "counting steps of batch_tokens"));
     }
-    if (rows && o->eval_every > 0 && o->eval_tokens < o->seq_len) {
+    if (rows && o->eval_every > 0 && o->eval_tokens > 0 && o->eval_tokens < o->seq_len) {
         struct error *e = error_new(ERROR_RECIPE, place_of(s, "eval_tokens"), "measure on at least one row of seq_len tokens",
                                     "eval_tokens %" PRId64 " is less than one row of %" PRId64, o->eval_tokens, o->seq_len);
         report(s, error_while(e, place_of(s, "seq_len"), "cutting validation text into rows of seq_len"));

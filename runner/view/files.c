@@ -3,6 +3,7 @@
 
 #include "core/base/arena.h"
 #include "core/store/metrics.h"
+#include "runner/view/grid.h"
 
 static const char all[] = "pretrain, finetune, grpo", models[] = "models", tokens[] = "tokens of text",
                   rows[] = "tokens of a task", tokenizers[] = "tokenizers, models";
@@ -80,49 +81,111 @@ const struct file_set file_sets[] = {
 
 const int n_file_sets = (int)countof(file_sets);
 
-static void print_columns(FILE *to, const struct file_set *set)
+// The files of a results folder, as Markdown has them.
+static const struct {
+    const char *name, *what;
+} folder_files[] = {
+    {"`store/KIND-KEY.h5`", "a finished stage, written once; KEY is the first 16 digits of its key"},
+    {"`store/KIND-KEY.part.h5`, `.part.prev.h5`", "its last two checkpoints, while it runs or after it was cut off"},
+    {"`store/tokens-KEY.h5`, `rows-KEY.h5`", "token files; plans of how documents fill rows"},
+    {"`store/KIND-KEY@STEP.h5`", "weights kept of a step"},
+    {"`store/….damaged.h5`, `.part.damaged.h5`", "a file found to be damaged: kept aside, never read, yours to remove"},
+    {"`store/….live`, `.log`, `.lock`, `.job`", "of a running stage; none is the only copy of anything"},
+    {"`store/….tmp.h5`", "being written; of no use after a crash, and removed by the next run"},
+    {"`runs/NAME/NNNN.h5`", "a run: what was asked, made, why, and how it went"},
+    {"`machine.h5`", "what this machine was measured to do"},
+};
+
+static const char about[] =
+    "All .h5 files open with h5ls, h5py and HDFView; they need no plugin. Every dataset is contiguous and little "
+    "endian; texts are UTF-8 of a fixed size, padded with zeros.";
+static const char newer[] =
+    "A file whose `retort_format` is greater than this version's was written by a newer retort. It is refused "
+    "(exit status 4), never replaced, renamed or removed: what would be made in its place is not made. `ls "
+    "--check` names it.";
+static const char attributes[] = "Attributes of `/` of a stage: `retort_format` (1), `kind`, `key` (64 digits), `payload` (what "
+                                 "the key is the hash of), `inputs` "
+                                 "(their keys), `state` (running, stopped, finished), `step`, `n_steps`, `seed`, `isa`, `build`, "
+                                 "`machine`, `started` (RFC 3339, "
+                                 "UTC), `seconds`, `usd`, `device_batch`; more where a kind has more to say.";
+static const char same[] =
+    "\"Same\" datasets have the same bits however often a run was interrupted, on the same machine and build.";
+static const char of_runs[] =
+    "Runs keep the small tables of each stage under `/stage/STAGE/`, with the names that they have in its file.";
+static const char calls[] = "    h5ls -r results/store/pretrain-*.h5\n"
+                            "    python3 -c \"import h5py; print(h5py.File('results/runs/tiny/0001.h5')['/stages'][:])\"\n"
+                            "    retort ls --check        holds every file against its checksums\n";
+
+// ": `step` `loss`", or "" where a dataset has no columns. In the arena; NULL: no memory.
+static const char *columns_text(const struct file_set *set, struct arena *arena)
 {
-    for (int i = 0; i < set->n_members; i++)
-        fprintf(to, "%s`%s`", i ? " " : ": ", set->members[i].name);
-    if (set->columns)
-        fprintf(to, ": `%s`", set->columns);
+    const char *text = set->columns ? arena_printf(arena, ": `%s`", set->columns) : "";
+    for (int i = 0; i < set->n_members && text; i++)
+        text = arena_printf(arena, "%s%s`%s`", text, i ? " " : ": ", set->members[i].name);
+    return text;
 }
 
-void files_print(FILE *to)
+// A text without the marks of Markdown; "" where memory runs out.
+static const char *unmarked(const char *text, struct arena *arena)
 {
-    fprintf(
-        to,
-        "# Files of a results folder\n\n"
-        "This page is `retort help files`. All .h5 files open with h5ls, h5py and HDFView; they need no plugin. Every dataset "
-        "is\n"
-        "contiguous and little endian; texts are UTF-8 of a fixed size, padded with zeros.\n\n"
-        "| file | what |\n|---|---|\n"
-        "| `store/KIND-KEY.h5` | a finished stage, written once; KEY is the first 16 digits of its key |\n"
-        "| `store/KIND-KEY.part.h5`, `.part.prev.h5` | its last two checkpoints, while it runs or after it was cut off |\n"
-        "| `store/tokens-KEY.h5`, `rows-KEY.h5` | token files; plans of how documents fill rows |\n"
-        "| `store/KIND-KEY@STEP.h5` | weights kept of a step |\n"
-        "| `store/….damaged.h5`, `.part.damaged.h5` | a file found to be damaged: kept aside, never read, yours to remove |\n"
-        "| `store/….live`, `.log`, `.lock`, `.job` | of a running stage; none is the only copy of anything |\n"
-        "| `store/….tmp.h5` | being written; of no use after a crash, and removed by the next run |\n"
-        "| `runs/NAME/NNNN.h5` | a run: what was asked, made, why, and how it went |\n"
-        "| `machine.h5` | what this machine was measured to do |\n\n"
-        "A file whose `retort_format` is greater than this version's was written by a newer retort. It is refused (exit status 4),\n"
-        "never replaced, renamed or removed: what would be made in its place is not made. `ls --check` names it.\n\n"
-        "Attributes of `/` of a stage: `retort_format` (1), `kind`, `key` (64 digits), `payload` (what the key is the hash of),\n"
-        "`inputs` (their keys), `state` (running, stopped, finished), `step`, `n_steps`, `seed`, `isa`, `build`, `machine`,\n"
-        "`started` (RFC 3339, UTC), `seconds`, `usd`, `device_batch`; more where a kind has more to say.\n\n"
-        "\"Same\" datasets have the same bits however often a run was interrupted, on the same machine and build.\n\n"
-        "| dataset | type | in | same | what |\n|---|---|---|---|---|\n");
+    char *out = arena_strdup(arena, text), *end = out;
+    for (const char *c = out; c && *c; c++)
+        if (*c != '`')
+            *end++ = *c;
+    if (out)
+        *end = '\0';
+    return out ? out : "";
+}
+
+struct error *files_markdown(FILE *to, struct arena *arena)
+{
+    fprintf(to, "# Files of a results folder\n\nThis page is `retort help files`. %s\n\n| file | what |\n|---|---|\n", about);
+    for (size_t i = 0; i < countof(folder_files); i++)
+        fprintf(to, "| %s | %s |\n", folder_files[i].name, folder_files[i].what);
+    fprintf(to, "\n%s\n\n%s\n\n%s\n\n| dataset | type | in | same | what |\n|---|---|---|---|---|\n", newer, attributes, same);
     for (int i = 0; i < n_file_sets; i++) {
         const struct file_set *s = &file_sets[i];
-        fprintf(to, "| `%s` | %s %s | %s | %s | %s", s->path, s->type, s->dims, s->in, s->same ? "yes" : "no", s->what);
-        print_columns(to, s);
-        fprintf(to, " |\n");
+        const char *columns = columns_text(s, arena);
+        if (!columns)
+            return error_memory();
+        fprintf(to, "| `%s` | %s %s | %s | %s | %s%s |\n", s->path, s->type, s->dims, s->in, s->same ? "yes" : "no", s->what,
+                columns);
     }
-    fprintf(to, "\nRuns keep the small tables of each stage under `/stage/STAGE/`, with the names that they have in its file.\n\n"
-                "    h5ls -r results/store/pretrain-*.h5\n"
-                "    python3 -c \"import h5py; print(h5py.File('results/runs/tiny/0001.h5')['/stages'][:])\"\n"
-                "    retort ls --check        holds every file against its checksums\n");
+    fprintf(to, "\n%s\n\n%s", of_runs, calls);
+    return NULL;
+}
+
+struct error *files_print(FILE *to, int width, struct arena *arena)
+{
+    struct column files[] = {{"file", false, false}, {"what", false, true}};
+    struct column sets[] = {{"dataset", false, false}, {"same", false, false}, {"what", false, true}};
+    struct grid grid;
+    text_wrap(to, "", about, width);
+    fputc('\n', to);
+    grid_init(&grid, files, countof(files), arena);
+    for (size_t i = 0; i < countof(folder_files); i++)
+        grid_add(&grid, (const char *[]){unmarked(folder_files[i].name, arena), folder_files[i].what});
+    grid_print(&grid, to, width);
+    fputc('\n', to);
+    text_wrap(to, "", unmarked(newer, arena), width);
+    fputc('\n', to);
+    text_wrap(to, "", unmarked(attributes, arena), width);
+    fputc('\n', to);
+    text_wrap(to, "", same, width);
+    fputc('\n', to);
+    bool failed = grid.failed;
+    grid_init(&grid, sets, countof(sets), arena);
+    for (int i = 0; i < n_file_sets; i++) {
+        const struct file_set *s = &file_sets[i];
+        const char *columns = columns_text(s, arena);
+        const char *what = columns ? arena_printf(arena, "%s; %s %s, of %s%s", s->what, s->type, s->dims, s->in, columns) : NULL;
+        grid_add(&grid, (const char *[]){s->path, s->same ? "yes" : "no", what ? unmarked(what, arena) : NULL});
+    }
+    grid_print(&grid, to, width);
+    fputc('\n', to);
+    text_wrap(to, "", unmarked(of_runs, arena), width);
+    fprintf(to, "\n%s", calls);
+    return failed || grid.failed ? error_memory() : NULL;
 }
 
 void files_to_json(struct json *j)

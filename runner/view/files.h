@@ -1,6 +1,6 @@
 // files.h - what is in the files of a results folder, for those who open them with other programs: one table.
 //
-// `retort help files` prints it, results/FILES.md is that page, and a test holds it against real files with h5py. Columns of tables come
+// `retort help files` prints it, results/FILES.md is what it prints in a pipe, and a test holds it against real files with h5py. Columns of tables come
 // from the lists by which they are written.
 #ifndef RUNNER_VIEW_FILES_H
 #define RUNNER_VIEW_FILES_H
@@ -25,7 +25,8 @@ struct file_set {
 extern const struct file_set file_sets[];
 extern const int n_file_sets;
 
-void files_print(FILE *to); // Markdown
+struct error *CHECKED files_markdown(FILE *to, struct arena *arena);
+struct error *CHECKED files_print(FILE *to, int width, struct arena *arena); // the same for a terminal
 void files_to_json(struct json *j);
 
 #endif

@@ -67,10 +67,15 @@ class Chat(Alone):
         self.assertIsNone(stages["rl"]["loss"])
         runs = json.loads(call("ls", "--json", results=self.results, check=0).stdout)["runs"]
         self.assertEqual([r["loss"] for r in runs], [stages["sft"]["loss"]])
+        status = call("status", TALK, results=self.results, check=0).stdout
+        self.assertRegex(status, rf"(?m)^  rl +finished +reward {stages['rl']['reward']:.2f}$")
+        self.assertRegex(status, r"(?m)^  sft +finished +loss ")
         self.assertGreaterEqual(len(re.findall(r"(?m)^At step \d+, reward [01], advantage", report)), 3)
 
     def test_second_run_has_nothing_to_do(self):
         self.assertIn("nothing to do", call("run", CHAT, results=self.results, check=0).stdout)
+        files = json.loads(call("data", CHAT, "--list", "--json", results=self.results, check=0).stdout)["files"]
+        self.assertIn(str(SOURCE / "recipes/worlds/town.yaml"), {f["path"] for f in files})  # not tests/e2e/../../recipes
 
     def test_epochs_of_one_task_rerun_mid_and_what_depends_on_it(self):
         recipe = copy_recipe(self.folder)

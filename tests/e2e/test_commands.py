@@ -49,7 +49,8 @@ class New(Folder):
         call("new", "lines", "a.jsonl", cwd=self.folder, check=0)
         call("check", "lines.yaml", cwd=self.folder, check=0)
         self.assertIn("a.jsonl", call("new", "both", "part 0.txt", "a.jsonl", cwd=self.folder, check=2).stderr)
-        self.assertIn("cannot read", call("new", "none", "absent.txt", cwd=self.folder, check=2).stderr)
+        for absent in ("absent.txt", "absent/*.txt"):
+            self.assertIn("cannot read", call("new", "none", absent, cwd=self.folder, check=2).stderr)
         (self.folder / "empty.txt").write_text("")
         (self.folder / "binary.txt").write_bytes(b"\x7fELF\0\0")
         os.mkfifo(self.folder / "pipe.txt")
