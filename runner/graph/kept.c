@@ -101,6 +101,22 @@ int64_t kept_count(const struct graph_node *node, int64_t updates)
     return n;
 }
 
+int64_t kept_optimizers(const struct graph *graph, const struct graph_node *node)
+{
+    const char *const *choice = field_value(node->kind, node->options, "keep_optim");
+    bool asked = choice && *choice && strcmp(*choice, "none") != 0, end = asked && !strcmp(*choice, "last");
+    int64_t n = asked;
+    for (int i = 0; i < graph->n_nodes; i++)
+        for (int k = 0; k < graph->nodes[i]->n_inputs; k++) {
+            const struct graph_input *input = &graph->nodes[i]->inputs[k];
+            if (input->node != node || !wants_optimizer(graph->nodes[i], input))
+                continue;
+            n += input->step >= 0 || !end; // two that read one step are rare
+            end |= input->step < 0;
+        }
+    return n;
+}
+
 struct error *kept_check(const struct plan *plan, const struct plan_stage *stage)
 {
     const struct graph_node *node = stage->node;

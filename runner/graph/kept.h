@@ -34,6 +34,9 @@ struct error *CHECKED kept_check(const struct plan *plan, const struct plan_stag
 // How many files the fields of a training keep beside the result of so many updates.
 int64_t kept_count(const struct graph_node *node, int64_t updates);
 
+// In how many files a training leaves its optimizer: by keep_optim, and for those who read it.
+int64_t kept_optimizers(const struct graph *graph, const struct graph_node *node);
+
 // Readers count whose state is not PLAN_CACHED; where the result is there, of those only that are selected (plan_select).
 struct error *CHECKED kept_lacks(struct kept_lacks *lacks, const struct plan *plan, const struct plan_stage *stage,
                                  struct arena *arena);

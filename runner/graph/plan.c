@@ -372,6 +372,8 @@ static struct error *weigh(const struct plan *plan, struct plan_stage *s, const 
     }
     s->bytes_device = work.bytes_device;
     s->bytes_checkpoints = work.bytes_checkpoints;
+    if (s->bytes_disk >= 0 && work.bytes_optimizer > 0)
+        s->bytes_disk += kept_optimizers(plan->graph, s->node) * work.bytes_optimizer;
     s->flops_counted = work.flops;
     s->seconds = work.seconds;
     s->seconds_most = work.seconds_most;

@@ -160,6 +160,7 @@ static void disk(struct working *w)
     double floats = 3 * (double)shape_params(s) - (double)matrices;
     floats += w->setup.optimizer_2026 ? variances(s) : 0;
     w->work->bytes_checkpoints = (int64_t)(CHECKPOINT_FILES * floats * sizeof(float));
+    w->work->bytes_optimizer = (int64_t)((floats - (double)shape_params(s)) * sizeof(float));
 }
 
 static struct error *pretraining(struct working *w)
@@ -323,7 +324,8 @@ struct error *work_of(struct work *work, const struct graph_node *node, const st
 {
     struct working w = {.work = work, .node = node, .facts = facts, .setting = setting};
     bool known;
-    *work = (struct work){.bytes_device = -1, .bytes_checkpoints = -1, .flops = NAN, .seconds = NAN, .seconds_most = NAN};
+    *work = (struct work){
+        .bytes_device = -1, .bytes_checkpoints = -1, .bytes_optimizer = -1, .flops = NAN, .seconds = NAN, .seconds_most = NAN};
     struct error *e = estimate_shape(node, &w.shape, &known);
     if (e || !known)
         return e;

@@ -49,6 +49,7 @@ struct work_facts {
 
 struct work {
     int64_t bytes_device, bytes_checkpoints; // -1: unknown
+    int64_t bytes_optimizer;                 // of one file that has it; -1: unknown
     double flops;                            // counted; NaN: unknown
     double seconds, seconds_most;            // NaN: unknown
     bool too_large;                          // for the device's memory

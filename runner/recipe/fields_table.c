@@ -312,7 +312,7 @@ const struct field fields[] = {
 
     // grpo
     {.name = "model", .type = FIELD_STAGE, .class = FIELD_RESULT, .kinds = GRPO, .built = true, .required = true,
-     .choices = "finetune|grpo|import!", .offset = offsetof(struct grpo_options, model),
+     .choices = "finetune|grpo|import", .offset = offsetof(struct grpo_options, model),
      .help = "the chat model to train: it must know how to answer"},
     {.name = "mixture", .type = FIELD_MIXTURE, .class = FIELD_RESULT, .kinds = GRPO, .built = true, .required = true,
      .offset = offsetof(struct grpo_options, mixture),

@@ -42,6 +42,7 @@ REST = """
     rows: 8
     eval_every: 0
   rl: {kind: grpo, model: sft, mixture: [{task: town_quiz}], rows: 2, samples: 2, steps: 2, max_tokens: 8, eval_every: 0}
+  own: {kind: grpo, model: theirs, mixture: [{task: town_quiz}], rows: 2, samples: 2, steps: 1, max_tokens: 8, eval_every: 0}
   scores: {kind: eval, model: [theirs, sft, rl], suites: [bpb, town_quiz], source: town, examples: 10, eval_tokens: 1024, max_tokens: 8}
 """
 
