@@ -11,11 +11,12 @@
 #include <jansson.h>
 
 #include "core/base/philox.h"
+#include "core/data/program.h"
 #include "core/data/slots.h"
 
-enum { CALLS_MOST = 1 << 14, DRAW_LETTER = 0, DRAW_ORDER = 1, SEED = 42 };
+enum { CALLS_MOST = 1 << 14, TESTS_MOST = 1 << 12, DRAW_LETTER = 0, DRAW_ORDER = 1, SEED = 42 };
 
-enum part { QUESTION, CHOICES, LABELS, RIGHT, WRONG, ANSWER, PART_COUNT }; // of a task that maps no messages
+enum part { QUESTION, CHOICES, LABELS, RIGHT, WRONG, ANSWER, TESTS, ENTRY_POINT, PART_COUNT }; // of a task that maps no messages
 enum { ROLE, CONTENT };
 
 _Static_assert((int)PART_COUNT <= (int)TASK_PATHS && (int)TASK_PATHS <= (int)RECORD_PATHS, "a path each");
@@ -33,7 +34,8 @@ struct row { // a row that is made an example
 static const char *path_of(const struct task *t, enum part part)
 {
     const char *const paths[PART_COUNT] = {[QUESTION] = t->question, [CHOICES] = t->choices, [LABELS] = t->labels,
-                                           [RIGHT] = t->right,       [WRONG] = t->wrong,     [ANSWER] = t->answer};
+                                           [RIGHT] = t->right,       [WRONG] = t->wrong,     [ANSWER] = t->answer,
+                                           [TESTS] = t->tests,       [ENTRY_POINT] = t->entry_point};
     return paths[part];
 }
 
@@ -377,13 +379,59 @@ static struct error *cut_calls(const struct row *r, const struct record_value *a
     return NULL;
 }
 
+// What the assistant says: the row's answer, with what the task puts around it.
+static struct error *fill_answer(const struct row *r, const struct record_value *question, struct record_value *answer)
+{
+    const struct slot slots[] = {{"{question}", question->text, question->n}, {"{answer}", answer->text, answer->n}};
+    if (!r->task->answer_text)
+        return NULL;
+    size_t n = slots_fill(r->task->answer_text, slots, countof(slots), NULL);
+    char *text = arena_alloc(r->arena, n + 1);
+    if (!text)
+        return error_memory();
+    slots_fill(r->task->answer_text, slots, countof(slots), text);
+    *answer = (struct record_value){.text = text, .n = n};
+    return NULL;
+}
+
+// What the code of an answer is graded against.
+static struct error *take_tests(struct row *r, const struct record_value *question)
+{
+    const struct task *t = r->task;
+    const struct record_field *field = field_of(r, TESTS);
+    struct record_value entry_point = {0};
+    struct error *e = check_list(r, t->tests, field);
+    if (!e && t->entry_point)
+        e = one_value(r, ENTRY_POINT, &entry_point);
+    if (e)
+        return e;
+    if (field->n_values < 1 || field->n_values > TESTS_MOST)
+        return fault(r, "'%s' has %d tests, not 1 to %d", t->tests, field->n_values, TESTS_MOST);
+    struct program_text *tests = arena_array(r->arena, (size_t)field->n_values, sizeof *tests);
+    if (!tests)
+        return error_memory();
+    for (int i = 0; i < field->n_values; i++)
+        tests[i] = (struct program_text){field->values[i].text, field->values[i].n};
+    struct bytes text = {0};
+    e = program_tests(&text, (struct program_text){question->text, question->n}, tests, field->n_values,
+                      (struct program_text){entry_point.text, entry_point.n});
+    const struct record_value whole = {.text = (const char *)text.byte, .n = text.n};
+    if (!e)
+        e = check_no_zero(r, "what the answer is tested by", &whole);
+    if (!e && !(r->example->answer = arena_strndup(r->arena, whole.text, whole.n)))
+        e = error_memory();
+    bytes_release(&text);
+    return e;
+}
+
 static struct error *take_answer(struct row *r)
 {
     struct record_value question, answer;
     struct chat_part *parts = NULL;
     size_t n_parts = 0;
     struct error *e = one_value(r, QUESTION, &question);
-    if (e || (e = one_value(r, ANSWER, &answer)) || (e = check_no_zero(r, "the answer", &answer)))
+    if (e || (e = one_value(r, ANSWER, &answer)) || (e = check_no_zero(r, "the answer", &answer)) ||
+        (e = fill_answer(r, &question, &answer)))
         return e;
     if (r->task->call_begin) {
         if ((e = cut_calls(r, &answer, &parts, &n_parts)))
@@ -394,6 +442,8 @@ static struct error *take_answer(struct row *r)
     }
     if (!parts || !(r->example->answer = arena_strndup(r->arena, parts[n_parts - 1].text, parts[n_parts - 1].n)))
         return error_memory();
+    if (r->task->tests && (e = take_tests(r, &question)))
+        return e;
     const struct slot slot = {"{question}", question.text, question.n};
     return put_messages(r, &slot, 1, "{question}", parts, n_parts);
 }
@@ -416,7 +466,8 @@ const char *grader_name(enum task_grader grader)
 {
     static const char *const names[GRADER_COUNT] = {
         [GRADER_NONE] = "none",   [GRADER_CHOICE] = "choice", [GRADER_NUMBER] = "number",
-        [GRADER_EXACT] = "exact", [GRADER_LOSS] = "loss",     [GRADER_EXACT_GREEDY] = "exact_greedy"};
+        [GRADER_EXACT] = "exact", [GRADER_LOSS] = "loss",     [GRADER_EXACT_GREEDY] = "exact_greedy",
+        [GRADER_PYTHON_TESTS] = "python_tests"};
     return names[grader];
 }
 

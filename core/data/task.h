@@ -10,7 +10,8 @@
 //   messages             a conversation: {role, content} each; a role is system, user or assistant
 //   question and choices a multiple-choice question; the answer is a letter. The right choice is given by `answer` (its number from
 //                        0, or its letter), or the choices are `right` and `wrong`, and are put in an order drawn for the row
-//   question and answer  the answer is text, with calculator calls in it where `calls` says how they are marked
+//   question and answer  the answer is text, with calculator calls in it where `calls` says how they are marked. With `tests` it is Python
+//                        (grader python_tests)
 //
 // A task that is asked as text (grader loss or exact_greedy) has a question with choices, whose right one is given by `answer` (its
 // number from 0, its text, or of rows with labels its label) or by `right` and `wrong`; or a question and an answer. It makes no
@@ -28,6 +29,10 @@
 // Calls      "<<{call}={output}>>": the answer's text is cut at each mark <<...>> whose inside has no '>' and is not empty; the inside
 //            is cut at its last '=', one without '=' has an empty output. So an answer becomes parts: text, python, python_output,
 //            text ... A text between two marks that is "<<" ... ">>" as a whole is a call too
+// Answer     answer_text is what the assistant says, with {answer} once and {question} where it is to be said again; the default is
+//            "{answer}"
+// Tests      one text or a list, of which each must run without an exception after the answer's code; entry_point is the name that a
+//            "check(NAME)" at their end is called with, or is not there. What is graded against is program.h's tests
 // Control    shuffled_labels deals the right letters out at random (by the row): nothing can be learned, a model stays at chance
 // Randomness order and dealt letters are Philox(42, PHILOX_CHOICES) at (row, draw): a row's never change
 // Ownership  an example and task_paths' paths live in the arena and borrow from the record and the task
@@ -40,7 +45,16 @@
 #include "core/data/record.h"
 #include "core/text/chat.h"
 
-enum task_grader { GRADER_NONE, GRADER_CHOICE, GRADER_NUMBER, GRADER_EXACT, GRADER_LOSS, GRADER_EXACT_GREEDY, GRADER_COUNT };
+enum task_grader {
+    GRADER_NONE,
+    GRADER_CHOICE,
+    GRADER_NUMBER,
+    GRADER_EXACT,
+    GRADER_LOSS,
+    GRADER_EXACT_GREEDY,
+    GRADER_PYTHON_TESTS,
+    GRADER_COUNT
+};
 
 enum { TASK_LETTERS = 26, TASK_PATHS = 8, TASK_SHOTS_MOST = 100 };
 
@@ -50,7 +64,8 @@ enum { TASK_VERSION = 2 };
 struct task {
     const char *name;
     const char *messages, *question, *answer, *choices, *labels, *right, *wrong; // paths (record.h); NULL: not there
-    const char *prompt, *choice_line;                                            // texts with slots; NULL: the defaults
+    const char *tests, *entry_point;                                             // the same
+    const char *prompt, *choice_line, *answer_text;                              // texts with slots; NULL: the defaults
     const char *letters[TASK_LETTERS];                                           // of choices, where labels is NULL
     int n_letters;
     const char *call_begin, *call_middle, *call_end; // of calculator calls: "<<" "=" ">>", none empty; NULL: none
@@ -65,7 +80,7 @@ struct task {
 
 struct example {
     struct conversation conversation; // its last message is the assistant's, but for `messages` that end with the user's
-    const char *answer;               // what is graded against: the letter, or the text of the answer's last part; "" of messages
+    const char *answer;               // what is graded against: the letter, the text of the answer's last part, or tests; "" of messages
     const char *const *letters;       // of a multiple-choice question
     int n_letters, right;             // right: index of the right one; -1: no choices
 };
@@ -83,7 +98,7 @@ struct task_item {
     int n_options, right;            // right: index of the right one
 };
 
-const char *grader_name(enum task_grader grader); // "none", "choice", "number", "exact", "loss", "exact_greedy"
+const char *grader_name(enum task_grader grader); // "none", "choice", "number", "exact", "loss", "exact_greedy", "python_tests"
 
 // Whether a model is asked by a text that it goes on from, with worked examples before it: no chat, so that base models can be.
 bool grader_is_prompted(enum task_grader grader);

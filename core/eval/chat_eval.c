@@ -33,6 +33,7 @@ struct window {
     struct arena arena; // of this window
     struct question *questions;
     struct example_score *scores;
+    struct program_score *programs; // of python_tests
     bool *done;
     int n, n_added;
     struct bytes text; // scratch
@@ -76,8 +77,9 @@ static struct error *open_window(struct window *w, const int64_t *rows)
     w->n_added = 0;
     w->questions = arena_array(&w->arena, (size_t)w->n, sizeof *w->questions);
     w->scores = arena_array(&w->arena, (size_t)w->n, sizeof *w->scores);
+    w->programs = arena_array(&w->arena, (size_t)w->n, sizeof *w->programs);
     w->done = arena_array(&w->arena, (size_t)w->n, sizeof *w->done);
-    struct error *e = w->questions && w->scores && w->done ? NULL : error_memory();
+    struct error *e = w->questions && w->scores && w->programs && w->done ? NULL : error_memory();
     for (int i = 0; i < w->n && !e; i++)
         e = read_question(w, i, rows[i]);
     return e;
@@ -90,7 +92,10 @@ static struct error *add_done(struct window *w)
     struct error *e = NULL;
     int before = w->n_added;
     while (w->n_added < w->n && w->done[w->n_added] && !e) {
-        e = table_add(&s->examples, &w->scores[w->n_added]);
+        if (w->task->grader == GRADER_PYTHON_TESTS)
+            e = table_add(&s->programs, &w->programs[w->n_added]);
+        if (!e)
+            e = table_add(&s->examples, &w->scores[w->n_added]);
         w->n_added += !e;
     }
     if (w->n_added > before && s->progress)
@@ -163,7 +168,7 @@ static struct error *ask_choices(struct window *w)
 
 // Written answers
 
-// What the table says was expected: the number that counts, or the text.
+// What the table says was expected: the number that counts, the last line of the tests, or the text.
 static struct error *expected_text(struct window *w, const struct question *q, struct example_score *score)
 {
     const char *text = q->answer.text;
@@ -176,6 +181,11 @@ static struct error *expected_text(struct window *w, const struct question *q, s
             text = number;
             n = n_number;
         }
+    }
+    if (w->task->grader == GRADER_PYTHON_TESTS) {
+        const char *end = memrchr(text, '\n', n);
+        n -= end ? (size_t)(end + 1 - text) : 0;
+        text = end ? end + 1 : text;
     }
     table_text(score->expected, sizeof score->expected, text, n);
     return NULL;
@@ -202,6 +212,22 @@ static void both_ends(char *to, size_t size, const char *text, size_t n)
     table_text(to, size, whole, head + sizeof gap - 1 + n - tail);
 }
 
+static struct error *run_program(struct window *w, const struct question *q, const char *text, size_t n)
+{
+    struct sandbox_outcome outcome;
+    struct program_score *program = &w->programs[q->at];
+    struct error *e = grade_program(w->eval->sandbox, q->answer.text, q->answer.n_text, text, n, &outcome);
+    if (e)
+        return e;
+    const char *verdict = sandbox_verdict_name(outcome.verdict);
+    w->scores[q->at].right = outcome.verdict == SANDBOX_PASSED;
+    program->row = q->row;
+    table_text(program->task, sizeof program->task, w->task->name, strlen(w->task->name));
+    table_text(program->verdict, sizeof program->verdict, verdict, strlen(verdict));
+    table_text(program->error, sizeof program->error, outcome.error, strlen(outcome.error));
+    return NULL;
+}
+
 static struct error *take_answer(void *self, const struct engine_row *row)
 {
     struct window *w = self;
@@ -213,7 +239,12 @@ static struct error *take_answer(void *self, const struct engine_row *row)
     if (e)
         return e;
     const char *text = w->text.n ? (const char *)w->text.byte : "";
-    score->right = grade(w->task->grader, q->answer.text, q->answer.n_text, text, w->text.n);
+    if (w->task->grader == GRADER_PYTHON_TESTS)
+        e = run_program(w, q, text, w->text.n);
+    else
+        score->right = grade(w->task->grader, q->answer.text, q->answer.n_text, text, w->text.n);
+    if (e)
+        return e;
     both_ends(score->answer, sizeof score->answer, text, w->text.n);
     w->done[q->at] = true;
     return add_done(w);
@@ -237,6 +268,7 @@ static struct error *run_task(struct window *w, int64_t first)
 {
     const struct chat_eval_task *task = w->task;
     const struct engine *engine = w->eval->engine;
+    assert(task->grader != GRADER_PYTHON_TESTS || w->eval->sandbox);
     assert(task->grader > GRADER_NONE && task->grader < GRADER_COUNT && task->n_examples <= task->rows->n);
     if (task->rows->n_vocab > engine->model->shape.n_vocab)
         return error_plain(ERROR_DATA, "the rows have a vocabulary of %lld, the model one of %d", (long long)task->rows->n_vocab,
@@ -262,6 +294,8 @@ void chat_eval_init(struct chat_eval *s)
 {
     s->examples = (struct table){
         .members = example_score_members, .n_members = EXAMPLE_SCORE_MEMBERS, .row_bytes = sizeof(struct example_score)};
+    s->programs = (struct table){
+        .members = program_score_members, .n_members = PROGRAM_SCORE_MEMBERS, .row_bytes = sizeof(struct program_score)};
 }
 
 int chat_eval_capacity(const struct chat_eval *s, int n_positions)
@@ -316,7 +350,17 @@ struct error *chat_eval_scores(const struct chat_eval *s, struct table *scores)
     return e;
 }
 
+int64_t chat_eval_programs(const struct chat_eval *s, const char *task, enum sandbox_verdict verdict)
+{
+    const struct program_score *program = s->programs.rows;
+    int64_t n = 0;
+    for (int64_t i = 0; i < s->programs.n; i++)
+        n += !strcmp(program[i].task, task) && !strcmp(program[i].verdict, sandbox_verdict_name(verdict));
+    return n;
+}
+
 void chat_eval_release(struct chat_eval *s)
 {
     table_release(&s->examples);
+    table_release(&s->programs);
 }

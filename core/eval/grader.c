@@ -1,7 +1,11 @@
 // grader.c - comparisons of bytes: nothing depends on a locale.
 #include "core/eval/grader.h"
 
+#include <assert.h>
 #include <string.h>
+
+#include "core/data/program.h"
+#include "core/text/utf8.h"
 
 static bool is_number_byte(char c)
 {
@@ -80,6 +84,7 @@ static bool same_number(const char *a, size_t n_a, const char *b, size_t n_b)
 
 bool grade(enum task_grader grader, const char *reference, size_t n_reference, const char *answer, size_t n_answer)
 {
+    assert(grader != GRADER_PYTHON_TESTS);
     if (grader == GRADER_NONE)
         return false;
     if (grader == GRADER_NUMBER)
@@ -87,6 +92,22 @@ bool grade(enum task_grader grader, const char *reference, size_t n_reference, c
     trim(&reference, &n_reference);
     trim(&answer, &n_answer);
     return n_reference == n_answer && (!n_answer || !memcmp(reference, answer, n_answer));
+}
+
+// The tokens of an answer need not be whole characters.
+struct error *grade_program(struct sandbox *sandbox, const char *reference, size_t n_reference, const char *answer,
+                            size_t n_answer, struct sandbox_outcome *outcome)
+{
+    struct bytes text = {0}, program = {0};
+    struct error *e = utf8_repair((const uint8_t *)answer, n_answer, &text);
+    if (!e)
+        e = program_whole(&program, (struct program_text){reference, n_reference},
+                          (struct program_text){text.n ? (const char *)text.byte : "", text.n});
+    if (!e)
+        e = sandbox_run(sandbox, (const char *)program.byte, program.n, outcome);
+    bytes_release(&text);
+    bytes_release(&program);
+    return e;
 }
 
 double centered_mean(const double *accuracy, const double *baseline, int n)

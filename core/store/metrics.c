@@ -53,6 +53,10 @@ const struct store_member example_score_members[EXAMPLE_SCORE_MEMBERS] = {
     TEXT_MEMBER(example_score, task, SCORE_NAME), MEMBER(example_score, row, STORE_I64), MEMBER(example_score, right, STORE_I64),
     TEXT_MEMBER(example_score, expected, EXAMPLE_EXPECTED), TEXT_MEMBER(example_score, answer, EXAMPLE_ANSWER)};
 
+const struct store_member program_score_members[PROGRAM_SCORE_MEMBERS] = {
+    TEXT_MEMBER(program_score, task, SCORE_NAME), MEMBER(program_score, row, STORE_I64),
+    TEXT_MEMBER(program_score, verdict, SCORE_VERDICT), TEXT_MEMBER(program_score, error, PROGRAM_ERROR)};
+
 const struct store_member metric_text_members[METRIC_TEXT_MEMBERS] = {
     TEXT_MEMBER(metric_text, text, SCORE_NAME), MEMBER(metric_text, bytes, STORE_I64), MEMBER(metric_text, tokens, STORE_I64),
     MEMBER(metric_text, gpt2, STORE_I64), MEMBER(metric_text, gpt4, STORE_I64)};

@@ -45,6 +45,8 @@ struct sample { // /samples: what the model wrote at a step; temperature 0 is gr
 enum {
     SCORE_NAME = 40,
     SCORE_GRADER = 16,
+    SCORE_VERDICT = 16,
+    PROGRAM_ERROR = 160,
     SUITE_MISSING = 448,
     EXAMPLE_EXPECTED = 64,
     EXAMPLE_ANSWER = 448,
@@ -73,6 +75,13 @@ struct example_score { // /examples: a row an example, in the order in which the
     char task[SCORE_NAME];
     int64_t row, right; // row of the task's data set; right 0 or 1
     char expected[EXAMPLE_EXPECTED], answer[EXAMPLE_ANSWER];
+};
+
+struct program_score { // /programs: a row an example that is graded by running a program, in the order of /examples: how it ended
+    char task[SCORE_NAME];
+    int64_t row;
+    char verdict[SCORE_VERDICT]; // "passed", "failed", "timeout", "memory", "ended"
+    char error[PROGRAM_ERROR];   // "AssertionError: ..."
 };
 
 struct metric_rollouts {            // /metrics/rollouts: a row an update of GRPO; means over its rollouts
@@ -105,14 +114,15 @@ enum {
     TASK_SCORE_MEMBERS = 12,
     SUITE_SCORE_MEMBERS = 10,
     EXAMPLE_SCORE_MEMBERS = 5,
+    PROGRAM_SCORE_MEMBERS = 4,
     METRIC_ROLLOUTS_MEMBERS = 6,
     METRIC_PASS_MEMBERS = 4,
     ROLLOUT_MEMBERS = 7
 };
 
 extern const struct store_member task_score_members[TASK_SCORE_MEMBERS], suite_score_members[SUITE_SCORE_MEMBERS],
-    example_score_members[EXAMPLE_SCORE_MEMBERS], metric_rollouts_members[METRIC_ROLLOUTS_MEMBERS],
-    metric_pass_members[METRIC_PASS_MEMBERS], rollout_members[ROLLOUT_MEMBERS];
+    example_score_members[EXAMPLE_SCORE_MEMBERS], program_score_members[PROGRAM_SCORE_MEMBERS],
+    metric_rollouts_members[METRIC_ROLLOUTS_MEMBERS], metric_pass_members[METRIC_PASS_MEMBERS], rollout_members[ROLLOUT_MEMBERS];
 
 enum { METRIC_TRAIN_MEMBERS = 6, METRIC_VAL_MEMBERS = 5, TIMING_TRAIN_MEMBERS = 6, EVENT_MEMBERS = 4, SAMPLE_MEMBERS = 4 };
 

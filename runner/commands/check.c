@@ -30,5 +30,6 @@ struct error *command_check(struct call *call)
         return answer_print(&j);
     }
     printf("%s: fine, %d stages\n", call->args[0], l.graph.n_nodes);
+    python_print(&l.graph, NULL);
     return NULL;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/sandbox/sandbox.h"
 #include "runner/commands/load.h"
 #include "runner/graph/downloads.h"
 #include "runner/graph/total.h"
@@ -67,6 +68,17 @@ static void put_left_out(struct json *j, const struct graph_node *node)
     json_close(j, ']');
 }
 
+// What this machine has not, and the stage needs.
+static void put_lacks(struct json *j, const struct graph_node *node)
+{
+    struct error *e = graph_python(node) ? sandbox_find() : NULL;
+    if (e) {
+        json_key(j, "lacks");
+        json_open(j, '['), json_str(j, "python3"), json_close(j, ']');
+    }
+    error_free(e);
+}
+
 static void put_stage(struct json *j, const struct plan_stage *s)
 {
     bool files = s->state != PLAN_CACHED && s->bytes_checkpoints > 0 && s->bytes_disk >= 0;
@@ -95,6 +107,7 @@ static void put_stage(struct json *j, const struct plan_stage *s)
         put_texts(j, s);
     if (s->node->kind == KIND_EVAL)
         put_left_out(j, s->node);
+    put_lacks(j, s->node);
 }
 
 static void put_hardware(struct json *j, const struct plan *plan)
@@ -397,6 +410,28 @@ bool left_out_print(const struct plan *plan, const bool *selected, struct arena 
     return true;
 }
 
+// The first stage that will run; plan NULL: of all stages.
+void python_print(const struct graph *graph, const struct plan *plan)
+{
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const struct task_file *task = graph_python(graph->nodes[i]);
+        if (!task || (plan && plan->stages[i].state == PLAN_CACHED))
+            continue;
+        struct error *e = sandbox_find();
+        if (e)
+            printf("! %s grades '%s' by running Python, and %s:\n  %s\n", graph->nodes[i]->name, task->name, e->what, e->fix);
+        error_free(e);
+        return;
+    }
+}
+
+static void print_device(const struct plan *plan)
+{
+    const struct hardware *h = plan->work->hardware;
+    if (!hardware_is_here(h))
+        printf("! computing on %s is not built in this version: `retort run` says so, and ends with status 4\n", h->name);
+}
+
 static struct error *print_table(const struct call *call, const struct plan *plan)
 {
     struct column columns[PLAN_COLUMNS] = {{"stage", false, false}, {"state", false, false}, {"why", false, true},
@@ -421,6 +456,8 @@ static struct error *print_table(const struct call *call, const struct plan *pla
     print_not_fetched(plan, call->arena);
     if (!left_out_print(plan, NULL, call->arena))
         return error_memory();
+    print_device(plan);
+    python_print(plan->graph, plan);
     print_too_large(plan);
     print_dropped(plan);
     print_emulated(plan);

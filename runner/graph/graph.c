@@ -645,6 +645,17 @@ bool graph_left_out(const struct graph_node *node, const struct mixture_use *use
     return false;
 }
 
+const struct task_file *graph_python(const struct graph_node *node)
+{
+    bool grades = node->kind == KIND_EVAL || node->kind == KIND_GRPO;
+    for (int i = 0; i < node->n_inputs && grades; i++) {
+        const struct task_file *task = node->inputs[i].node->task;
+        if (task && task->task.grader == GRADER_PYTHON_TESTS)
+            return task;
+    }
+    return NULL;
+}
+
 bool graph_needs(const struct graph_node *node, const struct graph_node *other)
 {
     if (node == other)

@@ -92,6 +92,9 @@ struct graph_node *graph_input(const struct graph_node *node, const char *role);
 // Whether a task of an evaluation is left out (keys_make).
 bool graph_left_out(const struct graph_node *node, const struct mixture_use *use);
 
+// A task whose answers the stage grades by running them as Python; NULL: it runs none.
+const struct task_file *graph_python(const struct graph_node *node);
+
 // Whether node is other, or needs it directly or through others.
 bool graph_needs(const struct graph_node *node, const struct graph_node *other);
 

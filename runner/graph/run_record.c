@@ -80,6 +80,8 @@ static const struct {
     {"scores/suites", suite_score_members, SUITE_SCORE_MEMBERS, sizeof(struct suite_score), offsetof(struct run_tables, suites)},
     {"examples", example_score_members, EXAMPLE_SCORE_MEMBERS, sizeof(struct example_score),
      offsetof(struct run_tables, examples)},
+    {"programs", program_score_members, PROGRAM_SCORE_MEMBERS, sizeof(struct program_score),
+     offsetof(struct run_tables, programs)},
     {"events", event_members, EVENT_MEMBERS, sizeof(struct event), offsetof(struct run_tables, events)},
 };
 

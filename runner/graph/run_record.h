@@ -14,7 +14,7 @@
 //         /stage/NAME/payload, .../reasons     canonical payload of the key; why it ran (JSON, as plan --json has it)
 //         /stage/NAME/error                    of a failed stage: what it said
 //         /stage/NAME/metrics/train, .../metrics/val, .../metrics/rollouts, .../metrics/pass, .../timing/train, .../samples,
-//         .../metrics/text, .../rollouts, .../scores/bpb, .../scores/tasks, .../scores/suites, .../examples, .../events
+//         .../metrics/text, .../rollouts, .../scores/bpb, .../scores/tasks, .../scores/suites, .../examples, .../programs, .../events
 //                                              copies of the result's small tables (core/store/metrics.h); of the events all
 //                                              but each "saved"
 // Errors  ERROR_DATA for a record that is damaged, ERROR_NOT_BUILT for one of a newer retort; run_newest passes over those
@@ -67,13 +67,13 @@ struct run {
 // The small tables of one stage, of a record or of a result file.
 struct run_tables {
     struct table train, val, timing, samples, scores; // scores: of bpb
-    struct table tasks, suites, examples;             // of an evaluation on tasks
+    struct table tasks, suites, examples, programs;   // of an evaluation on tasks
     struct table rewards, pass, rollouts;             // of GRPO
     struct table texts;                               // of a tokenizer
     struct table events;
 };
 
-enum { RUN_TABLES = 13 };
+enum { RUN_TABLES = 14 };
 
 // Takes the next free number of results/runs/NAME and its file; fills in path, number and id of *run, whose name is set.
 struct error *CHECKED run_create(struct run *run, const char *results, struct arena *arena);

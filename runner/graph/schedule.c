@@ -19,9 +19,12 @@
 #include "core/base/clock.h"
 #include "core/base/point.h"
 #include "core/base/stop.h"
+#include "core/sandbox/sandbox.h"
 #include "core/store/atomic.h"
 #include "runner/graph/downloads.h"
+#include "runner/graph/hardware.h"
 #include "runner/graph/stage_job.h"
+#include "runner/graph/work.h"
 
 enum { LOOK_MS = 200, LOOK_ELSEWHERE_MS = 100, LOST_MOST = 3 };
 
@@ -106,9 +109,41 @@ static struct error *check_files(const struct plan *plan, const bool *selected, 
     return e;
 }
 
+// Devices that can be planned for, and not be computed on. Tokenizers and tokens are the processor's work anywhere.
+static struct error *check_device(const struct plan *plan, const bool *selected)
+{
+    bool computes = false;
+    for (int i = 0; i < plan->n_stages; i++) {
+        enum stage_kind_id kind = plan->stages[i].node->kind;
+        computes |= must_run(plan, selected, i) && (kind_trains(kind) || kind == KIND_EVAL);
+    }
+    if (!computes || hardware_is_here(plan->work->hardware))
+        return NULL;
+    return error_new(ERROR_NOT_BUILT, plan->graph->recipe->device_at,
+                     "plan with it, or compute on the processor: -s hardware.device=cpu",
+                     "computing on %s is not built in this version", plan->work->hardware->name);
+}
+
+// Whether Python runs here, of the first stage that will need it.
+static struct error *check_python(const struct plan *plan, const bool *selected)
+{
+    struct sandbox *sandbox = NULL;
+    for (int i = 0; i < plan->n_stages; i++) {
+        const struct graph_node *node = plan->stages[i].node;
+        const struct task_file *task = must_run(plan, selected, i) ? graph_python(node) : NULL;
+        if (!task)
+            continue;
+        struct error *e = sandbox_open(&sandbox, NULL);
+        sandbox_close(sandbox);
+        return error_while(e, node->stage->at, "looking for what stage '%s' runs answers to task '%s' with", node->name, task->name);
+    }
+    return NULL;
+}
+
 struct error *schedule_check(const struct plan *plan, const bool *selected)
 {
-    struct error *e = NULL;
+    struct error *e = check_device(plan, selected);
+    e = error_append(e, check_python(plan, selected));
     for (int i = 0; i < plan->n_stages; i++) {
         const struct plan_stage *s = &plan->stages[i];
         const struct graph_node *node = s->node;

@@ -384,7 +384,7 @@ const struct field fields[] = {
      .built = true, .choices = "pretrain|finetune|grpo|import", .offset = offsetof(struct eval_options, model),
      .help = "the model; a list makes one evaluation of each"},
     {.name = "suites", .type = FIELD_NAMES, .class = FIELD_RESULT, .kinds = EVAL, .required = true, .built = true,
-     .choices = "bpb|core|humaneval!|*", .offset = offsetof(struct eval_options, suites),
+     .choices = "bpb|core|*", .offset = offsetof(struct eval_options, suites),
      .help = "what to score by: bpb, the bits per byte of validation text; suites such as core; tasks that have a grader"},
     {.name = "source", .type = FIELD_SOURCE, .class = FIELD_RESULT, .kinds = EVAL, .built = true,
      .offset = offsetof(struct eval_options, source),

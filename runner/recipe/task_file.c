@@ -262,6 +262,7 @@ static const char *content_of(const struct task *task, struct arena *arena)
     json_open(&j, '{');
     bool is_prompted = grader_is_prompted(task->grader);
     json_text_of(&j, "answer", task->answer);
+    json_text_of(&j, "answer_text", task->answer_text);
     if (is_prompted)
         json_key(&j, "baseline"), json_f64(&j, task->baseline);
     json_text_of(&j, "call_begin", task->call_begin);
@@ -270,6 +271,7 @@ static const char *content_of(const struct task *task, struct arena *arena)
     json_text_of(&j, "choice_line", task->choice_line);
     json_text_of(&j, "choices", task->choices);
     json_text_of(&j, "delimiter", task->delimiter);
+    json_text_of(&j, "entry_point", task->entry_point);
     if (task->examples)
         json_key(&j, "examples"), json_i64(&j, task->examples);
     if (is_prompted)
@@ -289,6 +291,7 @@ static const char *content_of(const struct task *task, struct arena *arena)
         json_key(&j, "shots"), json_i64(&j, task->shots);
     if (task->shuffled_labels)
         json_key(&j, "shuffled_labels"), json_bool(&j, true);
+    json_text_of(&j, "tests", task->tests);
     json_key(&j, "version"), json_i64(&j, TASK_VERSION);
     json_text_of(&j, "wrong", task->wrong);
     json_close(&j, '}');
@@ -326,8 +329,8 @@ static void refuse_variables(struct reader *r, const struct node *node)
 
 void task_read(struct reader *r, const char *path, const struct node *root, struct task_file *file)
 {
-    static const char *const keys[] = {"task",   "source", "splits",   "fields", "prompt",    "choices", "calls",
-                                       "grader", "labels", "baseline", "shots",  "delimiter", "examples"};
+    static const char *const keys[] = {"task",   "source", "splits",   "fields", "prompt",    "choices",  "answer",
+                                       "calls",  "grader", "labels", "baseline", "shots",  "delimiter", "examples"};
     struct task_reader t = {.r = r, .root = root, .file = file};
     *file = (struct task_file){.path = path, .name = ""};
     if (root->kind != NODE_MAP) {

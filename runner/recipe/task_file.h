@@ -22,12 +22,13 @@
 //          skip_bad: N beside FILES leaves out up to N rows of each that are malformed
 // splits   a list of names; of a world a map to {rows: N, held_out: true}: no row of one is in another, each goes on where those
 //          before it end
-// fields   paths (core/data/record.h) of messages; or of question, choices (with labels) or right and wrong, and answer (task.h)
-// grader   none, choice, number, exact; none is the default. loss and exact_greedy ask no chat but a text (core/eval/prompts.h): with
+// fields   paths (core/data/record.h) of messages; or of question, choices (with labels) or right and wrong, and answer (task.h); of
+//          python_tests also of tests, and of entry_point where a function `check` is called with it
+// grader   none, choice, number, exact, python_tests; none is the default. loss and exact_greedy ask no chat but a text (core/eval/prompts.h): with
 //          shots, delimiter and examples, a prompt of {question}, {delimiter} and {choice} or {answer}, and one split `test` where no
 //          splits are written
 // labels   shuffled: the right letters dealt out at random, a control (task.h)
-// baseline, prompt, choices, calls as in task.h; a task with choices and without labels has the letters A, B, C, D
+// baseline, prompt, choices, answer, calls as in task.h; a task with choices and without labels has the letters A, B, C, D
 //
 // A file of suites, recipes/suites/NAME.yaml: {suite: [TASK, ...], title: TEXT}, each TASK written out as above, or a name or a file. What
 // is written out is called SUITE/TASK.
@@ -65,9 +66,8 @@ struct task_file {
     const char *records; // its list
     struct task_split *splits;
     int n_splits;
-    struct place at;             // of `source`, in the task file or in the recipe
-    struct place unbuilt_grader; // where it asks for a grader that is not built; nowhere: it does not
-    const char *content;         // canonical JSON of what of `task` makes its tokens: it goes into their keys
+    struct place at;     // of `source`, in the task file or in the recipe
+    const char *content; // canonical JSON of what of `task` makes its tokens: it goes into their keys
 };
 
 // data: the recipe's base address, or NULL. Files are named, not looked for.

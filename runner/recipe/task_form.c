@@ -11,6 +11,8 @@
 
 enum { MOST_LETTER_BYTES = 16, EXAMPLES_MOST = 100000000 };
 
+static const char *const of_tests[] = {"tests", "entry_point"};
+
 void task_report_of(struct task_reader *t, struct place at, const char *fix, const char *what, const char *name)
 {
     reader_error(t->r, error_new(ERROR_RECIPE, at, fix, "%s '%.80s'", what, name));
@@ -70,9 +72,10 @@ static const char *read_path(struct task_reader *t, const struct node *map, cons
 
 static void read_fields(struct task_reader *t, struct task *task)
 {
-    static const char *const keys[] = {"messages", "question", "answer", "choices", "labels", "right", "wrong"};
-    const char **to[] = {&task->messages, &task->question, &task->answer, &task->choices,
-                         &task->labels,   &task->right,    &task->wrong};
+    static const char *const keys[] = {"messages", "question", "answer", "choices",    "labels",
+                                       "right",    "wrong",    "tests",  "entry_point"};
+    const char **to[] = {&task->messages, &task->question, &task->answer, &task->choices,    &task->labels,
+                         &task->right,    &task->wrong,    &task->tests,  &task->entry_point};
     const struct node *map = node_get(t->root, "fields");
     if (!map)
         task_report(t, t->root->at, "write fields: {question: question, answer: answer}",
@@ -155,10 +158,6 @@ static void read_grader(struct task_reader *t, struct task *task)
     const char *name = node ? scalar_text(t->r, node, "grader") : NULL;
     const char *guess = baseline ? scalar_text(t->r, baseline, "baseline") : NULL;
     const char *dealt = labels ? scalar_text(t->r, labels, "labels") : NULL;
-    if (name && strcmp(name, "python_tests") == 0) { // as good as none until it is built; who scores by it is told
-        t->file->unbuilt_grader = node->at;
-        name = NULL;
-    }
     const char *names[GRADER_COUNT];
     for (int i = 0; i < GRADER_COUNT; i++) {
         names[i] = grader_name((enum task_grader)i);
@@ -238,10 +237,31 @@ static void check_prompted(struct task_reader *t, const struct task *task)
         task_report(t, node->at, fix, "the answer does not stand at the end of the prompt");
 }
 
+// What the assistant says.
+static void check_answer(struct task_reader *t, const struct task *task)
+{
+    const struct node *node = node_get(t->root, "answer");
+    const char *text = task->answer_text;
+    if (text && (count(text, "{answer}") != 1 || count(text, "{question}") > 1))
+        task_report(t, node->at, "write \"{answer}\", and what stands around it",
+                    "the answer has not one {answer}, and one {question} at most");
+}
+
+// Tests are for one grader, and that one is for tests.
+static void check_tests(struct task_reader *t, const struct task *task, const struct node *map)
+{
+    const struct node *grader = node_get(t->root, "grader");
+    if (task->grader == GRADER_PYTHON_TESTS && !node_get(map, "tests"))
+        task_report(t, grader->at, "map tests: the field with what has to run without an exception",
+                    "there are no tests to grade by");
+    if (task->grader != GRADER_PYTHON_TESTS)
+        refuse_all(t, map, of_tests, countof(of_tests), "a task that is not graded by python_tests");
+}
+
 // A question that a model goes on from: what may follow, one of which is right, or the answer.
 static void check_text_form(struct task_reader *t, const struct task *task, const struct node *map)
 {
-    static const char *const of_chats[] = {"choices", "calls", "labels"};
+    static const char *const of_chats[] = {"choices", "answer", "calls", "labels"};
     static const char *const of_answers[] = {"choices", "labels", "right", "wrong"};
     bool loss = task->grader == GRADER_LOSS, pair = node_get(map, "right") || node_get(map, "wrong");
     const char *why = loss ? "a task that is graded by loss" : "a task that is graded by exact_greedy";
@@ -250,6 +270,7 @@ static void check_text_form(struct task_reader *t, const struct task *task, cons
         return;
     }
     refuse_all(t, t->root, of_chats, countof(of_chats), why);
+    refuse_all(t, map, of_tests, countof(of_tests), why);
     if (!loss)
         refuse_all(t, map, of_answers, countof(of_answers), why);
     if (loss && pair) {
@@ -283,8 +304,9 @@ static void check_prompt(struct task_reader *t, const struct task *task, bool ch
 // What the task is: a conversation, a question with choices, or a question with a text for an answer.
 static void check_form(struct task_reader *t, struct task *task)
 {
-    static const char *const of_questions[] = {"question", "answer", "choices", "labels", "right", "wrong"};
-    static const char *const around_questions[] = {"prompt", "choices", "calls", "labels"};
+    static const char *const of_questions[] = {"question", "answer", "choices", "labels",
+                                               "right",    "wrong",  "tests",   "entry_point"};
+    static const char *const around_questions[] = {"prompt", "choices", "answer", "calls", "labels"};
     static const char *const of_choices[] = {"choices", "labels"}, *const of_text[] = {"labels", "choices"};
     static const char *const of_prompts[] = {"shots", "delimiter", "examples"};
     const struct node *map = node_get(t->root, "fields"), *grader = node_get(t->root, "grader");
@@ -317,6 +339,7 @@ static void check_form(struct task_reader *t, struct task *task)
     choices |= pair;
     if (choices) {
         task_refuse(t, t->root, "calls", "a task with choices");
+        task_refuse(t, t->root, "answer", "a task with choices");
         if (task->labels && task->n_letters)
             task_report(t, node_get(t->root, "choices")->at, "leave the letters out", "the rows have labels of their own");
         if (task->grader != GRADER_NONE && task->grader != GRADER_CHOICE)
@@ -328,6 +351,11 @@ static void check_form(struct task_reader *t, struct task *task)
             task_report(t, at, "map choices, or write grader: number or exact", "there are no choices to grade");
     }
     check_prompt(t, task, choices);
+    check_answer(t, task);
+    if (choices)
+        refuse_all(t, map, of_tests, countof(of_tests), "a task with choices");
+    else
+        check_tests(t, task, map);
     if (choices && !task->labels && !task->n_letters) {
         static const char *const letters[] = {"A", "B", "C", "D"};
         memcpy(task->letters, letters, sizeof letters);
@@ -341,6 +369,7 @@ void task_form_read(struct task_reader *t)
     read_fields(t, task);
     task->name = t->file->name;
     task->prompt = task_text(t, t->root, "prompt");
+    task->answer_text = task_text(t, t->root, "answer");
     read_calls(t, task);
     read_choices(t, task);
     read_grader(t, task);

@@ -223,14 +223,6 @@ const struct task_file *task_named(struct asked *a, const struct node *node, con
                               "task '%s' is asked as text, in evaluations only: no chat can be made of it", task->name));
         return NULL;
     }
-    if (task && a->graded && task->unbuilt_grader.file) {
-        stage_error(
-            r, a->stage,
-            error_while(error_new(ERROR_NOT_BUILT, node->at, "leave it out of what is scored; it can be learned from",
-                                  "task '%s' is graded by tests in Python, which are not run in this version", task->name),
-                        task->unbuilt_grader, "looking at its grader"));
-        return NULL;
-    }
     if (task && a->graded && task->task.grader == GRADER_NONE) {
         stage_error(r, a->stage,
                     error_new(ERROR_RECIPE, node->at, "name a task whose file has a grader",

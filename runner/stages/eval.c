@@ -3,9 +3,10 @@
 // Result  /scores/bpb: a table like /metrics/val with one row, at the model's step; /scores/tasks, /scores/suites, /examples: metrics.h;
 //         tasks that are asked in a chat come first, then those that are asked as text. Attributes of "/": chatcore, the centered mean
 //         of the accuracies of tasks asked in a chat and in no suite, and chatcore_tasks, of how many; cut, how many examples were
-//         longer than the model's positions. What was not asked for is not there
-// Files   OUT.part.h5 and OUT.part.prev.h5 (resume.h): /progress/bpb, the sums of bpb.h in a row; /progress/cut; /examples, those done so
-//         far; step and n_steps count rows of text and examples together
+//         longer than the model's positions; python, the version that ran the answers of tasks graded by python_tests, which /programs
+//         is of. What was not asked for is not there
+// Files   OUT.part.h5 and OUT.part.prev.h5 (resume.h): /progress/bpb, the sums of bpb.h in a row; /progress/cut; /examples and
+//         /programs, those done so far; step and n_steps count rows of text and examples together
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,7 @@ struct evaluation {
     struct model model;
     struct engine engine;
     struct chat_eval chat;        // what is asked in a chat; chat.examples has all rows
+    struct sandbox *sandbox;      // where answers are programs
     struct in_context in_context; // what is asked as text
     struct skipped skipped;
     struct bpb bpb;
@@ -95,7 +97,7 @@ static int attributes_of(const struct evaluation *v, const char *state, int64_t 
 static struct error *save(struct evaluation *v)
 {
     struct store_attribute attributes[STAGE_ATTRIBUTES];
-    struct store_set sets[3];
+    struct store_set sets[4];
     int n_sets = 0;
     struct table sums = {
         .members = bpb_members, .n_members = countof(bpb_members), .row_bytes = sizeof v->bpb, .rows = &v->bpb, .n = 1};
@@ -103,6 +105,8 @@ static struct error *save(struct evaluation *v)
         sets[n_sets++] = table_set(&sums, "/progress/bpb");
     if (v->n_examples)
         sets[n_sets++] = table_set(&v->chat.examples, "/examples");
+    if (v->sandbox)
+        sets[n_sets++] = table_set(&v->chat.programs, "/programs");
     if (v->in_context.n_tasks)
         sets[n_sets++] = (struct store_set){
             .path = "/progress/cut", .type = STORE_I64, .n_dims = 1, .dims = {1}, .data = &v->in_context.n_cut};
@@ -173,6 +177,7 @@ static struct error *open_tasks(struct evaluation *v, const char *model)
                                  .engine = &v->engine,
                                  .prompt_tokens = v->model.shape.seq_len,
                                  .max_tokens = (int)o->max_tokens,
+                                 .sandbox = v->sandbox,
                                  .self = v,
                                  .progress = tell_examples,
                                  .save = save_if_due};
@@ -246,6 +251,18 @@ static struct error *open_prompted(struct evaluation *v)
     return e;
 }
 
+// Programs of the examples that are done.
+static int64_t programs_done(const struct evaluation *v)
+{
+    int64_t n = 0, first = 0;
+    for (int i = 0; i < v->chat.n_tasks; first += v->chat.tasks[i++].n_examples) {
+        int64_t done = v->chat.examples.n - first, all = v->chat.tasks[i].n_examples;
+        if (v->chat.tasks[i].grader == GRADER_PYTHON_TESTS && done > 0)
+            n += done < all ? done : all;
+    }
+    return n;
+}
+
 static struct error *go_on(struct evaluation *v)
 {
     struct store_file *part = v->resume.file;
@@ -256,12 +273,17 @@ static struct error *go_on(struct evaluation *v)
     table_release(&sums);
     if (!e)
         e = table_load(&v->chat.examples, part, "/examples");
+    if (!e)
+        e = table_load(&v->chat.programs, part, "/programs");
     if (!e && store_has(part, "/progress/cut"))
         e = store_read(part, "/progress/cut", STORE_I64, 0, 1, &v->in_context.n_cut);
     if (e)
         return e;
     if (v->bpb.rows < 0 || v->bpb.rows > v->n_rows || v->chat.examples.n > v->n_examples)
         return error_plain(ERROR_DATA, "'%s' has more done than there is to do", v->resume.part);
+    if (v->chat.programs.n != programs_done(v))
+        return error_plain(ERROR_DATA, "'%s' has %lld programs of %lld examples that have one", v->resume.part,
+                           (long long)v->chat.programs.n, (long long)programs_done(v));
     struct live_line line = progress_line(v, "resumed");
     line.text = v->resume.note;
     live_write(v->stage->live, line);
@@ -360,13 +382,30 @@ static struct error *all_scores(const struct evaluation *v, struct table *scores
     return e ? e : suite_rows(v, scores, suites);
 }
 
-// What a reader of the scores should know.
-static struct error *note_cut(const struct evaluation *v, struct table *events)
+static struct error *note_programs(const struct evaluation *v, const struct chat_eval_task *task, struct table *events)
 {
     struct event event = {.step = v->step, .time = clock_unix(), .kind = "note"};
+    int64_t n[SANDBOX_VERDICT_COUNT], all = 0;
+    for (int i = 0; i < SANDBOX_VERDICT_COUNT; i++)
+        all += n[i] = chat_eval_programs(&v->chat, task->name, (enum sandbox_verdict)i);
+    snprintf(event.text, sizeof event.text,
+             "%s: of %lld programs %lld passed, %lld failed, %lld took too long, %lld ended otherwise", task->name,
+             (long long)all, (long long)n[SANDBOX_PASSED], (long long)n[SANDBOX_FAILED], (long long)n[SANDBOX_TIMEOUT],
+             (long long)(n[SANDBOX_MEMORY] + n[SANDBOX_ENDED]));
+    return table_add(events, &event);
+}
+
+// What a reader of the scores should know.
+static struct error *note(const struct evaluation *v, struct table *events)
+{
+    struct event event = {.step = v->step, .time = clock_unix(), .kind = "note"};
+    struct error *e = NULL;
     *events = (struct table){.members = event_members, .n_members = EVENT_MEMBERS, .row_bytes = sizeof event};
-    if (!v->in_context.n_cut)
-        return NULL;
+    for (int i = 0; i < v->chat.n_tasks && !e; i++)
+        if (v->chat.tasks[i].grader == GRADER_PYTHON_TESTS)
+            e = note_programs(v, &v->chat.tasks[i], events);
+    if (e || !v->in_context.n_cut)
+        return e;
     snprintf(event.text, sizeof event.text,
              "%lld examples were longer than the %d positions of the model, and lost their beginning",
              (long long)v->in_context.n_cut, v->model.n_positions);
@@ -383,8 +422,8 @@ static struct error *save_result(struct evaluation *v)
                         .row_bytes = sizeof row,
                         .rows = &row,
                         .n = 1};
-    struct store_attribute attributes[STAGE_ATTRIBUTES + 3];
-    struct store_set sets[5];
+    struct store_attribute attributes[STAGE_ATTRIBUTES + 4];
+    struct store_set sets[6];
     int n_sets = 0, n = attributes_of(v, "finished", 1, 1, attributes);
     struct error *e = NULL;
     if (v->n_rows)
@@ -405,8 +444,12 @@ static struct error *save_result(struct evaluation *v)
         if (suites.n)
             sets[n_sets++] = table_set(&suites, "/scores/suites");
         sets[n_sets++] = table_set(&v->chat.examples, "/examples");
+        if (v->sandbox) {
+            sets[n_sets++] = table_set(&v->chat.programs, "/programs");
+            attributes[n++] = store_text("/", "python", sandbox_python(v->sandbox));
+        }
         if (!e)
-            e = note_cut(v, &events);
+            e = note(v, &events);
         if (events.n)
             sets[n_sets++] = table_set(&events, "/events");
     }
@@ -425,6 +468,8 @@ static struct error *evaluate(struct evaluation *v)
     struct error *e = job_paths(v->stage->job, "model", &paths, &n_paths);
     if (!e)
         e = resume_find(&v->resume, v->stage);
+    if (!e)
+        e = task_inputs_sandbox(v->stage->job, &v->sandbox); // before the model is read: it may not be there
     if (!e)
         e = open_model(v, paths[0]);
     if (!e)
@@ -468,6 +513,7 @@ struct error *stage_eval(struct stage *stage)
     if (e && e->kind == ERROR_STOPPED && v.is_open)
         e = save_on_stop(&v, e);
     in_context_close(&v.in_context);
+    sandbox_close(v.sandbox);
     chat_eval_release(&v.chat);
     resume_close(&v.resume);
     text_inputs_close(&v.text);

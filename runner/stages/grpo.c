@@ -4,7 +4,8 @@
 //            reference walks its one task; several are shuffled by the seed
 // Rollouts   `samples` answers a question. Row r of the run (step * rows + question, times samples, plus sample) draws from random
 //            stream r, so a step that is made again after a stop has the same answers; each answer is trained on once
-// Reward     1 where the task's grader finds the text of the whole answer right, forced output included; else 0
+// Reward     1 where the task's grader finds the text of the whole answer right, forced output included; else 0. Answers that are programs are
+//            run one after the other, as they end (core/sandbox)
 // Score      pass@k for k up to PASS_SAMPLES over the first eval_rows held-out questions, which draw the same random numbers each time,
 //            from streams of their own (PASS_STREAMS). Where the test splits are empty a note says so, and nothing is scored
 // Rate       falls from lr_frac of the learning rates evenly to zero; no clipping; momentum 0.95
@@ -57,6 +58,7 @@ struct grpo {
     const char *no_score; // why there are none though they are asked for, or NULL
     int prompt_most, capacity;
     struct engine engine;
+    struct sandbox *sandbox; // where answers are programs
     struct rollouts rollouts;
     struct asked *asked;
     struct engine_job *jobs;
@@ -106,18 +108,33 @@ static void tell_answers(const struct asking *asking)
     live_write(g->trainer.stage->live, line);
 }
 
+static struct error *grade_answer(struct grpo *g, const struct asked *asked, bool *right)
+{
+    struct task_answer answer = task_rows_answer(asked->rows, asked->row);
+    struct sandbox_outcome outcome;
+    const char *text = (const char *)g->text.byte;
+    if (asked->grader != GRADER_PYTHON_TESTS) {
+        *right = grade(asked->grader, answer.text, answer.n_text, text, g->text.n);
+        return NULL;
+    }
+    struct error *e = grade_program(g->sandbox, answer.text, answer.n_text, text, g->text.n, &outcome);
+    *right = !e && outcome.verdict == SANDBOX_PASSED;
+    return e;
+}
+
 static struct error *take_answer(void *self, const struct engine_row *row)
 {
     struct asking *asking = self;
     struct grpo *g = asking->grpo;
     const struct asked *asked = &g->asked[row->job];
     const struct engine_job *job = &g->jobs[row->job];
-    struct task_answer answer = task_rows_answer(asked->rows, asked->row);
+    bool right;
     g->text.n = 0;
     struct error *e = tokenizer_text(g->inputs.tokenizer, row->ids, (size_t)row->n, &g->text);
+    if (!e)
+        e = grade_answer(g, asked, &right);
     if (e)
         return e;
-    bool right = grade(asked->grader, answer.text, answer.n_text, (const char *)g->text.byte, g->text.n);
     if (asking->right)
         asking->right[row->job * asking->n_samples + row->sample] = right;
     else
@@ -407,6 +424,8 @@ static struct error *reinforce(struct grpo *g)
     struct shape shape;
     struct error *e = job_paths(stage->job, "model", &models, &n_models);
     if (!e)
+        e = task_inputs_sandbox(stage->job, &g->sandbox);
+    if (!e)
         e = task_inputs_open(&g->inputs, stage->job, models[0], stage->arena);
     if (!e)
         e = open_questions(&g->training, g, "mixture", stage->arena);
@@ -447,6 +466,7 @@ struct error *stage_grpo(struct stage *stage)
     struct error *e = trainer_init(&g.trainer, stage);
     if (!e)
         e = reinforce(&g);
+    sandbox_close(g.sandbox);
     trainer_close(&g.trainer);
     task_inputs_close(&g.inputs);
     table_release(&g.rewards);

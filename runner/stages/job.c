@@ -73,7 +73,10 @@ static const struct {
                   {"call_begin", offsetof(struct task, call_begin)},
                   {"call_middle", offsetof(struct task, call_middle)},
                   {"call_end", offsetof(struct task, call_end)},
-                  {"delimiter", offsetof(struct task, delimiter)}};
+                  {"delimiter", offsetof(struct task, delimiter)},
+                  {"tests", offsetof(struct task, tests)},
+                  {"entry_point", offsetof(struct task, entry_point)},
+                  {"answer_text", offsetof(struct task, answer_text)}};
 
 static void write_task(struct json *j, const struct task *task)
 {

@@ -40,6 +40,15 @@ struct error *task_inputs_parts(const struct task_inputs *in, const char *role, 
     return NULL;
 }
 
+struct error *task_inputs_sandbox(const struct job *job, struct sandbox **sandbox)
+{
+    *sandbox = NULL;
+    for (int i = 0; i < job->n_tasks; i++)
+        if (job->tasks[i].grader == GRADER_PYTHON_TESTS)
+            return error_while(sandbox_open(sandbox, NULL), NOWHERE, "preparing to run answers to task '%s'", job->tasks[i].name);
+    return NULL;
+}
+
 struct error *task_inputs_shape(const char *model, struct shape *shape)
 {
     struct store_file *file = NULL;

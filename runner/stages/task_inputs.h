@@ -11,6 +11,7 @@
 
 #include "core/data/mixture.h"
 #include "core/model/shape.h"
+#include "core/sandbox/sandbox.h"
 #include "runner/stages/job.h"
 
 struct task_inputs {
@@ -24,6 +25,9 @@ struct error *CHECKED task_inputs_open(struct task_inputs *inputs, const struct 
 // The tasks of a role, in order.
 struct error *CHECKED task_inputs_parts(const struct task_inputs *inputs, const char *role, struct arena *arena,
                                         struct mixture_part **parts, int *n_parts);
+
+// Where an answer to a task of the job is graded by running it: what it is run in, for sandbox_close; else *sandbox is NULL.
+struct error *CHECKED task_inputs_sandbox(const struct job *job, struct sandbox **sandbox);
 
 struct error *CHECKED task_inputs_shape(const char *model, struct shape *shape);
 void task_inputs_close(struct task_inputs *inputs);

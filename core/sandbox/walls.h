@@ -1,0 +1,31 @@
+// walls.h - what a process does to itself before it becomes a program that is not trusted: after fork, before exec.
+//
+//     walls_make(&walls, 5, 16 << 20);               // once
+//     if (fork() == 0) { walls_enter(&walls, parent); execve(...); }
+//
+// Inside    no process but itself: it can neither start one (threads it can) nor signal, trace or leave its session; no sockets. These
+//           by a seccomp filter, which refuses the calls (EPERM); where the kernel has none, by a network of its own and few processes
+//           of its user, as far as those are to be had. No core files, short files, little processor time
+// Ends      with the thread that started it
+// Calls     walls_enter only does what is safe between fork and exec
+// Source    Linux: seccomp(2), prctl(2), Documentation/userspace-api/seccomp_filter.rst
+#ifndef CORE_SANDBOX_WALLS_H
+#define CORE_SANDBOX_WALLS_H
+
+#include <stdint.h>
+
+#include <linux/filter.h>
+#include <sys/types.h>
+
+enum { WALLS_FILTER = 64 };
+
+struct walls {
+    struct sock_filter filter[WALLS_FILTER];
+    unsigned short n;
+    int64_t processor_s, file_bytes;
+};
+
+void walls_make(struct walls *walls, int64_t processor_s, int64_t file_bytes);
+void walls_enter(const struct walls *walls, pid_t parent); // leaves the process where the parent is gone by now
+
+#endif
