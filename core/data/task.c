@@ -33,9 +33,9 @@ struct row { // a row that is made an example
 
 static const char *path_of(const struct task *t, enum part part)
 {
-    const char *const paths[PART_COUNT] = {[QUESTION] = t->question, [CHOICES] = t->choices, [LABELS] = t->labels,
-                                           [RIGHT] = t->right,       [WRONG] = t->wrong,     [ANSWER] = t->answer,
-                                           [TESTS] = t->tests,       [ENTRY_POINT] = t->entry_point};
+    const char *const paths[PART_COUNT] = {
+        [QUESTION] = t->question, [CHOICES] = t->choices, [LABELS] = t->labels, [RIGHT] = t->right,
+        [WRONG] = t->wrong,       [ANSWER] = t->answer,   [TESTS] = t->tests,   [ENTRY_POINT] = t->entry_point};
     return paths[part];
 }
 
@@ -464,10 +464,13 @@ static const char *path_of_messages(const char *messages, const char *name, stru
 
 const char *grader_name(enum task_grader grader)
 {
-    static const char *const names[GRADER_COUNT] = {
-        [GRADER_NONE] = "none",   [GRADER_CHOICE] = "choice", [GRADER_NUMBER] = "number",
-        [GRADER_EXACT] = "exact", [GRADER_LOSS] = "loss",     [GRADER_EXACT_GREEDY] = "exact_greedy",
-        [GRADER_PYTHON_TESTS] = "python_tests"};
+    static const char *const names[GRADER_COUNT] = {[GRADER_NONE] = "none",
+                                                    [GRADER_CHOICE] = "choice",
+                                                    [GRADER_NUMBER] = "number",
+                                                    [GRADER_EXACT] = "exact",
+                                                    [GRADER_LOSS] = "loss",
+                                                    [GRADER_EXACT_GREEDY] = "exact_greedy",
+                                                    [GRADER_PYTHON_TESTS] = "python_tests"};
     return names[grader];
 }
 

@@ -80,9 +80,9 @@ struct task {
 
 struct example {
     struct conversation conversation; // its last message is the assistant's, but for `messages` that end with the user's
-    const char *answer;               // what is graded against: the letter, the text of the answer's last part, or tests; "" of messages
-    const char *const *letters;       // of a multiple-choice question
-    int n_letters, right;             // right: index of the right one; -1: no choices
+    const char *answer; // what is graded against: the letter, the text of the answer's last part, or tests; "" of messages
+    const char *const *letters; // of a multiple-choice question
+    int n_letters, right;       // right: index of the right one; -1: no choices
 };
 
 // A row of a task that is asked as text.

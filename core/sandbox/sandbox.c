@@ -348,14 +348,16 @@ struct error *sandbox_run(struct sandbox *s, const char *program, size_t n, stru
     char secret[SECRET], head[HEAD];
     bool late;
     *outcome = (struct sandbox_outcome){.verdict = SANDBOX_ENDED};
-    struct process p = {.in = -1, .out = -1, .err = -1, .told = -1, .head = head, .input = program, .n_input = n, .outcome = outcome};
+    struct process p = {
+        .in = -1, .out = -1, .err = -1, .told = -1, .head = head, .input = program, .n_input = n, .outcome = outcome};
     char *const argv[] = {s->path, (char *)"-s", (char *)"-B", (char *)"-c", (char *)guard, NULL};
     struct error *e = make_secret(secret);
     if (!e)
         e = workplace_clear(&s->place);
     if (e)
         return e;
-    p.n_head = (size_t)snprintf(head, sizeof head, "%s %.3f %lld\n", secret, s->limits.seconds, (long long)s->limits.memory_bytes);
+    p.n_head =
+        (size_t)snprintf(head, sizeof head, "%s %.3f %lld\n", secret, s->limits.seconds, (long long)s->limits.memory_bytes);
     e = run(&p, s, s->path, argv, s->limits.seconds, &late);
     if (!e && !is_ready(&p))
         return unfit(s, outcome);
@@ -394,10 +396,10 @@ static struct error *ask_python(struct sandbox *s)
 static void set_environment(struct sandbox *s)
 {
     const char *libraries = getenv("LD_LIBRARY_PATH");
-    const char *const words[][2] = {{"PATH", "/usr/bin:/bin"}, {"HOME", s->place.path},
-                                    {"TMPDIR", s->place.path}, {"LC_ALL", "C.UTF-8"},
-                                    {"OMP_NUM_THREADS", "1"},  {"PYTHONHASHSEED", "0"},
-                                    {"PYTHONUTF8", "1"},       {"PYTHONIOENCODING", "utf-8:backslashreplace"},
+    const char *const words[][2] = {{"PATH", "/usr/bin:/bin"},     {"HOME", s->place.path},
+                                    {"TMPDIR", s->place.path},     {"LC_ALL", "C.UTF-8"},
+                                    {"OMP_NUM_THREADS", "1"},      {"PYTHONHASHSEED", "0"},
+                                    {"PYTHONUTF8", "1"},           {"PYTHONIOENCODING", "utf-8:backslashreplace"},
                                     {"LD_LIBRARY_PATH", libraries}};
     int n = 0;
     for (size_t i = 0; i < countof(words); i++) {

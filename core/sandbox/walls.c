@@ -26,11 +26,11 @@ static const uint32_t here = 0; // no filter
 
 static const int refused[] = {
 #ifdef SYS_fork
-    SYS_fork, SYS_vfork,
+    SYS_fork,    SYS_vfork,
 #endif
-    SYS_socket,   SYS_io_uring_setup, // a way to sockets that calls no socket()
-    SYS_kill,     SYS_tkill,          SYS_rt_sigqueueinfo, SYS_pidfd_send_signal, SYS_ptrace, SYS_process_vm_writev,
-    SYS_setsid,   SYS_setpgid,        SYS_unshare,         SYS_setns,
+    SYS_socket,  SYS_io_uring_setup, // a way to sockets that calls no socket()
+    SYS_kill,    SYS_tkill,          SYS_rt_sigqueueinfo, SYS_pidfd_send_signal, SYS_ptrace, SYS_process_vm_writev, SYS_setsid,
+    SYS_setpgid, SYS_unshare,        SYS_setns,
 };
 
 static void add(struct walls *w, struct sock_filter instruction)

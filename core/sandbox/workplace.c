@@ -54,7 +54,8 @@ static bool hoist(int top, const char *name, unsigned long *n_moved)
         fchmodat(dirfd(list), each->d_name, 0700, 0);
         do
             snprintf(free_name, sizeof free_name, "~%lu", (*n_moved)++);
-        while (renameat(dirfd(list), each->d_name, top, free_name) && (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR));
+        while (renameat(dirfd(list), each->d_name, top, free_name) &&
+               (errno == EEXIST || errno == ENOTEMPTY || errno == ENOTDIR));
         good = faccessat(top, free_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     }
     if (list)

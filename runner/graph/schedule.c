@@ -135,7 +135,8 @@ static struct error *check_python(const struct plan *plan, const bool *selected)
             continue;
         struct error *e = sandbox_open(&sandbox, NULL);
         sandbox_close(sandbox);
-        return error_while(e, node->stage->at, "looking for what stage '%s' runs answers to task '%s' with", node->name, task->name);
+        return error_while(e, node->stage->at, "looking for what stage '%s' runs answers to task '%s' with", node->name,
+                           task->name);
     }
     return NULL;
 }

@@ -66,7 +66,8 @@ static void golden(void **state)
         const char *name;
         void (*check)(const json_t *input, const json_t *expected);
         int n;
-    } kinds[] = {{"humaneval_code", golden_code, 17}, {"humaneval_imports", golden_imports, 8}, {"humaneval_program", golden_program, 1}};
+    } kinds[] = {
+        {"humaneval_code", golden_code, 17}, {"humaneval_imports", golden_imports, 8}, {"humaneval_program", golden_program, 1}};
     const char *path = RETORT_SHARED "/golden/chat-2025.jsonl";
     FILE *f = fopen(path, "r");
     int seen[countof(kinds)] = {0};
@@ -98,14 +99,14 @@ static void code(void **state)
     static const char *const cases[][2] = {
         {"", ""},
         {" \n\t ", ""},
-        {"\xC2\xA0\xE2\x80\x83x = 1\xE3\x80\x80\n", "x = 1"},   // blanks of Unicode
-        {"\x1Cx\x1F", "x"},                                     // and of Python alone
-        {"x\x80 ", "x\x80"},                                    // no character
-        {"```\n\n  \n```", ""},                                 // blanks between two fences
-        {"``` \t\n x\n```", "x"},                               //
-        {"```\nx\n\n```\ny\n```", "x"},                         // the first end
-        {"``` x\n```\ny\n```", "y"},                            // a fence with more on its line opens nothing
-        {"```python\nx\n````", "x"},                            //
+        {"\xC2\xA0\xE2\x80\x83x = 1\xE3\x80\x80\n", "x = 1"}, // blanks of Unicode
+        {"\x1Cx\x1F", "x"},                                   // and of Python alone
+        {"x\x80 ", "x\x80"},                                  // no character
+        {"```\n\n  \n```", ""},                               // blanks between two fences
+        {"``` \t\n x\n```", "x"},                             //
+        {"```\nx\n\n```\ny\n```", "x"},                       // the first end
+        {"``` x\n```\ny\n```", "y"},                          // a fence with more on its line opens nothing
+        {"```python\nx\n````", "x"},                          //
         {"pythonic ```pythonic\nx\n```", "pythonic ```pythonic\nx\n```"},
     };
     for (size_t i = 0; i < countof(cases); i++)
@@ -133,8 +134,7 @@ static void tests_without_check(void **state)
     assert_null(program_tests(&out, text_of("from a import b\n\ndef f(n):\n"), tests, 2, (struct program_text){0}));
     expect(bytes_text(&out), text_of("from a import b\n\nassert f(1) == 2\nassert f(2) == 3"));
     assert_null(program_whole(&whole, bytes_text(&out), text_of("def f(n):\n    return n + 1\n")));
-    expect(bytes_text(&whole),
-           text_of("from a import b\n\ndef f(n):\n    return n + 1\n\nassert f(1) == 2\nassert f(2) == 3"));
+    expect(bytes_text(&whole), text_of("from a import b\n\ndef f(n):\n    return n + 1\n\nassert f(1) == 2\nassert f(2) == 3"));
     bytes_release(&out);
     bytes_release(&whole);
 }

@@ -383,6 +383,38 @@ static void calls(void **state)
     expect_fault(&gsm8k, line, "more than 16384 calls");
 }
 
+// Answers that are programs: what is said is the whole function, what is graded against is what tests it.
+static void tests_of_programs(void **state)
+{
+    (void)state;
+    struct task t = {.name = "code",
+                     .question = "prompt",
+                     .answer = "body",
+                     .tests = "tests",
+                     .answer_text = "{question}{answer}",
+                     .grader = GRADER_PYTHON_TESTS};
+    struct reader r;
+    struct example x;
+    const char *row = "{\"prompt\":\"import re\\ndef f(n):\\n\",\"body\":\"    return {question}\","
+                      "\"tests\":[\"assert f(1)\",\"assert f(2)\"],\"name\":\"f\"}";
+    read_line(&r, &t, row, &x);
+    expect_message(&x, 0, CHAT_USER, "import re\ndef f(n):\n");
+    expect_message(&x, 1, CHAT_ASSISTANT, "import re\ndef f(n):\n    return {question}"); // data is only copied
+    assert_string_equal(x.answer, "import re\n\nassert f(1)\nassert f(2)");
+    close_reader(&r);
+    t.entry_point = "name";
+    t.answer_text = NULL;
+    read_line(&r, &t, row, &x);
+    expect_message(&x, 1, CHAT_ASSISTANT, "    return {question}");
+    assert_string_equal(x.answer, "import re\n\nassert f(1)\nassert f(2)\ncheck(f)");
+    close_reader(&r);
+    expect_fault(&t, "{\"prompt\":\"p\",\"body\":\"b\",\"name\":\"f\"}", "'tests' is missing");
+    expect_fault(&t, "{\"prompt\":\"p\",\"body\":\"b\",\"tests\":[],\"name\":\"f\"}", "'tests' has 0 tests");
+    expect_fault(&t, "{\"prompt\":\"p\",\"body\":\"b\",\"tests\":[\"a\",null],\"name\":\"f\"}", "value 1 of 'tests'");
+    expect_fault(&t, "{\"prompt\":\"p\",\"body\":\"b\",\"tests\":\"a\"}", "'name' is missing");
+    expect_fault(&t, "{\"prompt\":\"p\",\"body\":\"b\",\"tests\":\"a\\u0000\",\"name\":\"f\"}", "has a zero byte");
+}
+
 enum { ROWS = 4000 };
 
 // Counts, over many equal rows, where the right choice stands and which letter is said to be right.
@@ -575,6 +607,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden),         cmocka_unit_test(conversations),   cmocka_unit_test(choices),
         cmocka_unit_test(calls),          cmocka_unit_test(orders_are_even), cmocka_unit_test(right_and_wrong),
+        cmocka_unit_test(tests_of_programs),
         cmocka_unit_test(paths_of_tasks), cmocka_unit_test(worlds_talk),     cmocka_unit_test(shared_data),
     };
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);

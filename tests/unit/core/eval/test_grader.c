@@ -3,10 +3,12 @@
 
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -133,8 +135,77 @@ static void cut_anywhere(void **state)
     }
 }
 
+// Of an answer that is not whole characters, too.
+static void programs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        enum sandbox_verdict verdict;
+    } cases[] = {{"Here:\n```python\ndef f(n):\n    return n + 1\n```\nGood luck!", SANDBOX_PASSED},
+                 {"def f(n):\n    return math.floor(n + 1)  # \xE4\xBD", SANDBOX_PASSED},
+                 {"def f(n):\n    return n", SANDBOX_FAILED},
+                 {"I cannot say", SANDBOX_FAILED},
+                 {"", SANDBOX_FAILED}};
+    static const char tests[] = "import math\n\ndef check(g):\n    assert g(1) == 2\ncheck(f)";
+    struct sandbox *sandbox;
+    struct sandbox_outcome outcome;
+    if (sandbox_find())
+        skip();
+    signal(SIGPIPE, SIG_IGN);
+    assert_null(sandbox_open(&sandbox, NULL));
+    for (size_t i = 0; i < countof(cases); i++) {
+        assert_null(grade_program(sandbox, tests, strlen(tests), cases[i].answer, strlen(cases[i].answer), &outcome));
+        assert_int_equal(outcome.verdict, cases[i].verdict);
+    }
+    sandbox_close(sandbox);
+}
+
+// HumanEval as the task has it: what the assistant is taught to say is what passes, all of it.
+static void humaneval_solutions_pass(void **state)
+{
+    (void)state;
+    static const struct task task = {.name = "humaneval",
+                                     .question = "prompt",
+                                     .answer = "canonical_solution",
+                                     .tests = "test",
+                                     .entry_point = "entry_point",
+                                     .answer_text = "{question}\n{answer}",
+                                     .grader = GRADER_PYTHON_TESTS};
+    const char *path = RETORT_SHARED "/data/humaneval/test-00000-of-00001.parquet", *paths[TASK_PATHS];
+    struct arena arena = {0}, of_paths = {0};
+    struct sandbox *sandbox;
+    struct records *records;
+    const struct record *record;
+    int n_paths, n = 0;
+    if (access(path, R_OK) || sandbox_find()) {
+        print_message("skipped: no '%s', or no python3\n", path);
+        skip();
+    }
+    signal(SIGPIPE, SIG_IGN);
+    assert_null(sandbox_open(&sandbox, NULL));
+    assert_null(task_paths(&task, &of_paths, paths, &n_paths));
+    assert_null(records_open(&records, &(struct document_part){DOCUMENT_PARQUET, .path = path}, paths, n_paths));
+    for (struct error *e; !(e = records_next(records, &record)) && record; n++) {
+        struct example x;
+        struct sandbox_outcome outcome;
+        assert_null(task_example(&task, record, &arena, &x));
+        const struct chat_part *said = x.conversation.messages[1].parts;
+        assert_null(grade_program(sandbox, x.answer, strlen(x.answer), said->text, said->n, &outcome));
+        if (outcome.verdict != SANDBOX_PASSED)
+            fail_msg("row %d: %s: %s", n, sandbox_verdict_name(outcome.verdict), outcome.error);
+        arena_reset(&arena, (struct arena_mark){0});
+    }
+    assert_int_equal(n, 164);
+    records_close(records);
+    sandbox_close(sandbox);
+    arena_release(&arena);
+    arena_release(&of_paths);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(golden), cmocka_unit_test(by_hand), cmocka_unit_test(cut_anywhere)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(golden), cmocka_unit_test(by_hand), cmocka_unit_test(cut_anywhere),
+                                       cmocka_unit_test(programs), cmocka_unit_test(humaneval_solutions_pass)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,9 +98,6 @@ static void choices_and_lists(void **state)
     assert_int_equal(e->kind, ERROR_RECIPE);
     assert_int_equal(o.model.n, 2); // a failed call changes nothing
     error_free(e);
-    e = field_set(&o, suites, (const char *const[]){"humaneval"}, 1, NOWHERE, &arena);
-    assert_int_equal(e->kind, ERROR_NOT_BUILT);
-    error_free(e);
     e = field_set(&o, suites, names, 0, NOWHERE, &arena);
     assert_non_null(strstr(e->what, "empty list"));
     error_free(e);

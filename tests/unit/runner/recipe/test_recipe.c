@@ -294,7 +294,7 @@ static void settings(void **state)
     fails(text, "base.steps.x=3", ERROR_USAGE, "has no keys");
     fails(text, "score.suites[1]=bpb", ERROR_USAGE, "the list has 1 items");
     fails(text, "score.model[0]=bpb", ERROR_USAGE, "is not a list");
-    fails(text, "score.suites[0]=humaneval", ERROR_NOT_BUILT, "suites 'humaneval' is not built");
+    fails(text, "score.suites[0]=humaneval", ERROR_RECIPE, "nothing says where the data lies of task 'humaneval'");
     fails(text, "score.suites[0]=core", ERROR_RECIPE, "nothing says where the data lies of task 'core/hellaswag_zeroshot'");
     fails(text, "score.model=[base", ERROR_RECIPE, "expected ',' or ']'");
     fails(text, "base.precision=f64", ERROR_RECIPE, "precision is 'f64'");

@@ -92,6 +92,12 @@ static void shipped(void **state)
     assert_int_equal(task.task.grader, GRADER_NUMBER);
     assert_string_equal(task.content, "{\"answer\":\"answer\",\"call_begin\":\"<<\",\"call_end\":\">>\",\"call_middle\":"
                                       "\"=\",\"question\":\"question\",\"version\":2}");
+
+    reads_shipped("humaneval");
+    assert_int_equal(task.task.grader, GRADER_PYTHON_TESTS);
+    assert_string_equal(task.splits[0].files[0], "data/humaneval/test-00000-of-00001.parquet");
+    assert_string_equal(task.content, "{\"answer\":\"canonical_solution\",\"answer_text\":\"{question}\\n{answer}\",\"entry_point\":"
+                                      "\"entry_point\",\"question\":\"prompt\",\"tests\":\"test\",\"version\":2}");
     arena_release(&arena);
 }
 
@@ -196,6 +202,17 @@ static void bad(void **state)
     FAILS(HEAD "fields: {messages: \"" NAMES_16 "." NAMES_16 "\"}\n", "too many names"); // with role and content
     FAILS(HEAD "fields: {messages: \"" PATHS_8 " | " PATHS_4 " | a | a | a | .\"}\n", "more than 16 alternatives"); // "." is two
     FAILS(HEAD "fields: {question: q, choices: c, labels: l, answer: a}\nchoices: {letters: [A, B]}\n", "labels of their own");
+    FAILS(TEXT "grader: python_tests\n", "there are no tests to grade by");
+    FAILS(HEAD "fields: {question: q, answer: a, tests: t, entry_point: e}\ngrader: exact\n",
+          "'tests' of a task that is not graded by python_tests", "'entry_point' of a task that is not graded by python_tests");
+    FAILS(HEAD "fields: {question: q, answer: a, tests: t}\ngrader: loss\n", "no choices", "'tests' of a task that is graded by loss");
+    FAILS(CHOICES "grader: python_tests\n", "choices are not graded by 'python_tests'");
+    FAILS(CHOICES "answer: \"{answer}\"\n", "'answer' of a task with choices");
+    FAILS(TEXT "answer: \"{question}\"\n", "not one {answer}");
+    FAILS(TEXT "answer: \"{answer}{question}{question}\"\n", "one {question} at most");
+    FAILS(TEXT "answer: \"{answer}\"\ngrader: exact_greedy\n", "'answer' of a task that is graded by exact_greedy");
+    FAILS(HEAD "fields: {messages: m, tests: t}\nanswer: \"{answer}\"\n", "'tests' of a task of messages",
+          "'answer' of a task of messages");
     FAILS("task: x\nsource: {parquet: x.parquet}\nsplits: [train, test]\nfields: {messages: m}\n", "the same files");
     FAILS("task: x\nsource: {parquet: \"{split}\", jsonl: \"{split}\"}\nsplits: [train]\nfields: {messages: m}\n",
           "one of parquet");
