@@ -30,6 +30,5 @@ struct error *command_check(struct call *call)
         return answer_print(&j);
     }
     printf("%s: fine, %d stages\n", call->args[0], l.graph.n_nodes);
-    python_print(&l.graph, NULL);
-    return NULL;
+    return python_print(&l.graph, NULL, call->arena) ? NULL : error_memory();
 }

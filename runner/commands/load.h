@@ -67,8 +67,8 @@ struct error *CHECKED stage_to_json(struct json *json, const struct plan_stage *
 // out of memory.
 bool left_out_print(const struct plan *plan, const bool *selected, struct arena *arena);
 
-// Says that this machine has no Python, where stages that will run need it.
-void python_print(const struct graph *graph, const struct plan *plan);
+// Says that this machine has no Python, where stages that will run need it; plan NULL: of all stages. False: out of memory.
+bool python_print(const struct graph *graph, const struct plan *plan, struct arena *arena);
 
 // Every value of the recipe and who set it, a line a field; in the arena.
 struct error *CHECKED resolved_text(const struct recipe *recipe, struct arena *arena, const char **text);

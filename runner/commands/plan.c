@@ -410,26 +410,30 @@ bool left_out_print(const struct plan *plan, const bool *selected, struct arena 
     return true;
 }
 
-// The first stage that will run; plan NULL: of all stages.
-void python_print(const struct graph *graph, const struct plan *plan)
+// Of the first.
+bool python_print(const struct graph *graph, const struct plan *plan, struct arena *arena)
 {
     for (int i = 0; i < graph->n_nodes; i++) {
         const struct task_file *task = graph_python(graph->nodes[i]);
         if (!task || (plan && plan->stages[i].state == PLAN_CACHED))
             continue;
         struct error *e = sandbox_find();
-        if (e)
-            printf("! %s grades '%s' by running Python, and %s:\n  %s\n", graph->nodes[i]->name, task->name, e->what, e->fix);
+        const char *text = e ? arena_printf(arena, "! %s grades '%s' by running Python, and %s: %s", graph->nodes[i]->name,
+                                            task->name, e->what, e->fix)
+                             : "";
+        if (e && text)
+            text_wrap(stdout, "", text, PLAN_WIDTH);
         error_free(e);
-        return;
+        return text != NULL;
     }
+    return true;
 }
 
 static void print_device(const struct plan *plan)
 {
     const struct hardware *h = plan->work->hardware;
     if (!hardware_is_here(h))
-        printf("! computing on %s is not built in this version: `retort run` says so, and ends with status 4\n", h->name);
+        printf("! computing on %s is not built in this version: `run` ends with status 4\n", h->name);
 }
 
 static struct error *print_table(const struct call *call, const struct plan *plan)
@@ -454,10 +458,9 @@ static struct error *print_table(const struct call *call, const struct plan *pla
     }
     printf("\n%d of %d stages to run; `-` is not known before it has run once\n", n_run, plan->n_stages);
     print_not_fetched(plan, call->arena);
-    if (!left_out_print(plan, NULL, call->arena))
+    if (!left_out_print(plan, NULL, call->arena) || !python_print(plan->graph, plan, call->arena))
         return error_memory();
     print_device(plan);
-    python_print(plan->graph, plan);
     print_too_large(plan);
     print_dropped(plan);
     print_emulated(plan);

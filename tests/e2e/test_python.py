@@ -148,7 +148,7 @@ class Without(Coder):
         self.assertFalse(self.results.exists() and any(self.results.glob("store/*.h5")))
         for command in ("check", "plan"):
             self.assertRegex(call(command, self.recipe, results=self.results, check=0, env=nothing).stdout,
-                             r"! answers grades 'lines' by running Python, and there is no python3 on PATH:\n  install Python")
+                             r"! answers grades 'lines' by running Python, and\s+there\s+is\s+no\s+python3\s+on\s+PATH:\s+install\s+Python")
             self.assertNotIn("python3", call(command, self.recipe, results=self.results, check=0).stdout)
         stages = json.loads(call("plan", self.recipe, "--json", results=self.results, check=0, env=nothing).stdout)["stages"]
         self.assertEqual([s["name"] for s in stages if "lacks" in s], ["answers"])
