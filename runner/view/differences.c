@@ -249,12 +249,12 @@ static void compare_mixtures(struct walk *w, const char *path, const struct valu
 }
 
 // Lists of parts of the same length: the first part that differs, and how many do.
-static void compare_parts(struct walk *w, const char *path, const struct values *v, int depth)
+static void compare_parts(struct walk *w, const char *path, const struct values *v, size_t length, int depth)
 {
     struct values first = {{0}}, part;
     size_t at = 0;
     int of = 0;
-    for (size_t i = 0; i < json_array_size(v->of[0]); i++) {
+    for (size_t i = 0; i < length; i++) {
         for (int r = 0; r < w->n; r++)
             part.of[r] = json_array_get(v->of[r], i);
         if (all_equal(w, &part))
@@ -293,18 +293,19 @@ static void compare_arrays(struct walk *w, const char *path, const struct values
     size_t longest = 0;
     for (int r = 0; r < w->n; r++) {
         size_t n = json_array_size(v->of[r]);
-        same_length = same_length && v->of[r] && n == json_array_size(v->of[0]);
         longest = n > longest ? n : longest;
         for (size_t i = 0; i < n; i++) {
             objects = objects && json_is_object(json_array_get(v->of[r], i));
             entries = entries && is_entry(json_array_get(v->of[r], i));
         }
     }
+    for (int r = 0; r < w->n; r++)
+        same_length = same_length && (!is_known(w, v, r) || (v->of[r] && json_array_size(v->of[r]) == longest));
     int before = w->d->n_rows + w->d->n_left_out;
     if (entries && all_there(w, v) && longest <= MIXTURE_MOST)
         compare_mixtures(w, path, v, depth);
     else if (objects && same_length)
-        compare_parts(w, path, v, depth);
+        compare_parts(w, path, v, longest, depth);
     else if (objects && !entries)
         add_lengths(w, path, v);
     if (before == w->d->n_rows + w->d->n_left_out) // words, or the same entries in another order

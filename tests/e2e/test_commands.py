@@ -333,6 +333,9 @@ class Comparing(Folder):
         self.assertRegex(three, r"(?m)^   A, C on .+, build ")
         self.assertIn({"stage": "base", "field": "seq_len", "values": [64, 2048], "of": 1}, both["fields"])
         self.assertNotIn("grad_clip", {f["field"] for f in both["fields"]})  # not published is not different
+        call("run", MICRO, *FAST, "-s", "seed=8", results=self.results, check=0)
+        fields = {(f["stage"], f["field"]): f["values"] for f in self.compare("micro/1", "micro/2", "nanochat-d20")["fields"]}
+        self.assertEqual(fields["tokenizer", "data[0].seed"][1:], [8, None])  # of two runs that are known, whatever a third one tells
         self.assertIn("nanochat-d26", {r["name"] for r in json.loads(call("ls", "--json", results=self.results, check=0).stdout)["published"]})
         self.assertIn("discussions/1", call("report", "nanochat-d20", results=self.results, check=0).stdout)
         own = self.results / "reference/own.yaml"
