@@ -15,7 +15,7 @@
 
 enum { CACHE_LIMIT = 256 << 20 };
 
-static const double SETTLED_S = 2;
+static const double SETTLED_S = 2, KEPT_EVERY_S = 1;
 
 struct identity {
     uint64_t dev, inode;
@@ -29,6 +29,8 @@ struct identities {
     const char *cache;
     struct identity *all; // by path
     int n, capacity;
+    bool is_changed; // since it was written, or read
+    double kept_s;   // when that was
 };
 
 // Where path stands, or would have to.
@@ -117,7 +119,7 @@ struct error *identities_open(struct identities **ids, const char *cache, struct
     char *name = arena_strdup(arena, cache);
     if (!fresh || !name)
         return error_memory();
-    *fresh = (struct identities){.arena = arena, .cache = name};
+    *fresh = (struct identities){.arena = arena, .cache = name, .kept_s = clock_seconds()};
     struct error *e = load(fresh);
     if (!e)
         *ids = fresh;
@@ -184,6 +186,14 @@ static struct error *write_cache(struct identities *ids)
     return e;
 }
 
+void identities_keep(struct identities *ids)
+{
+    if (ids->is_changed)
+        error_free(write_cache(ids));
+    ids->is_changed = false;
+    ids->kept_s = clock_seconds();
+}
+
 static struct error *remember(struct identities *ids, const struct identity *id)
 {
     struct identity kept = *id;
@@ -192,9 +202,12 @@ static struct error *remember(struct identities *ids, const struct identity *id)
     if (!(kept.path = arena_strdup(ids->arena, id->path)))
         return error_memory();
     struct error *e = put(ids, &kept);
-    if (!e)
-        error_free(write_cache(ids));
-    return e;
+    if (e)
+        return e;
+    ids->is_changed = true;
+    if (clock_seconds() - ids->kept_s >= KEPT_EVERY_S)
+        identities_keep(ids);
+    return NULL;
 }
 
 struct error *identities_note(struct identities *ids, const char *path, const char hex[SHA256_HEX])

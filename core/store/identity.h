@@ -5,10 +5,12 @@
 //     e = identities_find(ids, "data/shard_00000.parquet", hex);        // hex[0] == 0: not known without reading the file
 //     e = identities_get(ids, "data/shard_00000.parquet", hex);         // reads it if need be, and remembers
 //     e = identities_note(ids, "data/shard_00000.parquet", hex);        // who has just written and hashed it
+//     identities_keep(ids);                                             // in the end
 //
 // Layout  one line a file: dev inode size mtime_ns sha256 path, tab between; the path is absolute and without links. A line counts
 //         while all of dev, inode, size and mtime are as they were. Damaged lines are ignored
-// Cache   the file is rewritten by rename after each hash; of two processes the last writer wins, and a lost line costs one hash.
+// Cache   the file is rewritten by rename, with a hash after a second and in the end, so that many small files cost one writing, and a
+//         process that is killed loses a second's hashes; of two processes the last writer wins, and a lost line costs one hash.
 //         A cache that cannot be written costs time, and is no error. A file changed in the last two seconds is not remembered: it
 //         may change again without its time showing it
 // Errors  ERROR_DATA for a data file that is missing or cannot be read, or that changes while it is read; ERROR_STOPPED
@@ -26,5 +28,6 @@ struct error *CHECKED identities_open(struct identities **ids, const char *cache
 struct error *CHECKED identities_find(struct identities *ids, const char *path, char hex[SHA256_HEX]);
 struct error *CHECKED identities_get(struct identities *ids, const char *path, char hex[SHA256_HEX]);
 struct error *CHECKED identities_note(struct identities *ids, const char *path, const char hex[SHA256_HEX]);
+void identities_keep(struct identities *ids);
 
 #endif

@@ -352,13 +352,14 @@ static struct error *cut(struct plan *p, const struct extent *extent, int64_t *n
     if (set && set->type == STORE_TABLE && (!store_sizes(set, &n_items, &n_bytes) || !(from = packed(set, n_items, &p->arena))))
         return error_memory();
     for (int64_t at = 0; at < extent->bytes; at += STORE_PIECE) {
+        const char *piece = set && set->pieces ? set->pieces[at / STORE_PIECE] : from ? from + at : NULL;
         int64_t bytes = extent->bytes - at < STORE_PIECE ? extent->bytes - at : STORE_PIECE;
         int64_t spare = extent->offset + at == 0 ? p->n_spare : 0;
         for (int64_t i = 0; i < spare; i++) {
             p->from[*n] = NULL;
             p->rows[(*n)++] = (struct checksum_row){.offset = (uint64_t)i, .bytes = 1};
         }
-        p->from[*n] = from ? from + at : NULL;
+        p->from[*n] = piece;
         p->rows[(*n)++] =
             (struct checksum_row){.offset = (uint64_t)(extent->offset + at + spare), .bytes = (uint64_t)(bytes - spare)};
     }
@@ -436,10 +437,6 @@ static struct error *write_contents(struct plan *p, int fd)
         e = file_write(fd, p->tmp, p->rows, p->checksums.bytes, p->checksums.offset);
     if (!e)
         point("store.written");
-    if (!e && fsync(fd))
-        e = error_system(ERROR_MACHINE, errno, "cannot write '%s'", p->tmp);
-    if (!e)
-        point("store.synced");
     return e;
 }
 
@@ -454,7 +451,18 @@ struct error *store_spare(const char *path)
     return NULL;
 }
 
-static struct error *save(struct plan *p)
+static struct error *sync_and_close(int fd, const char *tmp)
+{
+    struct error *e = fsync(fd) ? error_system(ERROR_MACHINE, errno, "cannot write '%s'", tmp) : NULL;
+    if (!e)
+        point("store.synced");
+    if (close(fd) && !e)
+        e = error_system(ERROR_MACHINE, errno, "cannot write '%s'", tmp);
+    return e;
+}
+
+// The file called p->tmp, open; it is not there if that fails.
+static struct error *write_tmp(struct plan *p, int *fd)
 {
     size_t n = strlen(p->path);
     if (n < 4 || strcmp(p->path + n - 3, ".h5"))
@@ -475,21 +483,69 @@ static struct error *save(struct plan *p)
     e = lay_out_until_it_fits(p);
     if (!e)
         point("store.laid_out");
-    int fd = e ? -1 : open(p->tmp, O_RDWR | O_CLOEXEC);
-    if (!e && fd < 0)
+    *fd = e ? -1 : open(p->tmp, O_RDWR | O_CLOEXEC);
+    if (!e && *fd < 0)
         e = error_system(ERROR_MACHINE, errno, "cannot open '%s'", p->tmp);
     if (!e)
-        e = write_contents(p, fd);
-    if (fd >= 0 && close(fd) && !e)
-        e = error_system(ERROR_MACHINE, errno, "cannot write '%s'", p->tmp);
+        e = write_contents(p, *fd);
+    if (e && *fd >= 0)
+        close(*fd);
+    if (e)
+        unlink(p->tmp);
+    return e;
+}
+
+static struct error *publish(const char *tmp, const char *path)
+{
+    struct error *e = atomic_rename(tmp, path);
+    if (!e)
+        point("store.published");
+    return e;
+}
+
+static struct error *save(struct plan *p)
+{
+    int fd;
+    struct error *e = write_tmp(p, &fd);
+    if (e)
+        return e;
+    e = sync_and_close(fd, p->tmp);
     if (!e)
         e = set_aside(p);
     if (!e)
-        e = atomic_rename(p->tmp, p->path);
+        e = publish(p->tmp, p->path);
     if (e)
         unlink(p->tmp);
-    else
-        point("store.published");
+    return e;
+}
+
+struct error *store_write(struct store_written *w, const char *path, const struct store_attribute *attributes, int n_attributes,
+                          const struct store_set *sets, int n_sets)
+{
+    struct plan p = {.path = path, .attributes = attributes, .n_attributes = n_attributes, .sets = sets, .n_sets = n_sets};
+    *w = (struct store_written){.fd = -1};
+    w->path = arena_strdup(&w->arena, path);
+    hdf5_quiet();
+    struct error *e = w->path ? write_tmp(&p, &w->fd) : error_memory();
+    if (!e && !(w->tmp = arena_strdup(&w->arena, p.tmp))) {
+        close(w->fd);
+        unlink(p.tmp);
+        e = error_memory();
+    }
+    arena_release(&p.arena);
+    if (e)
+        arena_release(&w->arena);
+    return e;
+}
+
+struct error *store_publish(struct store_written *w)
+{
+    struct error *e = sync_and_close(w->fd, w->tmp);
+    if (!e)
+        e = publish(w->tmp, w->path);
+    if (e)
+        unlink(w->tmp);
+    arena_release(&w->arena);
     return e;
 }
 

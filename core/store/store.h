@@ -45,7 +45,7 @@ enum store_type {
     STORE_TYPE_COUNT
 };
 
-enum { STORE_DIMS = 4 };
+enum { STORE_DIMS = 4, STORE_PIECE = 4 << 20 };
 
 size_t store_type_bytes(enum store_type type, size_t text_bytes); // of one item; 0 for STORE_TABLE
 const char *store_type_name(enum store_type type);                // "u8" ... "f64", "text", "table"
@@ -63,6 +63,7 @@ struct store_set {
     int n_dims;
     int64_t dims[STORE_DIMS];
     const void *data;
+    const void *const *pieces;          // not NULL, instead of data: STORE_PIECE bytes at each, at the last what is left; not of tables
     size_t text_bytes;                  // for STORE_TEXT
     const struct store_member *members; // for STORE_TABLE
     int n_members;

@@ -10,7 +10,7 @@
 
 #include <hdf5.h>
 
-enum { STORE_FORMAT = 1, STORE_PIECE = 4 << 20 };
+enum { STORE_FORMAT = 1 };
 
 #define STORE_CHECKSUMS "/checksums"
 
@@ -19,6 +19,18 @@ struct checksum_row {
 };
 
 extern const struct store_member checksum_members[3];
+
+// A file that is whole under another name, X.tmp.h5, but perhaps not on the disk yet.
+struct store_written {
+    struct arena arena; // of the names
+    const char *path, *tmp;
+    int fd;
+};
+
+// The two halves of store_save. The second may be called by any thread; it ends what the first began, and removes X.tmp.h5 if it fails.
+struct error *CHECKED store_write(struct store_written *w, const char *path, const struct store_attribute *attributes,
+                                  int n_attributes, const struct store_set *sets, int n_sets);
+struct error *CHECKED store_publish(struct store_written *w);
 
 // Switches HDF5's printing and its work at exit off; before the first call of each entry from outside.
 void hdf5_quiet(void);

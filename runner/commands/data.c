@@ -334,6 +334,7 @@ struct error *command_data(struct call *call)
         e = unknown_name(&l.graph, call->only);
     if (!e)
         e = carry_out(&d);
+    identities_keep(d.ids);
     downloads_release(&d.list);
     return e;
 }

@@ -512,6 +512,8 @@ struct error *keys_make(struct graph *graph, const char *results)
         e = pins_read(&known.pins, graph->recipe->path, graph->arena);
     for (int i = 0; i < graph->n_nodes && !e; i++)
         e = node_keys(graph->nodes[i], &known);
+    if (known.ids)
+        identities_keep(known.ids);
     return e;
 }
 

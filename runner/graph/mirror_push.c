@@ -684,6 +684,8 @@ struct error *mirror_push(const struct mirror_job *job, int lifeline)
         snprintf(p.warning, sizeof p.warning, "%s", e->what);
     if (!p.quit)
         tell(&p, true);
+    if (p.ids)
+        identities_keep(p.ids);
     remote_close(p.remote);
     arena_release(&p.arena);
     return e;

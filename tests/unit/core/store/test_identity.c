@@ -33,6 +33,11 @@ static void remembers_what_is_the_same(void **state)
     assert_good(identities_find(ids, "./data", hex));
     assert_string_equal(hex, sha_abc);
 
+    struct identities *other;
+    assert_good(identities_open(&other, "identity.tsv", &arena)); // nothing is kept yet: it is not a second since the beginning
+    assert_good(identities_find(other, "data", hex));
+    assert_string_equal(hex, "");
+    identities_keep(ids);
     assert_good(identities_open(&ids, "identity.tsv", &arena)); // another process
     assert_good(identities_find(ids, "data", hex));
     assert_string_equal(hex, sha_abc);
@@ -89,6 +94,7 @@ static void damaged_lines_are_ignored(void **state)
     assert_good(identities_open(&ids, "no/folder/identity.tsv", &arena)); // cannot be written: works, remembering nothing
     assert_good(identities_get(ids, "good", hex));
     assert_string_equal(hex, sha_abc);
+    identities_keep(ids);
     arena_release(&arena);
 }
 
@@ -107,6 +113,8 @@ static void many_files(void **state)
         snprintf(name, sizeof name, "shard%d", i);
         assert_good(identities_get(ids, name, hex));
     }
+    identities_keep(ids);
+    identities_keep(ids); // nothing new
     assert_good(identities_open(&ids, "many.tsv", &arena));
     for (int i = 0; i < 60; i++) {
         snprintf(name, sizeof name, "shard%d", i);

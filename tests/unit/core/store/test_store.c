@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "core/store/store.h"
+#include "core/store/queue.h"
 #include "tests/unit/core/store/hdf5_leaks.h"
 
 static void load(struct store_file **file, const char *path)
@@ -480,6 +480,111 @@ static void several_write_a_large_file(void **state)
     test_free(data);
 }
 
+static bool same_bytes(const char *a, const char *b)
+{
+    FILE *f = fopen(a, "rb"), *g = fopen(b, "rb");
+    assert_non_null(f);
+    assert_non_null(g);
+    int c, d;
+    do {
+        c = getc(f);
+        d = getc(g);
+    } while (c == d && c != EOF);
+    fclose(f);
+    fclose(g);
+    return c == d;
+}
+
+// Contents that are handed in by pieces make the same file as those of one block, however they end.
+static void contents_in_pieces(void **state)
+{
+    (void)state;
+    const size_t most = 2 * (size_t)STORE_PIECE + 100;
+    uint16_t *block = test_malloc(most);
+    for (size_t i = 0; i < most / 2; i++)
+        block[i] = (uint16_t)(i * 2654435761u >> 11);
+    void *pieces[3];
+    for (size_t k = 0; k < 3; k++) {
+        pieces[k] = test_malloc(STORE_PIECE);
+        memcpy(pieces[k], block + k * STORE_PIECE / 2, k < 2 ? STORE_PIECE : 100);
+    }
+    const int64_t bytes[] = {0, 2, STORE_PIECE - 2, STORE_PIECE, STORE_PIECE + 2, (int64_t)most};
+    for (size_t i = 0; i < countof(bytes); i++) {
+        struct store_set set = {.path = "/tokens", .type = STORE_U16, .n_dims = 1, .dims = {bytes[i] / 2}, .data = block};
+        assert_good(store_save("block.h5", NULL, 0, &set, 1));
+        set.data = NULL;
+        set.pieces = (const void *const *)pieces;
+        assert_good(store_save("pieces.h5", NULL, 0, &set, 1));
+        assert_true(same_bytes("block.h5", "pieces.h5"));
+    }
+    for (size_t k = 0; k < 3; k++)
+        test_free(pieces[k]);
+    test_free(block);
+}
+
+static struct store_set small_set(int32_t *value)
+{
+    return (struct store_set){.path = "/value", .type = STORE_I32, .n_dims = 1, .dims = {1}, .data = value};
+}
+
+static struct error *queue_value(struct store_queue *q, const char *path, int32_t value)
+{
+    struct store_set set = small_set(&value);
+    struct store_attribute attribute = store_text("/", "name", path);
+    return store_queue_save(q, path, &attribute, 1, &set, 1);
+}
+
+// Files through a queue are those that store_save makes, all of them there after the wait, and also when nobody waits.
+static void files_in_a_queue(void **state)
+{
+    (void)state;
+    enum { FILES = 60 };
+    struct store_queue *q;
+    char path[32];
+    assert_good(store_queue_open(&q));
+    assert_good(store_queue_wait(q)); // for nothing
+    for (int i = 0; i < FILES; i++) {
+        snprintf(path, sizeof path, "queue-%02d.h5", i);
+        assert_good(queue_value(q, path, i));
+        if (i == FILES / 2)
+            assert_good(store_queue_wait(q));
+    }
+    store_queue_close(q);
+    store_queue_close(NULL);
+    for (int32_t i = 0; i < FILES; i++) {
+        snprintf(path, sizeof path, "queue-%02d.h5", i);
+        struct store_set set = small_set(&i);
+        struct store_attribute attribute = store_text("/", "name", path);
+        assert_good(store_save("alone.h5", &attribute, 1, &set, 1));
+        assert_true(same_bytes(path, "alone.h5"));
+        snprintf(path, sizeof path, "queue-%02d.tmp.h5", i);
+        assert_int_not_equal(access(path, F_OK), 0);
+    }
+}
+
+// One that cannot get its name is told once, leaves nothing, and does not keep the others from theirs.
+static void a_file_of_a_queue_fails(void **state)
+{
+    (void)state;
+    struct store_queue *q;
+    assert_int_equal(mkdir("taken.h5", 0700), 0);
+    assert_good(store_queue_open(&q));
+    assert_good(queue_value(q, "before.h5", 1));
+    assert_good(queue_value(q, "taken.h5", 2));
+    assert_good(queue_value(q, "behind.h5", 3));
+    assert_error(store_queue_wait(q), ERROR_MACHINE, "cannot rename 'taken.tmp.h5'");
+    assert_good(store_queue_wait(q));
+    assert_good(store_queue_look(q));
+    assert_error(queue_value(q, "no/folder.h5", 4), ERROR_MACHINE, "cannot write 'no/folder.h5'");
+    store_queue_close(q);
+    assert_int_not_equal(access("taken.tmp.h5", F_OK), 0);
+    struct store_file *file;
+    load(&file, "before.h5");
+    store_close(file);
+    load(&file, "behind.h5");
+    store_close(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -496,6 +601,9 @@ int main(void)
         cmocka_unit_test(other_programs_read_it),
         cmocka_unit_test(a_failing_disk_leaves_nothing),
         cmocka_unit_test(a_full_disk_is_named),
+        cmocka_unit_test(contents_in_pieces),
+        cmocka_unit_test(files_in_a_queue),
+        cmocka_unit_test(a_file_of_a_queue_fails),
     };
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }
