@@ -308,6 +308,7 @@ void parquet_close(struct parquet *p)
     block_free(p->dictionary);
     block_free(p->offsets);
     block_free(p->pieced);
+    parquet_release_codecs(p);
     arena_release(&p->arena);
     block_free(p);
 }

@@ -115,6 +115,7 @@ struct parquet {
     const uint8_t *dictionary_at; // its unpacked bytes: `dictionary`, or the file's
     uint8_t *pieced;              // a value put together of pieces; owned, reused
     size_t pieced_capacity, n_pieced;
+    struct ZSTD_DCtx_s *zstd; // NULL: not needed yet; owned, reused
 };
 
 // An error about the chunk being read.
@@ -123,6 +124,7 @@ struct error *parquet_error(const struct parquet *p, const char *fix, const char
 
 // Reads headers until a data page is open. There must be one: n_left > 0.
 struct error *CHECKED parquet_open_page(struct parquet *p);
+void parquet_release_codecs(struct parquet *p);
 
 // Values of an open page: page.at and page.end are known. The encoding is the header's number, whatever it is.
 struct error *CHECKED parquet_begin_decoding(struct parquet *p, int64_t encoding);

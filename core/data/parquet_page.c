@@ -132,8 +132,23 @@ struct error *parquet_room(uint8_t **buffer, size_t *capacity, size_t n, bool ke
     return NULL;
 }
 
+// One context for all pages: a new one for each costs what it takes to get its memory.
+static struct error *unzstd(struct parquet *p, uint8_t *out, size_t n_out, const uint8_t *in, size_t n_in, bool *ok)
+{
+    if (!p->zstd && !(p->zstd = ZSTD_createDCtx()))
+        return error_memory();
+    *ok = ZSTD_decompressDCtx(p->zstd, out, n_out, in, n_in) == n_out;
+    return NULL;
+}
+
+void parquet_release_codecs(struct parquet *p)
+{
+    ZSTD_freeDCtx(p->zstd);
+    p->zstd = NULL;
+}
+
 // n bytes of `packed` become *out, which is the file's own memory where nothing is packed.
-static struct error *unpack(const struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool compressed,
+static struct error *unpack(struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool compressed,
                             uint8_t **buffer, size_t *capacity, const uint8_t **out)
 {
     int codec = compressed ? p->groups[p->group].chunks[p->column].codec : CODEC_NONE;
@@ -155,7 +170,7 @@ static struct error *unpack(const struct parquet *p, const uint8_t *packed, size
     else if (codec == CODEC_LZ4_RAW)
         ok = lz4_unpack(*buffer, n_out, packed, n);
     else
-        ok = ZSTD_decompress(*buffer, n_out, packed, n) == n_out;
+        e = unzstd(p, *buffer, n_out, packed, n, &ok);
     return ok || e ? e
                    : parquet_error(p, "fetch the file again", "a page is damaged: its %s data do not unpack", codecs[codec].name);
 }

@@ -1,8 +1,6 @@
 // task_row_writer.c - growing buffers, one for each dataset; all are written when the last row is there.
 #include "core/data/task_rows_inside.h"
 
-enum { NARROW = 65536 };
-
 static struct error *append_i64(struct bytes *b, int64_t value)
 {
     return bytes_append(b, &value, sizeof value);
@@ -78,7 +76,8 @@ struct error *task_row_writer_save(struct task_row_writer *w, const char *path, 
     const int64_t none = 0;
     if (t->documents)
         t->documents[t->n_documents] = t->n;
-    struct store_set sets[] = {set_of("/tokens", w->n_vocab <= NARROW ? STORE_U16 : STORE_U32, t->ids, t->n),
+    t->n_vocab = w->n_vocab; // also where there is no row
+    struct store_set sets[] = {token_writer_set(t),
                                set_of_bytes("/mask", STORE_U8, &w->mask),
                                set_of("/rows", STORE_I64, t->documents ? t->documents : &none, t->n_documents + 1),
                                set_of_bytes("/prompts", STORE_I64, &w->prompts),

@@ -4,7 +4,7 @@
 // A batch is an array of parts, each a document or, of a long one, a stretch of it that is cut where a piece ends whatever stands
 // around (split.h). So neither one long document nor the reader keeps the other threads waiting, and the ids are the same however
 // many there are: a part's ids depend on the part alone. A world's documents are not read: who encodes one writes it first. Batches are
-// small, so that text and ids are still in the cache when they are used next.
+// small, so that text and ids are still in the cache when they are used next; a thread claims several parts, whose ids lie in one block.
 #include "core/data/tokenize.h"
 
 #include <omp.h>
@@ -14,20 +14,27 @@
 #include "core/text/split.h"
 
 enum {
-    BATCHES = 4,
+    LEAST_BATCHES = 4,
+    THREADS_A_BATCH = 4, // which parts of CLAIM_BYTES keep busy
     BATCH_PARTS = 1024,
-    BATCH_BYTES = 1 << 20,
+    BATCH_BYTES = 1 << 18,
     PART_BYTES = 1 << 16,
     CLAIM_BYTES = 1 << 14,
     CLAIM_DOCUMENTS = 16
+};
+
+struct claim { // parts that a thread has taken together
+    int first, end;
+    struct ids ids; // of one part after the other
 };
 
 struct batch {
     struct bytes text;
     size_t start[BATCH_PARTS + 1];
     bool begins[BATCH_PARTS]; // a document; else goes on with that of the part before
-    struct ids ids[BATCH_PARTS];
-    int n;                             // 0: there are no more
+    size_t n_ids[BATCH_PARTS];
+    struct claim claims[BATCH_PARTS];
+    int n, n_claims;                   // n 0: there are no more
     int claimed, done;                 // parts that are given to a thread; that are encoded
     const struct document_part *world; // parts are its documents from `first` on; NULL: parts of the text
     int64_t first;
@@ -43,7 +50,7 @@ struct reader {
 
 static struct error *fill(struct batch *b, struct reader *r)
 {
-    b->n = b->claimed = b->done = 0;
+    b->n = b->n_claims = b->claimed = b->done = 0;
     b->text.n = 0;
     if ((b->world = r->world)) {
         int64_t left = r->world->n - r->next;
@@ -75,11 +82,11 @@ static struct error *fill(struct batch *b, struct reader *r)
     return NULL;
 }
 
-static struct error *encode(struct batch *b, int i, struct encoder *enc, int32_t bos)
+static struct error *encode(struct batch *b, int i, struct encoder *enc, int32_t bos, struct ids *ids)
 {
     char *written = NULL;
     const uint8_t *text;
-    size_t n = 0;
+    size_t n = 0, n_before = ids->n;
     struct error *e = NULL;
     if (b->world) {
         e = world_write(b->world->world, b->world->seed, b->first + i, b->world->held_out, &written, &n);
@@ -89,11 +96,11 @@ static struct error *encode(struct batch *b, int i, struct encoder *enc, int32_t
         text = b->text.byte + b->start[i];
         n = b->start[i + 1] - b->start[i];
     }
-    b->ids[i].n = 0;
     if (!e && b->begins[i])
-        e = ids_push(&b->ids[i], bos);
+        e = ids_push(ids, bos);
     if (!e && n > 0)
-        e = encoder_encode(enc, text, n, &b->ids[i]);
+        e = encoder_encode(enc, text, n, ids);
+    b->n_ids[i] = ids->n - n_before;
     block_free(written);
     return e;
 }
@@ -101,17 +108,30 @@ static struct error *encode(struct batch *b, int i, struct encoder *enc, int32_t
 static struct error *append(struct token_writer *w, const struct batch *b, int64_t *documents)
 {
     struct error *e = NULL;
-    for (int i = 0; !e && i < b->n; i++) {
-        const struct ids *ids = &b->ids[i];
-        e = b->begins[i] ? token_writer_add(w, ids->id, (int64_t)ids->n) : token_writer_extend(w, ids->id, (int64_t)ids->n);
-        *documents += b->begins[i];
+    for (int k = 0; k < b->n_claims; k++) {
+        const struct claim *claim = &b->claims[k];
+        const int32_t *ids = claim->ids.id;
+        for (int i = claim->first; !e && i < claim->end; ids += b->n_ids[i++]) {
+            e = b->begins[i] ? token_writer_add(w, ids, (int64_t)b->n_ids[i]) : token_writer_extend(w, ids, (int64_t)b->n_ids[i]);
+            *documents += b->begins[i];
+        }
     }
     return e;
 }
 
+struct tokenize {
+    const struct tokenizer *tokenizer;
+    int threads, n_encoders;
+    struct encoder *encoders; // [threads]
+    struct batch *batches;    // [n_batches]
+    int n_batches;
+    struct arena arena;
+};
+
 struct line {
     struct reader reader;
-    struct batch *batches; // [BATCHES]: batch k lies at k % BATCHES
+    struct batch *batches; // [n_batches]: batch k lies at k % n_batches
+    int n_batches;
     struct token_writer *writer;
     int64_t n_documents;
     void (*show)(void *self, int64_t documents);
@@ -127,7 +147,7 @@ struct line {
 
 static struct batch *batch_at(const struct line *l, int64_t k)
 {
-    return &l->batches[k % BATCHES];
+    return &l->batches[k % l->n_batches];
 }
 
 // Each of these is called with the lock, does its work without it, and comes back with it.
@@ -148,15 +168,18 @@ static struct error *read_batch(struct line *l)
 static struct error *encode_some(struct line *l, struct encoder *enc)
 {
     struct batch *b = batch_at(l, l->n_claimed);
+    struct claim *claim = &b->claims[b->n_claims++];
     int first = b->claimed, end = first + 1;
     while (end < b->n && (b->world ? end - first < CLAIM_DOCUMENTS : b->start[end] - b->start[first] < CLAIM_BYTES))
         end++;
-    b->claimed = end;
+    claim->first = first;
+    claim->end = b->claimed = end;
     l->n_claimed += end == b->n;
     pthread_mutex_unlock(&l->lock);
     struct error *e = NULL;
+    claim->ids.n = 0;
     for (int i = first; i < end && !e; i++)
-        e = encode(b, i, enc, l->bos);
+        e = encode(b, i, enc, l->bos, &claim->ids);
     pthread_mutex_lock(&l->lock);
     b->done += end - first;
     return e;
@@ -185,11 +208,11 @@ static void work(struct line *l, struct encoder *enc)
 {
     pthread_mutex_lock(&l->lock);
     while (!l->error && !(l->is_end && l->n_written == l->n_read)) {
-        bool can_read = !l->is_reading && !l->is_end && l->n_read - l->n_written < BATCHES, told = true;
+        bool can_read = !l->is_reading && !l->is_end && l->n_read - l->n_written < l->n_batches, told = true;
         struct error *e = NULL;
         if (!l->is_writing && l->n_written < l->n_claimed && is_whole(batch_at(l, l->n_written)))
             e = write_batch(l);
-        else if (can_read && l->n_read - l->n_claimed < 2)
+        else if (can_read && l->n_read - l->n_claimed < l->n_batches / 2)
             e = read_batch(l);
         else if (l->n_claimed < l->n_read)
             e = encode_some(l, enc), told = e || is_whole(batch_at(l, l->n_written));
@@ -203,44 +226,62 @@ static void work(struct line *l, struct encoder *enc)
     pthread_mutex_unlock(&l->lock);
 }
 
+struct error *tokenize_open(struct tokenize **out, const struct tokenizer *tokenizer, int threads)
+{
+    struct tokenize *t = block_alloc(sizeof *t);
+    if (!t)
+        return error_memory();
+    *t = (struct tokenize){.tokenizer = tokenizer, .threads = threads > 0 ? threads : omp_get_max_threads()};
+    t->encoders = arena_array(&t->arena, (size_t)t->threads, sizeof *t->encoders);
+    t->n_batches = LEAST_BATCHES + t->threads / THREADS_A_BATCH;
+    t->batches = arena_array(&t->arena, (size_t)t->n_batches, sizeof *t->batches);
+    struct error *e = t->encoders && t->batches ? NULL : error_memory();
+    for (; !e && t->n_encoders < t->threads; t->n_encoders += !e)
+        e = encoder_init(&t->encoders[t->n_encoders], tokenizer);
+    if (e)
+        tokenize_close(t);
+    else
+        *out = t;
+    return e;
+}
+
 static void batch_release(struct batch *b)
 {
     bytes_release(&b->text);
     for (int i = 0; i < BATCH_PARTS; i++)
-        ids_release(&b->ids[i]);
+        ids_release(&b->claims[i].ids);
 }
 
-struct error *tokenize_documents(const struct document_part *part, const struct tokenizer *t, int threads,
+void tokenize_close(struct tokenize *t)
+{
+    if (!t)
+        return;
+    for (int i = 0; i < t->n_encoders; i++)
+        encoder_release(&t->encoders[i]);
+    for (int i = 0; t->batches && i < t->n_batches; i++)
+        batch_release(&t->batches[i]);
+    arena_release(&t->arena);
+    block_free(t);
+}
+
+struct error *tokenize_documents(struct tokenize *t, const struct document_part *part,
                                  void (*show)(void *self, int64_t documents), void *self, struct token_writer *w)
 {
-    struct arena arena = {0};
     struct line l = {.reader = {.world = part->form == DOCUMENT_WORLD ? part : NULL},
+                     .batches = t->batches,
+                     .n_batches = t->n_batches,
                      .writer = w,
                      .show = show,
                      .self = self,
-                     .bos = tokenizer_special(t, "<|bos|>"),
+                     .bos = tokenizer_special(t->tokenizer, "<|bos|>"),
                      .lock = PTHREAD_MUTEX_INITIALIZER,
                      .changed = PTHREAD_COND_INITIALIZER};
-    if (threads <= 0)
-        threads = omp_get_max_threads();
-    struct encoder *encoders = arena_array(&arena, (size_t)threads, sizeof *encoders);
-    l.batches = arena_array(&arena, BATCHES, sizeof *l.batches);
-    struct error *e = !l.batches || !encoders ? error_memory()
-                      : l.reader.world        ? NULL
-                                              : documents_open(&l.reader.documents, part);
-    int n_encoders = 0;
-    for (; !e && n_encoders < threads; n_encoders++)
-        e = encoder_init(&encoders[n_encoders], t);
+    struct error *e = l.reader.world ? NULL : documents_open(&l.reader.documents, part);
     if (!e) {
-#pragma omp parallel num_threads(threads)
-        work(&l, &encoders[omp_get_thread_num()]);
+#pragma omp parallel num_threads(t->threads)
+        work(&l, &t->encoders[omp_get_thread_num()]);
         e = l.error;
     }
-    for (int i = 0; i < n_encoders; i++)
-        encoder_release(&encoders[i]);
-    for (int i = 0; l.batches && i < BATCHES; i++)
-        batch_release(&l.batches[i]);
     documents_close(l.reader.documents);
-    arena_release(&arena);
     return e;
 }

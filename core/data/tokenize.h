@@ -2,12 +2,17 @@
 //
 // Every document is <|bos|> and then its text's ids.
 //
-//     e = tokenize_documents(&part, tokenizer, threads, show, self, &writer);
+//     e = tokenize_open(&t, tokenizer, threads);
+//     e = tokenize_documents(t, &part, show, self, &writer);       // any number of parts; what is written depends on the part alone
+//     tokenize_close(t);
 //
-// Memory  four batches of some 1 MiB of text, their ids, and an encoder a thread, beside what the writer keeps. A document is cut
-//         for this where that changes nothing, so that a long one is no more than that either, unless it has no such place
-// Errors  those of the documents; ERROR_STOPPED between batches of documents
-// Source  nanochat 2025-10-13, tokenizing_distributed_data_loader
+// Memory     four batches of some 256 KiB of text, and one more for every four threads, their ids, and an encoder a thread, beside what the writer keeps; they stay from part
+//            to part. A document is cut for this where that changes nothing, so that a long one is no more than that either, unless it
+//            has no such place
+// Ownership  the tokenizer stays the caller's
+// Errors     those of the documents; ERROR_STOPPED between batches of documents. Another part may be read after any of them
+// Threads    one call at a time; it has threads of its own
+// Source     nanochat 2025-10-13, tokenizing_distributed_data_loader
 #ifndef CORE_DATA_TOKENIZE_H
 #define CORE_DATA_TOKENIZE_H
 
@@ -15,9 +20,14 @@
 #include "core/data/tokens.h"
 #include "core/text/tokenizer.h"
 
-// show (may be NULL) is told the documents done so far. threads <= 0: all that the process may use. What is written does not depend on
-// their number.
-struct error *CHECKED tokenize_documents(const struct document_part *part, const struct tokenizer *tokenizer, int threads,
+struct tokenize;
+
+// threads <= 0: all that the process may use. What is written does not depend on their number.
+struct error *CHECKED tokenize_open(struct tokenize **out, const struct tokenizer *tokenizer, int threads);
+
+// show (may be NULL) is told the documents done so far.
+struct error *CHECKED tokenize_documents(struct tokenize *t, const struct document_part *part,
                                          void (*show)(void *self, int64_t documents), void *self, struct token_writer *writer);
+void tokenize_close(struct tokenize *t); // NULL is fine
 
 #endif

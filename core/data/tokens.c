@@ -1,11 +1,11 @@
-// tokens.c - growing buffers on the way in, mapped files on the way out.
+// tokens.c - pieces of fixed size on the way in, mapped files on the way out.
 #include "core/data/tokens.h"
 
-#include <limits.h>
+#include <string.h>
 
 #include "core/base/stop.h"
 
-enum { NARROW = 65536, FIRST_CAPACITY = 1 << 16 };
+enum { NARROW = 65536, FIRST_CAPACITY = 1 << 10 };
 
 static bool is_narrow(int64_t n_vocab)
 {
@@ -29,24 +29,62 @@ static bool reserve(void **block, int64_t used, int64_t *capacity, int64_t n, si
     return true;
 }
 
+static int64_t piece_tokens(const struct token_writer *w)
+{
+    return STORE_PIECE / (int64_t)(is_narrow(w->n_vocab) ? sizeof(uint16_t) : sizeof(uint32_t));
+}
+
+static struct error *reserve_pieces(struct token_writer *w, int64_t n)
+{
+    int64_t per = piece_tokens(w);
+    if (n > INT64_MAX / 8 - w->n)
+        return error_memory();
+    while (w->n_pieces * per < w->n + n) {
+        void *pieces = w->pieces, *piece = NULL;
+        bool good = reserve(&pieces, w->n_pieces, &w->pieces_capacity, 1, sizeof *w->pieces);
+        w->pieces = pieces;
+        if (!good || !(piece = block_alloc(STORE_PIECE)))
+            return error_memory();
+        w->pieces[w->n_pieces++] = piece;
+    }
+    return NULL;
+}
+
+static struct error *check_ids(const struct token_writer *w, const int32_t *ids, int64_t n)
+{
+    int32_t last = w->n_vocab < INT32_MAX ? (int32_t)w->n_vocab - 1 : INT32_MAX, wrong = 0;
+#pragma omp simd reduction(| : wrong)
+    for (int64_t i = 0; i < n; i++)
+        wrong |= (ids[i] < 0) | (ids[i] > last);
+    for (int64_t i = 0; wrong && i < n; i++)
+        if (ids[i] < 0 || ids[i] > last)
+            return error_plain(ERROR_FAILED, "token %d is outside the vocabulary of %lld", ids[i], (long long)w->n_vocab);
+    return NULL;
+}
+
+static void narrow(const int32_t *restrict ids, int64_t n, uint16_t *restrict to)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        to[i] = (uint16_t)ids[i];
+}
+
 struct error *token_writer_extend(struct token_writer *w, const int32_t *ids, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
-        if (ids[i] < 0 || ids[i] >= w->n_vocab)
-            return error_plain(ERROR_FAILED, "token %d is outside the vocabulary of %lld", ids[i], (long long)w->n_vocab);
-    if (!reserve(&w->ids, w->n, &w->capacity, n, is_narrow(w->n_vocab) ? sizeof(uint16_t) : sizeof(uint32_t)))
-        return error_memory();
-    if (is_narrow(w->n_vocab)) {
-        uint16_t *to = (uint16_t *)w->ids + w->n;
-        for (int64_t i = 0; i < n; i++)
-            to[i] = (uint16_t)ids[i];
-    } else {
-        uint32_t *to = (uint32_t *)w->ids + w->n;
-        for (int64_t i = 0; i < n; i++)
-            to[i] = (uint32_t)ids[i];
+    struct error *e = check_ids(w, ids, n);
+    if (!e)
+        e = reserve_pieces(w, n);
+    for (int64_t per = piece_tokens(w), here; !e && n > 0; ids += here, n -= here) {
+        void *piece = w->pieces[w->n / per];
+        int64_t at = w->n % per;
+        here = n < per - at ? n : per - at;
+        if (is_narrow(w->n_vocab))
+            narrow(ids, here, (uint16_t *)piece + at);
+        else
+            memcpy((uint32_t *)piece + at, ids, (size_t)here * sizeof *ids);
+        w->n += here;
     }
-    w->n += n;
-    return NULL;
+    return e;
 }
 
 struct error *token_writer_add(struct token_writer *w, const int32_t *ids, int64_t n)
@@ -63,8 +101,18 @@ struct error *token_writer_add(struct token_writer *w, const int32_t *ids, int64
     return e;
 }
 
-struct error *token_writer_save(struct token_writer *w, const char *path, const struct store_attribute *attributes,
-                                int n_attributes)
+struct store_set token_writer_set(const struct token_writer *w)
+{
+    return (struct store_set){.path = "/tokens",
+                              .type = is_narrow(w->n_vocab) ? STORE_U16 : STORE_U32,
+                              .n_dims = 1,
+                              .dims = {w->n},
+                              .pieces = (const void *const *)w->pieces};
+}
+
+// queue NULL: at once.
+static struct error *save(struct token_writer *w, struct store_queue *queue, const char *path,
+                          const struct store_attribute *attributes, int n_attributes)
 {
     struct arena arena = {0};
     const struct store_attribute own[] = {store_i64("/", "n", w->n), store_i64("/", "d", w->n_documents),
@@ -73,23 +121,49 @@ struct error *token_writer_save(struct token_writer *w, const char *path, const 
     if (!all)
         return error_memory();
     const int64_t none = 0;
+    const int n = n_attributes + (int)countof(own);
     if (w->documents)
         w->documents[w->n_documents] = w->n;
-    struct store_set sets[] = {
-        {.path = "/tokens", .type = is_narrow(w->n_vocab) ? STORE_U16 : STORE_U32, .n_dims = 1, .dims = {w->n}, .data = w->ids},
-        {.path = "/documents",
-         .type = STORE_I64,
-         .n_dims = 1,
-         .dims = {w->n_documents + 1},
-         .data = w->documents ? w->documents : &none}};
-    struct error *e = store_save(path, all, n_attributes + (int)countof(own), sets, countof(sets));
+    struct store_set sets[] = {token_writer_set(w),
+                               {.path = "/documents",
+                                .type = STORE_I64,
+                                .n_dims = 1,
+                                .dims = {w->n_documents + 1},
+                                .data = w->documents ? w->documents : &none}};
+    struct error *e =
+        queue ? store_queue_save(queue, path, all, n, sets, countof(sets)) : store_save(path, all, n, sets, countof(sets));
     arena_release(&arena);
     return e;
 }
 
+struct error *token_writer_save(struct token_writer *w, const char *path, const struct store_attribute *attributes,
+                                int n_attributes)
+{
+    return save(w, NULL, path, attributes, n_attributes);
+}
+
+struct error *token_writer_queue(struct token_writer *w, struct store_queue *queue, const char *path,
+                                 const struct store_attribute *attributes, int n_attributes)
+{
+    return save(w, queue, path, attributes, n_attributes);
+}
+
+double token_writer_bytes(const struct token_writer *w)
+{
+    return (double)w->n * (is_narrow(w->n_vocab) ? sizeof(uint16_t) : sizeof(uint32_t)) +
+           (double)(w->n_documents + 1) * sizeof *w->documents;
+}
+
+void token_writer_clear(struct token_writer *w)
+{
+    w->n = w->n_documents = 0;
+}
+
 void token_writer_release(struct token_writer *w)
 {
-    block_free(w->ids);
+    for (int64_t i = 0; i < w->n_pieces; i++)
+        block_free(w->pieces[i]);
+    block_free(w->pieces);
     block_free(w->documents);
     *w = (struct token_writer){.n_vocab = w->n_vocab};
 }

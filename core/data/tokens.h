@@ -5,6 +5,7 @@
 //     e = token_writer_add(&w, ids, n);                          // one document, its BOS first; any number of times
 //     e = token_writer_extend(&w, ids, n);                       // more tokens of the same document
 //     e = token_writer_save(&w, "results/store/tokens-3f9a.h5", attributes, n_attributes);
+//     token_writer_clear(&w);                                    // for the next file, in the same memory
 //     token_writer_release(&w);
 // Reading:
 //     struct token_list list;
@@ -23,13 +24,14 @@
 #ifndef CORE_DATA_TOKENS_H
 #define CORE_DATA_TOKENS_H
 
-#include "core/store/store.h"
+#include "core/store/queue.h"
 
 struct token_writer {
     int64_t n_vocab; // set by the caller
 
-    void *ids; // u16 or u32
-    int64_t n, capacity;
+    void **pieces; // u16 or u32, STORE_PIECE bytes each: none is ever moved
+    int64_t n_pieces, pieces_capacity;
+    int64_t n;          // tokens
     int64_t *documents; // start of each
     int64_t n_documents, document_capacity;
 };
@@ -38,7 +40,18 @@ struct error *CHECKED token_writer_add(struct token_writer *w, const int32_t *id
 struct error *CHECKED token_writer_extend(struct token_writer *w, const int32_t *ids, int64_t n);
 struct error *CHECKED token_writer_save(struct token_writer *w, const char *path, const struct store_attribute *attributes,
                                         int n_attributes);
+
+// The same through a queue (core/store/queue.h): the file may get its name later.
+struct error *CHECKED token_writer_queue(struct token_writer *w, struct store_queue *queue, const char *path,
+                                         const struct store_attribute *attributes, int n_attributes);
+
+double token_writer_bytes(const struct token_writer *w); // that the file's datasets come to
+
+void token_writer_clear(struct token_writer *w);
 void token_writer_release(struct token_writer *w);
+
+// The dataset of the tokens, for who saves them in a file of another layout; borrowed.
+struct store_set token_writer_set(const struct token_writer *w);
 
 struct token_file {
     const char *path;

@@ -133,11 +133,15 @@ static struct error *measure_tokens(struct probed *p, const struct probe_text *t
     struct error *e = NULL;
     for (int i = 0; i < TRIES && (!i || clock_seconds() - began < LONG_S) && !e; i++) {
         struct token_writer writer = {.n_vocab = tokenizer->n_vocab};
+        struct tokenize *tokenize = NULL;
         double start = clock_seconds();
         int64_t tokens;
-        e = tokenize_documents(&p->part, tokenizer, 0, NULL, NULL, &writer);
+        e = tokenize_open(&tokenize, tokenizer, 0); // encoders that know nothing yet, as probe_encode has them
+        if (!e)
+            e = tokenize_documents(tokenize, &p->part, NULL, NULL, &writer);
         tokenize_s = fmin(tokenize_s, clock_seconds() - start);
         token_writer_release(&writer);
+        tokenize_close(tokenize);
         if (!e)
             e = probe_encode(tokenizer, text, p->f->threads, &tokens, &encode_s);
     }

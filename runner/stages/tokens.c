@@ -1,8 +1,8 @@
 // tokens.c - the token stage that nobody writes: one token file a part of the source, each under a key of its own.
 //
 // The job lists the parts whose files are not there (or damaged), so a stage that was cut off goes on with the next file. They are made
-// one after the other, each on all cores: 1,000 files of 40 kB take some 14 ms each, which is three fsyncs and HDF5, one at a time in a
-// process, so that several files at once gain nothing.
+// one after the other, each on all cores; what waits for the disk is done beside (core/store/queue.h), which counts where there are many
+// small files.
 // Documents become one stream (tokenize.h); the rows of a task are rendered as conversations and stay rows (task_rows.h).
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +20,9 @@ static const char *const forms[DOCUMENT_FORM_COUNT] = {"parquet", "jsonl", "text
 
 struct progress {
     struct stage *stage;
+    struct tokenize *tokenize;
+    struct token_writer *writer; // of documents; all three serve one part after the other
+    struct store_queue *queue;
     const char *unit; // "documents" of worlds and "rows" of tasks, where their number is known; else "files"
     int64_t done, of;
     struct store_attribute *seconds, *usd, *n_skipped; // of the file of rows that is being made
@@ -27,6 +30,7 @@ struct progress {
     struct skipped skipped;
     double start_s, told_s;        // of the part: writing the file before it counts; when its time was taken
     int64_t n_documents, n_tokens; // of the files made so far, other than of tasks
+    double read, left, written;    // sizes of parts (part_size), made and not made yet; bytes of the files made
 };
 
 static void tell(void *self, int64_t n)
@@ -67,10 +71,11 @@ static int part_attributes(struct stage *stage, const struct job_part *part, dou
 }
 
 static struct error *make_documents(struct stage *stage, const struct job_part *job_part, const struct document_part *part,
-                                    const struct tokenizer *tokenizer, struct progress *progress)
+                                    struct progress *progress)
 {
-    struct token_writer writer = {.n_vocab = tokenizer->n_vocab};
-    struct error *e = tokenize_documents(part, tokenizer, 0, tell, progress, &writer);
+    struct token_writer *writer = progress->writer;
+    token_writer_clear(writer);
+    struct error *e = tokenize_documents(progress->tokenize, part, tell, progress, writer);
     if (!e) {
         struct store_attribute attributes[STAGE_ATTRIBUTES + 4];
         int n = part_attributes(stage, job_part, progress->start_s, attributes);
@@ -78,11 +83,11 @@ static struct error *make_documents(struct stage *stage, const struct job_part *
         attributes[n++] = store_text("/", "column", part->column ? part->column : "");
         if (part->skip_bad)
             attributes[n++] = store_i64("/", "skipped", progress->skips->n);
-        e = token_writer_save(&writer, job_part->out, attributes, n);
-        progress->n_documents += writer.n_documents;
-        progress->n_tokens += writer.n;
+        e = token_writer_queue(writer, progress->queue, job_part->out, attributes, n);
+        progress->n_documents += writer->n_documents;
+        progress->n_tokens += writer->n;
+        progress->written += token_writer_bytes(writer);
     }
-    token_writer_release(&writer);
     return e;
 }
 
@@ -102,7 +107,11 @@ static struct error *make_rows(struct stage *stage, const struct job_part *job_p
         if (!strcmp(attributes[i].name, "usd"))
             progress->usd = &attributes[i];
     }
-    return task_rows_write(job_part->task, part, tokenizer, job_part->out, attributes, n, tell_rows, progress);
+    struct error *e = task_rows_write(job_part->task, part, tokenizer, job_part->out, attributes, n, tell_rows, progress);
+    struct stat made;
+    if (!e && !stat(job_part->out, &made))
+        progress->written += (double)made.st_size;
+    return e;
 }
 
 static struct error *make_part(struct stage *stage, const struct job_part *job_part, const struct tokenizer *tokenizer,
@@ -113,7 +122,7 @@ static struct error *make_part(struct stage *stage, const struct job_part *job_p
     progress->skips = &part.skips;
     if (!e)
         e = job_part->task ? make_rows(stage, job_part, &part.documents, tokenizer, progress)
-                           : make_documents(stage, job_part, &part.documents, tokenizer, progress);
+                           : make_documents(stage, job_part, &part.documents, progress);
     skipped_tell(&progress->skipped, stage, &part.skips);
     source_part_close(&part);
     progress->start_s = progress->told_s;
@@ -138,24 +147,15 @@ static double part_size(const struct job_part *part)
 
 // Whether there is room for the files that are left, by what the first ones came to; each is looked at exactly before it is written.
 // What is not quite enough is tried.
-static struct error *check_room(const struct job *job, int n_made)
+static struct error *check_room(const struct progress *p, int n_left)
 {
     static const double SURELY = 0.9;
-    double read = 0, written = 0, left = 0;
-    for (int i = 0; i < job->n_parts; i++) {
-        struct stat s;
-        double size = part_size(&job->parts[i]);
-        if (i >= n_made)
-            left += size;
-        else if (!stat(job->parts[i].out, &s))
-            read += size, written += (double)s.st_size;
-    }
-    double needed = read > 0 ? left / read * written : 0, available = store_available(job->parts[0].out);
+    double needed = p->read > 0 ? p->left / p->read * p->written : 0, available = store_available(p->stage->job->parts[0].out);
     if (!(needed * SURELY > available))
         return NULL;
     return error_new(ERROR_MACHINE, NOWHERE, "free space on the disk, or keep results on another one",
-                     "no room for %d more token file%s: by what is made so far they take %.1f MB, and %.1f MB are free",
-                     job->n_parts - n_made, job->n_parts - n_made == 1 ? "" : "s", needed / 1e6, available / 1e6);
+                     "no room for %d more token file%s: by what is made so far they take %.1f MB, and %.1f MB are free", n_left,
+                     n_left == 1 ? "" : "s", needed / 1e6, available / 1e6);
 }
 
 static void tell_end(const struct progress *p)
@@ -185,18 +185,35 @@ struct error *stage_tokens(struct stage *stage)
         if (counts[i] < 0)
             progress.unit = "files";
         progress.of += counts[i];
+        progress.left += part_size(&job->parts[i]);
     }
+    struct token_writer writer = {.n_vocab = e ? 0 : inputs.tokenizer->n_vocab};
+    progress.writer = &writer;
+    if (!e && job->n_parts && !job->parts[0].task)
+        e = tokenize_open(&progress.tokenize, inputs.tokenizer, 0);
+    if (!e)
+        e = store_queue_open(&progress.queue);
     bool by_files = !strcmp(progress.unit, "files");
     if (by_files)
         progress.of = job->n_parts;
     for (int i = 0; i < job->n_parts && !e; i++) {
         e = make_part(stage, &job->parts[i], inputs.tokenizer, &progress);
+        double size = part_size(&job->parts[i]);
         progress.done += by_files ? 1 : counts[i];
+        progress.read += size;
+        progress.left -= size;
+        if (!e)
+            e = store_queue_look(progress.queue);
         if (!e && i + 1 < job->n_parts)
-            e = check_room(job, i + 1);
+            e = check_room(&progress, job->n_parts - i - 1);
     }
+    if (progress.queue)
+        e = error_first(e, store_queue_wait(progress.queue)); // also after an error: what is whole stays
     if (!e)
         tell_end(&progress);
+    store_queue_close(progress.queue);
+    token_writer_release(&writer);
+    tokenize_close(progress.tokenize);
     text_inputs_close(&inputs);
     return e;
 }

@@ -77,6 +77,15 @@ static void remember(void *self, int64_t documents)
     *(int64_t *)self = documents;
 }
 
+static struct error *run(const struct document_part *part, int threads, int64_t *shown, struct token_writer *w)
+{
+    struct tokenize *t;
+    assert_good(tokenize_open(&t, tokenizer, threads));
+    struct error *e = tokenize_documents(t, part, shown ? remember : NULL, shown, w);
+    tokenize_close(t);
+    return e;
+}
+
 // The file of one thread is that of any number, and says what an encoder says of every document by itself.
 static void check(struct document_part part, int64_t n_documents)
 {
@@ -84,7 +93,7 @@ static void check(struct document_part part, int64_t n_documents)
     for (int threads = 1; threads <= 5; threads++) {
         struct token_writer w = {.n_vocab = tokenizer->n_vocab};
         int64_t shown = 0;
-        assert_good(tokenize_documents(&part, tokenizer, threads, remember, &shown, &w));
+        assert_good(run(&part, threads, &shown, &w));
         assert_int_equal(shown, n_documents);
         assert_good(token_writer_save(&w, "tokens.h5", NULL, 0));
         token_writer_release(&w);
@@ -182,7 +191,7 @@ static void a_bad_line(void **state)
     struct token_writer w = {.n_vocab = tokenizer->n_vocab};
     struct document_part part = {.form = DOCUMENT_JSONL, .path = "bad.jsonl", .column = "text"};
     for (int threads = 1; threads <= 3; threads++) {
-        struct error *e = tokenize_documents(&part, tokenizer, threads, NULL, NULL, &w);
+        struct error *e = run(&part, threads, NULL, &w);
         assert_non_null(e);
         assert_int_equal(e->at.line, 4001);
         assert_error(e, ERROR_DATA, "is not a text");
@@ -196,12 +205,47 @@ static void stops(void **state)
     struct token_writer w = {.n_vocab = tokenizer->n_vocab};
     struct document_part part = {.form = DOCUMENT_JSONL, .path = "many.jsonl", .column = "text"};
     stop_request();
-    struct error *e = tokenize_documents(&part, tokenizer, 2, NULL, NULL, &w);
+    struct error *e = run(&part, 2, NULL, &w);
     stop_clear();
     assert_non_null(e);
     assert_int_equal(e->kind, ERROR_STOPPED);
     error_free(e);
     token_writer_release(&w);
+}
+
+// One after the other in the same memory, longer and shorter ones, and behind an error: each file is that of its part alone.
+static void parts_in_turn(void **state)
+{
+    (void)state;
+    const struct document_part parts[] = {{.form = DOCUMENT_TEXT, .path = "long.txt"},
+                                          {.form = DOCUMENT_JSONL, .path = "bad.jsonl", .column = "text"},
+                                          {.form = DOCUMENT_TEXT, .path = "empty.txt"},
+                                          {.form = DOCUMENT_JSONL, .path = "many.jsonl", .column = "text"},
+                                          {.form = DOCUMENT_TEXT, .path = "long.txt"}};
+    struct tokenize *t;
+    struct token_writer w = {.n_vocab = tokenizer->n_vocab};
+    assert_good(tokenize_open(&t, tokenizer, 3));
+    for (size_t i = 0; i < countof(parts); i++) {
+        token_writer_clear(&w);
+        struct error *e = tokenize_documents(t, &parts[i], NULL, NULL, &w);
+        if (i == 1) {
+            assert_error(e, ERROR_DATA, "is not a text");
+            continue;
+        }
+        assert_good(e);
+        assert_good(token_writer_save(&w, "turn.h5", NULL, 0));
+        struct token_writer alone = {.n_vocab = tokenizer->n_vocab};
+        assert_good(run(&parts[i], 1, NULL, &alone));
+        assert_good(token_writer_save(&alone, "alone.h5", NULL, 0));
+        token_writer_release(&alone);
+        struct bytes turn = read_file("turn.h5"), other = read_file("alone.h5");
+        assert_int_equal(turn.n, other.n);
+        assert_memory_equal(turn.byte, other.byte, turn.n);
+        bytes_release(&turn);
+        bytes_release(&other);
+    }
+    token_writer_release(&w);
+    tokenize_close(t);
 }
 
 int main(void)
@@ -211,6 +255,7 @@ int main(void)
         cmocka_unit_test(many_lines),
         cmocka_unit_test(a_bad_line),
         cmocka_unit_test(stops),
+        cmocka_unit_test(parts_in_turn),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
