@@ -98,6 +98,9 @@ struct whole_rows {
 
 struct error *CHECKED whole_rows_open(struct whole_rows *w, const struct mixture *m, int64_t T, int32_t bos, struct arena *arena);
 
+// n_rows of whole_rows, from lengths alone: examples of lengths[i] inputs (tokens within the cut, less one), none above T - 1, in order.
+struct error *CHECKED whole_rows_count(const int32_t *lengths, int64_t n, int64_t T, int64_t *n_rows);
+
 // n rows of width inputs each; width is at least the rows' lengths.
 struct error *CHECKED whole_rows_read(const struct whole_rows *w, int64_t first, int64_t n, int64_t width, int32_t *inputs,
                                       int32_t *targets);

@@ -1,4 +1,7 @@
-// whole_rows.c - which examples make which row is decided once, from their lengths alone; a buffer of 100 is small enough to look through.
+// whole_rows.c - which examples make which row is decided once, from their lengths alone.
+//
+// Invariant: the buffer is sorted by length, and of equals the earliest is the last, so that what is to be taken is the last one that
+// fits, and is found by halving.
 #include <string.h>
 
 #include "core/base/stop.h"
@@ -7,34 +10,78 @@
 
 enum { BUFFER = 100, STOP_ROWS = 1 << 12 };
 
-struct packing {
-    const struct padded_rows *each;
-    int64_t waiting[BUFFER]; // examples of `each`, in the order in which they came
-    int n_waiting;
-    int64_t next; // of `each`
+struct waiting {
+    int64_t example;
+    int32_t length; // its inputs: a token less than it has
 };
+
+struct packing {
+    const int32_t *lengths; // [n]
+    int64_t n, next;        // examples, and the first that has not come yet
+    struct waiting waiting[BUFFER];
+    int n_waiting;
+};
+
+// How many of the buffer have at most so many inputs.
+static int up_to(const struct packing *p, int64_t length)
+{
+    int low = 0, high = p->n_waiting;
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (p->waiting[middle].length <= length)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
 
 static void refill(struct packing *p)
 {
-    while (p->n_waiting < BUFFER && p->next < p->each->n_rows)
-        p->waiting[p->n_waiting++] = p->next++;
+    for (; p->n_waiting < BUFFER && p->next < p->n; p->next++) {
+        int32_t length = p->lengths[p->next];
+        int at = up_to(p, (int64_t)length - 1); // in front of its equals, which came before it
+        memmove(p->waiting + at + 1, p->waiting + at, (size_t)(p->n_waiting++ - at) * sizeof *p->waiting);
+        p->waiting[at] = (struct waiting){.example = p->next, .length = length};
+    }
 }
 
 // Takes out the longest that has at most so many tokens, the earliest of equals; -1: there is none.
 static int64_t take(struct packing *p, int64_t most)
 {
-    int best = -1;
-    for (int i = 0; i < p->n_waiting; i++) {
-        int32_t length = p->each->lengths[p->waiting[i]];
-        if (length + 1 <= most && (best < 0 || length > p->each->lengths[p->waiting[best]]))
-            best = i;
-    }
-    if (best < 0)
+    int at = up_to(p, most - 1) - 1;
+    if (at < 0)
         return -1;
-    int64_t taken = p->waiting[best];
+    int64_t taken = p->waiting[at].example;
     p->n_waiting--;
-    memmove(p->waiting + best, p->waiting + best + 1, (size_t)(p->n_waiting - best) * sizeof *p->waiting);
+    memmove(p->waiting + at, p->waiting + at + 1, (size_t)(p->n_waiting - at) * sizeof *p->waiting);
     return taken;
+}
+
+// Fills the next row of T + 1 tokens; its examples go into `row` (may be NULL). Returns how many; *left: tokens without one.
+static int64_t fill_row(struct packing *p, int64_t T, int64_t *row, int64_t *left)
+{
+    int64_t n = 0, taken;
+    for (*left = T + 1; (taken = take(p, *left)) >= 0; refill(p)) {
+        if (row)
+            row[n] = taken;
+        n++;
+        *left -= p->lengths[taken] + 1;
+    }
+    return n;
+}
+
+struct error *whole_rows_count(const int32_t *lengths, int64_t n, int64_t T, int64_t *n_rows)
+{
+    struct packing p = {.lengths = lengths, .n = n};
+    int64_t left;
+    *n_rows = 0;
+    for (refill(&p); p.n_waiting; ++*n_rows) {
+        fill_row(&p, T, NULL, &left);
+        if (*n_rows % STOP_ROWS == STOP_ROWS - 1 && stop_requested())
+            return error_stopped();
+    }
+    return NULL;
 }
 
 struct error *whole_rows_open(struct whole_rows *w, const struct mixture *m, int64_t T, int32_t bos, struct arena *arena)
@@ -44,19 +91,17 @@ struct error *whole_rows_open(struct whole_rows *w, const struct mixture *m, int
     if (e)
         return e;
     size_t n = (size_t)w->each.n_rows;
-    int64_t *first = arena_array(arena, n + 1, sizeof *first), *example = arena_array(arena, n, sizeof *example), placed = 0;
+    int64_t *first = arena_array(arena, n + 1, sizeof *first), *example = arena_array(arena, n, sizeof *example), placed = 0,
+            left;
     int32_t *lengths = arena_array(arena, n, sizeof *lengths), *n_targets = arena_array(arena, n, sizeof *n_targets);
     if (!first || !example || !lengths || !n_targets)
         return error_memory();
-    struct packing p = {.each = &w->each};
+    struct packing p = {.lengths = w->each.lengths, .n = w->each.n_rows};
     for (refill(&p); p.n_waiting; w->n_rows++) {
-        int64_t left = T + 1, taken;
         first[w->n_rows] = placed;
-        for (; (taken = take(&p, left)) >= 0; refill(&p)) {
-            example[placed++] = taken;
-            left -= w->each.lengths[taken] + 1;
-            n_targets[w->n_rows] += w->each.n_targets[taken];
-        }
+        int64_t end = placed + fill_row(&p, T, example + placed, &left);
+        for (; placed < end; placed++)
+            n_targets[w->n_rows] += w->each.n_targets[example[placed]];
         lengths[w->n_rows] = (int32_t)(T - left);
         if (w->n_rows % STOP_ROWS == STOP_ROWS - 1 && stop_requested())
             return error_stopped();

@@ -90,6 +90,10 @@ static void put_stage(struct json *j, const struct plan_stage *s)
         json_key(j, "steps"), json_count(j, s->steps);
         put_real(j, "flops_per_token", s->flops_per_token);
     }
+    if (s->node->kind == KIND_FINETUNE || s->node->kind == KIND_GRPO) {
+        json_key(j, "rows"), json_count(j, s->training_rows);
+        json_key(j, "steps"), json_count(j, s->updates);
+    }
     put_real(j, "flops", s->flops);
     put_real(j, "flops_counted", s->flops_counted);
     json_key(j, "bytes_device"), json_count(j, s->bytes_device);

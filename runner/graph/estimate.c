@@ -151,21 +151,15 @@ static struct error *estimate_eval(struct estimate *estimate, const struct graph
     return NULL;
 }
 
-// How whole conversations fit into rows is found out by the stage; here they fill them.
-static int64_t packed_rows_of(const struct finetune_options *o, int64_t n_tokens)
-{
-    return o->packing && !strcmp(o->packing, "best_fit") ? n_tokens / (o->seq_len + 1) : (n_tokens - 1) / o->seq_len;
-}
-
-void estimate_mixture(struct estimate *estimate, const struct graph_node *node, int64_t n_examples, int64_t n_tokens)
+void estimate_mixture(struct estimate *estimate, const struct graph_node *node, int64_t n_examples, int64_t n_tokens, int64_t n_rows)
 {
     if (node->kind != KIND_FINETUNE || estimate->tokens >= 0 || n_examples <= 0 || n_tokens < 1)
         return;
     const struct finetune_options *o = node->options;
     double tokens = (double)o->epochs * (double)n_tokens;
     if (o->batch_tokens != FIELD_UNSET_INT && o->seq_len > 0 && o->batch_tokens >= o->seq_len) {
-        int64_t rows = packed_rows_of(o, n_tokens), batch = o->batch_tokens / o->seq_len;
-        tokens = (double)(rows / batch) * (double)o->epochs * (double)(batch * o->seq_len);
+        int64_t batch = o->batch_tokens / o->seq_len;
+        tokens = n_rows < 0 ? NAN : (double)(n_rows / batch) * (double)o->epochs * (double)(batch * o->seq_len);
     } else if (o->rows > 0 && o->steps > 0) {
         tokens = (double)n_tokens / (double)n_examples * (double)o->rows * (double)o->steps;
     }
@@ -174,25 +168,22 @@ void estimate_mixture(struct estimate *estimate, const struct graph_node *node, 
     estimate->flops = estimate->flops_per_token * tokens;
 }
 
-int64_t estimate_steps(const struct graph_node *node, int64_t n_examples, int64_t n_tokens)
+int64_t estimate_steps(const struct graph_node *node, int64_t n_rows)
 {
     int64_t steps = -1;
     if (node->kind == KIND_GRPO) {
         const struct grpo_options *o = node->options;
         if (o->steps != FIELD_UNSET_INT)
             return o->steps;
-        if (n_examples < 0 || __builtin_mul_overflow(n_examples / o->rows, o->epochs, &steps))
+        if (n_rows < 0 || __builtin_mul_overflow(n_rows / o->rows, o->epochs, &steps))
             return -1;
     } else if (node->kind == KIND_FINETUNE) {
         const struct finetune_options *o = node->options;
         bool is_packed = o->batch_tokens != FIELD_UNSET_INT;
         if (o->steps != FIELD_UNSET_INT)
             return o->steps;
-        if (o->seq_len < 1 || (is_packed ? n_tokens < 1 || o->batch_tokens < o->seq_len : n_examples < 0 || o->rows < 1))
-            return -1;
-        int64_t rows = is_packed ? packed_rows_of(o, n_tokens) : n_examples,
-                batch = is_packed ? o->batch_tokens / o->seq_len : o->rows;
-        if (__builtin_mul_overflow(rows / batch, o->epochs, &steps))
+        int64_t batch = !is_packed ? o->rows : o->seq_len > 0 ? o->batch_tokens / o->seq_len : 0;
+        if (n_rows < 0 || batch < 1 || __builtin_mul_overflow(n_rows / batch, o->epochs, &steps))
             return -1;
         steps -= !is_packed && steps > 1; // the reference's leave before the last (stages/finetune.c)
     }

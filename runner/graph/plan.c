@@ -414,7 +414,7 @@ static struct error *count(const struct plan *plan, struct plan_stage *s, struct
         rows = known ? rows + s->shares[i].rows : -1;
         tokens = known ? tokens + s->shares[i].tokens : -1;
     }
-    estimate_mixture(&estimate, s->node, rows, tokens);
+    estimate_mixture(&estimate, s->node, rows, tokens, s->training_rows);
     s->params = estimate.params;
     s->tokens = estimate.tokens;
     s->bytes_disk = estimate.bytes_disk;
@@ -430,7 +430,7 @@ static struct error *count(const struct plan *plan, struct plan_stage *s, struct
     facts.batch_tokens = estimate.batch_tokens;
     int64_t begin = estimate_begin(s->node);
     facts.steps = s->node->kind == KIND_PRETRAIN ? estimate.steps - (begin > 0 && begin < estimate.steps ? begin : 0)
-                                                 : estimate_steps(s->node, s->n_shares ? rows : -1, s->n_shares ? tokens : -1);
+                                                 : estimate_steps(s->node, s->training_rows);
     s->updates = s->node->kind == KIND_PRETRAIN ? estimate.steps : facts.steps;
     if (s->params >= 0 && s->bytes_disk >= 0)
         s->bytes_disk += kept_count(s->node, s->updates) * s->params * (int64_t)sizeof(float);

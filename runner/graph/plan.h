@@ -93,6 +93,7 @@ struct plan_stage {
     bool anew;                 // plan_anew: nothing of the old is used
     struct plan_share *shares; // in the order of the mixture
     int n_shares;
+    int64_t training_rows;   // that the mixture makes; -1: unknown
     struct plan_text *texts; // of a pretraining
     int n_texts;
     int64_t training_tokens; // of a token stage whose training parts are all there; else -1

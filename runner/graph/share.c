@@ -10,11 +10,19 @@
 #include "core/store/atomic.h"
 #include "core/store/store.h"
 
+enum { PACKED_MOST = 1 << 20 }; // examples are packed as the stage packs them; of more, so many in the same shares
+
 // What is there of a task's split.
 struct split_rows {
-    int64_t n;       // -1: unknown
-    int64_t *length; // [n], in tokens; NULL: its token files are not there
+    int64_t n;        // -1: unknown
+    int64_t *length;  // [n], in tokens; NULL: its token files are not there
+    bool *is_learned; // [n]: has a target within the cut; NULL: not asked for
 };
+
+static int64_t cut(int64_t length, int64_t max_tokens)
+{
+    return length < max_tokens ? length : max_tokens;
+}
 
 // An error about data is told by the stage that reads the data.
 static struct error *forgive(struct error *e)
@@ -44,8 +52,31 @@ static struct error *count_records(const struct graph_node *node, int64_t *n)
     return NULL;
 }
 
-// Where the rows of a token file begin and end is all that is read of it (task_rows.h: /rows).
-static struct error *add_lengths(struct split_rows *split, struct store_file *file, const char *path, struct arena *arena)
+// Which rows have a target within their first max_tokens. What follows a prompt is one, so that the mask is read of those rows alone
+// whose prompt is as long as the cut, or that have none.
+static struct error *find_learned(struct store_file *file, const char *path, const int64_t *ends, int64_t n, int64_t max_tokens,
+                                  bool *is_learned)
+{
+    const void *prompts, *mask;
+    int64_t n_prompts, n_mask;
+    struct error *e = store_map(file, "/prompts", STORE_I64, &prompts, &n_prompts);
+    if (!e)
+        e = store_map(file, "/mask", STORE_U8, &mask, &n_mask);
+    if (!e && (n_prompts != n || n_mask < ends[n]))
+        e = error_plain(ERROR_DATA, "the rows of '%s' are not all there", path);
+    for (int64_t i = 0; i < n && !e; i++) {
+        int64_t prompt = ((const int64_t *)prompts)[i], n_tokens = cut(ends[i + 1] - ends[i], max_tokens);
+        is_learned[i] = prompt > 0 && prompt < n_tokens;
+        for (int64_t t = 1; t < n_tokens && !is_learned[i]; t++)
+            is_learned[i] = ((const uint8_t *)mask)[ends[i] + t];
+    }
+    return e;
+}
+
+// Where the rows of a token file begin and end is all that is read of it (task_rows.h: /rows), and where their prompts end if
+// max_tokens is not 0.
+static struct error *add_lengths(struct split_rows *split, struct store_file *file, const char *path, int64_t max_tokens,
+                                 struct arena *arena)
 {
     struct store_set set;
     int64_t offset, bytes, *ends;
@@ -55,7 +86,8 @@ static struct error *add_lengths(struct split_rows *split, struct store_file *fi
         return e ? e : error_plain(ERROR_DATA, "'%s' has no rows", path);
     ends = arena_array(arena, (size_t)n + 1, sizeof *ends);
     int64_t *all = arena_grow(arena, split->length, (size_t)split->n, (size_t)(split->n + n) + 1, sizeof *all);
-    if (!ends || !all)
+    bool *learned = arena_grow(arena, split->is_learned, (size_t)split->n, (size_t)(split->n + n) + 1, sizeof *learned);
+    if (!ends || !all || !learned)
         return error_memory();
     if ((e = store_read(file, "/rows", STORE_I64, 0, n + 1, ends)))
         return e;
@@ -64,14 +96,17 @@ static struct error *add_lengths(struct split_rows *split, struct store_file *fi
             return error_plain(ERROR_DATA, "the rows of '%s' are out of order", path);
         all[split->n + i] = ends[i + 1] - ends[i];
     }
+    if (max_tokens && (e = find_learned(file, path, ends, n, max_tokens, learned + split->n)))
+        return e;
     split->length = all;
+    split->is_learned = max_tokens ? learned : NULL;
     split->n += n;
     return NULL;
 }
 
-// tokens NULL: results are not looked at.
+// tokens NULL: results are not looked at. max_tokens: where rows are cut before it is asked which have a target; 0: it is not.
 static struct error *read_split(struct split_rows *split, const struct graph_node *node, const struct plan_stage *tokens,
-                                struct arena *arena)
+                                int64_t max_tokens, struct arena *arena)
 {
     bool all = tokens && tokens->part_out && node->n_parts > 0;
     struct error *e = NULL;
@@ -82,7 +117,7 @@ static struct error *read_split(struct split_rows *split, const struct graph_nod
         struct store_file *file = NULL;
         e = store_open(&file, tokens->part_out[i]);
         if (!e)
-            e = add_lengths(split, file, tokens->part_out[i], arena);
+            e = add_lengths(split, file, tokens->part_out[i], max_tokens, arena);
         store_close(file);
     }
     if (all && !e)
@@ -90,11 +125,6 @@ static struct error *read_split(struct split_rows *split, const struct graph_nod
     split->length = NULL;
     e = forgive(e);
     return e ? e : count_records(node, &split->n);
-}
-
-static int64_t cut(int64_t length, int64_t max_tokens)
-{
-    return length < max_tokens ? length : max_tokens;
 }
 
 // Tokens of the first n_examples, going round: whole passes have the same number each. The sum of lengths fits, for they are those
@@ -143,29 +173,106 @@ static void add_all(struct lengths *lengths, const struct split_rows *split, int
         lengths_add(lengths, cut(split->length[i], max_tokens), (double)n_examples / (double)split->n);
 }
 
-static struct error *make_share(struct plan_share *share, const struct plan *plan, const struct graph_input *input,
-                                int64_t max_tokens, struct lengths *lengths)
+// Whether a stage reads its mixture as one stream, in which no row has to have a target.
+static bool is_flat(const struct finetune_options *o)
+{
+    return o->batch_tokens != FIELD_UNSET_INT && (!o->packing || strcmp(o->packing, "best_fit"));
+}
+
+// split: of the entry, in the arena. learned: it is to be known which of its rows have a target.
+static struct error *make_share(struct plan_share *share, struct split_rows *split, const struct plan *plan,
+                                const struct graph_input *input, int64_t max_tokens, bool learned, struct lengths *lengths,
+                                struct arena *arena)
 {
     const struct mixture_use *use = input->use;
-    struct arena scratch = {0};
-    struct split_rows split;
     *share = (struct plan_share){
         .task = use->task->name, .split = use->split->name, .rows = -1, .tokens = -1, .passes = NAN, .share = NAN};
-    struct error *e = read_split(&split, input->node, plan ? plan_of(plan, input->node) : NULL, &scratch);
+    struct error *e =
+        read_split(split, input->node, plan ? plan_of(plan, input->node) : NULL, learned ? max_tokens : 0, arena);
     bool by_rows = use->rows != FIELD_UNSET_INT;
     if (!by_rows)
         share->passes = use->epochs;
-    if (!e && split.n >= 0) {
-        e = count_rows(share, use, &split);
-        if (!e && split.length && share->rows <= SHARE_ROWS_MOST)
-            e = count_tokens(&split, share->rows, max_tokens, &share->tokens);
+    if (!e && split->n >= 0) {
+        e = count_rows(share, use, split);
+        if (!e && split->length && share->rows <= SHARE_ROWS_MOST)
+            e = count_tokens(split, share->rows, max_tokens, &share->tokens);
         if (!e)
-            add_all(lengths, &split, share->rows, max_tokens);
+            add_all(lengths, split, share->rows, max_tokens);
     } else if (!e && by_rows) {
         share->rows = use->rows;
     }
-    arena_release(&scratch);
     return e;
+}
+
+// Inputs of the examples that have a target, in the order of the training; there are at most n of them.
+static struct error *order_inputs(const struct plan_stage *s, const struct split_rows *splits, double share, int64_t n,
+                                  int32_t **inputs, int64_t *n_inputs, struct arena *arena)
+{
+    const struct finetune_options *o = s->node->options;
+    struct mixture_part *parts = arena_array(arena, (size_t)s->n_shares, sizeof *parts);
+    struct task_rows *rows = arena_array(arena, (size_t)s->n_shares, sizeof *rows); // a mixture is opened by their number alone
+    struct mixture m;
+    *inputs = arena_array(arena, (size_t)n, sizeof **inputs);
+    *n_inputs = 0;
+    if (!parts || !rows || !*inputs)
+        return error_memory();
+    for (int i = 0; i < s->n_shares; i++) {
+        const struct plan_share *of = &s->shares[i];
+        rows[i] = (struct task_rows){.n = splits[i].n, .n_vocab = 1};
+        double epochs = isnan(of->passes) || share < 1 ? (double)of->rows * share / (double)splits[i].n : of->passes;
+        parts[i] = (struct mixture_part){.name = of->task, .rows = &rows[i], .epochs = epochs, .n_rows = -1};
+    }
+    struct error *e = mixture_open(&m, parts, s->n_shares, (uint64_t)o->seed, MIXTURE_SHUFFLED, arena);
+    for (int64_t i = 0; !e && i < m.n && *n_inputs < n; i++) {
+        struct mixture_example x = mixture_at(&m, i);
+        const struct split_rows *split = &splits[x.part];
+        if (split->is_learned[x.row])
+            (*inputs)[(*n_inputs)++] = (int32_t)cut(split->length[x.row], o->seq_len) - 1;
+    }
+    return e;
+}
+
+// Rows of conversations that have a target: one each, or whole ones packed, where it is their order that says which fit together.
+static struct error *count_whole(const struct plan_stage *s, const struct split_rows *splits, int64_t n_examples, bool is_packed,
+                                 int64_t *n_rows)
+{
+    const struct finetune_options *o = s->node->options;
+    struct arena scratch = {0};
+    int64_t most = n_examples < PACKED_MOST ? n_examples : PACKED_MOST, n = 0;
+    double share = (double)most / (double)n_examples;
+    int32_t *inputs;
+    struct error *e = order_inputs(s, splits, share, most, &inputs, &n, &scratch);
+    if (!e && is_packed)
+        e = whole_rows_count(inputs, n, o->seq_len, &n);
+    *n_rows = e ? -1 : (int64_t)((double)n / share);
+    arena_release(&scratch);
+    return forgive(e);
+}
+
+// As stages/finetune.c makes them.
+static struct error *count_training_rows(struct plan_stage *s, const struct split_rows *splits)
+{
+    int64_t n_examples = s->n_shares ? 0 : -1, n_tokens = 0;
+    bool all_known = s->n_shares > 0;
+    for (int i = 0; i < s->n_shares; i++) {
+        const struct plan_share *share = &s->shares[i];
+        n_examples = n_examples < 0 || share->rows < 0 ? -1 : n_examples + share->rows;
+        if (n_tokens < 0 || share->tokens < 0 || __builtin_add_overflow(n_tokens, share->tokens, &n_tokens))
+            n_tokens = -1;
+        all_known = all_known && splits[i].is_learned && share->rows > 0;
+    }
+    s->training_rows = n_examples;
+    if (s->node->kind != KIND_FINETUNE)
+        return NULL;
+    const struct finetune_options *o = s->node->options;
+    bool is_packed = o->batch_tokens != FIELD_UNSET_INT;
+    if (is_flat(o))
+        s->training_rows = n_tokens > 0 && o->seq_len > 0 ? (n_tokens - 1) / o->seq_len : -1;
+    else if (all_known)
+        return count_whole(s, splits, n_examples, is_packed, &s->training_rows);
+    else if (is_packed)
+        s->training_rows = -1;
+    return NULL;
 }
 
 const struct mixture_uses *node_mixture(const struct graph_node *node)
@@ -194,21 +301,22 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
     const struct mixture_uses *mixture = node_mixture(node);
     if (!mixture)
         return NULL;
-    int64_t max_tokens = INT64_MAX;
-    if (node->kind == KIND_FINETUNE && ((const struct finetune_options *)node->options)->seq_len > 0)
-        max_tokens = ((const struct finetune_options *)node->options)->seq_len;
+    const struct finetune_options *o = node->kind == KIND_FINETUNE ? node->options : NULL;
+    int64_t max_tokens = o && o->seq_len > 0 ? o->seq_len : INT64_MAX;
+    bool learned = o && o->seq_len > 0 && !is_flat(o);
     struct plan_share *shares = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *shares);
+    struct arena scratch = {0};
+    struct split_rows *splits = arena_array(&scratch, (size_t)node->n_inputs + 1, sizeof *splits);
     int n = 0;
     int64_t n_examples = 0;
     double tokens = 0, rows = 0; // NaN: not known of all
-    if (!shares)
-        return error_memory();
-    struct error *e = NULL;
-    for (int i = 0; i < node->n_inputs; i++) {
+    struct error *e = shares && splits ? NULL : error_memory();
+    for (int i = 0; i < node->n_inputs && shares && splits; i++) {
         struct plan_share *share = &shares[n];
         if (!node->inputs[i].use)
             continue;
-        e = error_append(e, make_share(share, plan, &node->inputs[i], max_tokens, lengths)); // all of a mixture's errors at once
+        // all of a mixture's errors at once
+        e = error_append(e, make_share(share, &splits[n], plan, &node->inputs[i], max_tokens, learned, lengths, &scratch));
         e = error_append(e, check_size(share, node->inputs[i].use, &n_examples));
         tokens += share->tokens < 0 ? NAN : (double)share->tokens;
         rows += share->rows < 0 ? NAN : (double)share->rows;
@@ -218,6 +326,9 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
         shares[i].share = tokens > 0 ? (double)shares[i].tokens / tokens : rows > 0 ? (double)shares[i].rows / rows : NAN;
     s->shares = shares;
     s->n_shares = n;
+    if (!e)
+        e = count_training_rows(s, splits);
+    arena_release(&scratch);
     return error_while(e, node->stage->at, "planning stage '%s'", node->name);
 }
 
@@ -234,7 +345,7 @@ struct error *shares_questions(const struct plan *plan, const struct plan_stage 
         struct split_rows split;
         if (strcmp(input->role, "suite"))
             continue;
-        struct error *failed = read_split(&split, input->node, plan ? plan_of(plan, input->node) : NULL, &scratch);
+        struct error *failed = read_split(&split, input->node, plan ? plan_of(plan, input->node) : NULL, 0, &scratch);
         if (!failed && !split.n)
             failed = error_new(ERROR_RECIPE, use->at, "leave it out of the suites", "split '%s' of '%s' has no rows", use->split->name,
                                use->task->name);

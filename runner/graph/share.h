@@ -1,10 +1,13 @@
 // share.h - what a mixture comes to: examples and tokens of each entry, as far as they are known before anything runs.
 //
-//     e = shares_make(&plan, stage, &arena);       // stage->shares, of a finetune or grpo stage; none of other kinds
+//     e = shares_make(&plan, stage, &lengths, &arena);  // stage->shares, ->training_rows, of a finetune or grpo stage; none of others
 //
 // Rows       are known from a world's task file, from the footers of parquet files, or from the token files once they are there; an
 //            entry's are its epochs of them, or as many as it asks for
 // Tokens     are those of exactly these examples, each cut to the stage's seq_len; known once the token files are there
+// Training   the rows that a finetune stage makes of it, as it packs them: of best_fit by packing the lengths, in the training's order
+//            (of more than a million examples, of a million); of a conversation a row those that have a target. Known once the token
+//            files are there; of a conversation a row, and of GRPO, the examples as soon as those are
 // Share      of the tokens of the mixture where all are known, else of its rows where those are
 // Ownership  everything lives in the arena
 // Errors     ERROR_RECIPE at the entry: `rows` beyond what its task has, `epochs` that are not one row of it, more than

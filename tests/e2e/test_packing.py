@@ -1,7 +1,9 @@
 """Rows by best-fit packing: planned once, kept beside the token files, read by trainings and evaluations, and never seen to be cut."""
+import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unittest
@@ -164,6 +166,37 @@ stages:""" % (SOURCE / "recipes/worlds/town.yaml"))
         for name, text in texts.items():
             self.assertAlmostEqual(text["epochs"], text["rows"] / made[f"{name}.rows"]["rows"])
             self.assertAlmostEqual(text["dropped"], made[f"{name}.rows"]["dropped"])
+
+
+
+class Conversations(Folder):
+    """What plan says of a mixture is what the training makes of it, once the token files are there."""
+
+    def made(self, recipe, *asked):
+        call("run", recipe, *asked, "--until", "sft", results=self.results, check=0)
+        folder = self.folder / "tables"
+        call("export", f"{recipe}:sft", *asked, "--to", "csv", folder, results=self.results, check=0)
+        with open(folder / "metrics_train.csv", newline="") as f:
+            steps = max(int(row["step"]) for row in csv.DictReader(f))
+        shutil.rmtree(folder)
+        return self.plan(recipe, *asked)["sft"], steps
+
+    def test_steps_are_those_that_are_made(self):
+        text = (SOURCE / "tests/e2e/micro.yaml").read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        text = text.replace("steps: 30", "steps: 2").replace("../fixtures", str(SOURCE / "tests/fixtures"))
+        packed, each = self.folder / "packed.yaml", self.folder / "each.yaml"
+        packed.write_text(text)
+        each.write_text(text.replace("preset: mid", "preset: sft").replace("batch_tokens: 1024\n    device_batch: 3",
+                                                                          "rows: 8\n    device_batch: 3\n    seq_len: 64"))
+        self.assertIsNone(self.plan(packed, "-s", "sft.packing=best_fit")["sft"]["steps"])
+        rows = []
+        for recipe, *asked in ((packed,), (packed, "-s", "sft.packing=best_fit"), (packed, "-s", "sft.packing=best_fit", "-s", "sft.seq_len=64"),
+                               (each,)):
+            plan, steps = self.made(recipe, *asked)
+            self.assertEqual(plan["steps"], steps, asked)
+            rows.append(plan["rows"])
+        self.assertGreater(rows[1], rows[0])  # rows of whole conversations are not full
+        self.assertLess(rows[3], 400)         # of some the answer is cut off
 
 
 if __name__ == "__main__":

@@ -313,6 +313,8 @@ static void whole_of(const struct made *x, int64_t n_vocab, int64_t T)
     }
     assert_int_equal(r, w.n_rows);
     assert_int_equal(n_seen, each->n_rows);
+    assert_good(whole_rows_count(each->lengths, each->n_rows, T, &r));
+    assert_int_equal(r, w.n_rows);
     assert_error(whole_rows_read(&w, -1, 1, width, inputs, targets), ERROR_FAILED, "are asked for");
     arena_release(&arena);
 }

@@ -345,17 +345,25 @@ static void missing_files(void **state)
     error_free(e);
 }
 
-// The token file of a task's split, as far as the plan looks: n rows of so many tokens.
+// The token file of a task's split, as far as the plan looks: n rows of so many tokens, whose last is the answer.
 static void put_rows(struct place_of_test *p, const char *name, int64_t n, int64_t length)
 {
     const struct plan_stage *s = plan_stage(&p->plan, name);
     int64_t *ends = arena_array(&p->arena, (size_t)n + 1, sizeof *ends);
-    for (int64_t i = 0; i <= n; i++)
+    int64_t *prompts = arena_array(&p->arena, (size_t)n + 1, sizeof *prompts);
+    uint8_t *mask = arena_array(&p->arena, (size_t)(n * length), 1);
+    for (int64_t i = 0; i <= n; i++) {
         ends[i] = i * length;
+        prompts[i] = i % 2 ? length - 1 : 0; // no prompt: the user has the last word
+        if (i < n)
+            mask[ends[i] + length - 1 - (i % 2 ? 0 : length / 2)] = 1;
+    }
     const struct store_attribute attributes[] = {store_text("/", "key", s->node->parts[0].key),
                                                  store_text("/", "state", "finished"), store_i64("/", "n", ends[n])};
-    const struct store_set set = {.path = "/rows", .type = STORE_I64, .n_dims = 1, .dims = {n + 1}, .data = ends};
-    no_error(store_save(s->part_out[0], attributes, countof(attributes), &set, 1));
+    const struct store_set sets[] = {{.path = "/rows", .type = STORE_I64, .n_dims = 1, .dims = {n + 1}, .data = ends},
+                                     {.path = "/prompts", .type = STORE_I64, .n_dims = 1, .dims = {n}, .data = prompts},
+                                     {.path = "/mask", .type = STORE_U8, .n_dims = 1, .dims = {n * length}, .data = mask}};
+    no_error(store_save(s->part_out[0], attributes, countof(attributes), sets, countof(sets)));
 }
 
 static void shares(void **state)
@@ -384,6 +392,22 @@ static void shares(void **state)
     assert_true(fabs(mid->shares[1].share - 3840. / 4440) < 1e-12);
     assert_int_equal(mid->tokens, 4439 / 64 / 2 * 128); // whole batches
     assert_true(mid->flops > 0);
+    assert_int_equal(mid->training_rows, 4439 / 64);
+
+    // A row each: of the rows of 100 tokens every other has its answer behind the cut.
+    const char *each = with(&p->arena, MIXED, "preset: mid\n    model: base\n    batch_tokens: 128", "preset: sft\n    model: base\n    rows: 4");
+    make_plan(p, each);
+    mid = plan_stage(&p->plan, "mid");
+    assert_int_equal(mid->shares[1].rows, 80);
+    assert_int_equal(mid->training_rows, 60 + 2 * 20);
+    assert_int_equal(mid->updates, 100 / 4 - 1);
+
+    // Whole ones packed into rows of 65 tokens: those of 64 fill one each, and six of 10 another.
+    make_plan(p, with(&p->arena, MIXED, "batch_tokens: 128", "batch_tokens: 128\n    packing: best_fit"));
+    mid = plan_stage(&p->plan, "mid");
+    assert_int_equal(mid->training_rows, 2 * 20 + 60 / 6);
+    assert_int_equal(mid->updates, 50 / 2);
+    assert_int_equal(mid->tokens, 50 / 2 * 128);
 }
 
 // What a task has shows at the latest when its token files are there.
