@@ -63,8 +63,8 @@ struct store_set {
     int n_dims;
     int64_t dims[STORE_DIMS];
     const void *data;
-    const void *const *pieces;          // not NULL, instead of data: STORE_PIECE bytes at each, at the last what is left; not of tables
-    size_t text_bytes;                  // for STORE_TEXT
+    const void *const *pieces; // not NULL, instead of data: STORE_PIECE bytes at each, at the last what is left; not of tables
+    size_t text_bytes;         // for STORE_TEXT
     const struct store_member *members; // for STORE_TABLE
     int n_members;
     size_t row_bytes;

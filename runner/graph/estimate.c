@@ -151,7 +151,8 @@ static struct error *estimate_eval(struct estimate *estimate, const struct graph
     return NULL;
 }
 
-void estimate_mixture(struct estimate *estimate, const struct graph_node *node, int64_t n_examples, int64_t n_tokens, int64_t n_rows)
+void estimate_mixture(struct estimate *estimate, const struct graph_node *node, int64_t n_examples, int64_t n_tokens,
+                      int64_t n_rows)
 {
     if (node->kind != KIND_FINETUNE || estimate->tokens >= 0 || n_examples <= 0 || n_tokens < 1)
         return;

@@ -35,7 +35,8 @@ int64_t estimate_begin(const struct graph_node *node);
 // For a finetune stage whose tokens are not known yet: n_examples with n_tokens are one pass over its mixture, which makes n_rows rows
 // (share.h; -1: not known). Where rows are packed it is whole batches, as the stage makes them; where a conversation is a row and steps
 // are given, rows of the average length.
-void estimate_mixture(struct estimate *estimate, const struct graph_node *node, int64_t n_examples, int64_t n_tokens, int64_t n_rows);
+void estimate_mixture(struct estimate *estimate, const struct graph_node *node, int64_t n_examples, int64_t n_tokens,
+                      int64_t n_rows);
 
 // Updates that a training makes; -1: not known. Of finetune and grpo, whose mixture makes n_rows rows (-1: not known).
 int64_t estimate_steps(const struct graph_node *node, int64_t n_rows);

@@ -187,8 +187,7 @@ static struct error *make_share(struct plan_share *share, struct split_rows *spl
     const struct mixture_use *use = input->use;
     *share = (struct plan_share){
         .task = use->task->name, .split = use->split->name, .rows = -1, .tokens = -1, .passes = NAN, .share = NAN};
-    struct error *e =
-        read_split(split, input->node, plan ? plan_of(plan, input->node) : NULL, learned ? max_tokens : 0, arena);
+    struct error *e = read_split(split, input->node, plan ? plan_of(plan, input->node) : NULL, learned ? max_tokens : 0, arena);
     bool by_rows = use->rows != FIELD_UNSET_INT;
     if (!by_rows)
         share->passes = use->epochs;
@@ -347,8 +346,8 @@ struct error *shares_questions(const struct plan *plan, const struct plan_stage 
             continue;
         struct error *failed = read_split(&split, input->node, plan ? plan_of(plan, input->node) : NULL, 0, &scratch);
         if (!failed && !split.n)
-            failed = error_new(ERROR_RECIPE, use->at, "leave it out of the suites", "split '%s' of '%s' has no rows", use->split->name,
-                               use->task->name);
+            failed = error_new(ERROR_RECIPE, use->at, "leave it out of the suites", "split '%s' of '%s' has no rows",
+                               use->split->name, use->task->name);
         e = error_append(e, failed);
         int64_t *n = use->task->task.grader == GRADER_CHOICE ? n_choices : n_written;
         int64_t asked = o->examples != FIELD_UNSET_INT && (split.n < 0 || o->examples < split.n) ? o->examples : split.n;
