@@ -10,6 +10,7 @@
 // But fsync and rename, which wait for the disk, are done by threads of the queue, several at a time: a file system makes one turn of
 // several fsyncs. So files may appear in another order than they were saved in.
 //
+// Names      a file is handed over once; again only behind a wait
 // Limits     WAITING files that are written and have no name yet: store_queue_save waits where there are so many
 // Ownership  what is handed to store_queue_save is borrowed for the call
 // Errors     those of store_save: of writing by store_queue_save, of syncing by store_queue_look or _wait, the first alone. A file that

@@ -2,6 +2,7 @@
 #include "runner/graph/stage_job.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -122,6 +123,36 @@ const char *stage_lock_path(const struct plan *plan, const struct graph_node *no
     return key_path(arena, plan->results, node->kind, tokenizer ? tokenizer->key : node->key, ".lock");
 }
 
+static int by_file(const void *a, const void *b)
+{
+    const struct job_part *x = *(const struct job_part *const *)a, *y = *(const struct job_part *const *)b;
+    int order = strcmp(x->out, y->out);
+    return order ? order : (x > y) - (x < y);
+}
+
+// Files of the same content have one token file, which the first of them makes.
+static struct error *make_each_once(struct job *job)
+{
+    struct arena scratch = {0};
+    int n = 0;
+    const struct job_part **sorted = arena_array(&scratch, (size_t)job->n_parts + 1, sizeof *sorted);
+    bool *is_again = arena_array(&scratch, (size_t)job->n_parts + 1, sizeof *is_again);
+    struct error *e = sorted && is_again ? NULL : error_memory();
+    for (int i = 0; i < job->n_parts && !e; i++)
+        sorted[i] = &job->parts[i];
+    if (!e && job->n_parts)
+        qsort(sorted, (size_t)job->n_parts, sizeof *sorted, by_file);
+    for (int i = 1; i < job->n_parts && !e; i++)
+        is_again[sorted[i] - job->parts] = !strcmp(sorted[i]->out, sorted[i - 1]->out);
+    for (int i = 0; i < job->n_parts && !e; i++)
+        if (!is_again[i])
+            job->parts[n++] = job->parts[i];
+    if (!e)
+        job->n_parts = n;
+    arena_release(&scratch);
+    return e;
+}
+
 struct error *stage_job(struct job *job, const struct plan *plan, const struct plan_stage *s, struct arena *arena)
 {
     const struct graph_node *node = s->node;
@@ -183,5 +214,5 @@ struct error *stage_job(struct job *job, const struct plan *plan, const struct p
                                                        .suite = use && use->suite ? use->suite->name : NULL,
                                                        .out = s->part_out ? s->part_out[i] : NULL};
     }
-    return NULL;
+    return node->kind == KIND_TOKENS && node->key ? make_each_once(job) : NULL;
 }

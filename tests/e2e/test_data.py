@@ -163,6 +163,15 @@ class TokenFiles(Folder):
         # Each file's own time: together they are the stage's, not a multiple.
         self.assertLess(self.plan(recipe)["web.tokens"]["seconds"], 150)
 
+    def test_files_of_the_same_content_are_made_once(self):
+        recipe = self.write(12, 50)
+        for i in (3, 4, 9):
+            (self.folder / f"{i:03}.txt").write_text((self.folder / "001.txt").read_text())
+        done = call("run", recipe, results=self.results, check=0)
+        self.assertRegex(done.stdout, r"web\.tokens: done in [^,]*, 9 documents")
+        self.assertEqual(len(list(self.results.glob("store/tokens-*[0-9a-f].h5"))), 9)
+        self.assertEqual(self.plan(recipe)["web.tokens"]["state"], "cached")
+
     def test_room_is_looked_for_before_the_files_are_made(self):
         recipe, disk = self.write(40, 12000), self.folder / "disk"
         disk.mkdir()
