@@ -1,4 +1,4 @@
-// lost.c - the second of the two places with state of a process (the first is stop.c): a handler knows nothing else.
+// lost.c - a second place with state of a process (the first is stop.c): a handler knows nothing else.
 //
 // Which file it was the kernel's own list of mappings says, so that no mapping has to be registered.
 #include "core/base/lost.h"

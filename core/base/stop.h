@@ -1,4 +1,4 @@
-// stop.h - the one mutable global: has someone asked this process to save and stop?
+// stop.h - has someone asked this process to save and stop? Beside lost.h's, and point.h's of tests, the one mutable global.
 //
 // Every loop that can last a second looks at stop_requested() and, when it is set, saves and returns error_stopped().
 // Set by signals (stop_on_signals), by a reader of the lifeline pipe (stop_request). Cleared by nobody but a chat, where a stop ends

@@ -90,7 +90,8 @@ static struct error *print_left_out(const struct data_call *d)
         if (!file->left_out || file->name == last)
             continue;
         last = file->name;
-        names = arena_printf(d->call->arena, "%s%s%s", names, n++ ? ", " : "left out of their suites, for want of data: ", last);
+        names = arena_printf(d->call->arena, "%s%s%s", names,
+                             n++ ? ", " : "not there, so that the tasks that read it are left out of their suites: ", last);
     }
     if (!names)
         return error_memory();

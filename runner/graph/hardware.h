@@ -1,7 +1,7 @@
 // hardware.h - the one table of what devices can do, for plans: peaks, bandwidth, memory, each from the maker's data sheet.
 //
 //     e = hardware_of(&hardware, &recipe);               // recipe.device; NULL or "cpu" is this machine
-//     hardware_peak(hardware, "bf16")                    // FLOP/s of one device
+//     hardware->bf16 * recipe.device_count               // FLOP/s of all of them
 //
 // Names      compared without regard to case, blanks, '-' and '_': "RTX 4090" is "RTX-4090"
 // mfu        the share of the peak that a training is assumed to reach, by the reference's count of FLOPs (core/model/shape.h), and

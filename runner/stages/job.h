@@ -33,7 +33,7 @@ struct job_input {
 
 // Documents that the stage reads itself: the tokenizer's training text (all parts in order), or the files of a token stage.
 struct job_part {
-    struct document_part part; // world: path is set, world is NULL until job_world compiles it
+    struct document_part part; // world: path is set, world is NULL until source_part.h compiles it
     const char *identity;      // canonical JSON of what is read: sha256 of the file, form, column, range
     const char *key, *out;     // token stage: the key and file of the tokens of this part; else NULL
     const char *payload;       // token stage: the canonical text of that key; else NULL

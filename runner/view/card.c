@@ -408,10 +408,9 @@ static void markdown_texts(FILE *to, const struct run *run, const struct run_tab
         if (row.tokens > 0)
             markdown_text(to, &row);
     }
-    fprintf(
-        to,
-        "\nfewer: tokens less than that vocabulary makes (50,257 and 100,277 tokens large) of the same text. Training text: its\n"
-        "beginning. Validation: bytes as bits per byte count them.\n");
+    fprintf(to, "\nfewer: how many tokens less it makes of the same text than the vocabularies of GPT-2 (50,257 tokens) and "
+                "GPT-4 (100,277);\n"
+                "below 0 it makes more. Training text: its beginning. Validation: bytes as bits per byte count them.\n");
 }
 
 // An update's own mean is of few answers: a fifth of all updates tells more.
