@@ -5,6 +5,7 @@
 
 #include "core/base/map.h"
 #include "core/base/stop.h"
+#include "core/data/file_kind.h"
 #include "core/data/json_lines.h"
 #include "core/data/parquet.h"
 
@@ -121,6 +122,13 @@ static struct error *next_world(struct documents *d, const char **text, size_t *
     return NULL;
 }
 
+static struct error *open_text(struct documents *d)
+{
+    struct error *e = map_open(&d->map, d->part.path);
+    const struct file_kind *kind = e ? NULL : file_kind_of(d->map.data, d->map.n_bytes);
+    return kind ? error_new(ERROR_DATA, NOWHERE, kind->fix, "'%s' is %s, not text", d->part.path, kind->is) : e;
+}
+
 static struct error *open_part(struct documents *d)
 {
     struct error *e;
@@ -132,7 +140,7 @@ static struct error *open_part(struct documents *d)
     case DOCUMENT_JSONL:
         return json_lines_open(&d->lines, d->part.path);
     case DOCUMENT_TEXT:
-        return map_open(&d->map, d->part.path);
+        return open_text(d);
     case DOCUMENT_WORLD:
     case DOCUMENT_FORM_COUNT:
         break;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/base/stop.h"
+#include "core/data/file_kind.h"
 
 enum { LINE_MOST = 64 << 20, VALUES_MOST = 1 << 20, READ_BYTES = 1 << 20, POLL = 1 << 12 };
 
@@ -104,9 +105,29 @@ static bool too_many_values(const char *line, size_t n)
     return n_values > VALUES_MOST;
 }
 
-static struct error *no_json(const struct json_lines *l, const char *line, size_t n)
+// Of a first line that is no JSON what the file is instead, where that shows; NULL: it does not.
+static struct error *other_kind(struct json_lines *l, const char *line, size_t n)
 {
     struct place at = json_lines_place(l);
+    const struct file_kind *kind = file_kind_of((const uint8_t *)line, n);
+    while (n > 0 && strchr(" \t\r", line[n - 1]))
+        n--;
+    bool goes_on = n == 1 && (*line == '[' || *line == '{');
+    if (l->line > 1 || (!kind && !goes_on))
+        return NULL;
+    l->broken = true; // no line behind it is one
+    if (kind)
+        return error_new(ERROR_DATA, at, kind->fix, "the file is %s, not JSON lines", kind->is);
+    return error_new(ERROR_DATA, at, *line == '[' ? "write an object a line: jq -c '.[]'" : "write an object a line: jq -c .",
+                     "the file is JSON over several lines, not a value a line");
+}
+
+static struct error *no_json(struct json_lines *l, const char *line, size_t n)
+{
+    struct place at = json_lines_place(l);
+    struct error *other = other_kind(l, line, n);
+    if (other)
+        return other;
     json_error_t problem = {.column = 0};
     json_t *value = json_loadb(line, n, JSON_ALLOW_NUL | JSON_DECODE_ANY, &problem);
     if (value) { // what it takes for the end

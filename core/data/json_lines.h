@@ -9,7 +9,7 @@
 // Limits     64 MiB a line and 2^20 values in it; nesting of 2,048
 // Ownership  a value is borrowed until the next call
 // Errors     ERROR_DATA at the file and line, of what is no JSON in jansson's words; stop. Behind a line that is no JSON the next one may
-//            be asked for
+//            be asked for, but where the first line shows that the file is something else (file_kind.h), or one value on several lines
 #ifndef CORE_DATA_JSON_LINES_H
 #define CORE_DATA_JSON_LINES_H
 

@@ -117,6 +117,11 @@ static struct error *count(struct work *w)
     w->began = clock_seconds();
     for (int i = 0; i < job->n_parts && !e && !bpe_trainer_full(w->trainer); i++)
         e = count_part(w, &job->parts[i].part);
+    if (!e && !bpe_trainer_totals(w->trainer).chars)
+        e = job_error(job, "source",
+                      error_new(ERROR_DATA, NOWHERE, "name another column or field, or other files",
+                                "there is no text in '%s'%s: every document is empty",
+                                job->n_parts ? job->parts[0].part.path : "", job->n_parts > 1 ? " and the files behind it" : ""));
     if (!e)
         e = bpe_trainer_count(w->trainer);
     return e ? e : save_counts(w);

@@ -55,6 +55,13 @@ class Lines(Folder):
         self.assertEqual(told.count("tokenizer: 4 bad"), 1)
         self.assertRegex(told, r"web\.tokens: 4 bad rows of 2 files left out")
 
+    def test_texts_that_are_all_empty(self):
+        recipe = self.write()
+        for i in range(2):
+            (self.folder / f"{i}.jsonl").write_text('{"text": ""}\n{"text": null}\n' * 9)
+        done = call("run", recipe, results=self.results, check=1)
+        self.assertRegex(done.stderr, r"lines\.yaml:7:\d+: error: there is no text in '[^']*0\.jsonl' and the files behind it")
+
     def test_no_more_than_so_many(self):
         done = call("run", self.write(", skip_bad: 1"), results=self.results, check=1)
         self.assertIn("0.jsonl:61", done.stderr)

@@ -193,6 +193,62 @@ static void plain_text(void **state)
     error_free(e);
 }
 
+// What is read as text or lines and is neither is named, and never skipped; what only looks a little like it is text.
+static void files_of_another_kind(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *is; // NULL: text
+    } files[] = {{"\x1F\x8B\x08\0\0", 5, "packed by gzip"},
+                 {"\x28\xB5\x2F\xFD\0", 5, "packed by zstd"},
+                 {"BZh91AY&SY\0", 11, "packed by bzip2"},
+                 {"BZh for short", 13, NULL},
+                 {"PAR1\x15\x04", 6, "a parquet file"},
+                 {"PAR1 is a word", 14, NULL},
+                 {"\xFF\xFEh\0i\0", 6, "UTF-16"},
+                 {"\xFE\xFF\0h\0i", 6, "UTF-16"},
+                 {"\xFF\xFE bad", 6, NULL},
+                 {"\x1F", 1, NULL},
+                 {"\xEF\xBB\xBFtext", 7, NULL}};
+    struct skips skips = {.most = 1000};
+    struct document_part text = {DOCUMENT_TEXT, .path = path};
+    struct document_part lines_part = {DOCUMENT_JSONL, .path = path, .column = "text", .skips = &skips};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct documents *d;
+        write_file(files[i].bytes, files[i].n);
+        struct error *e = documents_open(&d, &text);
+        assert_int_equal(e != NULL, files[i].is != NULL);
+        if (!e) {
+            documents_close(d);
+            continue;
+        }
+        assert_int_equal(e->kind, ERROR_DATA);
+        assert_non_null(strstr(e->what, files[i].is));
+        error_free(e);
+        assert_int_equal(count(lines_part, NULL, &e), 0);
+        assert_non_null(e);
+        assert_non_null(strstr(e->what, files[i].is));
+        assert_non_null(strstr(e->what, "not JSON lines"));
+        error_free(e);
+    }
+    assert_int_equal(skips.n, 0);
+    static const char pretty[] = "[\r\n  {\"text\": \"one\"}\r\n]\r\n", cut[] = "{\"text\":\n{\"text\": \"two\"}\n";
+    struct error *e;
+    write_file(pretty, sizeof pretty - 1);
+    assert_int_equal(count(lines_part, NULL, &e), 0);
+    assert_non_null(e);
+    assert_non_null(strstr(e->what, "JSON over several lines"));
+    assert_non_null(strstr(e->fix, "jq -c '.[]'"));
+    error_free(e);
+    write_file(cut, sizeof cut - 1);
+    assert_int_equal(count(lines_part, (const char *const[]){"two"}, &e), 1);
+    fail_with(e);
+    assert_int_equal(skips.n, 1);
+    skips_release(&skips);
+}
+
 static void parquet_rows(void **state)
 {
     (void)state;
@@ -236,6 +292,7 @@ int main(void)
         cmocka_unit_test(bad_lines_are_skipped),
         cmocka_unit_test(a_line_too_long_is_never_skipped),
         cmocka_unit_test(plain_text),
+        cmocka_unit_test(files_of_another_kind),
         cmocka_unit_test(parquet_rows),
         cmocka_unit_test(world_range),
     };

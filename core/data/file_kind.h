@@ -1,0 +1,19 @@
+// file_kind.h - what a file is that is read as text and is none, by its first bytes: for messages that say what to do.
+//
+//     const struct file_kind *kind = file_kind_of(data, n);      // NULL: it may be text
+//     if (kind) ... "'%s' is %s, not text", path, kind->is; kind->fix
+//
+// Knows gzip, zstd, bzip2, xz, zip, parquet, HDF5, PDF, UTF-16. No text that is UTF-8 begins like one of them
+#ifndef CORE_DATA_FILE_KIND_H
+#define CORE_DATA_FILE_KIND_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct file_kind {
+    const char *is, *fix;
+};
+
+const struct file_kind *file_kind_of(const uint8_t *first, size_t n);
+
+#endif
