@@ -348,21 +348,26 @@ static void count_adamw(struct device *dev, struct tensor p, struct tensor m, st
 }
 
 // Five steps of X X^T, A A and B X, and the polynomial and scaling between them.
-static void newton_schulz_of(struct device *dev, int64_t rows, int64_t cols, const char *op)
+static void spend_newton_schulz(struct device *dev, int64_t rows, int64_t cols)
 {
     double m = (double)min_i64(rows, cols), n = (double)max_i64(rows, cols);
     spend_product(dev, 5 * (4 * m * m * n + 2 * m * m * m + 3 * m * m + 2 * m * n) + 3 * m * n, 2 * m * n);
+}
+
+static int64_t newton_schulz_floats(const struct device *dev, int64_t rows, int64_t cols)
+{
     int64_t s = min_i64(rows, cols), l = max_i64(rows, cols);
     int64_t widest =
         max_i64(packed_floats(dev, s, s, l, 0), max_i64(packed_floats(dev, rows, cols, s, 0), packed_floats(dev, s, s, s, 0)));
     int64_t sums = max_i64((rows * cols + FLAT_BLOCK - 1) / FLAT_BLOCK, max_i64(rows, cols));
-    work(dev, rows * cols + 2 * s * s + 2 * sums + widest, op);
+    return rows * cols + 2 * s * s + 2 * sums + widest;
 }
 
 static void count_newton_schulz(struct device *dev, struct tensor x, const struct newton_schulz *iteration)
 {
     (void)iteration;
-    newton_schulz_of(dev, x.rows, x.cols, "newton_schulz");
+    spend_newton_schulz(dev, x.rows, x.cols);
+    work(dev, newton_schulz_floats(dev, x.rows, x.cols), "newton_schulz");
 }
 
 static void count_muon(struct device *dev, const struct muon_matrix *matrices, int n, struct muon muon)
@@ -373,8 +378,15 @@ static void count_muon(struct device *dev, const struct muon_matrix *matrices, i
     for (int i = 0; i < n; i++) {
         // momentum, Nesterov and clipping 7, the update 2; p, momentum read and written, g read (the product writes it)
         spend(dev, (9 + more) * size(matrices[i].p), 5 * size(matrices[i].p) + 2 * size(matrices[i].variance));
-        newton_schulz_of(dev, matrices[i].p.rows, matrices[i].p.cols, "muon");
+        spend_newton_schulz(dev, matrices[i].p.rows, matrices[i].p.cols);
     }
+    if (n < 1)
+        return;
+    int64_t rows = matrices[0].p.rows, cols = matrices[0].p.cols, floats = newton_schulz_floats(dev, rows, cols);
+    struct device alone = {.n_threads = 1};
+    if (rows * cols <= MUON_APART && n >= dev->n_threads)
+        floats = max_i64(floats, dev->n_threads * round_up(newton_schulz_floats(&alone, rows, cols), 16));
+    work(dev, floats, "muon");
 }
 
 const struct table table_count = {

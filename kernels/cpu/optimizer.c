@@ -5,8 +5,9 @@
 // transposing it: with cols < rows, A = X^T X and X = X (aI + bA + cA^2). Under bf16 X, A and bA + cA^2 are rounded as they are made, and
 // aX, which the reference never multiplies out, is added in float32.
 #include "kernels/bf16.h"
-
 #include "kernels/cpu/cpu.h"
+
+#include <omp.h>
 
 static int64_t elements(struct tensor t)
 {
@@ -380,31 +381,63 @@ static void descend(struct device *dev, float *p, const float *o, float rate, fl
     }
 }
 
+// One matrix, from its gradient to its update.
+static void move_matrix(struct device *dev, struct muon_matrix m, const struct muon *muon, char *base)
+{
+    int64_t rows = m.p.rows, cols = m.p.cols;
+    double stretch = rows > cols ? __builtin_sqrt((double)rows / (double)cols) : 1;
+    float rate = (float)(muon->lr * dev->scalars.lr_scale * stretch),
+          decay = (float)(muon->weight_decay * dev->scalars.decay_scale);
+    struct orthogonal o = {0};
+    momentum(dev, m, (float)dev->scalars.grad_scale, (float)dev->scalars.momentum);
+    o.x = m.g.data;
+    lay_out(dev, rows, cols, base, &o);
+    if (muon->even_rows)
+        even_rows(dev, o.x, rows, cols, o.sums);
+    orthogonalise(dev, rows, cols, muon->iteration, &o);
+    if (muon->fixed_norm)
+        fixed_norm(dev, o.x, rows, cols, o.sums);
+    if (muon->beta2 > 0)
+        even_variance(dev, o.x, rows, cols, m.variance.data, muon->beta2, o.sums);
+    descend(dev, m.p.data, o.x, rate, decay, rows * cols);
+}
+
+// As many matrices as there are threads, a thread each, again and again; n of them, a multiple of the threads.
+static void move_matrices_apart(struct device *dev, const struct muon_matrix *matrices, int n, const struct muon *muon,
+                                char *base, size_t bytes)
+{
+    double longest = 0;
+#pragma omp parallel num_threads(dev->n_threads) reduction(max : longest)
+    {
+        struct device alone = *dev;
+        alone.n_threads = 1;
+        alone.profile.products_s = 0;
+#pragma omp for schedule(dynamic, 1)
+        for (int i = 0; i < n; i++)
+            move_matrix(&alone, matrices[i], muon, base + (size_t)omp_get_thread_num() * bytes);
+        longest = alone.profile.products_s;
+    }
+    dev->profile.products_s += longest;
+}
+
+// Small matrices leave too little between two barriers, and one thread's caches hold all of one: there every thread has its own.
 void cpu_muon(struct device *dev, const struct muon_matrix *matrices, int n, struct muon muon)
 {
     if (n < 1)
         return;
-    struct orthogonal o = {0};
+    struct orthogonal measure = {0};
+    struct device alone = {.n_threads = 1, .precision = dev->precision};
     int64_t rows = matrices[0].p.rows, cols = matrices[0].p.cols;
-    char *base = device_workspace(dev, lay_out(dev, rows, cols, NULL, &o), "muon");
+    int n_apart = rows * cols <= MUON_APART && dev->n_threads > 1 ? n / dev->n_threads * dev->n_threads : 0;
+    size_t own = (lay_out(&alone, rows, cols, NULL, &measure) + 63) / 64 * 64, all = lay_out(dev, rows, cols, NULL, &measure);
+    size_t apart = n_apart ? own * (size_t)dev->n_threads : 0;
+    char *base = device_workspace(dev, apart > all ? apart : all, "muon");
     if (!base)
         return;
-    double stretch = rows > cols ? __builtin_sqrt((double)rows / (double)cols) : 1;
-    float rate = (float)(muon.lr * dev->scalars.lr_scale * stretch),
-          decay = (float)(muon.weight_decay * dev->scalars.decay_scale);
-    for (int i = 0; i < n; i++) {
-        momentum(dev, matrices[i], (float)dev->scalars.grad_scale, (float)dev->scalars.momentum);
-        o.x = matrices[i].g.data;
-        lay_out(dev, rows, cols, base, &o);
-        if (muon.even_rows)
-            even_rows(dev, o.x, rows, cols, o.sums);
-        orthogonalise(dev, rows, cols, muon.iteration, &o);
-        if (muon.fixed_norm)
-            fixed_norm(dev, o.x, rows, cols, o.sums);
-        if (muon.beta2 > 0)
-            even_variance(dev, o.x, rows, cols, matrices[i].variance.data, muon.beta2, o.sums);
-        descend(dev, matrices[i].p.data, o.x, rate, decay, rows * cols);
-    }
+    if (n_apart)
+        move_matrices_apart(dev, matrices, n_apart, &muon, base, own);
+    for (int i = n_apart; i < n; i++)
+        move_matrix(dev, matrices[i], &muon, base);
 }
 
 void cpu_newton_schulz(struct device *dev, struct tensor x, const struct newton_schulz *iteration)

@@ -17,6 +17,7 @@ enum {
     FLAT_BLOCK = 4096,     // elementwise work is cut so, whatever the threads, hence an element's place in its vector is fixed
     LOSS_ROWS = 512,       // loss: rows of a tile
     LOSS_WORDS = 128,      // loss: a block's logits, and what its products read, stay in the second-level cache of a core
+    MUON_APART = 1 << 20,  // Muon: up to so many elements a thread works on a matrix alone
     LOSS_SLICES = 16,      // loss: as many threads as find work in the backward pass
 };
 
