@@ -41,7 +41,8 @@ static const char *const definitions[][2] = {
                  "\"items\":{\"type\":\"string\",\"pattern\":\"^[^${]+$\"}}]}"},
     {"skip_bad", "{\"anyOf\":[{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000000000},{\"$ref\":\"#/$defs/count_text\"},"
                  "{\"$ref\":\"#/$defs/variable\"}]}"},
-    {"split_files", "{\"type\":\"string\",\"pattern\":\"[{]split[}]\"}"},
+    {"split_files", "{\"anyOf\":[{\"type\":\"string\",\"pattern\":\"[{]split[}]\"},{\"type\":\"object\",\"minProperties\":1,"
+                    "\"additionalProperties\":{\"$ref\":\"#/$defs/files\"}}]}"},
     {"validate", "{\"anyOf\":[{\"enum\":[\"last\",\"none\"]},{\"type\":\"string\",\"pattern\":\"[./]\"},"
                  "{\"$ref\":\"#/$defs/variable\"}]}"},
     {"use",

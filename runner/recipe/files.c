@@ -1,7 +1,8 @@
 // files.c - FILES of a source or a task: a name or a list of names, each of which can be a pattern.
 //
 // A pattern "shard_{00000..00239}.parquet" is written out here, in numeric order, so that everything after sees plain file
-// names. {split} is put in before, so that a split can have many files. No file is opened.
+// names. {split} is put in before, so that a split can have many files; where splits have different numbers of them, FILES are a map
+// from splits to FILES. No file is opened.
 #include "runner/recipe/reader.h"
 
 #include <limits.h>
@@ -180,6 +181,8 @@ static void add_files(struct reader *r, const struct node *node, const char *wha
 void files_read(struct reader *r, const struct node *node, const char *base, const char *split, struct files *files)
 {
     *files = (struct files){0};
+    if (node->kind == NODE_MAP && split && !(node = node_get(node, split)))
+        return;
     if (node->kind != NODE_LIST) {
         add_files(r, node, node->key, base, split, files);
         return;
@@ -195,9 +198,9 @@ void files_read(struct reader *r, const struct node *node, const char *base, con
 
 bool files_have_split(const struct node *node)
 {
-    if (node->kind == NODE_SCALAR)
-        return strstr(node->text, SPLIT_SLOT);
-    for (const struct node *c = node->kind == NODE_LIST ? node->first : NULL; c; c = c->next)
+    if (node->kind != NODE_LIST)
+        return node->kind == NODE_MAP || strstr(node->text, SPLIT_SLOT);
+    for (const struct node *c = node->first; c; c = c->next)
         if (c->kind == NODE_SCALAR && strstr(c->text, SPLIT_SLOT))
             return true;
     return false;

@@ -132,7 +132,7 @@ static void check_parts(struct reader *r, const struct source *mix)
             reader_error(r, unknown_source(r, part->source, part->at));
         else if (source->pattern && strstr(source->pattern, SPLIT_SLOT))
             reader_error(r, error_while(error_new(ERROR_RECIPE, part->at, "name a source of text",
-                                                  "'%s' is a source of tasks: its files have {split}", part->source),
+                                                  "'%s' is a source of tasks: its files are those of splits", part->source),
                                         source->at, "looking at source '%s'", part->source));
         if (source && mix->validate == VALIDATE_FILE && mix->validate_file && trains_on(source, mix->validate_file))
             reader_error(r, error_while(error_new(ERROR_RECIPE, mix->validate_at, "leave it out of one of them",

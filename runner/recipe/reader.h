@@ -167,10 +167,11 @@ const char *data_name(struct reader *r, const struct node *node, const char *wha
 const char *data_file(struct reader *r, const struct node *node, const char *text);
 
 // A name or a list of names, patterns written out. {split} stands for split; where that is NULL, it is an error. Relative names are put
-// behind base, or, where that is NULL, behind the folder that the node's are relative to.
+// behind base, or, where that is NULL, behind the folder that the node's are relative to. Of a map those of the split; none where it has
+// no such split.
 void files_read(struct reader *r, const struct node *node, const char *base, const char *split, struct files *files);
 
-// Whether a name has {split} in it: the source is one of tasks.
+// Whether a name has {split} in it, or they are a map from splits to names: the source is one of tasks.
 bool files_have_split(const struct node *node);
 
 // The world of a file, compiled; read once, however many name it. NULL: reported, saying of what it is: "source 'town'".

@@ -52,7 +52,7 @@ struct source {
     const char *mix_validate; // of a mix: the source whose validation text it takes, or NULL
     enum document_form form;
     const char *column;  // parquet column or JSON field; NULL for a source of tasks ({split} in its files)
-    const char *pattern; // as written, after interpolation
+    const char *pattern; // as written, after interpolation; of tasks with {split}
     const char **files;  // as the program opens them, in order; for a world the world file alone
     int n_files;
     int64_t documents;   // of a world

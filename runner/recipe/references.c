@@ -120,7 +120,7 @@ static void check_stage_name(struct reader *r, int user, const struct field *fie
     reader_error(r, e);
 }
 
-// Its files have {split}.
+// Its files are those of splits.
 static bool is_of_tasks(const struct source *source)
 {
     return (source->form == DOCUMENT_PARQUET || source->form == DOCUMENT_JSONL) && source->pattern &&
@@ -142,7 +142,7 @@ static void check_names(struct reader *r, int user)
                 reader_error(r, unknown_source(r, name, stage->settings[i].at));
             else if (is_of_tasks(source))
                 reader_error(r, error_while(error_new(ERROR_RECIPE, stage->settings[i].at, "name a source of text",
-                                                      "'%s' is a source of tasks: its files have {split}", name),
+                                                      "'%s' is a source of tasks: its files are those of splits", name),
                                             source->at, "looking at source '%s'", name));
             else if (source->n_mix && stage->kind == KIND_TOKENIZER) // shares are of tokens, which are not there yet
                 reader_error(

@@ -142,8 +142,11 @@ static void read_source_of_tasks(struct reader *r, struct source *source, const 
         if (c != names && strcmp(c->key, "skip_bad"))
             reader_error(r, error_new(ERROR_RECIPE, c->key_at, "leave it out: the task file says which fields there are",
                                       "'%.80s' of a source of tasks", c->key));
-    files_read(r, names, NULL, "split", &files);
-    source->pattern = files.pattern;
+    for (const struct node *c = names->kind == NODE_MAP ? names->first : NULL; c; c = c->next)
+        files_read(r, c, NULL, c->key, &files);
+    if (names->kind != NODE_MAP)
+        files_read(r, names, NULL, "split", &files);
+    source->pattern = names->kind == NODE_MAP ? SPLIT_SLOT : files.pattern;
 }
 
 static void read_source(struct reader *r, struct source *source, const struct node *node)

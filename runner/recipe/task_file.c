@@ -66,6 +66,23 @@ static void read_split(struct task_reader *t, const struct node *node, const cha
     split->n_files = file->world != NULL;
 }
 
+// Files of what is no split of the task.
+static void check_splits_of_files(struct task_reader *t, const struct node *splits)
+{
+    const char *names[MOST_SPLITS];
+    int n = 0;
+    for (const struct node *c = splits->first; c && n < MOST_SPLITS; c = c->next)
+        if (c->key || c->kind == NODE_SCALAR)
+            names[n++] = c->key ? c->key : c->text;
+    for (const struct node *c = t->names->first; c && !reader_full(t->r); c = c->next) {
+        int i = 0;
+        while (i < n && strcmp(names[i], c->key))
+            i++;
+        if (i == n)
+            reader_error(t->r, unknown_word(c->key_at, "split", c->key, names, n));
+    }
+}
+
 static void read_splits(struct task_reader *t)
 {
     const struct node *splits = node_get(t->root, "splits");
@@ -93,9 +110,12 @@ static void read_splits(struct task_reader *t)
         task_report(t, t->names->at, "write {split} where the names differ", "all splits of the task have the same files");
     for (const struct node *c = splits->first; c && t->file->splits && !reader_full(t->r); c = c->next) {
         const char *name = c->key ? c->key : scalar_text(t->r, c, "a split");
-        if (name)
+        bool has_files = !t->names || t->names->kind != NODE_MAP || (name && node_get(t->names, name));
+        if (name && has_files)
             read_split(t, c, name);
     }
+    if (t->names && t->names->kind == NODE_MAP)
+        check_splits_of_files(t, splits);
 }
 
 // Whether the records of the list have a field that is an alternative of the path.
@@ -174,14 +194,20 @@ static void read_data(struct reader *r)
         r->data = node_file(r, node, name);
 }
 
+static bool has_relative(const struct node *names)
+{
+    const char *text = names->text;
+    bool relative = names->kind == NODE_SCALAR && *text && *text != '/' && strncmp(text, "file:/", 6) && !strstr(text, "://");
+    for (const struct node *c = names->kind == NODE_SCALAR ? NULL : names->first; c && !relative; c = c->next)
+        relative = has_relative(c);
+    return relative;
+}
+
 // The folder of the task's files, for those that are relative.
 static void find_base(struct task_reader *t)
 {
     struct reader *r = t->r;
-    bool relative = false;
-    for (const struct node *c = t->names->kind == NODE_LIST ? t->names->first : t->names; c; c = t->names == c ? NULL : c->next)
-        relative |=
-            c->kind == NODE_SCALAR && *c->text && *c->text != '/' && strncmp(c->text, "file:/", 6) && !strstr(c->text, "://");
+    bool relative = has_relative(t->names);
     if (relative)
         read_data(r);
     t->base = r->data ? r->data : "";
@@ -329,8 +355,8 @@ static void refuse_variables(struct reader *r, const struct node *node)
 
 void task_read(struct reader *r, const char *path, const struct node *root, struct task_file *file)
 {
-    static const char *const keys[] = {"task",   "source", "splits",   "fields", "prompt",    "choices",  "answer",
-                                       "calls",  "grader", "labels", "baseline", "shots",  "delimiter", "examples"};
+    static const char *const keys[] = {"task",  "source", "splits", "fields",   "prompt", "choices",   "answer",
+                                       "calls", "grader", "labels", "baseline", "shots",  "delimiter", "examples"};
     struct task_reader t = {.r = r, .root = root, .file = file};
     *file = (struct task_file){.path = path, .name = ""};
     if (root->kind != NODE_MAP) {

@@ -17,7 +17,7 @@
 //     baseline: 0.25
 //
 // source   {parquet: FILES}, {jsonl: FILES} or {world: FILE, records: LIST}. FILES: a name or a list of names, patterns as in recipes,
-//          {split} for the name of the split; relative ones are under the recipe's `data:` address, and an error that says so where it
+//          {split} for the name of the split, or a map from splits to FILES where their numbers differ; relative ones are under the recipe's `data:` address, and an error that says so where it
 //          has none. A world is beside the task file. A source of the recipe with the task's name and {split} takes its place.
 //          skip_bad: N beside FILES leaves out up to N rows of each that are malformed
 // splits   a list of names; of a world a map to {rows: N, held_out: true}: no row of one is in another, each goes on where those

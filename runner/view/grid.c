@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { GAP = 2, WRAP_LEAST = 16, NAME_LEAST = 8 };
+enum { GAP = 2, WRAP_LEAST = 14, NAME_LEAST = 8 };
 
 int text_width(const char *text)
 {

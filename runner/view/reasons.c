@@ -63,8 +63,29 @@ static bool is_minor(const struct plan_stage *stage, const struct reason *r)
     return by_user && r->kind == REASON_FIELD && (!r->by || !strcmp(r->by, "default"));
 }
 
+// Of a stage whose key is not known the nearest cause: its own files, else what it is made of. `why` tells the rest.
+static const char *unknown_short(const struct plan_stage *stage, struct arena *arena)
+{
+    const struct reason *first = NULL;
+    int n = 0;
+    for (int i = 0; i < stage->n_reasons; i++) {
+        const struct reason *r = &stage->reasons[i];
+        if (r->kind == REASON_DATA && is_absent(r))
+            return *r->new == 'm' ? reason_short(r, arena) : arena_strdup(arena, r->new);
+        if (r->kind != REASON_INPUT)
+            continue;
+        first = first ? first : r;
+        n++;
+    }
+    return n > 1 ? arena_printf(arena, "%s and %d more are unknown", first->name, n - 1)
+           : n   ? reason_short(first, arena)
+                 : arena_strdup(arena, "");
+}
+
 const char *reasons_short(const struct plan_stage *stage, struct arena *arena)
 {
+    if (stage->state == PLAN_UNKNOWN)
+        return unknown_short(stage, arena);
     const char *text = "";
     int n_minor = 0;
     for (int i = 0; i < stage->n_reasons && text; i++) {

@@ -40,6 +40,7 @@ sources:
   notes: {text: ["notes/{000..017}.txt"], validate: notes/x.txt}
   both: {mix: [{source: web, share: 0.95}, {source: notes, share: 0.05}], validate: web}
   gsm8k: {jsonl: "mine/{split}.jsonl"}
+  smoltalk: {parquet: {train: "mine/{0..3}.parquet", test: [mine/a.parquet]}}
 stages:
   tokenizer: {kind: tokenizer, source: web, vocab: 65536, chars: 2e9}
   base: {kind: pretrain, tokenizer: tokenizer, source: both, depth: "${depth}", ratio: 10, keep: [100, 200]}

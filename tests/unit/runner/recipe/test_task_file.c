@@ -135,6 +135,16 @@ static void good(void **state)
     assert_int_equal(task.splits[1].n_files, 4);
     assert_string_equal(task.splits[1].files[2], "/a/two_2.jsonl");
     assert_string_equal(task.splits[1].files[3], "base/b.jsonl");
+    // Splits with different numbers of files; one that has none is none of the task.
+    reads(write_file("task: x\nsource: {parquet: {train: [\"/t/{split}_{0..3}.parquet\", more.parquet], test: one.parquet}}\n"
+                     "splits: [train, dev, test]\nfields: {question: q, answer: a}\n"),
+          "base");
+    assert_int_equal(task.n_splits, 2);
+    assert_int_equal(task.splits[0].n_files, 5);
+    assert_string_equal(task.splits[0].files[3], "/t/train_3.parquet");
+    assert_string_equal(task.splits[0].files[4], "base/more.parquet");
+    assert_string_equal(task.splits[1].name, "test");
+    assert_string_equal(task.splits[1].files[0], "base/one.parquet");
     reads(write_file(CHOICES "labels: shuffled\ngrader: choice\n"), "d");
     assert_true(task.task.shuffled_labels);
     assert_int_equal(task.task.n_letters, 4);
@@ -214,6 +224,10 @@ static void bad(void **state)
     FAILS(HEAD "fields: {messages: m, tests: t}\nanswer: \"{answer}\"\n", "'tests' of a task of messages",
           "'answer' of a task of messages");
     FAILS("task: x\nsource: {parquet: x.parquet}\nsplits: [train, test]\nfields: {messages: m}\n", "the same files");
+    FAILS("task: x\nsource: {parquet: {train: a, tset: b}}\nsplits: [train, test]\nfields: {messages: m}\n", "did you mean 'test'");
+    FAILS("task: x\nsource: {parquet: {train: {a: b}}}\nsplits: [train, test]\nfields: {messages: m}\n", "takes one value");
+    FAILS("task: x\nsource: {parquet: {train: \"{a}\", test: []}}\nsplits: [train, test]\nfields: {messages: m}\n", "not a pattern",
+          "an empty list");
     FAILS("task: x\nsource: {parquet: \"{split}\", jsonl: \"{split}\"}\nsplits: [train]\nfields: {messages: m}\n",
           "one of parquet");
     FAILS("task: x\nsource: {text: \"{split}\"}\nsplits: [train]\nfields: {messages: m}\n", "unknown key", "one of parquet");
