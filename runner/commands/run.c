@@ -374,6 +374,7 @@ struct error *command_run(struct call *call)
         (e = select_stages(&l, call, &selected, &fresh)) || (e = plan_select(&l.plan, selected, call->arena)) ||
         (fresh && (e = plan_anew(&l.plan, fresh, call->arena))) || (e = schedule_check(&l.plan, selected)))
         return e;
+    schedule_tidy(&l.plan, call->arena);
     if (!schedule_count(&l.plan, selected) && !fresh) {
         settle_last(&l, call);
         return print_nothing_to_do(call, &l.plan);

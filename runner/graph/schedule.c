@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -23,6 +24,7 @@
 #include "core/store/atomic.h"
 #include "runner/graph/downloads.h"
 #include "runner/graph/hardware.h"
+#include "runner/graph/keys.h"
 #include "runner/graph/stage_job.h"
 #include "runner/graph/work.h"
 
@@ -139,6 +141,29 @@ static struct error *check_python(const struct plan *plan, const bool *selected)
                            task->name);
     }
     return NULL;
+}
+
+// Of a file that is there; false where it is not.
+static bool is_newer(const char *path, const struct stat *than)
+{
+    struct stat st;
+    return path && !stat(path, &st) &&
+           (st.st_mtim.tv_sec > than->st_mtim.tv_sec ||
+            (st.st_mtim.tv_sec == than->st_mtim.tv_sec && st.st_mtim.tv_nsec > than->st_mtim.tv_nsec));
+}
+
+void schedule_tidy(const struct plan *plan, struct arena *arena)
+{
+    for (int i = 0; i < plan->n_stages; i++) {
+        const struct plan_stage *s = &plan->stages[i];
+        const char *lock = s->state == PLAN_CACHED && s->node->key ? stage_lock_path(plan, s->node, arena) : NULL;
+        struct stat made;
+        if (!lock || (s->out && (stat(s->out, &made) ||
+                                 is_newer(key_path(arena, plan->results, s->node->kind, s->node->key, ".part.h5"), &made))))
+            continue;
+        if (!lock_held(lock, NULL))
+            launch_clean(plan->results, s->node->kind, s->node->key, arena);
+    }
 }
 
 struct error *schedule_check(const struct plan *plan, const bool *selected)

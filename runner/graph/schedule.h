@@ -43,6 +43,11 @@ int schedule_count(const struct plan *plan, const bool *selected);
 // is neither there nor going to be made.
 struct error *CHECKED schedule_check(const struct plan *plan, const bool *selected);
 
+// Removes what stages that are done have left beside their results because they, or their runners, were killed at the very end: checkpoints
+// among it, which are large. What somebody holds the lock of stays, and so does a checkpoint that is newer than the result: of a training
+// that was running again for the sake of a step.
+void schedule_tidy(const struct plan *plan, struct arena *arena);
+
 // Fills in the stages of a record from the plan: states cached and waiting, keys, payloads, reasons.
 struct error *CHECKED schedule_record(struct run *record, const struct plan *plan, struct arena *arena);
 
