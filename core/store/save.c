@@ -445,9 +445,9 @@ struct error *store_spare(const char *path)
     struct store_file *file = NULL;
     struct error *e = file_exists(path) ? store_open(&file, path) : NULL;
     store_close(file);
-    if (!e || e->kind == ERROR_NOT_BUILT)
+    if (!e || e->kind == ERROR_NOT_BUILT || e == error_memory())
         return e;
-    error_free(e);
+    error_free(e); // damaged, or on a part of the disk that cannot be read: it may be replaced
     return NULL;
 }
 

@@ -309,7 +309,8 @@ struct error *checkpoint_load(struct training *t, struct store_file *file)
         e = load_moments(t, file);
     if (!e)
         e = count_updates(file, &t->step, &n_updates);
-    t->optimizer->n_before = n_updates - t->step;
+    if (!e)
+        t->optimizer->n_before = n_updates - t->step;
     if (!e)
         e = store_read(file, "/data/rows", STORE_I64, 0, 1, &t->rows);
     struct kept_table tables[TABLES];

@@ -77,9 +77,13 @@ static void sums(const struct garbage *g, double *seconds, double *usd)
     *usd = paid ? *usd : NAN;
 }
 
-// Records and logs beside the results.
+// What stays whoever needs it; records and logs beside the results.
 static void print_rests(const struct garbage *g, bool acted)
 {
+    char size[FORMAT_TEXT];
+    if (g->n_newer)
+        printf("left alone: %d result%s, %s, that a newer retort wrote\n", g->n_newer, g->n_newer == 1 ? "" : "s",
+               format_bytes(size, g->newer_bytes));
     if (g->n_forgotten)
         printf("%s: %d %s of forgotten runs\n", acted ? "removed with them" : "to go with them", g->n_forgotten,
                g->n_forgotten == 1 ? "record or log" : "records and logs");
@@ -107,11 +111,8 @@ static struct error *print(const struct garbage *g, bool acted, const struct cal
     }
     sums(g, &seconds, &usd);
     format_bytes(kept, g->kept_bytes);
-    if (g->n_newer)
-        printf("left alone: %d result%s, %s, that a newer retort wrote\n", g->n_newer, g->n_newer == 1 ? "" : "s",
-               format_bytes(size, g->newer_bytes));
     if (!g->n_results && !g->n_kept) {
-        printf("nothing to remove: there are no results in '%s'\n", call->results);
+        printf(g->n_newer ? "nothing to remove in '%s'\n" : "nothing to remove: there are no results in '%s'\n", call->results);
         print_rests(g, acted);
         return NULL;
     }
