@@ -53,7 +53,7 @@ static void run_to_json(struct json *j, const struct run *run, const struct summ
     json_key(j, "params"), json_count(j, sum->params);
     json_key(j, "loss"), json_f64(j, sum->loss);
     json_key(j, "bpb"), json_f64(j, sum->bpb);
-    json_key(j, "bytes"), json_i64(j, sum->bytes);
+    json_key(j, "bytes"), json_count(j, sum->bytes);
     json_close(j, '}');
 }
 
@@ -87,7 +87,7 @@ static struct error *tell_newer(struct json *j, struct grid *grid, const char *n
 {
     const struct run run = {
         .name = name, .number = number, .state = "newer", .started = grid ? "-" : NULL, .seconds = NAN, .usd = NAN};
-    const struct summary unknown = {.loss = NAN, .bpb = NAN, .params = -1};
+    const struct summary unknown = {.loss = NAN, .bpb = NAN, .params = -1, .bytes = -1};
     if (grid)
         return run_to_grid(grid, &run, &unknown, arena);
     run_to_json(j, &run, &unknown);
