@@ -35,7 +35,8 @@ static struct error *fill_mixed(struct job_mixed *to, const struct plan *plan, c
     struct job_input input;
     struct error *e = fill_input(&input, plan, from, arena);
     if (!e)
-        *to = (struct job_mixed){.share = from->share->share, .paths = input.paths, .n_paths = input.n_paths};
+        *to = (struct job_mixed){
+            .source = from->share->source->name, .share = from->share->share, .paths = input.paths, .n_paths = input.n_paths};
     return e;
 }
 

@@ -121,6 +121,7 @@ static void write_use(struct json *j, const struct job_task *task)
 static void write_mixed(struct json *j, const struct job_mixed *mixed)
 {
     json_open(j, '{');
+    json_key(j, "source"), json_str(j, mixed->source);
     json_key(j, "share"), json_f64(j, mixed->share);
     json_key(j, "rows"), json_str(j, mixed->rows);
     json_key(j, "paths");
@@ -388,6 +389,8 @@ static struct error *read_mix(struct job *job, const json_t *from, const char *p
         to->share = json_number_value(json_object_get(each, "share"));
         if (!(to->share > 0 && to->share <= 1))
             return malformed(path, "a text of a mix without a share");
+        if (!(to->source = get_text(each, "source", arena)))
+            return malformed(path, "a text of a mix without its source");
         to->rows = get_text(each, "rows", arena);
         struct error *e = read_texts(json_object_get(each, "paths"), arena, &to->paths, &to->n_paths);
         if (e || !to->n_paths)

@@ -63,6 +63,7 @@ struct job_kept {
 
 // A text of the mix that a pretraining reads, as token files.
 struct job_mixed {
+    const char *source;
     double share;
     const char *rows; // the plan of its rows; NULL: flat
     const char *const *paths;

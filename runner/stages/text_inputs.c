@@ -63,7 +63,7 @@ static struct error *open_mix(struct text_inputs *in, const struct job *job, int
         struct text_rows *opened = &in->mixed[in->n_mixed++];
         struct error *e = open_text(opened, text->paths, text->n_paths, text->rows, seq_len, seed, in->tokenizer->n_vocab, arena);
         if (e)
-            return error_while(e, NOWHERE, "opening text %d of the mix", i + 1);
+            return error_while(e, NOWHERE, "opening '%s' of the mix", text->source);
         shares[i] = text->share;
         rows[i] = opened->rows;
     }

@@ -106,6 +106,12 @@ stages:""")
         call("run", recipe, results=other, check=0)
         self.assertSame(self.result("pretrain"), self.result("pretrain", other))
 
+    def test_a_text_too_short_is_named(self):
+        recipe = self.write()
+        (self.folder / "notes.txt").write_text("two words")
+        done = call("run", recipe, results=self.results, check=1)
+        self.assertRegex(done.stderr, r"\d+ tokens do not make one row[^\n]*\n  while opening 'notes' of the mix")
+
     def test_shares_are_why(self):
         call("run", self.write(), results=self.results, check=0)
         why = call("why", self.write(0.6), results=self.results, check=0).stdout
