@@ -154,7 +154,10 @@ static struct error *start(struct process *p, const struct sandbox *s, const cha
     shut_all(fds);
     int *const ours[] = {&p->in, &p->out, &p->err, &p->told};
     for (size_t i = 0; i < countof(ours); i++)
-        e ? shut(ours[i]) : (void)fcntl(*ours[i], F_SETFL, O_NONBLOCK);
+        if (e)
+            shut(ours[i]);
+        else
+            fcntl(*ours[i], F_SETFL, O_NONBLOCK);
     return e;
 }
 

@@ -84,6 +84,18 @@ class Tiers(Folder):
         self.assertEqual({m["task"]: m["rows"] for m in stages["sft"]["mixture"]},
                          {"arc_easy": 1425, "arc_challenge": 703, "gsm8k": 7473, "smoltalk": 10_000})
 
+        # And small enough all of it runs.
+        small = ["hardware.device=cpu", "tokenizer.vocab=2048", "tokenizer.chars=3M", "base.depth=1", "base.seq_len=256", "base.steps=5",
+                 "base.batch_tokens=4096", "base.eval_every=0", "base.precision=f32", "mid.batch_tokens=4096", "mid.eval_every=0",
+                 "sft.eval_every=0", "base_eval.eval_tokens=20k", "base_eval.examples=11", "chat_eval.examples=3", "chat_eval.max_tokens=16",
+                 *(f"{stage}.mixture[{i}].rows=40" for stage, n in (("mid", 3), ("sft", 4)) for i in range(n))]
+        call("run", recipe("nano-100"), *there, *(word for each in small for word in ("-s", each)), results=self.results, check=0)
+        report = json.loads(call("report", "nano-100", "--json", results=self.results, check=0).stdout)
+        scores = [s["score"] for s in report["scores"]]
+        self.assertIn("humaneval (3 of 164)", scores)
+        self.assertIn("ChatCORE (5 tasks, capped)", scores)
+        self.assertIn("CORE (18 of 22 tasks, capped)", scores)
+
 
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[4:]], verbosity=2)
