@@ -16,7 +16,7 @@
 // Limits     `seconds` of time from where the program begins, then an exception, a second later the end; twice that of processor time;
 //            memory, files and no core files. Output is read to the end and thrown away beyond SANDBOX_OUTPUT bytes
 // Network    no socket can be made. Where the kernel has no seccomp filters: a network of its own without interfaces, where it lets one
-//            have it, and as few processes as its user may have
+//            have it, and neither processes nor threads, but for root
 // Guard      what guard.py puts away of os, shutil, subprocess and builtins (os.remove, exit) is None to the program; standard input
 //            cannot be read
 // Folder     a temporary one under TMPDIR or /tmp, empty for each program and removed at the end; what a killed process left is removed
