@@ -11,7 +11,8 @@
 // Form       parquet: a row of a string column a document, nulls and empty rows skipped; jsonl: a string field of an object a
 //            line; text: the whole file is one document; world: document i of the world's generator, first <= i < first + n
 // Ownership  text is borrowed until the next call
-// Errors     ERROR_DATA naming file and place (row group, row; line); bounded memory (one row group at a time)
+// Memory     a page of parquet (parquet.h), a line (json_lines.h), a document of a world; a text file is mapped
+// Errors     ERROR_DATA naming file and place (row group, row; line); for a text that is gzip, a PDF, UTF-16 or the like (file_kind.h)
 #ifndef CORE_DATA_DOCUMENTS_H
 #define CORE_DATA_DOCUMENTS_H
 
