@@ -314,7 +314,7 @@ static struct error *look_for_room(struct plan *p)
         needed += p->attributes[i].type == STORE_TEXT ? (double)strlen(p->attributes[i].text) : 0;
     double available = store_available(p->tmp);
     if (isnan(available))
-        return error_system(ERROR_MACHINE, errno, "cannot write '%s'", p->path);
+        return errno == ENOMEM ? error_memory() : error_system(ERROR_MACHINE, errno, "cannot write '%s'", p->path);
     if (available < needed && p->aside && file_exists(p->path) && file_exists(p->aside)) {
         struct error *e = set_aside(p);
         p->aside = NULL;
