@@ -251,7 +251,7 @@ class Models(WithModel):
         for name in ("n_layer", "n_embd", "n_head", "n_kv_head", "head_dim", "n_mlp", "seq_len"):
             self.assertEqual(values["base." + name]["by"], "default", name)
         self.assertEqual((values["base.n_layer"]["value"], values["base.seq_len"]["value"]), ("2", "128"))
-        self.assertRegex(call("plan", recipe, results=self.results, check=0).stdout, r"(?m)^ +from theirs +weights, fresh moments *$")
+        self.assertRegex(call("plan", recipe, results=self.results, check=0).stdout, r"(?m)^ +from theirs +weights,\s+fresh\s+moments *$")
         self.assertIn("begins with 'theirs': weights, fresh moments", call("why", recipe, "base", results=self.results, check=0).stdout)
         plan = self.plan(recipe)["base"]
         self.assertEqual((plan["begins"], plan["steps"]), ({"stage": "theirs", "step": None, "optimizer": False}, 12))

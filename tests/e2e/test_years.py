@@ -88,7 +88,7 @@ class Years(OfTheYear):
         fresh = ("-s", "sft.moments=fresh")
         self.assertEqual(self.planned(*fresh)["sft"]["reasons"][0]["name"], "moments")
         self.assertRegex(call("plan", MICRO_2026, "-s", "sft.lr_frac=0.5", results=self.results, check=0).stdout,
-                         r"(?m)^ +from base +weights, moments *$")
+                         r"(?m)^ +from base +weights,\s+moments *$")
         self.assertIn("begins with 'base': weights, moments",
                       call("why", MICRO_2026, "sft", "-s", "sft.lr_frac=0.5", results=self.results, check=0).stdout)
         call("run", MICRO_2026, *fresh, "--until", "sft", results=self.results, check=0)
