@@ -22,7 +22,8 @@ bool grade_number(const char *text, size_t n_text, char *out, size_t *n);
 bool grade(enum task_grader grader, const char *reference, size_t n_reference, const char *answer, size_t n_answer);
 
 // Runs the code of the answer with the tests of the reference (core/data/program.h): right where outcome->verdict is SANDBOX_PASSED.
-// Errors: those of sandbox_run. A program that ends near the limit of time may end otherwise the next time; no other does
+// Errors: those of sandbox_run. A program that ends near the limit of time may end otherwise the next time, and so may
+// one that asks a clock or for random numbers; no other does
 struct error *CHECKED grade_program(struct sandbox *sandbox, const char *reference, size_t n_reference, const char *answer,
                                     size_t n_answer, struct sandbox_outcome *outcome);
 

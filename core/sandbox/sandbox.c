@@ -22,7 +22,16 @@
 #include "core/sandbox/walls.h"
 #include "core/sandbox/workplace.h"
 
-enum { LOOK_MS = 50, START_SECONDS = 60, GRACE_SECONDS = 1, PIECE = 16 << 10, SECRET = 33, HEAD = 128, VERDICT = 1024 };
+enum {
+    LOOK_MS = 50,
+    GONE_MS = 1,
+    START_SECONDS = 60,
+    GRACE_SECONDS = 1,
+    PIECE = 16 << 10,
+    SECRET = 33,
+    HEAD = 128,
+    VERDICT = 1024
+};
 enum { PYTHON_PATH = 4096, ENVIRONMENT = 9, FDS_MOST = 4096 };
 
 static const char guard[] = {
@@ -124,7 +133,9 @@ static _Noreturn void become(const struct sandbox *s, const int fds[4], pid_t pa
     for (int i = 0; i < 4; i++)
         if (high[i] < 0 || dup2(high[i], i) < 0)
             _exit(127);
+#ifdef SYS_close_range
     if (syscall(SYS_close_range, 4u, ~0u, 0u))
+#endif
         for (int fd = 4; fd < FDS_MOST; fd++)
             close(fd);
     if (s)
@@ -196,6 +207,9 @@ static void take_all(struct process *p)
 
 static bool has_ended(struct process *p)
 {
+    siginfo_t info = {0};
+    if (!p->over && !waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOWAIT | WNOHANG) && info.si_pid == p->pid)
+        kill(-p->pid, SIGKILL); // whom it started, while its number is still its own
     pid_t gone = p->over ? p->pid : waitpid(p->pid, &p->status, WNOHANG);
     if (gone < 0 && errno != EINTR)
         p->status = 127 << 8;
@@ -234,7 +248,8 @@ static struct error *watch(struct process *p, double seconds, bool *late)
                                {.fd = p->out, .events = POLLIN},
                                {.fd = p->err, .events = POLLIN},
                                {.fd = p->told, .events = POLLIN}};
-        poll(fds, countof(fds), LOOK_MS);
+        // With nothing left to hear it is about to be gone.
+        poll(fds, countof(fds), p->out < 0 && p->err < 0 && p->told < 0 ? GONE_MS : LOOK_MS);
         if (p->in >= 0 && fds[0].revents)
             feed(p);
         take_all(p);

@@ -9,12 +9,12 @@
 // Not a security boundary: the walls are for mistakes, such as a model makes. A program that means harm can still read what the user can
 // read and write files that the user can write.
 //
-// Passed     the program ran to its end with no exception of any kind, its threads too; SystemExit is one. Leaving the process by another
-//            way is `ended`, whatever status it left with
+// Passed     the program ran to its end with no exception of any kind, SystemExit among them, and so did its threads; what goes wrong in a
+//            thread is that thread's, as in the reference. Leaving the process by another way is `ended`, whatever its status
 // Process    a fresh interpreter for each program, in a session of its own, killed whole when its time is over, and with the process
 //            that runs it, also where that is killed. It can start no other process, but threads
 // Limits     `seconds` of time from where the program begins, then an exception, a second later the end; twice that of processor time;
-//            memory, files and no core files. Output is read to the end and thrown away beyond SANDBOX_OUTPUT bytes
+//            memory, the size of a file, though not how many, and no core files. Output is read to the end and thrown away beyond SANDBOX_OUTPUT bytes
 // Network    no socket can be made. Where the kernel has no seccomp filters: a network of its own without interfaces, where it lets one
 //            have it, and neither processes nor threads, but for root
 // Guard      what guard.py puts away of os, shutil, subprocess and builtins (os.remove, exit) is None to the program; standard input

@@ -69,9 +69,9 @@ static void put_left_out(struct json *j, const struct graph_node *node)
 }
 
 // What this machine has not, and the stage needs.
-static void put_lacks(struct json *j, const struct graph_node *node)
+static void put_lacks(struct json *j, const struct plan_stage *s)
 {
-    struct error *e = graph_python(node) ? sandbox_find() : NULL;
+    struct error *e = s->state != PLAN_CACHED && graph_python(s->node) ? sandbox_find() : NULL;
     if (e) {
         json_key(j, "lacks");
         json_open(j, '['), json_str(j, "python3"), json_close(j, ']');
@@ -111,7 +111,7 @@ static void put_stage(struct json *j, const struct plan_stage *s)
         put_texts(j, s);
     if (s->node->kind == KIND_EVAL)
         put_left_out(j, s->node);
-    put_lacks(j, s->node);
+    put_lacks(j, s);
 }
 
 static void put_hardware(struct json *j, const struct plan *plan)

@@ -207,11 +207,13 @@ static void print_context(FILE *to, const struct error *e, int width)
             put_wrapped(to, w->what, WHILE, WHILE, width);
             continue;
         }
-        put_text(to, w->what);
-        if (width && WHILE + widest + PAD + place_width(w->at) > width)
-            fprintf(to, "\n%*s", WHILE, "");
-        else
+        if (width && WHILE + widest + PAD + place_width(w->at) > width) {
+            put_wrapped(to, w->what, WHILE, WHILE, width);
+            fprintf(to, "%*s", WHILE, "");
+        } else {
+            put_text(to, w->what);
             fprintf(to, "%*s", widest - columns(w->what) + PAD, "");
+        }
         print_place(to, w->at);
         fputc('\n', to);
     }

@@ -41,6 +41,11 @@ class Tiers(Folder):
                 self.assertEqual(len(of_web), shards)
                 self.assertTrue(all(f["url"].startswith("https://huggingface.co/datasets/karpathy/") for f in of_web))
 
+    def test_rows_of_a_device(self):
+        resolved = call("plan", recipe("nano-100"), "--resolved", results=self.results, check=0).stdout
+        for stage in "base", "mid":
+            self.assertRegex(resolved, rf"(?m)^\s*{stage}\.device_batch\s+32\b")
+
     def test_nothing_starts_without_what_is_not_there(self):
         for name in TIERS:
             plan = call("plan", recipe(name), results=self.results, check=0).stdout
