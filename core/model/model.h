@@ -106,7 +106,8 @@ void model_init_weights_2026(struct model *model, uint64_t seed);
 void model_prepare(struct model *model);
 
 // For models that write text: a copy of the weights in the order in which products read them, so that one token after another takes no
-// longer than reading it. model_prepare makes it anew. As much memory again as the weights, where precision is not bf16 anyhow.
+// longer than reading it. model_prepare makes it anew. As much memory again as the weights, where there is none of bfloat16
+// anyhow.
 struct error *CHECKED model_copy_weights(struct model *model);
 
 struct error *CHECKED model_reserve(struct model *model, int B, int T, bool backward);

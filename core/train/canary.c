@@ -7,7 +7,7 @@
 #include "core/base/hash.h"
 #include "core/base/philox.h"
 
-enum { WIDTH = 64, PIECE = 1 << 12, STEP = 7919 };
+enum { WIDTH = 160, PIECE = 1 << 12, STEP = 7919 };
 
 static const uint64_t SEED = 20251013;
 

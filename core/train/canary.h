@@ -5,7 +5,7 @@
 //
 // Fixed      weights are uniform numbers of Philox, of deviations that make every gradient count; ids are multiples of a prime. The hash
 //            depends on the model's shape and precision and on what computes, on nothing else: not on seed, batch or threads
-// Costs      one row of at most 64 tokens, and a set of gradients of those that training takes anyway
+// Costs      one row of at most 160 tokens, more than any tile of attention has, and a set of gradients of those that training takes anyway
 // Errors     faults of the device; ERROR_STOPPED
 #ifndef CORE_TRAIN_CANARY_H
 #define CORE_TRAIN_CANARY_H

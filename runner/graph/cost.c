@@ -47,7 +47,7 @@ static bool same(const struct cost_setup *a, const struct cost_setup *b)
            s->value_gate_channels == t->value_gate_channels && s->residual_lambdas == t->residual_lambdas &&
            s->smear_channels == t->smear_channels && s->backout == t->backout && a->batch == b->batch && a->T == b->T &&
            a->trains == b->trains && a->optimizer_2026 == b->optimizer_2026 && a->rows == b->rows && a->width == b->width &&
-           a->slots == b->slots && a->capacity == b->capacity && a->prompt == b->prompt && a->precision == b->precision;
+           a->slots == b->slots && a->capacity == b->capacity && a->copies == b->copies && a->prompt == b->prompt && a->precision == b->precision;
 }
 
 struct counting {
@@ -124,7 +124,7 @@ static struct error *count(struct counting *c, struct cost *cost)
     cost->activation_bytes = (int64_t)(device_mark(c->dev) - fixed);
     if (!e && s->trains)
         e = optimizer_open_with(&c->optimizer, &c->model, &laws);
-    if (!e && s->prompt)
+    if (!e && s->prompt && s->copies)
         e = model_copy_weights(&c->model);
     if (!e && s->slots)
         e = decoder_open(&c->decoder, &c->model, (int)s->slots, (int)s->capacity);

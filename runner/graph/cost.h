@@ -26,6 +26,7 @@ struct cost_setup {
     bool optimizer_2026;     // else that of 2025
     int64_t rows, width;     // of an update: rows, and how long those of a micro-batch are (T, where all are full)
     int64_t slots, capacity; // that decode together, and their positions; 0: nothing is written
+    bool copies;             // weights are copied for decoding (model_copy_weights), as on this machine
     int64_t prompt;          // tokens of a prompt that goes in at once; 0: prompts go in token by token
     enum precision precision;
 };

@@ -139,6 +139,7 @@ static void weigh(struct working *w, int64_t asked)
 static struct error *count(struct working *w)
 {
     w->setup.precision = precision_here(w);
+    w->setup.copies = hardware_is_here(w->setting->hardware);
     return cost_of(&w->setting->costs, &w->setup, &w->cost);
 }
 

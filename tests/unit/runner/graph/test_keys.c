@@ -34,15 +34,16 @@ static void payload_is_canonical(void **state)
     assert_null(strstr(base->payload, "web"));
 }
 
-// What was once made is found again: these were the keys before there were tasks and mixtures.
+// What was once made is found again: these keys are older than tasks and mixtures. Those of base and its evaluation are of version 2: loss
+// and attention were cut into other pieces then, and sums came to other last bits.
 static void keys_stay(void **state)
 {
     static const struct {
         const char *name, *key;
     } cases[] = {{"tokenizer", "a20377c29cddd58d9bf88498bd119b31c2c0dbde4480721ac0b855eab579a819"},
                  {"web.tokens", "6361816e6e2aa39ab65e82d04b644e545353d803117085ac7775250c129686f2"},
-                 {"base", "b62040590301c9c633280d4a74293f373b9271451a314db08086c8fe2d5a7dc8"},
-                 {"base_eval", "a9c2f2cf340236b43fcc48b162ce1e18c60d08a32fbf02c275eeb3734bc016f5"}};
+                 {"base", "5a230184f4af8bec8acf42c94ac4319295a423177a8bb67aac2acefbc8995823"},
+                 {"base_eval", "33e49673ca42d31485d4e01e6d1968f73f7e1a8e80ac44e3dcf5fbf467ec0c4a"}};
     struct place_of_test *p = *state;
     make_graph(p, RECIPE);
     for (size_t i = 0; i < countof(cases); i++)

@@ -148,6 +148,16 @@ static void memory_is_what_is_taken(void **state)
         is_near((double)cost.memory_bytes, (double)device_counts(dev).memory_bytes, device_emulates(dev) ? 0.15 : 0.1);
         device_close(dev);
     }
+    // So is the copy of the weights that those who write text make.
+    struct costs writing = {.arena = &p->arena, .threads = 1};
+    struct cost copied, as_they_lie;
+    struct cost_setup writer = {.shape = small_shape(), .slots = 3, .capacity = 40, .prompt = 20, .copies = true};
+    no_error(cost_of(&writing, &writer, &copied));
+    writer.copies = false;
+    no_error(cost_of(&writing, &writer, &as_they_lie));
+    int64_t C = 48, weights = 3 * (4 * C * C + 2 * 80 * C) + 300 * C; // of four bytes; rows are filled up to whole panels
+    int64_t more = copied.memory_bytes - as_they_lie.memory_bytes;
+    assert_true(more >= 4 * weights && more < 6 * weights);
     // The variances of the matrices are part of it.
     struct costs costs = {.arena = &p->arena, .threads = 1};
     struct cost with_them, without;
