@@ -22,6 +22,7 @@ struct identity {
     int64_t size, mtime_ns;
     char hex[SHA256_HEX];
     const char *path; // absolute
+    bool is_ours;     // noted by this process
 };
 
 struct identities {
@@ -171,7 +172,21 @@ static size_t print_line(char *to, size_t room, const struct identity *id)
                             id->size, id->mtime_ns, id->hex, id->path);
 }
 
-static struct error *write_cache(struct identities *ids)
+// What the cache says by now, which other processes write too, with what is here and newer, or not there.
+static struct error *merge(const struct identities *ids, struct identities *merged)
+{
+    struct error *e = load(merged);
+    for (int i = 0; i < ids->n && !e; i++) {
+        const struct identity *here = &ids->all[i];
+        bool found;
+        int at = place_of(merged, here->path, &found);
+        if (!found || (here->is_ours && here->mtime_ns >= merged->all[at].mtime_ns))
+            e = put(merged, here);
+    }
+    return e;
+}
+
+static struct error *write_lines(const struct identities *ids)
 {
     size_t n = 0, at = 0;
     for (int i = 0; i < ids->n; i++)
@@ -186,6 +201,17 @@ static struct error *write_cache(struct identities *ids)
     return e;
 }
 
+static struct error *write_cache(const struct identities *ids)
+{
+    struct arena scratch = {0};
+    struct identities merged = {.arena = &scratch, .cache = ids->cache};
+    struct error *e = merge(ids, &merged);
+    if (!e)
+        e = write_lines(&merged);
+    arena_release(&scratch);
+    return e;
+}
+
 void identities_keep(struct identities *ids)
 {
     if (ids->is_changed)
@@ -197,6 +223,7 @@ void identities_keep(struct identities *ids)
 static struct error *remember(struct identities *ids, const struct identity *id)
 {
     struct identity kept = *id;
+    kept.is_ours = true;
     if (strchr(id->path, '\n') || clock_unix() - (double)id->mtime_ns / 1e9 < SETTLED_S)
         return NULL;
     if (!(kept.path = arena_strdup(ids->arena, id->path)))

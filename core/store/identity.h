@@ -10,7 +10,8 @@
 // Layout  one line a file: dev inode size mtime_ns sha256 path, tab between; the path is absolute and without links. A line counts
 //         while all of dev, inode, size and mtime are as they were. Damaged lines are ignored
 // Cache   the file is rewritten by rename, with a hash after a second and in the end, so that many small files cost one writing, and a
-//         process that is killed loses a second's hashes; of two processes the last writer wins, and a lost line costs one hash.
+//         process that is killed loses a second's hashes; what other processes wrote meanwhile is read and stays. Of two that write in
+//         the same moment the last wins, and a lost line costs one hash.
 //         A cache that cannot be written costs time, and is no error. A file changed in the last two seconds is not remembered: it
 //         may change again without its time showing it
 // Errors  ERROR_DATA for a data file that is missing or cannot be read, or that changes while it is read; ERROR_STOPPED

@@ -77,7 +77,7 @@ static struct error *check_format(struct store_file *f)
         return e;
     if (format > STORE_FORMAT)
         return error_new(ERROR_NOT_BUILT, NOWHERE,
-                         "take the retort that wrote it, or another folder with --results; or remove it with `rm`",
+                         "take the retort that wrote it, or another folder with --results; or remove the file yourself",
                          "'%s' is of format %lld, written by a newer retort; this one reads up to %d", f->path, (long long)format,
                          STORE_FORMAT);
     return format < 1 ? error_plain(ERROR_DATA, "'%s' has the impossible format %lld", f->path, (long long)format) : NULL;

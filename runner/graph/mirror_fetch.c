@@ -178,6 +178,8 @@ static struct error *bring_stage_locked(struct fetching *f, const struct plan_st
     if (!stem || !out || !tmp)
         return error_memory();
     struct error *e = remote_list(f->remote, "store", stem, f->arena, &entries, &n);
+    if (!e)
+        e = bring_kept(f, node, entries, n, stem); // first: a stage whose result is here is not asked for again
     const struct remote_entry *result = e ? NULL : find(entries, n, stem, ".h5");
     if (result) {
         const char *name = arena_printf(f->arena, "store/%s", result->name);
@@ -186,7 +188,7 @@ static struct error *bring_stage_locked(struct fetching *f, const struct plan_st
     }
     if (!e && !came)
         e = bring_checkpoint(f, s, entries, n, stem);
-    return e ? e : bring_kept(f, node, entries, n, stem);
+    return e;
 }
 
 static struct error *bring_stage(struct fetching *f, const struct plan_stage *s)

@@ -3,7 +3,7 @@
 //     e = mirror_fetch(&fetched, &plan, "s3://bucket/runs", &hooks, &arena);      // then make the plan anew
 //
 // Brought    of each stage whose result is not here: the result; where the mirror has none, the newest checkpoint that is whole, if it is
-//            newer than the one here; its kept weights (KIND-KEY@STEP.h5). Records of runs, where this machine has none of that
+//            newer than the one here; before them its kept weights (KIND-KEY@STEP.h5). Records of runs, where this machine has none of that
 //            number
 // Verified   by the file's own checksums and its key, before it gets its name. A damaged one is told and passed over: the next older
 //            checkpoint, or the stage runs

@@ -26,7 +26,7 @@
 #include "core/store/store.h"
 #include "runner/graph/mirror_note.h"
 
-enum { LOOK_MS = 500, RECORDS_MOST = 50, WHY = 400, IDLE_PRIORITY = 3 << 13, OF_THIS_PROCESS = 1 };
+enum { LOOK_MS = 500, RECORDS_MOST = 50, PATIENCE = 2, WHY = 400, IDLE_PRIORITY = 3 << 13, OF_THIS_PROCESS = 1 };
 
 static const double WAIT_MOST_S = 300, TELL_S = 0.5;
 
@@ -486,11 +486,22 @@ static bool is_due(const struct pusher *p, const struct item *item)
     return is_pending(item) && !same(&item->seen, &item->damaged) && !(p->tries && item->n_failed >= p->tries);
 }
 
+// Whether a kept step that is due still stands before another file of its stage: not once it failed more often than that one, and at the
+// end not while all fails, for one that cannot be copied must not keep out what can.
+static bool stands_before(const struct pusher *p, const struct item *kept, const struct item *item)
+{
+    int patience = p->tries ? p->tries / 2 : PATIENCE;
+    if (kept->n_failed >= item->n_failed + patience)
+        return false;
+    return p->n_failed < patience || (!p->tries && !kept->n_failed);
+}
+
 // A checkpoint or a result goes there behind the steps that were kept before it: who goes on from it does not come by them again.
 static bool is_behind(const struct pusher *p, const struct item *item)
 {
     for (int i = 0; i < p->n_items && (item->kind == ITEM_PART || item->kind == ITEM_RESULT); i++)
-        if (p->items[i]->kind == ITEM_KEPT && p->items[i]->i_stage == item->i_stage && is_due(p, p->items[i]))
+        if (p->items[i]->kind == ITEM_KEPT && p->items[i]->i_stage == item->i_stage && is_due(p, p->items[i]) &&
+            stands_before(p, p->items[i], item))
             return true;
     return false;
 }
@@ -539,7 +550,8 @@ static void say(char why[WHY], const struct error *e)
 
 static void fail(struct pusher *p, struct item *item, struct error *e)
 {
-    bool refused = e->kind == ERROR_USAGE;
+    bool refused =
+        e->kind == ERROR_USAGE && !(p->tries && item->kind == ITEM_KEPT); // others may be taken where a kept step is not
     item->n_failed++;
     p->n_failed++;
     say(item->why, e);
@@ -668,6 +680,7 @@ static struct error *run(struct pusher *p)
         }
         if (clock_seconds() - p->told_at >= 2 * TELL_S)
             tell(p, false);
+        identities_keep(p->ids); // if there is anything new
         listen_for(p, left > 0 && left * 1000 < LOOK_MS ? (int)(left * 1000) + 1 : LOOK_MS);
     }
 }

@@ -4,7 +4,7 @@
 //
 // Order      results, kept weights, records, then checkpoints: of those the newest that there is when their turn comes; one whose stage has
 //            finished meanwhile is left in the middle. But results and checkpoints stand behind the kept weights of their stage, which
-//            nobody would make again who goes on from them
+//            nobody would make again who goes on from them; one of those that cannot be copied lets them by after a few tries
 // Damaged    what does not verify here (store.h) is not copied
 // Trouble    the same again after RETORT_MIRROR_WAIT (1 s by default), doubled from time to time up to five minutes; what is refused for
 //            good (ERROR_USAGE) after five. Told to finish it tries so many times more, and leaves the rest

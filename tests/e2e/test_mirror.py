@@ -171,6 +171,33 @@ class InFolder(Mirrors):
         self.assertIn("kept weights, 1 file", self.run_it("--from", self.mirror, results=elsewhere).stdout)
         self.assertEqual((elsewhere / "store" / kept.name).read_bytes(), kept.read_bytes())
 
+    def test_kept_weights_that_cannot_be_copied(self):
+        self.run_it()
+        result = self.result("pretrain")
+        names = [f"{result.stem}@{step}.h5" for step in (10, 20, 30, 40, 50)]
+        for name in names:
+            shutil.copy(result, result.with_name(name))
+            (self.mirror / "store" / name / "in the way").mkdir(parents=True)
+        done = self.mirrored()
+        self.assertIn("5 of 9 files", done.stderr)
+        self.assertEqual((self.mirror / "store" / result.name).read_bytes(), result.read_bytes())
+
+    def test_kept_weights_come_first(self):
+        self.run_it()
+        result = self.result("pretrain")
+        kept = result.with_name(result.stem + "@30.h5")
+        shutil.copy(result, kept)
+        self.mirrored()
+        elsewhere = self.folder / "elsewhere"
+        self.run_it("--from", self.mirror, results=elsewhere, check=None,
+                    env={"RETORT_FAULT": "runner/mirror.brought:4"})  # behind the record, the tokenizer and the kept weights
+        self.assertEqual([p.name for p in elsewhere.glob("store/pretrain-*.h5") if ".tmp" not in p.name], [kept.name])
+        self.run_it("--from", self.mirror, results=elsewhere)
+        back = elsewhere / "store" / kept.name
+        self.assertEqual(back.read_bytes(), kept.read_bytes())
+        back.unlink()
+        self.assertSameAsAlone(elsewhere)
+
     def test_its_own_mirror(self):
         self.run_it()
         done = self.run_it("-s", f"mirror={self.results}", "--fresh", "base_eval")

@@ -33,10 +33,6 @@ static void remembers_what_is_the_same(void **state)
     assert_good(identities_find(ids, "./data", hex));
     assert_string_equal(hex, sha_abc);
 
-    struct identities *other;
-    assert_good(identities_open(&other, "identity.tsv", &arena)); // nothing is kept yet: it is not a second since the beginning
-    assert_good(identities_find(other, "data", hex));
-    assert_string_equal(hex, "");
     identities_keep(ids);
     assert_good(identities_open(&ids, "identity.tsv", &arena)); // another process
     assert_good(identities_find(ids, "data", hex));
@@ -53,6 +49,33 @@ static void remembers_what_is_the_same(void **state)
     assert_int_equal(utimensat(AT_FDCWD, "data", later, 0), 0);
     assert_good(identities_find(ids, "data", hex));
     assert_string_equal(hex, "");
+    arena_release(&arena);
+}
+
+static void what_others_wrote_meanwhile_stays(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct identities *early, *other;
+    const char *const names[] = {"of early", "of other", "of both"};
+    char hex[SHA256_HEX];
+    for (int i = 0; i < 3; i++)
+        write_old(names[i], "abc", 1000000);
+    assert_good(identities_open(&early, "shared.tsv", &arena));
+    assert_good(identities_get(early, "of both", hex));
+    identities_keep(early);
+    assert_good(identities_get(early, "of early", hex));
+    assert_good(identities_open(&other, "shared.tsv", &arena));
+    assert_good(identities_get(other, "of other", hex));
+    write_old("of both", "abd", 1000001);
+    assert_good(identities_get(other, "of both", hex));
+    identities_keep(other);
+    identities_keep(early);
+    assert_good(identities_open(&other, "shared.tsv", &arena));
+    for (int i = 0; i < 3; i++) {
+        assert_good(identities_find(other, names[i], hex));
+        assert_string_not_equal(hex, "");
+    }
     arena_release(&arena);
 }
 
@@ -127,6 +150,7 @@ static void many_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(remembers_what_is_the_same),
+                                       cmocka_unit_test(what_others_wrote_meanwhile_stays),
                                        cmocka_unit_test(a_fresh_file_is_not_remembered),
                                        cmocka_unit_test(damaged_lines_are_ignored), cmocka_unit_test(many_files)};
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
