@@ -1,7 +1,7 @@
-// file_kind.c - a table of magic numbers; a point in one stands for any byte.
+// file_kind.c - a table of magic numbers; '#' in one stands for a digit.
 #include "core/data/file_kind.h"
 
-#include <string.h>
+#include <stdbool.h>
 
 #include "core/base/arena.h"
 
@@ -12,7 +12,7 @@ static const struct {
 } kinds[] = {
     {"\x1F\x8B\x08", 3, {"packed by gzip", "unpack it: gzip -d"}},
     {"\x28\xB5\x2F\xFD", 4, {"packed by zstd", "unpack it: zstd -d"}},
-    {"BZh.1AY&SY", 10, {"packed by bzip2", "unpack it: bzip2 -d"}},
+    {"BZh#1AY&SY", 10, {"packed by bzip2", "unpack it: bzip2 -d"}},
     {"\xFD"
      "7zXZ\0",
      6,
@@ -21,15 +21,20 @@ static const struct {
     {"PAR1\x15", 5, {"a parquet file", "make it a source of parquet, with its column"}},
     {"\x89HDF\r\n\x1A\n", 8, {"an HDF5 file", "write its texts as JSON lines or parquet"}},
     {"%PDF-1.", 7, {"a PDF", "write its text into a file"}},
-    {"\xFF\xFE.\0", 4, {"UTF-16", "write it as UTF-8: iconv -f UTF-16 -t UTF-8"}},
-    {"\xFE\xFF\0.", 4, {"UTF-16", "write it as UTF-8: iconv -f UTF-16 -t UTF-8"}},
+    {"\xFF\xFE", 2, {"UTF-16", "write it as UTF-8: iconv -f UTF-16 -t UTF-8"}},
+    {"\xFE\xFF", 2, {"UTF-16", "write it as UTF-8: iconv -f UTF-16 -t UTF-8"}},
 };
+
+static bool is_byte(char magic, uint8_t byte)
+{
+    return magic == '#' ? byte >= '0' && byte <= '9' : (uint8_t)magic == byte;
+}
 
 const struct file_kind *file_kind_of(const uint8_t *first, size_t n)
 {
     for (size_t i = 0; i < countof(kinds); i++) {
         size_t k = 0;
-        while (k < kinds[i].n && k < n && (kinds[i].magic[k] == '.' || (uint8_t)kinds[i].magic[k] == first[k]))
+        while (k < kinds[i].n && k < n && is_byte(kinds[i].magic[k], first[k]))
             k++;
         if (k == kinds[i].n)
             return &kinds[i].kind;

@@ -3,7 +3,8 @@
 //     const struct file_kind *kind = file_kind_of(data, n);      // NULL: it may be text
 //     if (kind) ... "'%s' is %s, not text", path, kind->is; kind->fix
 //
-// Knows gzip, zstd, bzip2, xz, zip, parquet, HDF5, PDF, UTF-16. No text that is UTF-8 begins like one of them
+// Knows gzip, zstd, bzip2, xz, zip, parquet, HDF5, PDF, UTF-16. Hardly any text begins like one of them: of UTF-8 only one
+// with the very letters of bzip2, zip, parquet or PDF
 #ifndef CORE_DATA_FILE_KIND_H
 #define CORE_DATA_FILE_KIND_H
 

@@ -209,7 +209,11 @@ static void files_of_another_kind(void **state)
                  {"PAR1 is a word", 14, NULL},
                  {"\xFF\xFEh\0i\0", 6, "UTF-16"},
                  {"\xFE\xFF\0h\0i", 6, "UTF-16"},
-                 {"\xFF\xFE bad", 6, NULL},
+                 {"\xFF\xFE\x3F\x04\x40\x04", 6, "UTF-16"},
+                 {"\xFE\xFF\x4E\x2D\x65\x87", 6, "UTF-16"},
+                 {"\xFF\xFF bad", 6, NULL},
+                 {"%PDF-1.7\n", 9, "a PDF"},
+                 {"%PDF-1x is a word", 17, NULL},
                  {"\x1F", 1, NULL},
                  {"\xEF\xBB\xBFtext", 7, NULL}};
     struct skips skips = {.most = 1000};
