@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/data/task_rows.h"
@@ -158,6 +159,28 @@ static struct error *check_room(const struct progress *p, int n_left)
                      n_left == 1 ? "" : "s", needed / 1e6, available / 1e6);
 }
 
+// What a stage that was killed had written under no name yet would count as room that is taken. Nobody else writes these files now: token
+// stages of one tokenizer share a lock.
+static struct error *clear_unfinished(const struct stage *stage)
+{
+    for (int i = 0; i < stage->job->n_parts; i++) {
+        const char *out = stage->job->parts[i].out;
+        if (!out)
+            continue;
+        const char *tmp = arena_printf(stage->arena, "%.*s.tmp.h5", (int)(strlen(out) - strlen(".h5")), out);
+        if (!tmp)
+            return error_memory();
+        unlink(tmp);
+    }
+    return NULL;
+}
+
+// A failing disk is told although the stage was asked to stop as well.
+static struct error *graver(struct error *e, struct error *of_queue)
+{
+    return e && of_queue && e->kind == ERROR_STOPPED ? error_first(of_queue, e) : error_first(e, of_queue);
+}
+
 static void tell_end(const struct progress *p)
 {
     char text[96];
@@ -180,6 +203,8 @@ struct error *stage_tokens(struct stage *stage)
         .stage = stage, .start_s = stage->start_seconds, .unit = job->n_parts && job->parts[0].task ? "rows" : "documents"};
     if (!e && !counts)
         e = error_memory();
+    if (!e)
+        e = clear_unfinished(stage);
     for (int i = 0; i < job->n_parts && !e; i++) {
         e = part_count(&job->parts[i], &counts[i]);
         if (counts[i] < 0)
@@ -208,7 +233,7 @@ struct error *stage_tokens(struct stage *stage)
             e = check_room(&progress, job->n_parts - i - 1);
     }
     if (progress.queue)
-        e = error_first(e, store_queue_wait(progress.queue)); // also after an error: what is whole stays
+        e = graver(e, store_queue_wait(progress.queue)); // also after an error: what is whole stays
     if (!e)
         tell_end(&progress);
     store_queue_close(progress.queue);

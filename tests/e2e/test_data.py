@@ -185,6 +185,18 @@ class TokenFiles(Folder):
         self.assertEqual(len(list(self.results.glob("store/tokens-*[0-9a-f].h5"))), 9)
         self.assertEqual(self.plan(recipe)["web.tokens"]["state"], "cached")
 
+    def test_unfinished_files_of_a_killed_stage_take_no_room(self):
+        recipe = self.write(6, 50)
+        call("run", recipe, results=self.results, check=0)
+        self.result("pretrain").unlink()
+        for path in self.results.glob("store/tokens-*[0-9a-f].h5"):
+            path.rename(path.with_suffix(".tmp.h5"))
+        self.assertEqual(len(list(self.results.glob("store/tokens-*.tmp.h5"))), 6)
+        call("run", recipe, results=self.results, check=1, env={"RETORT_FAULT": "stage/store.laid_out:1"})
+        self.assertEqual(len(list(self.results.glob("store/tokens-*.tmp.h5"))), 1)  # the one that is being written
+        call("run", recipe, results=self.results, check=0)
+        self.assertEqual(list(self.results.glob("store/*.tmp*")), [])
+
     def test_room_is_looked_for_before_the_files_are_made(self):
         recipe, disk = self.write(40, 12000), self.folder / "disk"
         disk.mkdir()
