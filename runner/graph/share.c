@@ -1,5 +1,6 @@
-// share.c - counting without tokenizing: what is not on disk yet is not known yet. Of token files only the borders of the rows are
-// read, so that a plan costs the same however long the conversations are.
+// share.c - counting without tokenizing: what is not on disk yet is not known yet. Of token files the borders of the rows are read, so
+// that a plan costs the same however long the conversations are; for a finetune on whole conversations also where their prompts end, and
+// the mask of rows whose prompt does not tell whether they have a target.
 #include "runner/graph/share.h"
 
 #include <math.h>
@@ -123,6 +124,7 @@ static struct error *read_split(struct split_rows *split, const struct graph_nod
     if (all && !e)
         return NULL;
     split->length = NULL;
+    split->is_learned = NULL; // of the files before the one that failed
     e = forgive(e);
     return e ? e : count_records(node, &split->n);
 }

@@ -4,6 +4,8 @@
 #include "runner/graph/share.h"
 #include "runner/stages/job.h"
 
+#define FIXTURES RETORT_SOURCE "/tests/fixtures/parquet/"
+
 static const char *const WORLD = "world: 1\n"
                                  "sets: {person: [Ada, Ben, Cy, Dan, Eve], thing: [kite, drum, cup, hat]}\n"
                                  "facts: {owns: {of: person, is: thing}}\n"
@@ -366,6 +368,35 @@ static void put_rows(struct place_of_test *p, const char *name, int64_t n, int64
     no_error(store_save(s->part_out[0], attributes, countof(attributes), sets, countof(sets)));
 }
 
+// The second of two files is damaged behind what the plan looks at first: rows are counted as those of the source.
+static void half_damaged(void **state)
+{
+    struct place_of_test *p = *state;
+    put_file(p, "tasks/sums.yaml",
+             "task: sums\nsource: {parquet: \"{split}-{0..1}.parquet\"}\nsplits: [train]\n"
+             "fields: {question: text, answer: word}\ngrader: exact\n");
+    static const char *const files[] = {FIXTURES "zstd_plain.parquet", FIXTURES "delta.parquet"}; // 60 rows and 30
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(symlink(files[i], arena_printf(&p->arena, "%s/train-%d.parquet", p->folder, i)), 0);
+    const char *text = with(&p->arena, MIXED, "seed: 42\n", arena_printf(&p->arena, "seed: 42\ndata: \"%s\"\n", p->folder));
+    text = with(&p->arena, with(&p->arena, text, "[bpb, quiz, sums]", "[bpb, quiz]"), "      - {task: quiz}\n", "");
+    text =
+        with(&p->arena, text, "preset: mid\n    model: base\n    batch_tokens: 128", "preset: sft\n    model: base\n    rows: 1");
+    make_plan(p, text);
+    make_store(p);
+    const struct plan_stage *tokens = plan_stage(&p->plan, "sums.train.tokens");
+    assert_int_equal(tokens->node->n_parts, 2);
+    put_rows(p, "sums.train.tokens", 60, 10);
+    make_file(tokens->part_out[1], tokens->node->parts[1].key, "finished", 1);
+    make_plan(p, text);
+    const struct plan_stage *mid = plan_stage(&p->plan, "mid");
+    assert_int_equal(plan_stage(&p->plan, "sums.train.tokens")->n_done, 2);
+    assert_int_equal(mid->n_shares, 1);
+    assert_int_equal(mid->shares[0].rows, 2 * 90);
+    assert_int_equal(mid->shares[0].tokens, -1);
+    assert_int_equal(mid->training_rows, 2 * 90);
+}
+
 static void shares(void **state)
 {
     struct place_of_test *p = *state;
@@ -526,6 +557,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_grading, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(missing_files, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(shares, set_up_tasks, tear_down),
+        cmocka_unit_test_setup_teardown(half_damaged, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(too_many_rows, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(suites_of_nothing, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(entries_of_nothing, set_up_tasks, tear_down),
