@@ -90,7 +90,7 @@ static struct error *keep_damaged(struct stage *stage, const char *path, const c
 static struct error *keep_all_damaged(struct stage *stage)
 {
     const struct job *job = stage->job;
-    struct error *e = job->out ? result_spare(job->results, job->kind, job->key, stage->arena) : NULL;
+    struct error *e = job->out ? result_spare_now(job->results, job->kind, job->key) : NULL;
     if (!e && job->out)
         e = keep_damaged(stage, job->out, job->key);
     for (int i = 0; i < job->n_parts && !e; i++)

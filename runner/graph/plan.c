@@ -280,6 +280,14 @@ static void begin_state(struct plan_stage *s)
     s->n_done = 0;
 }
 
+static struct error *look_for_newer(struct plan *plan, const struct graph_node *node, struct arena *arena)
+{
+    if (!plan->names)
+        return result_spare_now(plan->results, node->kind, node->key);
+    struct error *e = plan->names->folder ? NULL : result_names_read(plan->names, plan->results, arena);
+    return e ? e : result_spare(plan->names, node->kind, node->key);
+}
+
 // The state, from nothing but what is there; *problem says what is the matter with it.
 static struct error *decide(struct plan *plan, struct plan_stage *s, const char **problem, struct arena *arena)
 {
@@ -293,7 +301,7 @@ static struct error *decide(struct plan *plan, struct plan_stage *s, const char 
     if (!e)
         e = find_kept(plan, s, arena);
     if (!e && s->out && s->state != PLAN_CACHED)
-        e = result_spare(plan->results, node->kind, node->key, arena);
+        e = look_for_newer(plan, node, arena);
     return error_while(e, node->stage ? node->stage->at : NOWHERE, "planning stage '%s'", node->name);
 }
 
@@ -537,6 +545,8 @@ static struct error *build(struct plan *plan, struct arena *arena)
     plan->stages = arena_array(arena, (size_t)graph->n_nodes + 1, sizeof *plan->stages);
     if (!plan->stages)
         return error_memory();
+    struct result_names names = {0};
+    plan->names = &names;
     for (int i = 0; i < graph->n_nodes; i++) {
         struct plan_stage *s = &plan->stages[plan->n_stages++];
         s->node = graph->nodes[i];
@@ -544,6 +554,7 @@ static struct error *build(struct plan *plan, struct arena *arena)
     }
     for (int i = plan->n_stages; i-- > 0 && !e;) // readers are behind what they read
         e = want_kept(plan, &plan->stages[i], arena);
+    plan->names = NULL;
     leave_unneeded(plan);
     return e;
 }
@@ -620,7 +631,7 @@ struct error *plan_anew(struct plan *plan, struct plan_stage *s, struct arena *a
     s->n_reasons = 0;
     for (int i = 0; i < s->node->n_parts && s->part_done; i++)
         s->part_done[i] = false;
-    struct error *e = s->out ? result_spare(plan->results, s->node->kind, s->node->key, arena) : NULL;
+    struct error *e = s->out ? look_for_newer(plan, s->node, arena) : NULL;
     if (!e)
         e = explain(plan, s, "made anew, as asked", arena);
     if (!e)

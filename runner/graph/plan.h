@@ -54,6 +54,7 @@ struct reason {
 };
 
 struct work_setting; // work.h
+struct result_names; // result.h
 
 // An entry of the mixture that a finetune or grpo stage trains on (share.h).
 struct plan_share {
@@ -125,7 +126,8 @@ struct plan {
     const bool *selected; // plan_select; NULL: all
     bool any_steps;       // plan_weigh
     struct work_setting *work;
-    struct trunks *trunks; // what trunk_find read of the store; NULL: nothing yet
+    struct result_names *names; // of the store, while the plan is built; NULL: it is listed anew for each stage
+    struct trunks *trunks;      // what trunk_find read of the store; NULL: nothing yet
 };
 
 struct error *CHECKED plan_build(struct plan *plan, const struct graph *graph, const char *results, struct arena *arena);

@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -64,31 +66,83 @@ struct error *result_look(struct result *result, const char *path, const char *k
     return NULL;
 }
 
-// Of a name "KIND-KEY…": whether it is a file of that stage that is read by somebody.
-static bool is_of(const char *name, enum stage_kind_id kind, const char *key)
+// Of a name "KIND-KEY…": whether it is a file of a stage that is read by somebody.
+static bool is_read(const char *name)
 {
-    const char *its_key, *ending;
-    if (key_parse(name, &its_key, &ending) != kind || strncmp(its_key, key, KEY_PATH_DIGITS))
+    const char *key, *ending;
+    if (key_parse(name, &key, &ending) == KIND_COUNT)
         return false;
     size_t n = strlen(ending);
     return n >= 3 && !strcmp(ending + n - 3, ".h5") && !strstr(ending, ".tmp.h5") && !strstr(ending, ".damaged.h5");
 }
 
-struct error *result_spare(const char *results, enum stage_kind_id kind, const char *key, struct arena *arena)
+static int by_name(const void *a, const void *b)
 {
-    const char *folder = arena_printf(arena, "%s/store", results);
-    if (!folder)
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+struct error *result_names_read(struct result_names *names, const char *results, struct arena *arena)
+{
+    size_t capacity = 0;
+    *names = (struct result_names){.folder = arena_printf(arena, "%s/store", results)};
+    if (!names->folder)
         return error_memory();
-    DIR *dir = opendir(folder);
+    DIR *dir = opendir(names->folder);
     if (!dir)
-        return errno == ENOENT ? NULL : error_system(ERROR_MACHINE, errno, "cannot read '%s'", folder);
+        return errno == ENOENT ? NULL : error_system(ERROR_MACHINE, errno, "cannot read '%s'", names->folder);
     struct error *e = NULL;
     for (const struct dirent *each; !e && (each = readdir(dir));) {
-        if (!is_of(each->d_name, kind, key))
+        if (!is_read(each->d_name))
             continue;
-        const char *path = arena_printf(arena, "%s/%s", folder, each->d_name);
-        e = path ? store_spare(path) : error_memory();
+        if (names->n == capacity) {
+            size_t more = capacity ? 2 * capacity : 64;
+            const char **grown = arena_grow(arena, names->names, names->n, more, sizeof *grown);
+            if (!grown) {
+                e = error_memory();
+                break;
+            }
+            names->names = grown;
+            capacity = more;
+        }
+        if ((names->names[names->n] = arena_strdup(arena, each->d_name)))
+            names->n++;
+        else
+            e = error_memory();
     }
     closedir(dir);
+    if (names->n)
+        qsort(names->names, names->n, sizeof *names->names, by_name);
+    return e;
+}
+
+struct error *result_spare(const struct result_names *names, enum stage_kind_id kind, const char *key)
+{
+    char begin[64];
+    size_t n = (size_t)snprintf(begin, sizeof begin, "%s-%.*s", kind_name(kind), KEY_PATH_DIGITS, key), first = 0, end = names->n;
+    while (first < end) { // the first name that is not before those of the stage
+        size_t middle = first + (end - first) / 2;
+        if (strcmp(names->names[middle], begin) < 0)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    struct arena scratch = {0};
+    struct error *e = NULL;
+    for (size_t i = first; !e && i < names->n && !strncmp(names->names[i], begin, n); i++) {
+        const char *path = arena_printf(&scratch, "%s/%s", names->folder, names->names[i]);
+        e = path ? store_spare(path) : error_memory();
+    }
+    arena_release(&scratch);
+    return e;
+}
+
+struct error *result_spare_now(const char *results, enum stage_kind_id kind, const char *key)
+{
+    struct arena scratch = {0};
+    struct result_names names;
+    struct error *e = result_names_read(&names, results, &scratch);
+    if (!e)
+        e = result_spare(&names, kind, key);
+    arena_release(&scratch);
     return e;
 }

@@ -29,8 +29,19 @@ struct result {
 // key NULL: any. finished false: a checkpoint will do.
 struct error *CHECKED result_look(struct result *result, const char *path, const char *key, bool finished, struct arena *arena);
 
+// The files of stages in the store, listed once for all stages of a plan; in the arena.
+struct result_names {
+    const char *folder; // NULL: not listed yet
+    const char **names; // [n], sorted
+    size_t n;
+};
+struct error *CHECKED result_names_read(struct result_names *names, const char *results, struct arena *arena);
+
 // Whether anything of a stage is in the store that a newer retort wrote: its result, a checkpoint, a step that was kept. It would have
 // to be replaced if the stage ran, and so the stage is refused: ERROR_NOT_BUILT.
-struct error *CHECKED result_spare(const char *results, enum stage_kind_id kind, const char *key, struct arena *arena);
+struct error *CHECKED result_spare(const struct result_names *names, enum stage_kind_id kind, const char *key);
+
+// The same, of the store as it is now.
+struct error *CHECKED result_spare_now(const char *results, enum stage_kind_id kind, const char *key);
 
 #endif
