@@ -566,8 +566,12 @@ static void fail(struct pusher *p, struct item *item, struct error *e)
 static void push(struct pusher *p, struct item *item)
 {
     int fd = open(item->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0 && errno == ENOENT)
         return; // it has gone meanwhile
+    if (fd < 0) {
+        fail(p, item, error_system(ERROR_MACHINE, errno, "cannot open '%s'", item->path));
+        return;
+    }
     p->now = item;
     p->sent = 0;
     tell(p, false);
