@@ -183,8 +183,8 @@ static void does_not_end(void **state)
         "from time import sleep\ntry:\n    while True: sleep(0.01)\nexcept BaseException: pass", // ends, but late
         "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass",
         "import threading\ndef f():\n    while True: pass\nthreading.Thread(target=f).start()",
-        "import os\nfrom time import sleep\nos.closerange(0, 100)\nwhile True:\n    try:\n        while True: sleep(0.01)\n    "
-        "except BaseException: pass",
+        ("import os\nfrom time import sleep\nos.closerange(0, 100)\nwhile True:\n    try:\n        while True: sleep(0.01)\n    "
+         "except BaseException: pass"),
     };
     struct sandbox *s;
     open_brief(&s);
