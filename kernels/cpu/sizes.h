@@ -11,7 +11,7 @@ struct tile_size {
 
 enum {
     BLOCK_K = 256,         // of K, summed in registers before it is added to memory
-    QUERIES = 128,         // attention: queries of a task
+    QUERIES = 64,          // attention: queries of a task
     RELU2_ROWS = 1024,     // of op_matmul_relu2 under bf16, whose sums are float32 and whose results are not
     SHARED_ROWS = 1 << 16, // floats: rows of a narrow product that are packed once for all threads
     FLAT_BLOCK = 4096,     // elementwise work is cut so, whatever the threads, hence an element's place in its vector is fixed
