@@ -160,15 +160,20 @@ struct error *unknown_word(struct place at, const char *what, const char *word, 
     return error_new(ERROR_RECIPE, at, fix, "unknown %s '%.80s'", what, word);
 }
 
-void check_keys(struct reader *r, const struct node *map, const char *const *names, int n_names)
+void check_words(struct reader *r, const struct node *map, const char *what, const char *const *names, int n_names)
 {
     for (const struct node *c = map->first; c && !reader_full(r); c = c->next) {
         int i = 0;
         while (i < n_names && strcmp(names[i], c->key))
             i++;
         if (i == n_names)
-            reader_error(r, unknown_word(c->key_at, "key", c->key, names, n_names));
+            reader_error(r, unknown_word(c->key_at, what, c->key, names, n_names));
     }
+}
+
+void check_keys(struct reader *r, const struct node *map, const char *const *names, int n_names)
+{
+    check_words(r, map, "key", names, n_names);
 }
 
 bool is_unresolved(const struct node *node)

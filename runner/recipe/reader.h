@@ -139,7 +139,10 @@ const char *nearest_name(const char *word, const char *const *names, int n_names
 // "unknown key 'epcohs'; did you mean 'epochs'?" of a list; without a near one the fix lists the names.
 struct error *unknown_word(struct place at, const char *what, const char *word, const char *const *names, int n_names);
 
-// Reports the keys of a map that are not among names.
+// Reports the keys of a map that are not among names, by what they are: "split".
+void check_words(struct reader *r, const struct node *map, const char *what, const char *const *names, int n_names);
+
+// The same of keys of the language.
 void check_keys(struct reader *r, const struct node *map, const char *const *names, int n_names);
 
 // Whether a scalar's ${...} could not be resolved, which has been reported.

@@ -74,13 +74,7 @@ static void check_splits_of_files(struct task_reader *t, const struct node *spli
     for (const struct node *c = splits->first; c && n < MOST_SPLITS; c = c->next)
         if (c->key || c->kind == NODE_SCALAR)
             names[n++] = c->key ? c->key : c->text;
-    for (const struct node *c = t->names->first; c && !reader_full(t->r); c = c->next) {
-        int i = 0;
-        while (i < n && strcmp(names[i], c->key))
-            i++;
-        if (i == n)
-            reader_error(t->r, unknown_word(c->key_at, "split", c->key, names, n));
-    }
+    check_words(t->r, t->names, "split", names, n);
 }
 
 static void read_splits(struct task_reader *t)
