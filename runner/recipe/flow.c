@@ -377,22 +377,21 @@ static const struct recipe_stage *parent_of(const struct reader *r, const struct
     return from_of(r, stage, KIND_PRETRAIN);
 }
 
-static void inherit_int(const struct recipe_stage *stage, const struct recipe_stage *parent, const char *field)
+static void set_size(const struct recipe_stage *stage, const char *field, int64_t value)
 {
-    *int_of(stage, field) = *int_of(parent, field);
-    setting_of(stage, field)->by = *int_of(parent, field) == FIELD_UNSET_INT ? BY_NOBODY : BY_DEFAULT;
+    *int_of(stage, field) = value;
+    setting_of(stage, field)->by = value == FIELD_UNSET_INT ? BY_NOBODY : BY_DEFAULT;
+}
+
+static void inherit_size(const struct recipe_stage *stage, const struct recipe_stage *parent, const char *field)
+{
+    set_size(stage, field, *int_of(parent, field));
 }
 
 static void set_default(struct reader *r, const struct recipe_stage *stage, const char *name)
 {
     const struct field *field = field_find(stage->kind, name);
     reader_error(r, field_set(stage->options, field, &field->def_2025, 1, stage->at, r->arena));
-}
-
-static void set_size(const struct recipe_stage *stage, const char *field, int64_t value)
-{
-    *int_of(stage, field) = value;
-    setting_of(stage, field)->by = value == FIELD_UNSET_INT ? BY_NOBODY : BY_DEFAULT;
 }
 
 // Sizes of shape_fields, in that order, as a shape has them.
@@ -436,9 +435,9 @@ static void inherit(struct reader *r, const struct recipe_stage *stage, int deep
     for (size_t i = 0; i < countof(shape_fields); i++)
         sized |= given(stage, shape_fields[i]) != NULL;
     for (size_t i = 0; i < countof(shape_fields) && parent && !sized; i++)
-        inherit_int(stage, parent, shape_fields[i]);
+        inherit_size(stage, parent, shape_fields[i]);
     for (size_t i = 0; i < countof(shape_others) && parent && !sized; i++)
-        inherit_int(stage, parent, shape_others[i]);
+        inherit_size(stage, parent, shape_others[i]);
     for (size_t i = 0; i < 2 && parent; i++)
         if (!given(stage, shape_texts[i]) && (i > 0 || !sized))
             *text_of(stage, shape_texts[i]) = *text_of(parent, shape_texts[i]);
@@ -450,7 +449,7 @@ static void inherit(struct reader *r, const struct recipe_stage *stage, int deep
     else if (!o->precision)
         set_default(r, stage, "precision");
     if (!given(stage, "seq_len") && parent && *int_of(parent, "seq_len") != FIELD_UNSET_INT)
-        inherit_int(stage, parent, "seq_len");
+        inherit_size(stage, parent, "seq_len");
     else if (o->seq_len == FIELD_UNSET_INT && !import) // that of an import is known when its files are there
         set_default(r, stage, "seq_len");
 }
