@@ -102,17 +102,26 @@ static struct chat_part *text_part(struct arena *arena, const char *text, size_t
     return part;
 }
 
+// The template with its slots filled, n bytes in the arena; NULL: out of memory.
+static char *fill(struct arena *arena, const char *template, const struct slot *slots, int n_slots, size_t *n)
+{
+    *n = slots_fill(template, slots, n_slots, NULL);
+    char *text = arena_alloc(arena, *n + 1);
+    if (text)
+        slots_fill(template, slots, n_slots, text);
+    return text;
+}
+
 // A user's message of the prompt; what the assistant says comes from the caller.
 static struct error *put_messages(struct row *r, const struct slot *slots, int n_slots, const char *default_prompt,
                                   const struct chat_part *answer, size_t n_answer)
 {
     const char *prompt = r->task->prompt ? r->task->prompt : default_prompt;
-    size_t n = slots_fill(prompt, slots, n_slots, NULL);
-    char *text = arena_alloc(r->arena, n + 1);
+    size_t n;
+    const char *text = fill(r->arena, prompt, slots, n_slots, &n);
     struct chat_message *messages = arena_array(r->arena, 2, sizeof *messages);
     if (!text || !messages)
         return error_memory();
-    slots_fill(prompt, slots, n_slots, text);
     messages[0] = (struct chat_message){CHAT_USER, text_part(r->arena, text, n), 1};
     messages[1] = (struct chat_message){CHAT_ASSISTANT, answer, n_answer};
     r->example->conversation = (struct conversation){messages, 2};
@@ -385,13 +394,10 @@ static struct error *fill_answer(const struct row *r, const struct record_value 
     const struct slot slots[] = {{"{question}", question->text, question->n}, {"{answer}", answer->text, answer->n}};
     if (!r->task->answer_text)
         return NULL;
-    size_t n = slots_fill(r->task->answer_text, slots, countof(slots), NULL);
-    char *text = arena_alloc(r->arena, n + 1);
-    if (!text)
-        return error_memory();
-    slots_fill(r->task->answer_text, slots, countof(slots), text);
+    size_t n;
+    const char *text = fill(r->arena, r->task->answer_text, slots, countof(slots), &n);
     *answer = (struct record_value){.text = text, .n = n};
-    return NULL;
+    return text ? NULL : error_memory();
 }
 
 // What the code of an answer is graded against.
