@@ -29,9 +29,14 @@ static bool reserve(void **block, int64_t used, int64_t *capacity, int64_t n, si
     return true;
 }
 
+static int64_t id_bytes(const struct token_writer *w)
+{
+    return is_narrow(w->n_vocab) ? sizeof(uint16_t) : sizeof(uint32_t);
+}
+
 static int64_t piece_tokens(const struct token_writer *w)
 {
-    return STORE_PIECE / (int64_t)(is_narrow(w->n_vocab) ? sizeof(uint16_t) : sizeof(uint32_t));
+    return STORE_PIECE / id_bytes(w);
 }
 
 static struct error *reserve_pieces(struct token_writer *w, int64_t n)
@@ -150,8 +155,7 @@ struct error *token_writer_queue(struct token_writer *w, struct store_queue *que
 
 double token_writer_bytes(const struct token_writer *w)
 {
-    return (double)w->n * (is_narrow(w->n_vocab) ? sizeof(uint16_t) : sizeof(uint32_t)) +
-           (double)(w->n_documents + 1) * sizeof *w->documents;
+    return (double)w->n * (double)id_bytes(w) + (double)(w->n_documents + 1) * sizeof *w->documents;
 }
 
 void token_writer_clear(struct token_writer *w)
