@@ -1,7 +1,7 @@
 // program.h - the Python program that tells whether a function that a model wrote is right, as text.
 //
-//     e = program_tests(&tests, prompt, n_prompt, texts, n_texts, "add");    // of a task's row: what is kept to grade by
-//     e = program_whole(&program, tests.byte, tests.n, answer, n_answer);    // of an answer: what is run (core/sandbox)
+//     e = program_tests(&tests, prompt, texts, n_texts, entry_point);     // of a task's row: what is kept to grade by
+//     e = program_whole(&program, tests_text, answer);                    // of an answer: what is run (core/sandbox)
 //
 // Tests     the imports of the prompt, an empty line, the texts of the tests, each beginning a line, and a line "check(ENTRY_POINT)"
 //           where there is an entry point. Where the imports end, at the first empty line, stands what is to be tested

@@ -14,7 +14,8 @@
 // Process    a fresh interpreter for each program, in a session of its own, killed whole when its time is over, and with the process
 //            that runs it, also where that is killed. It can start no other process, but threads
 // Limits     `seconds` of time from where the program begins, then an exception, a second later the end; twice that of processor time;
-//            memory, the size of a file, though not how many, and no core files. Output is read to the end and thrown away beyond SANDBOX_OUTPUT bytes
+//            memory, the size of a file, though not how many, and no core files. Output is read to the end and thrown away beyond
+//            SANDBOX_OUTPUT bytes
 // Network    no socket can be made. Where the kernel has no seccomp filters: a network of its own without interfaces, where it lets one
 //            have it, and neither processes nor threads, but for root
 // Guard      what guard.py puts away of os, shutil, subprocess and builtins (os.remove, exit) is None to the program; standard input

@@ -4,8 +4,9 @@
 //     if (fork() == 0) { walls_enter(&walls, parent); execve(...); }
 //
 // Inside    no process but itself: it can neither start one (threads it can) nor signal, trace or leave its session; no sockets. These
-//           by a seccomp filter, which refuses the calls (EPERM); where the kernel has none, by a network of its own and no more processes or
-//           threads of its user, as far as that is to be had (not of root). No core files, short files, little processor time
+//           by a seccomp filter, which refuses the calls (EPERM); where the kernel has none, by a network of its own and no more
+//           processes or threads of its user, as far as that is to be had (not of root). No core files, short files, little processor
+//           time
 // Ends      with the thread that started it
 // Calls     walls_enter only does what is safe between fork and exec
 // Source    Linux: seccomp(2), prctl(2), Documentation/userspace-api/seccomp_filter.rst

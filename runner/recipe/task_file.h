@@ -17,16 +17,17 @@
 //     baseline: 0.25
 //
 // source   {parquet: FILES}, {jsonl: FILES} or {world: FILE, records: LIST}. FILES: a name or a list of names, patterns as in recipes,
-//          {split} for the name of the split, or a map from splits to FILES where their numbers differ; relative ones are under the recipe's `data:` address, and an error that says so where it
-//          has none. A world is beside the task file. A source of the recipe with the task's name and {split} takes its place.
+//          {split} for the name of the split, or a map from splits to FILES where their numbers differ; relative ones are under the
+//          recipe's `data:` address, and an error that says so where it has none. A world is beside the task file. A source of the
+//          recipe with the task's name and {split} takes its place.
 //          skip_bad: N beside FILES leaves out up to N rows of each that are malformed
 // splits   a list of names; of a world a map to {rows: N, held_out: true}: no row of one is in another, each goes on where those
 //          before it end
 // fields   paths (core/data/record.h) of messages; or of question, choices (with labels) or right and wrong, and answer (task.h); of
 //          python_tests also of tests, and of entry_point where a function `check` is called with it
-// grader   none, choice, number, exact, python_tests; none is the default. loss and exact_greedy ask no chat but a text (core/eval/prompts.h): with
-//          shots, delimiter and examples, a prompt of {question}, {delimiter} and {choice} or {answer}, and one split `test` where no
-//          splits are written
+// grader   none, choice, number, exact, python_tests; none is the default. loss and exact_greedy ask no chat but a text
+//          (core/eval/prompts.h): with shots, delimiter and examples, a prompt of {question}, {delimiter} and {choice} or {answer}, and
+//          one split `test` where no splits are written
 // labels   shuffled: the right letters dealt out at random, a control (task.h)
 // baseline, prompt, choices, answer, calls as in task.h; a task with choices and without labels has the letters A, B, C, D
 //

@@ -4,8 +4,8 @@
 //            reference walks its one task; several are shuffled by the seed
 // Rollouts   `samples` answers a question. Row r of the run (step * rows + question, times samples, plus sample) draws from random
 //            stream r, so a step that is made again after a stop has the same answers; each answer is trained on once
-// Reward     1 where the task's grader finds the text of the whole answer right, forced output included; else 0. Answers that are programs are
-//            run one after the other, as they end (core/sandbox)
+// Reward     1 where the task's grader finds the text of the whole answer right, forced output included; else 0. Answers that are
+//            programs are run one after the other, as they end (core/sandbox)
 // Score      pass@k for k up to PASS_SAMPLES over the first eval_rows held-out questions, which draw the same random numbers each time,
 //            from streams of their own (PASS_STREAMS). Where the test splits are empty a note says so, and nothing is scored
 // Rate       falls from lr_frac of the learning rates evenly to zero; no clipping; momentum 0.95
