@@ -29,7 +29,8 @@ struct result {
 // key NULL: any. finished false: a checkpoint will do.
 struct error *CHECKED result_look(struct result *result, const char *path, const char *key, bool finished, struct arena *arena);
 
-// The files of stages in the store, listed once for all stages of a plan; in the arena.
+// The files of stages in the store that somebody reads: results, checkpoints, steps that were kept. Listed once for all stages of a
+// plan; in the arena.
 struct result_names {
     const char *folder; // NULL: not listed yet
     const char **names; // [n], sorted

@@ -3,8 +3,6 @@
 // A plan of many trainings asks for each, and a store has many files: each is read once, and what payloads are compared by is a text.
 #include "runner/graph/trunk.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +10,7 @@
 
 #include "core/store/store.h"
 #include "runner/graph/estimate.h"
-#include "runner/graph/keys.h"
+#include "runner/graph/result.h"
 #include "runner/stages/hyperparameters.h"
 
 // What only the schedule knows of.
@@ -35,7 +33,7 @@ struct trunk_file {
 
 struct trunks {
     struct trunk_file *files;
-    size_t n, capacity;
+    size_t n;
 };
 
 struct searching {
@@ -134,45 +132,30 @@ static struct error *look(struct trunk_file *f, struct arena *arena)
     return f->payload ? take_payload(f, arena) : NULL;
 }
 
-// "KIND-KEY.h5", "KIND-KEY@STEP.h5" and checkpoints.
-static struct error *add_file(struct trunks *t, const char *folder, const char *name, struct arena *arena)
-{
-    struct trunk_file f = {0};
-    f.kind = key_parse(name, &f.key, &f.ending);
-    size_t n = f.kind == KIND_COUNT ? 0 : strlen(f.ending);
-    if (n < 3 || strcmp(f.ending + n - 3, ".h5") || strstr(f.ending, ".tmp.h5") || strstr(f.ending, ".damaged.h5"))
-        return NULL;
-    if (t->n == t->capacity) {
-        size_t more = t->capacity ? 2 * t->capacity : 64;
-        struct trunk_file *files = arena_grow(arena, t->files, t->n, more, sizeof *files);
-        if (!files)
-            return error_memory();
-        t->files = files;
-        t->capacity = more;
-    }
-    if (!(f.path = arena_printf(arena, "%s/%s", folder, name)))
-        return error_memory();
-    size_t before = strlen(folder) + 1;
-    f.key = f.path + before + (f.key - name);
-    f.ending = f.path + before + (f.ending - name);
-    t->files[t->n++] = f;
-    return NULL;
-}
-
+// Of kinds that train: "KIND-KEY.h5", "KIND-KEY@STEP.h5" and checkpoints.
 static struct error *list(struct trunks **trunks, const char *results, struct arena *arena)
 {
-    const char *folder = arena_printf(arena, "%s/store", results);
+    struct arena scratch = {0};
+    struct result_names names;
     struct trunks *t = *trunks = arena_alloc(arena, sizeof *t);
-    if (!folder || !t)
-        return error_memory();
-    *t = (struct trunks){0};
-    DIR *dir = opendir(folder);
-    if (!dir)
-        return errno == ENOENT ? NULL : error_system(ERROR_MACHINE, errno, "cannot read '%s'", folder);
-    struct error *e = NULL;
-    for (const struct dirent *each; !e && (each = readdir(dir));)
-        e = add_file(t, folder, each->d_name, arena);
-    closedir(dir);
+    struct error *e = t ? result_names_read(&names, results, &scratch) : error_memory();
+    if (!e) {
+        *t = (struct trunks){.files = arena_array(arena, names.n + 1, sizeof *t->files)};
+        e = t->files ? NULL : error_memory();
+    }
+    for (size_t i = 0; !e && i < names.n; i++) {
+        const char *key, *ending;
+        enum stage_kind_id kind = key_parse(names.names[i], &key, &ending);
+        const char *path = kind_trains(kind) ? arena_printf(arena, "%s/%s", names.folder, names.names[i]) : "";
+        if (!path) {
+            e = error_memory();
+        } else if (*path) {
+            const char *end = path + strlen(path);
+            t->files[t->n++] =
+                (struct trunk_file){.kind = kind, .path = path, .key = end - strlen(key), .ending = end - strlen(ending)};
+        }
+    }
+    arena_release(&scratch);
     return e;
 }
 
