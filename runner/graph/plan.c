@@ -416,13 +416,9 @@ static struct error *count(const struct plan *plan, struct plan_stage *s, struct
         return e;
     if (has_shape)
         facts.prompted = prompts_guess(&plan->work->prompts, s->node, shape.n_vocab);
-    int64_t rows = 0, tokens = 0;
-    for (int i = 0; i < s->n_shares; i++) {
-        bool known = rows >= 0 && s->shares[i].rows >= 0 && s->shares[i].tokens >= 0;
-        rows = known ? rows + s->shares[i].rows : -1;
-        tokens = known ? tokens + s->shares[i].tokens : -1;
-    }
-    estimate_mixture(&estimate, s->node, rows, tokens, s->training_rows);
+    int64_t n_examples, n_tokens;
+    shares_sum(s, &n_examples, &n_tokens);
+    estimate_mixture(&estimate, s->node, n_examples, n_tokens, s->training_rows);
     s->params = estimate.params;
     s->tokens = estimate.tokens;
     s->bytes_disk = estimate.bytes_disk;

@@ -250,18 +250,25 @@ static struct error *count_whole(const struct plan_stage *s, const struct split_
     return forgive(e);
 }
 
-// As stages/finetune.c makes them.
-static struct error *count_training_rows(struct plan_stage *s, const struct split_rows *splits)
+void shares_sum(const struct plan_stage *s, int64_t *n_examples, int64_t *n_tokens)
 {
-    int64_t n_examples = s->n_shares ? 0 : -1, n_tokens = 0;
-    bool all_known = s->n_shares > 0;
+    *n_examples = *n_tokens = s->n_shares ? 0 : -1;
     for (int i = 0; i < s->n_shares; i++) {
         const struct plan_share *share = &s->shares[i];
-        n_examples = n_examples < 0 || share->rows < 0 ? -1 : n_examples + share->rows;
-        if (n_tokens < 0 || share->tokens < 0 || __builtin_add_overflow(n_tokens, share->tokens, &n_tokens))
-            n_tokens = -1;
-        all_known = all_known && splits[i].is_learned && share->rows > 0;
+        if (*n_examples < 0 || share->rows < 0 || __builtin_add_overflow(*n_examples, share->rows, n_examples))
+            *n_examples = -1;
+        if (*n_tokens < 0 || share->tokens < 0 || __builtin_add_overflow(*n_tokens, share->tokens, n_tokens))
+            *n_tokens = -1;
     }
+}
+
+// As stages/finetune.c makes them.
+static struct error *count_training_rows(struct plan_stage *s, const struct split_rows *splits, int64_t n_examples,
+                                         int64_t n_tokens)
+{
+    bool all_known = s->n_shares > 0;
+    for (int i = 0; i < s->n_shares; i++)
+        all_known = all_known && splits[i].is_learned && s->shares[i].rows > 0;
     s->training_rows = n_examples;
     if (s->node->kind != KIND_FINETUNE)
         return NULL;
@@ -309,8 +316,7 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
     struct arena scratch = {0};
     struct split_rows *splits = arena_array(&scratch, (size_t)node->n_inputs + 1, sizeof *splits);
     int n = 0;
-    int64_t n_examples = 0;
-    double tokens = 0, rows = 0; // NaN: not known of all
+    int64_t n_asked = 0, n_examples, n_tokens;
     struct error *e = shares && splits ? NULL : error_memory();
     for (int i = 0; i < node->n_inputs && shares && splits; i++) {
         struct plan_share *share = &shares[n];
@@ -318,17 +324,18 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
             continue;
         // all of a mixture's errors at once
         e = error_append(e, make_share(share, &splits[n], plan, &node->inputs[i], max_tokens, learned, lengths, &scratch));
-        e = error_append(e, check_size(share, node->inputs[i].use, &n_examples));
-        tokens += share->tokens < 0 ? NAN : (double)share->tokens;
-        rows += share->rows < 0 ? NAN : (double)share->rows;
+        e = error_append(e, check_size(share, node->inputs[i].use, &n_asked));
         n++;
     }
-    for (int i = 0; i < n; i++)
-        shares[i].share = tokens > 0 ? (double)shares[i].tokens / tokens : rows > 0 ? (double)shares[i].rows / rows : NAN;
     s->shares = shares;
     s->n_shares = n;
+    shares_sum(s, &n_examples, &n_tokens);
+    for (int i = 0; i < n; i++)
+        shares[i].share = n_tokens > 0     ? (double)shares[i].tokens / (double)n_tokens
+                          : n_examples > 0 ? (double)shares[i].rows / (double)n_examples
+                                           : NAN;
     if (!e)
-        e = count_training_rows(s, splits);
+        e = count_training_rows(s, splits, n_examples, n_tokens);
     arena_release(&scratch);
     return error_while(e, node->stage->at, "planning stage '%s'", node->name);
 }

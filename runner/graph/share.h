@@ -28,6 +28,9 @@ const struct mixture_uses *node_mixture(const struct graph_node *node);
 struct error *CHECKED shares_make(const struct plan *plan, struct plan_stage *stage, struct lengths *lengths,
                                   struct arena *arena);
 
+// Examples and tokens of all entries together, of stage->shares; -1: not known of all.
+void shares_sum(const struct plan_stage *stage, int64_t *n_examples, int64_t *n_tokens);
+
 // Of an evaluation: how many questions have choices and how many an answer that is written, -1 where it is not known of all, and how
 // long they are, once the token files are there. plan NULL: results are not looked at.
 struct error *CHECKED shares_questions(const struct plan *plan, const struct plan_stage *stage, struct lengths *lengths,
