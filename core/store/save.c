@@ -294,10 +294,11 @@ double store_available(const char *path)
     return available;
 }
 
-static struct error *set_aside(struct plan *p)
+// aside NULL: nothing is.
+static struct error *set_aside(const char *path, const char *aside)
 {
-    struct error *e = p->aside && file_exists(p->path) ? atomic_publish(p->path, p->aside) : NULL;
-    if (!e && p->aside)
+    struct error *e = aside && file_exists(path) ? atomic_publish(path, aside) : NULL;
+    if (!e && aside)
         point("store.aside");
     return e;
 }
@@ -316,7 +317,7 @@ static struct error *look_for_room(struct plan *p)
     if (isnan(available))
         return errno == ENOMEM ? error_memory() : error_system(ERROR_MACHINE, errno, "cannot write '%s'", p->path);
     if (available < needed && p->aside && file_exists(p->path) && file_exists(p->aside)) {
-        struct error *e = set_aside(p);
+        struct error *e = set_aside(p->path, p->aside);
         p->aside = NULL;
         return e ? e : look_for_room(p);
     }
@@ -495,27 +496,18 @@ static struct error *write_tmp(struct plan *p, int *fd)
     return e;
 }
 
-static struct error *publish(const char *tmp, const char *path)
+// The file called tmp, open, is closed and gets its name; or it is gone.
+static struct error *publish(int fd, const char *tmp, const char *path, const char *aside)
 {
-    struct error *e = atomic_rename(tmp, path);
+    struct error *e = sync_and_close(fd, tmp);
     if (!e)
+        e = set_aside(path, aside);
+    if (!e)
+        e = atomic_rename(tmp, path);
+    if (e)
+        unlink(tmp);
+    else
         point("store.published");
-    return e;
-}
-
-static struct error *save(struct plan *p)
-{
-    int fd;
-    struct error *e = write_tmp(p, &fd);
-    if (e)
-        return e;
-    e = sync_and_close(fd, p->tmp);
-    if (!e)
-        e = set_aside(p);
-    if (!e)
-        e = publish(p->tmp, p->path);
-    if (e)
-        unlink(p->tmp);
     return e;
 }
 
@@ -540,11 +532,7 @@ struct error *store_write(struct store_written *w, const char *path, const struc
 
 struct error *store_publish(struct store_written *w)
 {
-    struct error *e = sync_and_close(w->fd, w->tmp);
-    if (!e)
-        e = publish(w->tmp, w->path);
-    if (e)
-        unlink(w->tmp);
+    struct error *e = publish(w->fd, w->tmp, w->path, NULL);
     arena_release(&w->arena);
     return e;
 }
@@ -554,8 +542,11 @@ struct error *store_replace(const char *path, const char *aside, const struct st
 {
     struct plan p = {
         .path = path, .aside = aside, .attributes = attributes, .n_attributes = n_attributes, .sets = sets, .n_sets = n_sets};
+    int fd;
     hdf5_quiet();
-    struct error *e = save(&p);
+    struct error *e = write_tmp(&p, &fd);
+    if (!e)
+        e = publish(fd, p.tmp, p.path, p.aside);
     arena_release(&p.arena);
     return e;
 }
