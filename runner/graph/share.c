@@ -10,6 +10,7 @@
 #include "core/data/record.h"
 #include "core/store/atomic.h"
 #include "core/store/store.h"
+#include "runner/stages/hyperparameters.h"
 
 enum { PACKED_MOST = 1 << 20 }; // examples are packed as the stage packs them; of more, so many in the same shares
 
@@ -175,12 +176,6 @@ static void add_all(struct lengths *lengths, const struct split_rows *split, int
         lengths_add(lengths, cut(split->length[i], max_tokens), (double)n_examples / (double)split->n);
 }
 
-// Whether a stage reads its mixture as one stream, in which no row has to have a target.
-static bool is_flat(const struct finetune_options *o)
-{
-    return o->batch_tokens != FIELD_UNSET_INT && (!o->packing || strcmp(o->packing, "best_fit"));
-}
-
 // split: of the entry, in the arena. learned: it is to be known which of its rows have a target.
 static struct error *make_share(struct plan_share *share, struct split_rows *split, const struct plan *plan,
                                 const struct graph_input *input, int64_t max_tokens, bool learned, struct lengths *lengths,
@@ -273,12 +268,12 @@ static struct error *count_training_rows(struct plan_stage *s, const struct spli
     if (s->node->kind != KIND_FINETUNE)
         return NULL;
     const struct finetune_options *o = s->node->options;
-    bool is_packed = o->batch_tokens != FIELD_UNSET_INT;
-    if (is_flat(o))
+    enum finetune_form form = finetune_form(o);
+    if (form == FINETUNE_FLAT)
         s->training_rows = n_tokens > 0 && o->seq_len > 0 ? (n_tokens - 1) / o->seq_len : -1;
     else if (all_known)
-        return count_whole(s, splits, n_examples, is_packed, &s->training_rows);
-    else if (is_packed)
+        return count_whole(s, splits, n_examples, form == FINETUNE_BEST_FIT, &s->training_rows);
+    else if (form == FINETUNE_BEST_FIT)
         s->training_rows = -1;
     return NULL;
 }
@@ -311,7 +306,7 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
         return NULL;
     const struct finetune_options *o = node->kind == KIND_FINETUNE ? node->options : NULL;
     int64_t max_tokens = o && o->seq_len > 0 ? o->seq_len : INT64_MAX;
-    bool learned = o && o->seq_len > 0 && !is_flat(o);
+    bool learned = o && o->seq_len > 0 && finetune_form(o) != FINETUNE_FLAT; // in one stream no row has to have a target
     struct plan_share *shares = arena_array(arena, (size_t)node->n_inputs + 1, sizeof *shares);
     struct arena scratch = {0};
     struct split_rows *splits = arena_array(&scratch, (size_t)node->n_inputs + 1, sizeof *splits);

@@ -24,10 +24,8 @@
 #include "runner/stages/task_inputs.h"
 #include "runner/stages/trainer.h"
 
-enum form { FLAT, BEST_FIT, A_ROW };
-
 struct side { // training, or validation
-    enum form form;
+    enum finetune_form form;
     struct mixture mixture;
     struct packed_rows packed;
     struct whole_rows whole;
@@ -48,9 +46,9 @@ struct finetuning {
 static struct error *read_rows(void *self, int64_t first, int n, int T, int32_t *inputs, int32_t *targets)
 {
     const struct side *s = self;
-    return s->form == FLAT       ? packed_rows_read(&s->packed, first, n, inputs, targets)
-           : s->form == BEST_FIT ? whole_rows_read(&s->whole, first, n, T, inputs, targets)
-                                 : padded_rows_read(&s->padded, first, n, T, inputs, targets);
+    return s->form == FINETUNE_FLAT       ? packed_rows_read(&s->packed, first, n, inputs, targets)
+           : s->form == FINETUNE_BEST_FIT ? whole_rows_read(&s->whole, first, n, T, inputs, targets)
+                                          : padded_rows_read(&s->padded, first, n, T, inputs, targets);
 }
 
 static int width(void *self, int64_t row)
@@ -93,11 +91,6 @@ static struct error *evaluate(void *self, int64_t step)
                          .step = step, .tokens = result.tokens, .bpb = result.bpb, .nats = result.nats, .bytes = result.bytes});
 }
 
-static enum form form_of(const struct finetune_options *o)
-{
-    return o->batch_tokens == FIELD_UNSET_INT ? A_ROW : o->packing && !strcmp(o->packing, "best_fit") ? BEST_FIT : FLAT;
-}
-
 static struct error *open_side(struct side *s, const struct finetuning *f, const char *role, struct arena *arena)
 {
     const struct finetune_options *o = f->options;
@@ -107,22 +100,22 @@ static struct error *open_side(struct side *s, const struct finetuning *f, const
     if (e || !n_parts)
         return e;
     const struct tokenizer *tokenizer = f->inputs.tokenizer;
-    s->form = form_of(o);
+    s->form = finetune_form(o);
     if ((e = mixture_open(&s->mixture, parts, n_parts, (uint64_t)o->seed, MIXTURE_SHUFFLED, arena)))
         return e;
     switch (s->form) {
-    case FLAT:
+    case FINETUNE_FLAT:
         e = packed_rows_open(&s->packed, &s->mixture, o->seq_len, arena);
         s->n_rows = s->packed.n_rows;
         break;
-    case BEST_FIT:
+    case FINETUNE_BEST_FIT:
         e = whole_rows_open(&s->whole, &s->mixture, o->seq_len, tokenizer_special(tokenizer, "<|bos|>"), arena);
         s->n_rows = s->whole.n_rows;
         s->n_dropped = s->whole.each.n_dropped;
         s->lengths = s->whole.lengths;
         s->n_targets = s->whole.n_targets;
         break;
-    case A_ROW:
+    case FINETUNE_A_ROW:
         e = padded_rows_open(&s->padded, &s->mixture, o->seq_len, tokenizer_special(tokenizer, "<|assistant_end|>"), arena);
         s->n_rows = s->padded.n_rows;
         s->n_dropped = s->padded.n_dropped;
@@ -148,7 +141,7 @@ static struct error *open_validation(struct finetuning *f, struct arena *arena)
 // Rows of validation until eval_tokens are reached, at least one.
 static int64_t eval_rows(const struct side *s, int64_t seq_len, int64_t eval_tokens)
 {
-    if (s->form == FLAT) {
+    if (s->form == FINETUNE_FLAT) {
         int64_t n = eval_tokens / seq_len > 0 ? eval_tokens / seq_len : 1;
         return n < s->n_rows ? n : s->n_rows;
     }
@@ -172,7 +165,7 @@ static struct error *tell_dropped(struct finetuning *f)
 static struct error *open_trainer(struct finetuning *f, const char *model, const struct shape *shape)
 {
     const struct finetune_options *o = f->options;
-    int64_t batch = f->training.form == A_ROW ? o->rows : o->batch_tokens / o->seq_len;
+    int64_t batch = f->training.form == FINETUNE_A_ROW ? o->rows : o->batch_tokens / o->seq_len;
     struct trainer_setup setup = {.shape = shape,
                                   .begin = {.from = model, .takes_moments = takes_moments(o)},
                                   .tokenizer = f->inputs.tokenizer,

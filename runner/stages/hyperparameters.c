@@ -56,6 +56,13 @@ struct schedule pretrain_schedule(const struct pretrain_options *o, int64_t n_st
 static const double MOMENTUM = 0.95; // where it is constant
 static const double SCALAR_LR = 0.5; // where no field says one
 
+enum finetune_form finetune_form(const struct finetune_options *o)
+{
+    if (o->batch_tokens == FIELD_UNSET_INT)
+        return FINETUNE_A_ROW;
+    return o->packing && !strcmp(o->packing, "best_fit") ? FINETUNE_BEST_FIT : FINETUNE_FLAT;
+}
+
 struct error *finetune_schedule(struct schedule *schedule, const struct finetune_options *o, int64_t n_rows)
 {
     bool is_packed = o->batch_tokens != FIELD_UNSET_INT, asked = o->steps != FIELD_UNSET_INT;

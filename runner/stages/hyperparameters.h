@@ -1,5 +1,6 @@
 // hyperparameters.h - what the options of a training come to: its number of steps, its schedule of learning rates, momentum and decay, what
-// its optimizer does to each group of parameters, its precision, the slots of GRPO. (The shape and the scaling law: recipe/laws.h.)
+// its optimizer does to each group of parameters, its precision, the rows of a fine-tuning, the slots of GRPO. (The shape and
+// the scaling law: recipe/laws.h.)
 //
 //     e = steps_of(&n_steps, options, &shape);
 //     loop.schedule = pretrain_schedule(options, n_steps);
@@ -19,6 +20,10 @@ struct error *CHECKED steps_of(int64_t *n_steps, const struct pretrain_options *
 
 // Momentum and weight decay as the optimizer's year has them.
 struct schedule pretrain_schedule(const struct pretrain_options *options, int64_t n_steps);
+
+// Rows of a fine-tuning: its mixture as one stream; whole conversations packed; a conversation each.
+enum finetune_form { FINETUNE_FLAT, FINETUNE_BEST_FIT, FINETUNE_A_ROW };
+enum finetune_form finetune_form(const struct finetune_options *options);
 
 // Over n_rows rows, packed or a conversation each. n_steps is whole batches of one pass, times epochs. Of padded rows all but the last
 // are made, as in the reference, unless there is one step alone or `steps` is given; ERROR_RECIPE when there is no whole batch.
