@@ -9,13 +9,11 @@ const struct word top_word_help[] = {
      "Names the folder of runs, results/runs/NAME. It is in no key: rename a recipe, and nothing runs again.", false},
     {"include", "a list of recipe files", NULL,
      "Other recipes that this one builds on. Maps are merged, single values and lists replaced; what this file says wins. File "
-     "names in "
-     "an included file count from its own folder. At most 16 deep.",
+     "names in an included file count from its own folder. At most 16 deep.",
      false},
     {"nanochat", "2025 or 2026", "2025",
      "Which row of defaults the stages take: nanochat as of October 2025, or as of July 2026. Only the values that it leads to "
-     "are "
-     "in keys. architecture: and optimizer: of a stage take either alone from the other year.",
+     "are in keys. architecture: and optimizer: of a stage take either alone from the other year.",
      false},
     {"seed", "whole number, 0 or more", "42",
      "Every random choice follows from it. Each stage takes it unless it has its own, and it is in the keys of all of them.",
@@ -35,8 +33,7 @@ const struct word top_word_help[] = {
      false},
     {"matrix", "a map of names to lists", NULL,
      "matrix: {depth: [4, 6]} runs every stage that uses ${depth}, and what depends on it, once for each value: base@depth=4, "
-     "base@depth=6. "
-     "Several names make every combination, at most 1,000.",
+     "base@depth=6. Several names make every combination, at most 1,000.",
      false},
     {"sources", "a map of names to sources", NULL,
      "Where text comes from: {text: FILES}, {jsonl: FILES, field: NAME}, {parquet: FILES, column: NAME} or {world: FILE, "
@@ -45,28 +42,22 @@ const struct word top_word_help[] = {
      false},
     {"stages", "a map of names to stages", NULL,
      "What is made out of what: each stage has a kind and the fields of that kind. Edges follow from the names of stages and "
-     "sources in "
-     "fields; the order in the file does not matter.",
+     "sources in fields; the order in the file does not matter.",
      false},
     {"mirror", "a folder or an address", NULL,
      "Where results, kept weights, checkpoints and records of runs are copied to while the run goes on, each verified there: a "
-     "folder "
-     "(another disk; the one above it must be there), ssh://user@host/folder (by the system's ssh, which must get in without "
-     "asking), "
-     "s3://bucket/folder, or https://host/bucket/folder of an S3-compatible store. Keys of a bucket come from the environment: "
-     "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL_S3. What cannot be copied is a "
-     "warning, "
-     "and copied by the next `run`. On another machine `retort run RECIPE --from MIRROR` goes on from there. Token files and "
-     "plans of rows are not copied: they are made again.",
+     "folder (another disk; the one above it must be there), ssh://user@host/folder (by the system's ssh, which must get in "
+     "without asking), s3://bucket/folder, or https://host/bucket/folder of an S3-compatible store. Keys of a bucket come from "
+     "the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL_S3. What cannot "
+     "be copied is a warning, and copied by the next `run`. On another machine `retort run RECIPE --from MIRROR` goes on from "
+     "there. Token files and plans of rows are not copied: they are made again.",
      false},
     {"on_end", "a command", NULL,
      "For sh, in the folder of the call, when a run has finished: once a run, after what is left was copied to the mirror, so "
-     "that it may "
-     "power the machine off. On its standard input is a JSON object of the run: name, run, state, exit_status, seconds, usd, "
-     "stages, "
-     "mirror. It has 2 minutes (RETORT_HOOK_SECONDS). What it prints goes to standard error; how it ends changes nothing but a "
-     "warning. "
-     "$NAME is the shell's, ${NAME} the recipe's. Not started when there was nothing to run, and when the run was stopped.",
+     "that it may power the machine off. On its standard input is a JSON object of the run: name, run, state, exit_status, "
+     "seconds, usd, stages, mirror. It has 2 minutes (RETORT_HOOK_SECONDS). What it prints goes to standard error; how it ends "
+     "changes nothing but a warning. $NAME is the shell's, ${NAME} the recipe's. Not started when there was nothing to run, and "
+     "when the run was stopped.",
      false},
     {"on_fail", "a command", NULL, "The same when a run has failed: a stage did, or what it needs was lost on the way.", false},
 };
@@ -88,8 +79,7 @@ const struct word source_words[] = {
     {"documents", "whole number", NULL, "Of a world: how many it writes.", false},
     {"validate", "last, a file, held_out or none", NULL,
      "The text that is kept from training, to measure on: the last file, one more file, what a world holds out (held_out), or "
-     "none. Of a "
-     "mix: the source whose validation text it is.",
+     "none. Of a mix: the source whose validation text it is.",
      false},
 };
 const int n_source_words = (int)countof(source_words);

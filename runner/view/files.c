@@ -106,11 +106,10 @@ static const char newer[] =
     "A file whose `retort_format` is greater than this version's was written by a newer retort. It is refused "
     "(exit status 4), never replaced or removed, nor renamed but by `rm`, which sets a record aside: what would be made "
     "in its place is not made. `ls --check` names it.";
-static const char attributes[] = "Attributes of `/` of a stage: `retort_format` (1), `kind`, `key` (64 digits), `payload` (what "
-                                 "the key is the hash of), `inputs` "
-                                 "(their keys), `state` (running, stopped, finished), `step`, `n_steps`, `seed`, `isa`, `build`, "
-                                 "`machine`, `started` (RFC 3339, "
-                                 "UTC), `seconds`, `usd`, `device_batch`; more where a kind has more to say.";
+static const char attributes[] =
+    "Attributes of `/` of a stage: `retort_format` (1), `kind`, `key` (64 digits), `payload` (what the key is the hash of), "
+    "`inputs` (their keys), `state` (running, stopped, finished), `step`, `n_steps`, `seed`, `isa`, `build`, `machine`, "
+    "`started` (RFC 3339, UTC), `seconds`, `usd`, `device_batch`; more where a kind has more to say.";
 static const char same[] =
     "\"Same\" datasets have the same bits however often a run was interrupted, on the same machine and build.";
 static const char of_runs[] =
