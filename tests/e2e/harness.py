@@ -51,19 +51,25 @@ class Folder(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
-class Alone(Folder):
-    """Tests that start from one whole run of RECIPE, made once."""
+class Once(Folder):
+    """Tests that start from what make_once() puts into the folder `made`."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.made = pathlib.Path(tempfile.mkdtemp(prefix="retort-once-"))
+        cls.addClassCleanup(shutil.rmtree, cls.made, ignore_errors=True)
+        cls.make_once()
+
+
+class Alone(Once):
+    """Tests that start from one whole run of RECIPE."""
 
     RECIPE, ASKED = MICRO, ()
 
     @classmethod
-    def setUpClass(cls):
-        cls.alone = pathlib.Path(tempfile.mkdtemp(prefix="retort-alone-"))
+    def make_once(cls):
+        cls.alone = cls.made / "alone"
         cls.first = call("run", cls.RECIPE, *cls.ASKED, results=cls.alone, check=0)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.alone, ignore_errors=True)
 
 
 def wait_for(condition, seconds=60):

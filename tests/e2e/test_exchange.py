@@ -9,29 +9,22 @@ import base64
 import fcntl
 import json
 import os
-import pathlib
 import pty
 import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Folder, call
+from harness import MICRO, RETORT, SOURCE, Once, call
 
 MODEL = "micro:tokenizer"
 
 
-class WithTokenizer(Folder):
+class WithTokenizer(Once):
     @classmethod
-    def setUpClass(cls):
-        cls.made = pathlib.Path(tempfile.mkdtemp(prefix="retort-e2e-"))
+    def make_once(cls):
         call("run", MICRO, "--until", "tokenizer", results=cls.made / "results", check=0)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.made, ignore_errors=True)
 
     def setUp(self):
         super().setUp()

@@ -16,11 +16,10 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Folder, call
+from harness import MICRO, RETORT, SOURCE, Folder, Once, call
 
 IMPORT = """
 retort: 1
@@ -65,16 +64,11 @@ def write_tensors(path, tensors):
     path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(data for _, _, data in tensors.values()))
 
 
-class WithModel(Folder):
+class WithModel(Once):
     @classmethod
-    def setUpClass(cls):
-        cls.made = pathlib.Path(tempfile.mkdtemp(prefix="retort-e2e-"))
+    def make_once(cls):
         call("run", MICRO, "--until", "base", "-s", "base.steps=20", "-s", "base.seq_len=128", results=cls.made / "results", check=0)
         call("export", "micro:base", "--to", "hf", cls.made / "hf", results=cls.made / "results", check=0)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.made, ignore_errors=True)
 
     def setUp(self):
         super().setUp()
@@ -434,8 +428,7 @@ class Logits(WithModel):
 
 class Metrics(WithModel):
     @classmethod
-    def setUpClass(cls):
-        cls.made = pathlib.Path(tempfile.mkdtemp(prefix="retort-e2e-"))
+    def make_once(cls):
         call("run", MICRO, "-s", "base.steps=20", "-s", "base.eval_tokens=2048", results=cls.made / "results", check=0)
 
     def setUp(self):

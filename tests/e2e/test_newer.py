@@ -11,10 +11,9 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
-from harness import MICRO, RETORT, SAME, SOURCE, Folder, call
+from harness import MICRO, RETORT, SAME, SOURCE, Once, call
 
 SET_FORMAT = SAME.parent / "set_format"
 TEXT = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
@@ -23,11 +22,10 @@ OFTEN = {"RETORT_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
 SAYS = r"is of format 2, written by a newer retort; this one reads up to 1"
 
 
-class Newer(Folder):
+class Newer(Once):
     @classmethod
-    def setUpClass(cls):
+    def make_once(cls):
         """One store with a file of each type: results, a checkpoint, kept weights, tokens, rows, a record, the machine's figures."""
-        cls.made = pathlib.Path(tempfile.mkdtemp(prefix="retort-newer-"))
         recipe, results = cls.made / "micro.yaml", cls.made / "results"
         recipe.write_text(TEXT)
         for _ in range(5):  # until a checkpoint is there, however fast the machine is
@@ -39,10 +37,6 @@ class Newer(Folder):
             left.unlink()
         call("run", recipe, results=results, check=0)
         call("bench", "machine", results=results, check=0)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.made, ignore_errors=True)
 
     def setUp(self):
         super().setUp()
