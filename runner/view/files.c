@@ -127,7 +127,7 @@ static const char *columns_text(const struct file_set *set, struct arena *arena)
     return text;
 }
 
-// A text without the marks of Markdown; "" where memory runs out.
+// A text without the marks of Markdown; NULL: no memory.
 static const char *unmarked(const char *text, struct arena *arena)
 {
     char *out = arena_strdup(arena, text), *end = out;
@@ -136,7 +136,7 @@ static const char *unmarked(const char *text, struct arena *arena)
             *end++ = *c;
     if (out)
         *end = '\0';
-    return out ? out : "";
+    return out;
 }
 
 struct error *files_markdown(FILE *to, struct arena *arena)
@@ -157,37 +157,51 @@ struct error *files_markdown(FILE *to, struct arena *arena)
     return NULL;
 }
 
+// False: no memory.
+static bool paragraph(FILE *to, const char *text, int width, struct arena *arena)
+{
+    const char *plain = unmarked(text, arena);
+    if (!plain)
+        return false;
+    text_wrap(to, "", plain, width);
+    fputc('\n', to);
+    return true;
+}
+
 struct error *files_print(FILE *to, int width, struct arena *arena)
 {
     struct column files[] = {{"file", false, false}, {"what", false, true}};
     struct column sets[] = {{"dataset", false, false}, {"same", false, false}, {"what", false, true}};
     struct grid grid;
-    text_wrap(to, "", about, width);
-    fputc('\n', to);
+    if (!paragraph(to, about, width, arena))
+        return error_memory();
     grid_init(&grid, files, countof(files), arena);
-    for (size_t i = 0; i < countof(folder_files); i++)
-        grid_add(&grid, (const char *[]){unmarked(folder_files[i].name, arena), folder_files[i].what});
+    for (size_t i = 0; i < countof(folder_files); i++) {
+        const char *name = unmarked(folder_files[i].name, arena);
+        if (!name)
+            return error_memory();
+        grid_add(&grid, (const char *[]){name, folder_files[i].what});
+    }
     grid_print(&grid, to, width);
     fputc('\n', to);
-    text_wrap(to, "", unmarked(newer, arena), width);
-    fputc('\n', to);
-    text_wrap(to, "", unmarked(attributes, arena), width);
-    fputc('\n', to);
-    text_wrap(to, "", same, width);
-    fputc('\n', to);
-    bool failed = grid.failed;
+    if (grid.failed || !paragraph(to, newer, width, arena) || !paragraph(to, attributes, width, arena) ||
+        !paragraph(to, same, width, arena))
+        return error_memory();
     grid_init(&grid, sets, countof(sets), arena);
     for (int i = 0; i < n_file_sets; i++) {
         const struct file_set *s = &file_sets[i];
         const char *columns = columns_text(s, arena);
         const char *what = columns ? arena_printf(arena, "%s; %s %s, of %s%s", s->what, s->type, s->dims, s->in, columns) : NULL;
-        grid_add(&grid, (const char *[]){s->path, s->same ? "yes" : "no", what ? unmarked(what, arena) : NULL});
+        if (!what || !(what = unmarked(what, arena)))
+            return error_memory();
+        grid_add(&grid, (const char *[]){s->path, s->same ? "yes" : "no", what});
     }
     grid_print(&grid, to, width);
     fputc('\n', to);
-    text_wrap(to, "", unmarked(of_runs, arena), width);
-    fprintf(to, "\n%s", calls);
-    return failed || grid.failed ? error_memory() : NULL;
+    if (grid.failed || !paragraph(to, of_runs, width, arena))
+        return error_memory();
+    fputs(calls, to);
+    return NULL;
 }
 
 void files_to_json(struct json *j)
