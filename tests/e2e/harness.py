@@ -29,6 +29,11 @@ def call(*args, results=None, check=None, env=None, cwd=None):
     return done
 
 
+def text_of(recipe=MICRO):
+    """A recipe of this folder, to be written elsewhere: what it names beside itself is named by its whole path."""
+    return recipe.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+
+
 class Folder(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="retort-e2e-"))

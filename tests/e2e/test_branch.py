@@ -14,9 +14,9 @@ import subprocess
 import sys
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Alone, call, children, live_step, wait_for
+from harness import RETORT, Alone, call, children, live_step, text_of, wait_for
 
-TEXT = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+TEXT = text_of()
 BASE = TEXT[TEXT.index("  base:\n"):TEXT.index("  base_eval:")]
 OFTEN = {**os.environ, "RETORT_CHECKPOINT_SECONDS": "0.05"}
 

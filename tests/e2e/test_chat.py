@@ -18,7 +18,7 @@ import sys
 import time
 import unittest
 
-from harness import RETORT, SOURCE, Alone, call, kill_in_stage, live_step, wait_for
+from harness import RETORT, SOURCE, Alone, call, kill_in_stage, live_step, text_of, wait_for
 
 CHAT = SOURCE / "tests/e2e/chat.yaml"
 TALK = "talk"  # the recipe's name
@@ -26,7 +26,7 @@ TALK = "talk"  # the recipe's name
 
 def copy_recipe(folder):
     path = folder / "chat.yaml"
-    path.write_text(CHAT.read_text().replace("../../recipes", str(SOURCE / "recipes")))
+    path.write_text(text_of(CHAT))
     return path
 
 

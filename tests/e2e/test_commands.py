@@ -15,7 +15,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Folder, call, live_step, wait_for
+from harness import MICRO, RETORT, SOURCE, Folder, call, live_step, text_of, wait_for
 
 FAST = ["-s", "base.steps=10", "-s", "base.eval_every=0"]
 
@@ -144,7 +144,7 @@ class Asking(Folder):
 
     def grid(self, n):
         """A recipe with so many cells of base."""
-        text = MICRO.read_text().replace("steps: 60", 'steps: "${steps}"').replace("../../recipes", str(SOURCE / "recipes"))
+        text = text_of().replace("steps: 60", 'steps: "${steps}"')
         path = self.folder / "grid.yaml"
         path.write_text(text + f"matrix: {{steps: {list(range(1, n + 1))}}}\n")
         return "grid.yaml"

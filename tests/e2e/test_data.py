@@ -6,7 +6,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Folder, call, children, live_step, wait_for
+from harness import MICRO, RETORT, SOURCE, Folder, call, children, live_step, text_of, wait_for
 
 RECIPE = """retort: 1
 name: lines
@@ -77,7 +77,7 @@ class Lines(Folder):
 class Mix(Folder):
     def write(self, first=0.7):
         (self.folder / "notes.txt").write_text(" ".join(f"the {k * k % 97} notes say {k}" for k in range(3000)))
-        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes")).replace("steps: 60", "steps: 40")
+        text = text_of().replace("steps: 60", "steps: 40")
         text = text.replace("    source: town", "    source: both").replace("stages:", f"""  notes: {{text: notes.txt, validate: none}}
   both: {{mix: [{{source: town, share: {first}}}, {{source: notes, share: {round(1 - first, 6)}}}], validate: town}}
 

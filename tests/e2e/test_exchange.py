@@ -16,7 +16,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Once, call
+from harness import MICRO, RETORT, Once, call, text_of
 
 MODEL = "micro:tokenizer"
 
@@ -223,7 +223,7 @@ class Report(WithTokenizer):
 
         # An import of the same vocabulary makes the same tokens of the same texts.
         self.call("export", MODEL, "--to", "hf", "hf", cwd=self.folder, check=0)
-        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        text = text_of()
         text = text.replace("kind: tokenizer, source: town, vocab: 400, chars: 200k", "kind: import, file: hf/tokenizer.json")
         (self.folder / "r.yaml").write_text(text)
         other = self.folder / "other"
@@ -238,7 +238,7 @@ class Import(WithTokenizer):
         self.call("export", MODEL, "--to", "tiktoken", "tt", cwd=self.folder, check=0)
 
     def write(self, file, name="r.yaml", more=""):
-        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        text = text_of()
         text = text.replace("kind: tokenizer, source: town, vocab: 400, chars: 200k", f"kind: import, file: {file}{more}")
         (self.folder / name).write_text(text)
         return self.folder / name

@@ -19,7 +19,7 @@ import sys
 import time
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Folder, Once, call
+from harness import MICRO, RETORT, SOURCE, Folder, Once, call, text_of
 
 IMPORT = """
 retort: 1
@@ -211,7 +211,7 @@ class Models(WithModel):
         out = call("report", "brought", "--json", results=self.results, check=0).stdout
         self.assertIn("town_quiz", out)
         # bpb of the import is that of the model it was, on the same text.
-        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes")).replace("suites: [bpb]", "suites: [bpb], source: few, eval_tokens: 1024")
+        text = text_of().replace("suites: [bpb]", "suites: [bpb], source: few, eval_tokens: 1024")
         text = text.replace("stages:", "  few: {world: %s/recipes/worlds/town.yaml, documents: 300, validate: held_out}\n\nstages:" % SOURCE)
         (self.folder / "same.yaml").write_text(text)
         call("run", self.folder / "same.yaml", "-s", "base.steps=20", "-s", "base.seq_len=128", results=self.made / "results", check=0)

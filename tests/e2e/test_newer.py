@@ -13,10 +13,10 @@ import subprocess
 import sys
 import unittest
 
-from harness import MICRO, RETORT, SAME, SOURCE, Once, call
+from harness import RETORT, SAME, Once, call, text_of
 
 SET_FORMAT = SAME.parent / "set_format"
-TEXT = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+TEXT = text_of()
 TEXT = TEXT.replace("    steps: 60\n", "    steps: 60\n    packing: best_fit\n    keep: [20]\n")
 OFTEN = {"RETORT_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
 SAYS = r"is of format 2, written by a newer retort; this one reads up to 1"

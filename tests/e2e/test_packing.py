@@ -8,7 +8,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Folder, call, children, kill_all, wait_for
+from harness import MICRO, RETORT, SOURCE, Folder, call, children, kill_all, text_of, wait_for
 
 PACKED = ("-s", "base.packing=best_fit")
 PLANS = ("town.rows", "town.val.rows")
@@ -91,7 +91,7 @@ class Packing(Folder):
 
         # Another recipe, seed and horizon: the same plans.
         before, recipe = self.rows(), self.folder / "second.yaml"
-        recipe.write_text(MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes")).replace("name: micro", "name: second"))
+        recipe.write_text(text_of().replace("name: micro", "name: second"))
         told = call("run", recipe, *PACKED, "-s", "base.seed=8", "-s", "base.steps=3", results=self.results, check=0).stdout
         self.assertNotIn("rows: done", told)
         self.assertEqual(self.rows(), before)
@@ -150,7 +150,7 @@ stages:
 
     def test_a_mix_of_packed_texts(self):
         (self.folder / "notes.txt").write_text(" ".join(f"the {k * k % 97} notes say {k}" for k in range(3000)))
-        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes")).replace("steps: 60", "packing: best_fit\n    steps: 20")
+        text = text_of().replace("steps: 60", "packing: best_fit\n    steps: 20")
         text = text.replace("    source: town", "    source: both").replace("stages:", """  more: {world: %s, documents: 400, validate: none}
   both: {mix: [{source: town, share: 0.75}, {source: more, share: 0.25}], validate: town}
 
@@ -182,7 +182,7 @@ class Conversations(Folder):
         return self.plan(recipe, *asked)["sft"], steps
 
     def test_steps_are_those_that_are_made(self):
-        text = (SOURCE / "tests/e2e/micro.yaml").read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        text = text_of(SOURCE / "tests/e2e/micro.yaml")
         text = text.replace("steps: 30", "steps: 2").replace("../fixtures", str(SOURCE / "tests/fixtures"))
         packed, each = self.folder / "packed.yaml", self.folder / "each.yaml"
         packed.write_text(text)

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import unittest
 
-from harness import MICRO, RETORT, SAME, SOURCE, Folder, call, children, live_step, wait_for
+from harness import MICRO, RETORT, SAME, Folder, call, children, live_step, text_of, wait_for
 
 NO_LOCKS = SAME.parent / "libno_locks.so"
 OFTEN = {"RETORT_CHECKPOINT_SECONDS": "0.05", "OMP_NUM_THREADS": "1"}  # one thread: so little work is not worth two on a busy machine
@@ -34,7 +34,7 @@ class Processes(Folder):
 
     def other_recipe(self, name="other", extra=""):
         path = self.folder / f"{name}.yaml"
-        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        text = text_of()
         path.write_text(text.replace("name: micro", f"name: {name}") + extra)
         return path
 

@@ -14,9 +14,9 @@ import sys
 import time
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Folder, call, live_step, wait_for
+from harness import RETORT, SOURCE, Folder, call, live_step, text_of, wait_for
 
-TEXT = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+TEXT = text_of()
 PORTABLE = {"RETORT_ISA": "portable"}
 
 

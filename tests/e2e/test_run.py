@@ -15,7 +15,7 @@ import sys
 import time
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Alone, Folder, call, children, kill_all, live_step, wait_for
+from harness import MICRO, RETORT, Alone, Folder, call, children, kill_all, live_step, text_of, wait_for
 
 
 class Runs(Folder):
@@ -59,7 +59,7 @@ class Runs(Folder):
         self.assertEqual(set(states.values()), {"cached"})
 
         changed = self.folder / "micro.yaml"
-        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        text = text_of()
         changed.write_text(text.replace("vocab: 400", "vocab: 390"))
         why = call("why", changed, results=self.results, check=0).stdout
         self.assertRegex(why, r"vocab")
@@ -78,7 +78,7 @@ class Runs(Folder):
 
     def test_not_built_and_wrong_say_so_before_anything_starts(self):
         recipe = self.folder / "r.yaml"
-        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        text = text_of()
         recipe.write_text(text + "  gpt2: {kind: import, file: gpt2.json, format: retort}\n")
         done = call("run", recipe, results=self.results, check=4)
         self.assertRegex(done.stderr, r"r\.yaml:\d+:\d+: ")
@@ -114,7 +114,7 @@ class Bf16(Folder):
     def setUp(self):
         super().setUp()
         self.recipe = self.folder / "bf16.yaml"
-        text = MICRO.read_text().replace("../../recipes", str(SOURCE / "recipes")).replace("name: micro", "name: bf16")
+        text = text_of().replace("name: micro", "name: bf16")
         self.recipe.write_text(text.replace("    steps: 60\n", "    steps: 60\n    precision: bf16\n"))
 
     def test_trains_resumes_is_evaluated_and_chats(self):

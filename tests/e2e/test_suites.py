@@ -58,7 +58,7 @@ def write_data(folder):
 class Suite(Folder):
     def setUp(self):
         super().setUp()
-        text = MICRO.read_text().replace("../../recipes/worlds/town.yaml", str(SOURCE / "recipes/worlds/town.yaml"))
+        text = text_of()
         text = text.replace("suites: [bpb]", "suites: [bpb, mine], device_batch: 3")
         self.recipe = self.folder / "micro.yaml"
         self.recipe.write_text(text + "data: data\n")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Alone, call, kill_in_stage
+from harness import MICRO, RETORT, SOURCE, Alone, call, kill_in_stage, text_of
 
 MICRO_2026 = SOURCE / "tests/e2e/micro_2026.yaml"
 NAME = "micro_2026"
@@ -112,7 +112,7 @@ class Years(OfTheYear):
 
     def test_moments_of_a_step_and_of_another_fine_tuning(self):
         recipe = self.folder / "r.yaml"
-        text = MICRO_2026.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        text = text_of(MICRO_2026)
         sft = text[text.index("  sft:\n"):text.index("  rl:\n")]
         second = sft.replace("  sft:\n", "  second:\n").replace("model: base", "model: sft") + "    steps: 3\n"
         early = sft.replace("  sft:\n", "  early:\n").replace("model: base", "model: base@20") + "    steps: 3\n"
@@ -128,7 +128,7 @@ class Years(OfTheYear):
 
     def test_where_there_are_no_moments(self):
         recipe = self.folder / "r.yaml"
-        text = MICRO_2026.read_text().replace("../../recipes", str(SOURCE / "recipes"))
+        text = text_of(MICRO_2026)
         for change, says in (("    optimizer: 2025\n", "has another optimizer"), ("    model: rl\n", "which has none")):
             more = "  third: {kind: finetune, preset: sft, model: rl, mixture: [{task: town_talk}]}\n" if "rl" in change else ""
             recipe.write_text(text.replace("    preset: sft\n", "    preset: sft\n" + change) + more if not more else text + more)
