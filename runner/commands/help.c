@@ -45,8 +45,9 @@ static void all(void)
     printf("\n`retort help COMMAND`, `retort help KIND` and `retort help FIELD` tell more;\n"
            "`retort help files` what is in result files.\n\n"
            "Exit status: 0 done; 1 a stage failed; 2 the recipe or the command line is\n"
-           "wrong; 3 the machine lacks something; 4 not built in this version; 75\n"
-           "interrupted with everything saved, run again to go on.\n");
+           "wrong; 3 the machine lacks something; 4 not built in this version, or a file\n"
+           "that a newer one wrote; 75 interrupted with everything saved, run again to go\n"
+           "on.\n");
 }
 
 static void about_command(const struct command *c)
