@@ -29,13 +29,19 @@ static struct init line(double first, double last)
     return (struct init){INIT_LINE, first, last};
 }
 
+// Whether products read it, and a copy of it helps.
+static bool is_multiplied(enum param_group group)
+{
+    return group == PARAM_MATRIX || group == PARAM_UNEMBEDDING;
+}
+
 static int add_param(struct model *m, const char *name, enum param_group group, int64_t rows, int64_t cols, struct init of_2025,
                      struct init of_2026)
 {
     m->params[m->n_params] =
         (struct param){.name = name, .group = group, .rows = rows, .cols = cols, .of_2025 = of_2025, .of_2026 = of_2026};
     struct weight *w = &m->params[m->n_params].w;
-    if (group == PARAM_MATRIX || group == PARAM_UNEMBEDDING)
+    if (is_multiplied(group))
         *w = device_weight(m->dev, rows, cols);
     else
         w->master = device_tensor(m->dev, rows, cols);
@@ -211,11 +217,10 @@ struct error *model_copy_weights(struct model *m)
 {
     for (int i = 0; i < m->n_params; i++) {
         struct param *p = &m->params[i];
-        if (p->group != PARAM_MATRIX && p->group != PARAM_UNEMBEDDING)
-            continue;
-        device_weight_copy(m->dev, &p->w);
-        op_weight_prepare(m->dev, &p->w);
+        if (is_multiplied(p->group))
+            device_weight_copy(m->dev, &p->w);
     }
+    model_prepare(m);
     return error_from_fault(device_fault(m->dev));
 }
 

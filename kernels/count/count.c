@@ -24,10 +24,10 @@ static double moved(struct tensor t)
     return t.dtype == DTYPE_BF16 ? size(t) / 2 : size(t);
 }
 
-// Of a weight that x w^T reads.
-static double weight_moved(const struct weight *w)
+// Of so many rows of a weight that x w^T reads.
+static double weight_moved(const struct weight *w, int64_t rows)
 {
-    return size(w->master) / (w->prepared.dtype == DTYPE_BF16 ? 2 : 1);
+    return (double)rows * (double)w->master.cols / (w->prepared.dtype == DTYPE_BF16 ? 2 : 1);
 }
 
 static void spend_on(struct device *dev, enum count_class class, double flops, double elements)
@@ -214,13 +214,14 @@ static void count_weight_prepare(struct device *dev, struct weight *w)
 
 static void count_matmul(struct device *dev, struct tensor y, struct tensor x, const struct weight *w, bool add)
 {
-    spend_product(dev, 2 * size(y) * (double)x.cols, moved(x) + weight_moved(w) + (add ? 2 : 1) * size(y));
+    spend_product(dev, 2 * size(y) * (double)x.cols, moved(x) + weight_moved(w, w->master.rows) + (add ? 2 : 1) * size(y));
     work(dev, packed_floats(dev, y.rows, y.cols, x.cols, 0), "matmul");
 }
 
 static void count_matmul_relu2(struct device *dev, struct tensor a, struct tensor r, struct tensor x, const struct weight *w)
 {
-    spend_product(dev, 2 * size(a) * (double)x.cols + 2 * size(a), moved(x) + weight_moved(w) + moved(r) + moved(a));
+    spend_product(dev, 2 * size(a) * (double)x.cols + 2 * size(a),
+                  moved(x) + weight_moved(w, w->master.rows) + moved(r) + moved(a));
     int64_t rows = a.dtype == DTYPE_BF16 ? min_i64(a.rows, RELU2_ROWS) : a.rows, sums = a.dtype == DTYPE_BF16 ? rows * a.cols : 0;
     work(dev, round_up(sums, 16) + packed_floats(dev, rows, a.cols, x.cols, 0), "matmul_relu2");
 }
@@ -300,8 +301,8 @@ static void count_logits(struct device *dev, struct tensor logits, struct tensor
                          float cap)
 {
     (void)n_vocab;
-    double head = (double)logits.cols * (double)w->master.cols / (w->prepared.dtype == DTYPE_BF16 ? 2 : 1);
-    spend_product(dev, 2 * size(logits) * (double)x.cols + (cap > 0 ? 3 : 0) * size(logits), moved(x) + head + size(logits));
+    spend_product(dev, 2 * size(logits) * (double)x.cols + (cap > 0 ? 3 : 0) * size(logits),
+                  moved(x) + weight_moved(w, logits.cols) + size(logits));
     work(dev, packed_floats(dev, logits.rows, logits.cols, x.cols, 0), "logits");
 }
 
@@ -312,7 +313,7 @@ static void count_loss(struct device *dev, struct tensor losses, struct tensor d
     double logits = (double)x.rows * n_vocab, C = (double)x.cols, head = n_vocab * C, small = cap > 0 ? 6 : 3;
     bool has_gradients = dw.rows > 0;
     spend_product(dev, logits * (2 * C + small),
-                  moved(x) + head / (w->prepared.dtype == DTYPE_BF16 ? 2 : 1) + size(losses) + size(targets) + size(weights));
+                  moved(x) + weight_moved(w, n_vocab) + size(losses) + size(targets) + size(weights));
     if (has_gradients)
         spend_product(dev, logits * (4 * C + small), size(dx) + 2 * head);
 
@@ -384,7 +385,7 @@ static void count_muon(struct device *dev, const struct muon_matrix *matrices, i
         return;
     int64_t rows = matrices[0].p.rows, cols = matrices[0].p.cols, floats = newton_schulz_floats(dev, rows, cols);
     struct device alone = {.n_threads = 1};
-    if (rows * cols <= MUON_APART && n >= dev->n_threads)
+    if (muon_apart(n, rows * cols, dev->n_threads))
         floats = max_i64(floats, dev->n_threads * round_up(newton_schulz_floats(&alone, rows, cols), 16));
     work(dev, floats, "muon");
 }

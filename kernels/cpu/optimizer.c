@@ -428,8 +428,9 @@ void cpu_muon(struct device *dev, const struct muon_matrix *matrices, int n, str
     struct orthogonal measure = {0};
     struct device alone = {.n_threads = 1, .precision = dev->precision};
     int64_t rows = matrices[0].p.rows, cols = matrices[0].p.cols;
-    int n_apart = rows * cols <= MUON_APART && dev->n_threads > 1 ? n / dev->n_threads * dev->n_threads : 0;
-    size_t own = (lay_out(&alone, rows, cols, NULL, &measure) + 63) / 64 * 64, all = lay_out(dev, rows, cols, NULL, &measure);
+    int n_apart = muon_apart(n, rows * cols, dev->n_threads);
+    size_t own = (size_t)round_up((int64_t)lay_out(&alone, rows, cols, NULL, &measure), 64),
+           all = lay_out(dev, rows, cols, NULL, &measure);
     size_t apart = n_apart ? own * (size_t)dev->n_threads : 0;
     char *base = device_workspace(dev, apart > all ? apart : all, "muon");
     if (!base)

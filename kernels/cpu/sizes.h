@@ -17,8 +17,8 @@ enum {
     FLAT_BLOCK = 4096,     // elementwise work is cut so, whatever the threads, hence an element's place in its vector is fixed
     LOSS_ROWS = 512,       // loss: rows of a tile
     LOSS_WORDS = 128,      // loss: a block's logits, and what its products read, stay in the second-level cache of a core
-    MUON_APART = 1 << 20,  // Muon: up to so many elements a thread works on a matrix alone
     LOSS_SLICES = 16,      // loss: as many threads as find work in the backward pass
+    MUON_APART = 1 << 20,  // Muon: up to so many elements a thread works on a matrix alone
 };
 
 static inline int64_t block_m(struct tile_size t)
@@ -84,6 +84,12 @@ static inline int64_t product_floats(struct tile_size t, int n_threads, int64_t 
     int64_t shared = min_i64(round_up(round_up(min_i64(M, narrow_m(t)), t.rows) * K, 16), SHARED_ROWS);
     int64_t narrow = n_threads * longest * t.cols;
     return max_i64(product_b_floats(t, N, K, longest), narrow) + n_threads * a_floats + shared;
+}
+
+// How many of n equal matrices Muon moves a thread each, a multiple of the threads.
+static inline int muon_apart(int n, int64_t elements, int n_threads)
+{
+    return elements <= MUON_APART && n_threads > 1 ? n / n_threads * n_threads : 0;
 }
 
 // Of a sequence's keys and values as operands, times the sequences packed at a time, and of each thread's tile.
