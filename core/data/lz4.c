@@ -31,9 +31,10 @@ static void copy_back(uint8_t *to, size_t distance, size_t n)
             to[i] = from[i];
 }
 
-bool lz4_unpack(uint8_t *out, size_t n_out, const uint8_t *in, size_t n)
+// A block into out, which has room for `most` bytes; *n_out is what it came to.
+static bool unpack_block(uint8_t *out, size_t most, size_t *n_out, const uint8_t *in, size_t n)
 {
-    uint8_t *to = out, *const out_end = out + n_out;
+    uint8_t *to = out, *const out_end = out + most;
     const uint8_t *const end = in + n;
     while (in < end) {
         size_t n_literals = *in >> 4, n_copy = *in & 15;
@@ -45,8 +46,10 @@ bool lz4_unpack(uint8_t *out, size_t n_out, const uint8_t *in, size_t n)
         memcpy(to, in, n_literals);
         to += n_literals;
         in += n_literals;
-        if (in == end)
-            return to == out_end && n_copy == 0;
+        if (in == end) {
+            *n_out = (size_t)(to - out);
+            return n_copy == 0;
+        }
         if (end - in < 2)
             return false;
         size_t distance = (size_t)in[0] | (size_t)in[1] << 8;
@@ -60,4 +63,40 @@ bool lz4_unpack(uint8_t *out, size_t n_out, const uint8_t *in, size_t n)
         to += n_copy;
     }
     return false; // the last sequence ends with its literals
+}
+
+bool lz4_unpack(uint8_t *out, size_t n_out, const uint8_t *in, size_t n)
+{
+    size_t length;
+    return unpack_block(out, n_out, &length, in, n) && length == n_out;
+}
+
+// Four bytes, the highest first, at the beginning of what is left; false: there are not so many.
+static bool take_u32(const uint8_t **in, const uint8_t *end, size_t *value)
+{
+    const uint8_t *at = *in;
+    if (end - at < 4)
+        return false;
+    *value = (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
+    *in += 4;
+    return true;
+}
+
+bool lz4_unpack_frames(uint8_t *out, size_t n_out, const uint8_t *in, size_t n)
+{
+    uint8_t *to = out, *const out_end = out + n_out;
+    const uint8_t *const end = in + n;
+    while (in < end) {
+        size_t n_left, n_block, length;
+        if (!take_u32(&in, end, &n_left) || n_left > (size_t)(out_end - to))
+            return false;
+        for (; n_left > 0; n_left -= length) {
+            if (!take_u32(&in, end, &n_block) || n_block > (size_t)(end - in) ||
+                !unpack_block(to, n_left, &length, in, n_block) || length == 0)
+                return false;
+            in += n_block;
+            to += length;
+        }
+    }
+    return to == out_end;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/data/file_kind.h"
 #include "core/data/parquet_inside.h"
 #include "core/data/thrift.h"
 
@@ -25,7 +26,14 @@ struct element { // of the schema
     int64_t n_children, length;
     const char *name;
     size_t n_name;
+    bool is_unsigned;
+    const char *unread;
 };
+
+enum { CONVERTED_DECIMAL = 5, CONVERTED_UINT_8 = 11, CONVERTED_UINT_64 = 14, CONVERTED_INTERVAL = 21, LOGICAL_INTEGER = 10 };
+
+// Logical types whose values are not what their bytes are, by their numbers in parquet.thrift's LogicalType.
+static const char *const unread_types[] = {[5] = "decimals", [14] = "UUIDs", [15] = "numbers of 16 bits"};
 
 struct level { // of the schema's tree
     int64_t n_left;
@@ -53,6 +61,42 @@ static struct error *file_error(const struct parquet *p, const char *what)
     return error_new(ERROR_DATA, NOWHERE, "fetch the file again, or write it anew", "'%s': %s", p->path, what);
 }
 
+// Of whole numbers whether they have a sign, which they have where nothing is said.
+static bool read_unsigned(struct thrift *t)
+{
+    int last = 0, id, type;
+    bool is_unsigned = false;
+    while (thrift_field(t, &last, &id, &type)) {
+        is_unsigned |= id == 2 && type == THRIFT_FALSE;
+        thrift_skip(t, type);
+    }
+    return is_unsigned;
+}
+
+static void read_logical(struct thrift *t, struct element *x)
+{
+    int last = 0, id, type;
+    while (thrift_field(t, &last, &id, &type)) {
+        if (id >= 0 && id < (int)countof(unread_types) && unread_types[id])
+            x->unread = unread_types[id];
+        if (id == LOGICAL_INTEGER && type == THRIFT_STRUCT)
+            x->is_unsigned = read_unsigned(t);
+        else
+            thrift_skip(t, type);
+    }
+}
+
+// What older writers say instead.
+static void read_converted(struct thrift *t, struct element *x)
+{
+    int64_t converted = thrift_int(t);
+    if (converted == CONVERTED_DECIMAL)
+        x->unread = unread_types[5];
+    if (converted == CONVERTED_INTERVAL)
+        x->unread = "intervals";
+    x->is_unsigned |= converted >= CONVERTED_UINT_8 && converted <= CONVERTED_UINT_64;
+}
+
 static struct element read_element(struct thrift *t)
 {
     struct element x = {.type = -1, .repetition = REQUIRED, .name = ""};
@@ -68,6 +112,10 @@ static struct element read_element(struct thrift *t)
             x.name = thrift_text(t, &x.n_name);
         else if (id == 5 && type == THRIFT_I32)
             x.n_children = thrift_int(t);
+        else if (id == 6 && type == THRIFT_I32)
+            read_converted(t, &x);
+        else if (id == 10 && type == THRIFT_STRUCT)
+            read_logical(t, &x);
         else
             thrift_skip(t, type);
     }
@@ -126,8 +174,13 @@ static struct error *read_schema(struct parquet *p, struct thrift *t)
         if (!p->leaves || !name)
             return error_memory();
         struct parquet_leaf *leaf = &p->leaves[p->n_leaves++];
-        *leaf = (struct parquet_leaf){
-            .path = name, .type = x.type, .width = width_of(&x), .max_level = level.max_level, .n_repeated = level.n_repeated};
+        *leaf = (struct parquet_leaf){.path = name,
+                                      .type = x.type,
+                                      .width = width_of(&x),
+                                      .max_level = level.max_level,
+                                      .is_unsigned = x.is_unsigned,
+                                      .unread = x.unread,
+                                      .n_repeated = level.n_repeated};
         memcpy(leaf->list_levels, level.list_levels, sizeof leaf->list_levels);
     }
     return p->n_leaves ? NULL : file_error(p, "it has no columns");
@@ -183,16 +236,20 @@ static bool read_chunk_data(struct thrift *t, const struct parquet_leaf *leaf, s
 static bool read_chunk(struct thrift *t, const struct parquet_leaf *leaf, struct parquet_chunk *chunk)
 {
     int last = 0, id, type;
+    size_t n_path = 0;
     bool has_data = false;
     *chunk = (struct parquet_chunk){.type = -1, .codec = -1, .n_values = -1, .offset = -1, .n_bytes = -1};
     while (thrift_field(t, &last, &id, &type)) {
         if (id == 3 && type == THRIFT_STRUCT)
             has_data = read_chunk_data(t, leaf, chunk);
+        else if (id == 1 && type == THRIFT_TEXT) // file_path
+            thrift_text(t, &n_path);
         else {
             chunk->encrypted |= id == 8; // crypto_metadata
             thrift_skip(t, type);
         }
     }
+    chunk->is_elsewhere = n_path > 0;
     return !t->failed && (has_data || chunk->encrypted);
 }
 
@@ -247,16 +304,28 @@ static struct error *read_groups(struct parquet *p, struct thrift *t)
     return NULL;
 }
 
+// What the file is that does not begin or end as it should.
+static struct error *no_footer(const struct parquet *p)
+{
+    const uint8_t *data = p->map.data;
+    size_t n = p->map.n_bytes;
+    const struct file_kind *kind = file_kind_of(data, n);
+    if (n >= 12 && memcmp(data + n - 4, "PARE", 4) == 0)
+        return error_new(ERROR_DATA, NOWHERE, "write it without encryption", "'%s' is encrypted, which is not read here",
+                         p->path);
+    if (n >= 12 && memcmp(data, "PAR1", 4) == 0)
+        return file_error(p, "it is cut off: a parquet file ends with PAR1");
+    if (kind)
+        return error_new(ERROR_DATA, NOWHERE, kind->fix, "'%s' is %s, not parquet", p->path, kind->is);
+    return file_error(p, "it is no parquet file");
+}
+
 static struct error *read_footer(struct parquet *p)
 {
     const uint8_t *data = p->map.data;
     size_t n = p->map.n_bytes;
-    if (n < 12 || memcmp(data, "PAR1", 4) != 0 || memcmp(data + n - 4, "PAR1", 4) != 0) {
-        if (n >= 12 && memcmp(data + n - 4, "PARE", 4) == 0)
-            return file_error(p, "it is encrypted, which is not read here");
-        return file_error(p, n >= 12 && memcmp(data, "PAR1", 4) == 0 ? "it is cut off: a parquet file ends with PAR1"
-                                                                     : "it is no parquet file");
-    }
+    if (n < 12 || memcmp(data, "PAR1", 4) != 0 || memcmp(data + n - 4, "PAR1", 4) != 0)
+        return no_footer(p);
     size_t length = (size_t)data[n - 8] | (size_t)data[n - 7] << 8 | (size_t)data[n - 6] << 16 | (size_t)data[n - 5] << 24;
     if (length > n - 12 || length > MOST_FOOTER)
         return file_error(p, "its footer is longer than the file, or than 32 MiB");
@@ -339,6 +408,8 @@ struct error *parquet_column(const struct parquet *p, const char *path, int *col
     size_t n = 0;
     for (int i = 0; i < p->n_leaves && n < sizeof names; i++)
         n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "", p->leaves[i].path);
+    if (n >= sizeof names)
+        memcpy(names + sizeof names - 4, "...", 4);
     return error_new(ERROR_DATA, NOWHERE, "name one of its columns", "'%s' has no column '%s'; it has: %s", p->path, path, names);
 }
 

@@ -22,10 +22,12 @@
 // Lists of lists have the levels of the format in each value: which list it goes on with, and how much of its path is there.
 //
 // Reads      BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY, BOOLEAN, INT32, INT64, FLOAT and DOUBLE columns, required, optional or repeated, at
-//            any depth; data pages v1 and v2; encodings PLAIN, PLAIN_DICTIONARY, RLE_DICTIONARY, DELTA_BINARY_PACKED,
-//            DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY and BYTE_STREAM_SPLIT, booleans PLAIN or RLE, levels RLE; codecs none,
-//            snappy, gzip, zstd, lz4_raw; page checksums, if any
-// Refuses    by name: encryption, other types, encodings and codecs
+//            any depth; dates and times as the integers that they are kept as; data pages v1 and v2; encodings PLAIN, PLAIN_DICTIONARY,
+//            RLE_DICTIONARY, DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY and BYTE_STREAM_SPLIT, booleans PLAIN or
+//            RLE, levels RLE; codecs none, snappy, gzip, zstd, lz4_raw, lz4 (Hadoop's frames, or a block as older writers have it); page
+//            checksums, if any
+// Refuses    by name: encryption, other types, encodings and codecs; decimals, UUIDs, intervals and numbers of 16 bits, whose bytes
+//            are not what they stand for; data that lie in other files (`_metadata`)
 // Limits     a footer of 32 MiB, which may come to eight times that in memory; a page or a dictionary of 256 MiB unpacked, and not
 //            more than its codec can make of its bytes; a schema nested 32 deep. So a reader holds a footer, a page, a dictionary
 //            with its index and one value: PARQUET_MOST_BYTES at the very most, whatever the file says. A few bytes can still
@@ -57,7 +59,7 @@ enum parquet_kind {
     PARQUET_IS_EMPTY, // the innermost list has no elements, or is null itself
     PARQUET_IS_TEXT,
     PARQUET_IS_BOOLEAN, // integer is 0 or 1
-    PARQUET_IS_INTEGER, // also of unsigned columns, whose bits these are
+    PARQUET_IS_INTEGER,
     PARQUET_IS_REAL,
 };
 
@@ -69,6 +71,7 @@ struct parquet_value {
     const char *text;  // NULL for all but texts
     size_t n_bytes;
     int64_t integer;
+    bool is_unsigned; // the integer's bits are those of a uint64_t
     double real;
 };
 

@@ -141,10 +141,12 @@ static void give_bytes(struct parquet_value *value, const uint8_t *at, size_t n)
     value->n_bytes = n;
 }
 
-static void give_integer(int type, uint64_t bits, struct parquet_value *value)
+static void give_integer(const struct parquet_leaf *leaf, uint64_t bits, struct parquet_value *value)
 {
+    uint32_t low = (uint32_t)bits;
     value->kind = PARQUET_IS_INTEGER;
-    value->integer = type == PARQUET_INT32 ? (int32_t)(uint32_t)bits : (int64_t)bits;
+    value->is_unsigned = leaf->is_unsigned;
+    value->integer = leaf->type == PARQUET_INT64 ? (int64_t)bits : leaf->is_unsigned ? (int64_t)low : (int32_t)low;
 }
 
 // A value of fixed length.
@@ -159,7 +161,7 @@ static void give(const struct parquet_leaf *leaf, const uint8_t *at, struct parq
     if (leaf->width == 8)
         bits |= (uint64_t)parquet_u32(at + 4) << 32;
     if (leaf->type == PARQUET_INT32 || leaf->type == PARQUET_INT64) {
-        give_integer(leaf->type, bits, value);
+        give_integer(leaf, bits, value);
         return;
     }
     float single;
@@ -277,10 +279,10 @@ static struct error *take_split(struct parquet *p, struct parquet_value *value)
 struct error *parquet_decode(struct parquet *p, struct parquet_value *value)
 {
     struct parquet_page *page = &p->page;
-    int type = p->leaves[p->column].type;
+    const struct parquet_leaf *leaf = &p->leaves[p->column];
     int64_t integer;
     uint32_t bit;
-    if (type == PARQUET_BOOLEAN) {
+    if (leaf->type == PARQUET_BOOLEAN) {
         if (!parquet_runs_next(&page->numbers, &bit))
             return too_early(p);
         value->kind = PARQUET_IS_BOOLEAN;
@@ -294,7 +296,7 @@ struct error *parquet_decode(struct parquet *p, struct parquet_value *value)
     case ENCODING_DELTA_BINARY_PACKED:
         if (!parquet_deltas_next(&page->deltas, &integer))
             return too_early(p);
-        give_integer(type, (uint64_t)integer, value);
+        give_integer(leaf, (uint64_t)integer, value);
         return NULL;
     case ENCODING_DELTA_LENGTH_BYTE_ARRAY:
         return take_length_and_text(p, value);

@@ -33,10 +33,12 @@ enum { PAGE_MOST_BYTES = 256 << 20, PARQUET_NESTING = 32, FIXED_MOST_BYTES = 1 <
 
 struct parquet_leaf { // a column of the schema
     const char *path;
-    int type;       // parquet.thrift's Type, -1 unknown
-    size_t width;   // bytes of a value; 0 where they differ, and for booleans
-    int max_level;  // definition level of a value
-    int n_repeated; // nodes on its path that are repeated: its highest repetition level
+    int type;      // parquet.thrift's Type, -1 unknown
+    size_t width;  // bytes of a value; 0 where they differ, and for booleans
+    int max_level; // definition level of a value
+    bool is_unsigned;
+    const char *unread; // what its values stand for, where their bytes are not that: "decimals"; NULL: they are read
+    int n_repeated;     // nodes on its path that are repeated: its highest repetition level
 
     // Definition level from which an element of the k-th of them, from 1, is there; 0 for k = 0.
     uint8_t list_levels[PARQUET_NESTING + 1];
@@ -45,7 +47,7 @@ struct parquet_leaf { // a column of the schema
 struct parquet_chunk { // a column in a row group
     int type, codec;
     int64_t n_values, offset, n_bytes;
-    bool encrypted;
+    bool encrypted, is_elsewhere; // in another file
 };
 
 struct parquet_group {

@@ -19,7 +19,7 @@ static const struct {
     int64_t most; // unpacked bytes of a packed one; 0: not read. Three bytes can be 64 (snappy), one 1032 (gzip) or 255 (lz4),
                   // four a block of 128 KiB (zstd)
 } codecs[CODEC_COUNT] = {{"none", 1},   {"snappy", 32}, {"gzip", 1100},  {"lzo", 0},
-                         {"brotli", 0}, {"lz4", 0},     {"zstd", 40000}, {"lz4_raw", 256}};
+                         {"brotli", 0}, {"lz4", 256},   {"zstd", 40000}, {"lz4_raw", 256}};
 
 struct header {
     int64_t type, unpacked, packed, crc;
@@ -148,8 +148,8 @@ void parquet_release_codecs(struct parquet *p)
 }
 
 // n bytes of `packed` become *out, which is the file's own memory where nothing is packed.
-static struct error *unpack(struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool compressed,
-                            uint8_t **buffer, size_t *capacity, const uint8_t **out)
+static struct error *unpack(struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool compressed, uint8_t **buffer,
+                            size_t *capacity, const uint8_t **out)
 {
     int codec = compressed ? p->groups[p->group].chunks[p->column].codec : CODEC_NONE;
     if (codec == CODEC_NONE) {
@@ -167,6 +167,8 @@ static struct error *unpack(struct parquet *p, const uint8_t *packed, size_t n, 
              snappy_uncompress((const char *)packed, n, (char *)*buffer, &length) == SNAPPY_OK && length == n_out;
     else if (codec == CODEC_GZIP)
         e = gunzip(*buffer, n_out, packed, n, &ok);
+    else if (codec == CODEC_LZ4)
+        ok = lz4_unpack_frames(*buffer, n_out, packed, n) || lz4_unpack(*buffer, n_out, packed, n);
     else if (codec == CODEC_LZ4_RAW)
         ok = lz4_unpack(*buffer, n_out, packed, n);
     else

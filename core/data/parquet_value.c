@@ -35,6 +35,12 @@ struct error *parquet_begin_values(struct parquet *p, int group, int column)
     place(p, group, column);
     if (chunk->encrypted)
         return parquet_error(p, "write it without encryption", "it is encrypted, which is not read here");
+    if (chunk->is_elsewhere)
+        return parquet_error(p, "name the files that hold the data",
+                             "its data lie in another file, to which this one is an index");
+    if (leaf->unread)
+        return parquet_error(p, "write them as texts: cast(... as varchar)", "its values are %s, which are not read here",
+                             leaf->unread);
     if (leaf->type == PARQUET_FIXED && !leaf->width)
         return parquet_error(p, "name another column", "its values have no length, or more than %d bytes", FIXED_MOST_BYTES);
     if (leaf->type != PARQUET_BYTE_ARRAY && leaf->type != PARQUET_BOOLEAN && !leaf->width)

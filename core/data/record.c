@@ -97,6 +97,15 @@ struct error *record_integer(struct records *r, int64_t value)
     return put(r, (struct record_value){.n = (size_t)n, .is_integer = true, .integer = value}, text);
 }
 
+struct error *record_unsigned(struct records *r, uint64_t value)
+{
+    char text[32];
+    if (value <= INT64_MAX)
+        return record_integer(r, (int64_t)value);
+    int n = snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    return record_text(r, text, (size_t)n);
+}
+
 // With as few digits as give the same number again.
 struct error *record_real(struct records *r, double value)
 {

@@ -52,6 +52,7 @@ struct records {
 void record_begin_field(struct records *r, bool is_list);
 struct error *CHECKED record_text(struct records *r, const char *text, size_t n); // text NULL: a null
 struct error *CHECKED record_json(struct records *r, const char *text, size_t n);
+struct error *CHECKED record_unsigned(struct records *r, uint64_t value);
 struct error *CHECKED record_integer(struct records *r, int64_t value);
 struct error *CHECKED record_real(struct records *r, double value);
 struct error *CHECKED record_boolean(struct records *r, bool value);

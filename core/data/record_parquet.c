@@ -118,7 +118,7 @@ static struct error *put_value(struct records *r, const struct parquet_value *va
     case PARQUET_IS_BOOLEAN:
         return record_boolean(r, value->integer != 0);
     case PARQUET_IS_INTEGER:
-        return record_integer(r, value->integer);
+        return value->is_unsigned ? record_unsigned(r, (uint64_t)value->integer) : record_integer(r, value->integer);
     case PARQUET_IS_REAL:
         return record_real(r, value->real);
     }

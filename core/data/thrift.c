@@ -55,8 +55,8 @@ void thrift_list(struct thrift *t, int *type, int64_t *n)
     uint64_t count = head >> 4;
     if (count == 15)
         count = thrift_varint(t);
-    // The smallest element is a byte.
-    if (t->failed || *type == 0 || *type > THRIFT_STRUCT || count > (uint64_t)(t->end - t->at)) {
+    // The smallest element is a byte. An empty list may be of no type: fastparquet writes such.
+    if (t->failed || (*type == 0 && count > 0) || *type > THRIFT_STRUCT || count > (uint64_t)(t->end - t->at)) {
         t->failed = true;
         count = 0;
     }

@@ -70,8 +70,6 @@ def packed(value, kind, physical):
     if isinstance(value, bool):
         return b"b", struct.pack("<q", value)
     if isinstance(value, int):
-        if kind == pa.uint32() and physical == "INT32":
-            value = struct.unpack("<i", struct.pack("<I", value))[0]  # its bits
         return b"i", struct.pack("<Q", value) if kind == pa.uint64() else struct.pack("<q", value)
     return b"r", struct.pack("<d", value)
 

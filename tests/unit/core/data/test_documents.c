@@ -212,6 +212,12 @@ static void files_of_another_kind(void **state)
                  {"\xFF\xFE\x3F\x04\x40\x04", 6, "UTF-16"},
                  {"\xFE\xFF\x4E\x2D\x65\x87", 6, "UTF-16"},
                  {"\xFF\xFF bad", 6, NULL},
+                 {"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", 57, "a pointer of Git LFS"},
+                 {"version https://git-lfs.github.com/ speaks", 42, NULL},
+                 {"ARROW1\0\0\xFF", 9, "an Arrow file"},
+                 {"\xFF\xFF\xFF\xFF\x80\1", 6, "an Arrow file"},
+                 {"SQLite format 3\0\x10", 17, "an SQLite data base"},
+                 {"\x04\x22\x4D\x18\x64", 5, "packed by lz4"},
                  {"%PDF-1.7\n", 9, "a PDF"},
                  {"%PDF-1x is a word", 17, NULL},
                  {"\x1F", 1, NULL},
@@ -238,8 +244,14 @@ static void files_of_another_kind(void **state)
         error_free(e);
     }
     assert_int_equal(skips.n, 0);
+    struct document_part parquet = {DOCUMENT_PARQUET, .path = path, .column = "text"};
+    struct documents *none;
+    write_file(files[0].bytes, files[0].n);
+    struct error *e = documents_open(&none, &parquet);
+    assert_non_null(e);
+    assert_non_null(strstr(e->what, "is packed by gzip, not parquet"));
+    error_free(e);
     static const char pretty[] = "[\r\n  {\"text\": \"one\"}\r\n]\r\n", cut[] = "{\"text\":\n{\"text\": \"two\"}\n";
-    struct error *e;
     write_file(pretty, sizeof pretty - 1);
     assert_int_equal(count(lines_part, NULL, &e), 0);
     assert_non_null(e);

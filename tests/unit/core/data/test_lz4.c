@@ -53,8 +53,34 @@ static void refuses(void **state)
                         9, "abcabcabca!?")); // of what lies before the first byte
 }
 
+// Two frames, the first of two blocks.
+static void unpacks_frames(void **state)
+{
+    (void)state;
+    static const char good[] = "\0\0\0\x11"
+                               "\0\0\0\x06\x50hello"
+                               "\0\0\0\x09\x33"
+                               "abc\x03\x00\x20!?"
+                               "\0\0\0\x05"
+                               "\0\0\0\x06\x50world";
+    static const char all[] = "helloabcabcabca!?world";
+    uint8_t out[sizeof all];
+    const size_t n = sizeof good - 1, n_all = sizeof all - 1, n_first = 4 + 4 + 6 + 4 + 9;
+    memset(out, '#', sizeof out);
+    assert_true(lz4_unpack_frames(out, n_all, (const uint8_t *)good, n));
+    assert_memory_equal(out, all, n_all);
+    assert_int_equal(out[n_all], '#');
+    for (size_t cut = 0; cut < n; cut++)
+        assert_false(lz4_unpack_frames(out, n_all, (const uint8_t *)good, cut));
+    assert_true(lz4_unpack_frames(out, n_all - 5, (const uint8_t *)good, n_first)); // a whole frame
+    assert_false(lz4_unpack_frames(out, n_all - 1, (const uint8_t *)good, n));
+    assert_false(lz4_unpack_frames(out, n_all + 1, (const uint8_t *)good, n));
+    assert_int_equal(out[n_all], '#');
+    assert_false(lz4_unpack_frames(out, 5, (const uint8_t *)"\0\0\0\x05\0\0\0\x01\0", 9)); // a block of nothing
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(unpacks), cmocka_unit_test(refuses)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(unpacks), cmocka_unit_test(refuses), cmocka_unit_test(unpacks_frames)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,6 +89,7 @@ static void reads_what_pyarrow_writes(void **state)
     check_file(FIXTURES "none_required.parquet", 40, 1, false);
     check_file(FIXTURES "none_pages.parquet", 60, 1, true);
     check_file(FIXTURES "lz4.parquet", 10, 1, true);
+    check_file(FIXTURES "lz4_frames.parquet", 10, 1, true);
     check_file(FIXTURES "delta.parquet", 30, 1, true);
 }
 
@@ -153,6 +154,7 @@ static void refuses_the_rest_by_name(void **state)
     (void)state;
     expect_refused(FIXTURES "brotli.parquet", "text", "packed by brotli");
     expect_refused(FIXTURES "int96.parquet", "text", "INT96");
+    expect_refused(FIXTURES "index.parquet", "text", "in another file");
     expect_refused(FIXTURES "nested.parquet", "list.list.element", "a list");
     expect_refused(FIXTURES "zstd_plain.parquet", "id", "INT64");
     expect_refused(FIXTURES "zstd_plain.parquet", "texts", "it has: id, text, word");
@@ -207,7 +209,8 @@ static void damage_is_survived(void **state)
 {
     (void)state;
     static const char *const files[] = {"snappy_dictionary", "zstd_plain", "gzip_v2", "zstd_v2_plain", "none_required",
-                                        "none_pages",        "nulls",      "nested",  "lz4",           "delta"};
+                                        "none_pages",        "nulls",      "nested",  "lz4",           "delta",
+                                        "lz4_frames"};
     static unsigned char good[8192], bad[8192];
     char path[64] = "/tmp/retort_parquet_XXXXXX";
     int fd = mkstemp(path);

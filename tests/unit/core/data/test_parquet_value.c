@@ -166,6 +166,39 @@ static void reads_all_encodings(void **state)
         }
 }
 
+// Numbers without a sign are what they are; what stands for something else than its bytes is refused by name.
+static void says_what_types_mean(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint64_t first;
+        bool is_unsigned;
+    } read[] = {
+        {"byte", UINT8_MAX, true}, {"middle", UINT32_MAX, true}, {"large", UINT64_MAX, true}, {"signed", (uint64_t)-3, false}};
+    static const char *const refused[][2] = {
+        {"price", "decimals"}, {"coins", "decimals"}, {"half", "numbers of 16 bits"}, {"uuid", "UUIDs"}};
+    struct parquet_value v;
+    int column;
+    struct parquet *p;
+    for (size_t i = 0; i < countof(read); i++) {
+        p = open_column(FIXTURES "logical.parquet", read[i].name, &column);
+        assert_good(parquet_begin_values(p, 0, column));
+        for (int64_t row = 0; row < 6; row++) {
+            next(p, row, true, &v);
+            assert_int_equal(v.integer,
+                             (int64_t)(read[i].is_unsigned ? read[i].first - (uint64_t)row : read[i].first + (uint64_t)row));
+            assert_int_equal(v.is_unsigned, read[i].is_unsigned);
+        }
+        parquet_close(p);
+    }
+    for (size_t i = 0; i < countof(refused); i++) {
+        p = open_column(FIXTURES "logical.parquet", refused[i][0], &column);
+        assert_error(parquet_begin_values(p, 0, column), ERROR_DATA, refused[i][1]);
+        parquet_close(p);
+    }
+}
+
 // A value of a list of lists: what it goes on with, and its number; -1: an inner list that is empty, -2: the outer one is.
 static void next_deep(struct parquet *p, int64_t row, int repeat, int64_t number)
 {
@@ -426,6 +459,7 @@ int main(void)
         cmocka_unit_test(reads_what_pyarrow_writes),
         cmocka_unit_test(reads_flat_texts_too),
         cmocka_unit_test(reads_all_encodings),
+        cmocka_unit_test(says_what_types_mean),
         cmocka_unit_test(reads_lists_of_lists),
         cmocka_unit_test(reads_maps),
         cmocka_unit_test_setup_teardown(damage_is_survived, folder_enter, folder_leave),
