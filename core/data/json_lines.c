@@ -129,7 +129,7 @@ static struct error *no_json(struct json_lines *l, const char *line, size_t n)
     if (other)
         return other;
     json_error_t problem = {.column = 0};
-    json_t *value = json_loadb(line, n, JSON_ALLOW_NUL | JSON_DECODE_ANY, &problem);
+    json_t *value = json_loadb(line, n, JSON_ALLOW_NUL | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &problem);
     if (value) { // what it takes for the end
         problem.column = 0;
         snprintf(problem.text, sizeof problem.text, "a zero byte");

@@ -162,8 +162,9 @@ static bool scan_number(struct parser *p, struct json_item *item)
     item->n = (uint32_t)(s - p->s);
     p->s = s;
     errno = 0;
-    if (item->kind == JSON_ITEM_INTEGER)
-        return item->n <= SURE_INTEGER || (json_item_integer(item), errno != ERANGE);
+    if (item->kind == JSON_ITEM_INTEGER && (item->n <= SURE_INTEGER || (json_item_integer(item), errno != ERANGE)))
+        return true;
+    item->kind = JSON_ITEM_REAL; // also a whole number that is too large for an integer
     bool sure = item->n <= SURE_REAL && (!exponent || s - exponent <= SURE_EXPONENT);
     return sure || isfinite(json_item_real(item));
 }

@@ -10,10 +10,10 @@
 //
 // Items      a value stands before what is in it: a list before its values, an object before its keys and values in turn. A value takes
 //            `items` of them, itself included, so that item + item->items is what stands behind it
-// Language   RFC 8259 with any value at the top; texts are valid UTF-8 and may hold "\u0000", keys may not; whole numbers fit 64 bits,
-//            others a double; JSON_TAPE_DEPTH values deep. Of a key that stands twice the last counts. It is that of jansson with
-//            JSON_DECODE_ANY and JSON_ALLOW_NUL, to which the tests hold it, but that a zero byte behind the value ends nothing: who
-//            wants to know what is wrong with a text asks jansson
+// Language   RFC 8259 with any value at the top; texts are valid UTF-8 and may hold "\u0000", keys may not; whole numbers beyond
+//            64 bits are reals, and reals fit a double; JSON_TAPE_DEPTH values deep. Of a key that stands twice the last counts. It is
+//            that of jansson with JSON_DECODE_ANY and JSON_ALLOW_NUL, to which the tests hold it, but for those large numbers, and that
+//            a zero byte behind the value ends nothing: who wants to know what is wrong with a text asks jansson
 // Cost       a pass that crosses eight bytes of a text at a time: ten times as fast as making jansson's values
 // Memory     24 bytes a value or key
 // Threads    a parsed tape is immutable

@@ -23,8 +23,9 @@ static struct error *put_value(struct records *r, const struct json_item *value)
         return e ? e : record_text(r, text, n);
     case JSON_ITEM_INTEGER:
         return record_integer(r, json_item_integer(value));
-    case JSON_ITEM_REAL:
-        return record_real(r, json_item_real(value));
+    case JSON_ITEM_REAL: // a whole number beyond 64 bits keeps its digits
+        return strspn(value->text, "-0123456789") == value->n ? record_text(r, value->text, value->n)
+                                                              : record_real(r, json_item_real(value));
     case JSON_ITEM_TRUE:
     case JSON_ITEM_FALSE:
         return record_boolean(r, value->kind == JSON_ITEM_TRUE);

@@ -153,7 +153,7 @@ static struct error *take_parts(const struct row *r, size_t i, const struct reco
 {
     if (message->role != CHAT_ASSISTANT)
         return fault(r, "messages[%zu] has parts, as only the assistant's may", i);
-    json_t *list = json_loadb(content->text, content->n, JSON_ALLOW_NUL, NULL);
+    json_t *list = json_loadb(content->text, content->n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
     message->n_parts = json_array_size(list);
     struct chat_part *parts = arena_array(r->arena, message->n_parts + 1, sizeof *parts);
     struct error *e = list && parts ? NULL : error_memory();

@@ -103,6 +103,22 @@ static void reads_columns_side_by_side(void **state)
     }
 }
 
+static void numbers_without_a_sign(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"byte", "middle", "large", "signed"};
+    static const char *const first[] = {"255", "4294967295", "18446744073709551615", "-3"};
+    const struct document_part part = {DOCUMENT_PARQUET, .path = FIXTURES "logical.parquet"};
+    struct records *r;
+    assert_good(records_open(&r, &part, paths, countof(paths)));
+    const struct record *record = next(r);
+    for (int f = 0; f < (int)countof(paths); f++) {
+        expect_one(record, f, first[f]);
+        assert_true(record->fields[f].values->is_integer == (f != 2)); // which is none of 64 bits
+    }
+    records_close(r);
+}
+
 static void finds_columns_by_what_they_mean(void **state)
 {
     (void)state;
@@ -127,7 +143,8 @@ static void finds_columns_by_what_they_mean(void **state)
     part.path = FIXTURES "lists.parquet";
     assert_error(records_open(&r, &part, (const char *[]){"x | y"}, 1), ERROR_DATA,
                  "has no column 'x | y'; it has: messages.list");
-    assert_error(records_open(&r, &part, (const char *[]){"deep"}, 1), ERROR_DATA, "'deep.list.element.list.element' is a list of lists");
+    assert_error(records_open(&r, &part, (const char *[]){"deep"}, 1), ERROR_DATA,
+                 "'deep.list.element.list.element' is a list of lists");
     part.path = FIXTURES "empty.parquet";
     assert_good(records_open(&r, &part, (const char *[]){"text"}, 1));
     assert_null(next(r));
@@ -233,13 +250,18 @@ static void json_paths(void **state)
     assert_null(next(r));
     records_close(r);
 
-    r = open_lines("\"whole\"\n[1,\"b\"]\n-9223372036854775808\n0.1\n", paths + 3, 1);
+    r = open_lines("\"whole\"\n[1,\"b\"]\n-9223372036854775808\n0.1\n18446744073709551615\n-99999999999999999999999\n", paths + 3,
+                   1);
     expect_one(next(r), 0, "whole");
     expect_list(next(r), 0, (const char *[]){"1", "b", NULL});
     record = next(r);
     expect_one(record, 0, "-9223372036854775808");
     assert_true(record->fields[0].values->integer == INT64_MIN);
     expect_one(next(r), 0, "0.1");
+    record = next(r);
+    expect_one(record, 0, "18446744073709551615"); // all its digits, but no integer
+    assert_false(record->fields[0].values->is_integer);
+    expect_one(next(r), 0, "-99999999999999999999999");
     records_close(r);
 }
 
@@ -275,7 +297,8 @@ static void bad_lines_are_named(void **state)
     expect_line_error("{\"a\":[[1]]}\n", "a", 1, "'a': a list of lists");
     expect_line_error("{\"a\":[[{\"b\":1}]]}\n", "a.b", 1, "a list of lists");
     expect_line_error("{\"a\":[{\"b\":[1]}]}\n", "a.b", 1, "a list of lists");
-    expect_line_error("{\"a\":99999999999999999999}\n", "a", 1, "no JSON");
+    expect_line_error("{\"a\":99999999999999999999, \"b\":NaN}\n", "a", 1, "no JSON: invalid token near 'NaN'");
+    expect_line_error("{\"a\":1e999}\n", "a", 1, "no JSON: real number overflow");
     expect_line_error("{\"a\":\"\xff\"}\n", "a", 1, "no JSON");
     static char deep[200001];
     memset(deep, '[', 100000);
@@ -463,6 +486,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_columns_side_by_side),
+        cmocka_unit_test(numbers_without_a_sign),
         cmocka_unit_test(finds_columns_by_what_they_mean),
         cmocka_unit_test(refuses_paths_and_parts),
         cmocka_unit_test(json_paths),
