@@ -195,6 +195,7 @@ static void vet_rest(const struct transfer *t, int64_t *whole, bool *fits)
     const struct response *a = &t->answer;
     *fits = read_range(a->range, &first, whole) && t->offset > 0 && first == t->offset &&
             (!t->etag[0] || !a->etag[0] || !strcmp(t->etag, a->etag)) &&
+            (t->etag[0] || !t->modified[0] || !a->modified[0] || !strcmp(t->modified, a->modified)) &&
             (t->file->bytes < 0 || *whole < 0 || t->file->pinned_bytes || *whole == t->file->bytes);
 }
 

@@ -18,15 +18,34 @@ const char *address_host(const char *address, size_t *n)
     return host;
 }
 
-static bool host_is_good(const char *host, size_t n)
+// How long a number in brackets is, [2001:db8::1]; 0: it is none.
+static size_t bracketed(const char *host, size_t n)
 {
-    const char *colon = memchr(host, ':', n);
-    size_t n_name = colon ? (size_t)(colon - host) : n;
-    if (!n_name || n_name > 253 || *host == '.' || *host == '-')
+    enum { MOST = 45 };
+    const char *end = n && *host == '[' ? memchr(host, ']', n) : NULL;
+    size_t n_inside = end ? (size_t)(end - host) - 1 : 0;
+    bool good = n_inside >= 2 && n_inside <= MOST && strspn(host + 1, "0123456789abcdefABCDEF:.") == n_inside &&
+                memchr(host + 1, ':', n_inside);
+    return good ? n_inside + 2 : 0;
+}
+
+static bool name_is_good(const char *host, size_t n)
+{
+    if (!n || n > 253 || *host == '.' || *host == '-')
         return false;
-    for (size_t i = 0; i < n_name; i++)
+    for (size_t i = 0; i < n; i++)
         if (!isalnum((unsigned char)host[i]) && host[i] != '.' && host[i] != '-')
             return false;
+    return true;
+}
+
+static bool host_is_good(const char *host, size_t n)
+{
+    size_t n_number = bracketed(host, n);
+    const char *colon = memchr(host + n_number, ':', n - n_number);
+    size_t n_name = colon ? (size_t)(colon - host) : n;
+    if (n_number ? n_name != n_number : !name_is_good(host, n_name))
+        return false;
     for (size_t i = n_name + 1; i < n; i++)
         if (!isdigit((unsigned char)host[i]))
             return false;

@@ -4,8 +4,9 @@
 //     e = address_check(text, at);                                // the whole of it, {00000..00239} included
 //     path = address_file(arena, "results", url);                 // results/data/host/shard_00000.parquet
 //
-// An address is https://HOST[:PORT]/PATH in letters, digits and marks of ASCII. It has no name or password and no ?query: both are places
-// of secrets, and addresses are written down in records. Nothing in it climbs out of the folder of its host.
+// An address is https://HOST[:PORT]/PATH in letters, digits and marks of ASCII; HOST may be a number in brackets, [2001:db8::1]. It has
+// no name or password and no ?query: both are places of secrets, and addresses are written down in records. Nothing in it climbs out
+// of the folder of its host.
 #ifndef RUNNER_RECIPE_ADDRESS_H
 #define RUNNER_RECIPE_ADDRESS_H
 

@@ -85,7 +85,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         s = self.server
         with s.guard:
             s.seen.append((self.path, dict(self.headers)))
-            todo = s.todo.get(self.path, [])
+            todo = s.todo.get(self.path.partition("?")[0], [])
             what = todo.pop(0) if todo else None
         try:
             self.answer(what)
@@ -94,7 +94,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def answer(self, what):
         s = self.server
-        body = s.files.get(self.path)
+        body = s.files.get(self.path.partition("?")[0])
         what, *args = what or ("file",)
         if s.pause and self.command == "GET":
             time.sleep(s.pause)
@@ -107,8 +107,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.give(b"<html>no</html>", args[0], args[1:])
         elif what == "body":
             self.give(args[0], 200, args[1:])
+        elif what == "signed":  # to another address each time
+            self.give(b"", 302, [("Location", f"{args[0]}?signature={len(s.seen)}")])
+        elif what == "whole":  # whatever is asked for
+            self.give(body, 200, self.headers_of(body))
         elif what == "cut":
-            self.give(body[:args[0]], 200, self.headers_of(body), length=len(body))
+            self.give(body[:args[0]], 200, args[1:] or self.headers_of(body), length=len(body))
         elif what == "length":
             self.give(body, 200, self.headers_of(body), length=args[0])
         elif what == "chunked":
@@ -118,7 +122,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif what == "endless":
             self.give(b"x" * (8 << 20), 302, args, chunked=True)
         elif what == "range":
-            self.give(args[1], 206, [("Content-Range", args[0])])
+            self.give(args[1], 206, [("Content-Range", args[0]), *args[2:]])
         else:
             self.serve(body)
 
@@ -150,8 +154,9 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, certificate):
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, certificate, host="127.0.0.1"):
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, 0), Handler)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate)
         self.files, self.todo, self.seen, self.guard = dict(TEXTS), {}, [], threading.Lock()
@@ -178,7 +183,7 @@ class Data(Folder):
         key, cert, both = cls.tls / "key.pem", cls.tls / "cert.pem", cls.tls / "both.pem"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
                         "-keyout", key, "-out", cert, "-subj", "/CN=localhost", "-addext",
-                        "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
+                        "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1"], check=True, capture_output=True)
         both.write_bytes(key.read_bytes() + cert.read_bytes())
         cls.cert, cls.both = cert, both
 
@@ -398,6 +403,29 @@ class Trouble(Data):
         self.data()
         self.assertWhole()
 
+    def test_weak_names_of_the_content(self):
+        """An etag that does not promise the same bytes continues nothing; a date does, unless the rest has another one."""
+        body = TEXTS["/data/00.txt"]
+        weak, date, later = ("ETag", 'W/"x"'), ("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT"), ("Last-Modified", "Tue, 02 Jan 2024 00:00:00 GMT")
+        rest = ("range", f"bytes 5000-{len(body) - 1}/{len(body)}")
+        for todo, ranges, same in (([("cut", 5000, weak), ("whole",)], [None, None], [None, None]),
+                                   ([("cut", 5000, weak, date), (*rest, body[5000:], date)], [None, "bytes=5000-"], [None, date[1]]),
+                                   ([("cut", 5000, date), (*rest, b"y" * (len(body) - 5000), later)], [None, "bytes=5000-", None], [None, date[1], None])):
+            self.server.todo = {"/data/00.txt": todo}
+            self.server.seen.clear()
+            self.data()
+            self.assertWhole()
+            self.assertEqual([s[1].get("Range") for s in self.gets("/data/00.txt")], ranges)
+            self.assertEqual([s[1].get("If-Range") for s in self.gets("/data/00.txt")], same)
+            shutil.rmtree(self.results)
+            self.pins.unlink()
+
+    def test_a_server_that_cannot_go_on(self):
+        self.server.todo = {"/data/00.txt": [("cut", 5000), ("whole",)]}
+        self.data()
+        self.assertWhole()
+        self.assertEqual([s[1].get("Range") for s in self.gets("/data/00.txt")], [None, "bytes=5000-"])
+
     def test_stalls(self):
         self.server.todo = {"/data/00.txt": [("stall", 100), ("stall", 0)]}
         self.data()
@@ -501,6 +529,42 @@ class Trust(Data):
         self.assertNotIn(TOKEN, out.stdout + out.stderr)
         for path in self.folder.rglob("*"):
             self.assertTrue(path.is_dir() or TOKEN.encode() not in path.read_bytes(), path)
+
+    def test_signed_addresses(self):
+        """As the Hugging Face Hub does it: a relative address first, then another host by an address that is signed anew each time. The
+        token stays where it belongs, a cut file goes on, and no signature is written down."""
+        self.server.files["/cdn/00.txt"] = TEXTS["/data/00.txt"]
+        self.server.todo = {"/data/00.txt": [("signed", "/moved/00.txt")] * 2,
+                            "/moved/00.txt": [("signed", f"https://127.0.0.1:{self.server.port}/cdn/00.txt")] * 2,
+                            "/cdn/00.txt": [("cut", 5000)]}
+        out = self.data(env={"RETORT_DATA_TOKEN": f"localhost:{self.server.port}={TOKEN}"})
+        self.assertWhole()
+        seen = [s for s in self.server.seen if s[0].endswith("/00.txt") or "signature" in s[0]]
+        self.assertEqual([s[0].partition("?")[0] for s in seen], ["/data/00.txt", "/moved/00.txt", "/cdn/00.txt"] * 2)
+        self.assertEqual(len({s[0] for s in seen}), 5)
+        for path, headers in seen:
+            self.assertEqual(headers.get("Authorization"), None if path.startswith("/cdn") else f"Bearer {TOKEN}", path)
+        self.assertEqual([s[1].get("Range") for s in seen], [None] * 3 + ["bytes=5000-"] * 3)
+        for secret in ("signature", TOKEN):
+            self.assertNotIn(secret, out.stdout + out.stderr)
+            for path in self.folder.rglob("*"):
+                self.assertTrue(path.is_dir() or secret.encode() not in path.read_bytes(), path)
+
+    def test_hosts_that_are_numbers(self):
+        try:
+            server = Server(self.both, "::1")
+        except OSError as e:
+            self.skipTest(f"no IPv6: {e}")
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        self.recipe.write_text(RECIPE.replace("localhost:PORT/data/", f"[::1]:{server.port}/data/a%20"))
+        server.files = {p.replace("/data/", "/data/a%20"): b for p, b in TEXTS.items()}
+        self.data(env={"RETORT_DATA_TOKEN": f"[::1]:{server.port}={TOKEN}"})
+        for path, headers in server.seen:
+            self.assertEqual((self.results / f"data/[::1]:{server.port}{path}").read_bytes(), server.files[path])
+            self.assertEqual(headers["Authorization"], f"Bearer {TOKEN}")
+        self.assertEqual(len(server.seen), 4)
+        self.assertEqual({s["state"] for s in self.plan(self.recipe).values()}, {"run"})
 
     def test_tokens_have_a_host(self):
         for wrong in (TOKEN, f"={TOKEN}", f"localhost={TOKEN}\r\nX: y", "localhost="):
@@ -649,6 +713,16 @@ class Interrupted(Data):
             self.assertWhole()
             self.assertEqual(len(self.gets("/data/00.txt")), fetched)
 
+    def test_a_part_whose_end_nobody_said(self):
+        """It is whole, but of a server that did not say how long it is, and the process was killed before it was told."""
+        body = TEXTS["/data/00.txt"]
+        self.part().parent.mkdir(parents=True)
+        self.part().write_bytes(body)
+        pathlib.Path(f"{self.part()}.etag").write_text(f'"{hashlib.md5(body).hexdigest()}"\n\n-1\n')
+        self.data()
+        self.assertWhole()
+        self.assertEqual([s[1].get("Range") for s in self.gets("/data/00.txt")], [f"bytes={len(body)}-"])
+
     def test_a_part_that_nobody_knows(self):
         for note in (b"", b"\xff\xfe\n\n\n", b'"x"\n\n99999999999999999999999\n'):
             self.part().parent.mkdir(parents=True, exist_ok=True)
@@ -668,6 +742,22 @@ class Interrupted(Data):
         self.assertWhole()
         self.assertEqual(sorted(s[0] for s in self.gets()), [f"/data/{i:02}.txt" for i in range(4)])
         self.assertEqual(self.pins.read_text().count("url:"), 4)
+
+    def test_two_recipes_at_once(self):
+        """Each writes down what it reads, whoever of them has fetched it."""
+        other = self.folder / "other.yaml"
+        other.write_text(self.recipe.read_text().replace("name: web", "name: other"))
+        self.server.pause = 0.2
+        processes = [self.start()]
+        self.recipe = other
+        processes.append(self.start())
+        for process in processes:
+            out, err = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 0, out + err)
+        self.assertWhole()
+        self.assertEqual(sorted(s[0] for s in self.gets()), [f"/data/{i:02}.txt" for i in range(4)])
+        for pins in (self.pins, self.folder / "other.data.yaml"):
+            self.assertEqual(pins.read_text().count("sha256:"), 4)
 
     def test_two_lists_at_once(self):
         """Two fetch different sources of one recipe: neither takes away what the other has written down."""

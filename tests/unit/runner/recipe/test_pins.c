@@ -12,14 +12,21 @@ static const char SHA[] = "0123456789abcdef0123456789abcdef0123456789abcdef01234
 static void addresses(void **state)
 {
     (void)state;
-    static const char *const good[] = {"https://host/a", "https://a.b-c.de:8443/x/y_{00..09}.parquet", "https://h/%2e%2e/%20a",
-                                       "https://h/..a/.b/c..", "https://H/~user/a+b,c;d=e@f!g"};
-    static const char *const bad[] = {"https://",        "https://h",          "https://h/",         "https://h/a/",
-                                      "https://h/../a",  "https://h/./a",      "https://h/a/..",     "https://h//a",
-                                      "https://h/a b",   "https://h/a?b",      "https://h/a#b",      "https://u@h/a",
-                                      "https://u:p@h/a", "https://h:/a",       "https://h:123456/a", "https://h:1a/a",
-                                      "https://.h/a",    "https://-h/a",       "https://h_/a",       "https://[::1]/a",
-                                      "https://h/a\n",   "https://h/\xc3\xa4", "https://h/a.part",   "https://h/a\\..\\b"};
+    static const char *const good[] = {"https://host/a",
+                                       "https://a.b-c.de:8443/x/y_{00..09}.parquet",
+                                       "https://h/%2e%2e/%20a",
+                                       "https://h/..a/.b/c..",
+                                       "https://H/~user/a+b,c;d=e@f!g",
+                                       "https://[::1]/a",
+                                       "https://[2001:DB8::ffff:1.2.3.4]:8443/a"};
+    static const char *const bad[] = {"https://",         "https://h",           "https://h/",         "https://h/a/",
+                                      "https://h/../a",   "https://h/./a",       "https://h/a/..",     "https://h//a",
+                                      "https://h/a b",    "https://h/a?b",       "https://h/a#b",      "https://u@h/a",
+                                      "https://u:p@h/a",  "https://h:/a",        "https://h:123456/a", "https://h:1a/a",
+                                      "https://.h/a",     "https://-h/a",        "https://h_/a",       "https://[::1/a",
+                                      "https://h/a\n",    "https://h/\xc3\xa4",  "https://h/a.part",   "https://h/a\\..\\b",
+                                      "https://[]/a",     "https://[1.2.3.4]/a", "https://[::g]/a",    "https://[::1]:/a",
+                                      "https://[::1]a/b", "https://::1/a"};
     for (size_t i = 0; i < countof(good); i++)
         assert_good(address_check(good[i], NOWHERE));
     for (size_t i = 0; i < countof(bad); i++) {
@@ -33,6 +40,7 @@ static void addresses(void **state)
     assert_true(address_is("https://x"));
     assert_false(address_is("http://x") || address_is("/a/https://x") || address_is(""));
     assert_string_equal(address_file(&arena, "res", "https://HOST:8443/A/b"), "res/data/host:8443/A/b");
+    assert_string_equal(address_file(&arena, "res", "https://[2001:DB8::1]:1/A"), "res/data/[2001:db8::1]:1/A");
 }
 
 static void put(struct pins *pins, const char *url, int64_t bytes, const char *etag)
