@@ -1,7 +1,7 @@
 // task_rows.h - a task's rows as tokens: rendered once, read by fine-tuning, by rollouts and by evaluations alike.
 //
 // Writing:
-//     e = task_rows_write(&task, &part, tokenizer, path, attributes, n_attributes, show, self);    // reads, renders, saves
+//     e = task_rows_write(&task, &part, tokenizer, path, attributes, n_attributes, &hooks);    // reads, renders, saves
 // Reading:
 //     struct task_rows rows;
 //     e = task_rows_open(&rows, paths, n_paths, arena);                   // the parts of one split, one after the other
@@ -28,11 +28,17 @@
 #include "core/data/task.h"
 #include "core/store/store.h"
 
-// show (may be NULL) is told the rows done so far.
+struct task_rows_hooks { // each may be NULL
+    void *self;
+    void (*show)(void *self, int64_t rows); // is told the rows done so far
+    struct error *(*all_read)(void *self);  // all are read and nothing is saved yet: with an error nothing will be
+};
+
+// hooks may be NULL.
 struct error *CHECKED task_rows_write(const struct task *task, const struct document_part *part,
                                       const struct tokenizer *tokenizer, const char *path,
                                       const struct store_attribute *attributes, int n_attributes,
-                                      void (*show)(void *self, int64_t rows), void *self);
+                                      const struct task_rows_hooks *hooks);
 
 struct task_rows_file; // one part
 

@@ -159,7 +159,7 @@ static struct error *append(struct task_row_writer *w, struct batch *b)
 }
 
 static struct error *write_rows(struct task_row_writer *w, struct batch *b, struct records *records, const struct task *task,
-                                struct encoder *encoders, int threads, void (*show)(void *self, int64_t rows), void *self)
+                                struct encoder *encoders, int threads, const struct task_rows_hooks *hooks)
 {
     int64_t done = 0;
     for (bool end = false; !end;) {
@@ -168,10 +168,10 @@ static struct error *write_rows(struct task_row_writer *w, struct batch *b, stru
             e = error_first(render(b, task, encoders, threads, w->assistant_start), e);
         if (e || (e = append(w, b)))
             return e;
-        if (show)
-            show(self, done += b->n);
+        if (hooks && hooks->show)
+            hooks->show(hooks->self, done += b->n);
     }
-    return NULL;
+    return hooks && hooks->all_read ? hooks->all_read(hooks->self) : NULL;
 }
 
 static void release_batch(struct batch *b)
@@ -185,7 +185,7 @@ static void release_batch(struct batch *b)
 
 struct error *task_rows_write(const struct task *task, const struct document_part *part, const struct tokenizer *tokenizer,
                               const char *path, const struct store_attribute *attributes, int n_attributes,
-                              void (*show)(void *self, int64_t rows), void *self)
+                              const struct task_rows_hooks *hooks)
 {
     struct arena arena = {0};
     struct records *records = NULL;
@@ -205,7 +205,7 @@ struct error *task_rows_write(const struct task *task, const struct document_par
     for (; !e && n_encoders < threads; n_encoders++)
         e = encoder_init(&encoders[n_encoders], tokenizer);
     if (!e)
-        e = write_rows(&w, b, records, task, encoders, threads, show, self);
+        e = write_rows(&w, b, records, task, encoders, threads, hooks);
     records_close(records);
     for (int i = 0; i < n_encoders; i++)
         encoder_release(&encoders[i]);

@@ -44,9 +44,13 @@ struct error *compression_own(struct bytes *own, const struct stage *stage, cons
 {
     const struct job *job = stage->job;
     int64_t chars = 0;
-    struct error *e = NULL;
-    for (int i = 0; i < job->n_parts && !e && own->n < OWN_BYTES && chars <= options->chars; i++)
+    struct identities *ids;
+    struct error *e = source_identities(&ids, job, stage->arena);
+    for (int i = 0; i < job->n_parts && !e && own->n < OWN_BYTES && chars <= options->chars; i++) {
         e = own_part(own, &chars, &job->parts[i].part, options, stage->arena);
+        if (!e)
+            e = source_part_check(&job->parts[i], ids);
+    }
     return e;
 }
 

@@ -241,8 +241,13 @@ static struct error *open_prompted(struct evaluation *v)
                                                        .n_parts = 1,
                                                        .most = o->examples != FIELD_UNSET_INT ? o->examples : 0};
     }
+    struct identities *ids;
     if (!e)
         e = in_context_open(c);
+    if (!e && job->n_parts)
+        e = source_identities(&ids, job, v->stage->arena);
+    for (int i = 0; i < job->n_parts && !e; i++)
+        e = source_part_check(&job->parts[i], ids);
     for (int i = 0; i < job->n_parts; i++) {
         skipped_tell(&v->skipped, v->stage, &sources[i].skips);
         source_part_close(&sources[i]);

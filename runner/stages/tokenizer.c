@@ -113,10 +113,14 @@ static struct error *save_counts(struct work *w)
 static struct error *count(struct work *w)
 {
     const struct job *job = w->stage->job;
-    struct error *e = NULL;
+    struct identities *ids;
+    struct error *e = source_identities(&ids, job, w->stage->arena);
     w->began = clock_seconds();
-    for (int i = 0; i < job->n_parts && !e && !bpe_trainer_full(w->trainer); i++)
+    for (int i = 0; i < job->n_parts && !e && !bpe_trainer_full(w->trainer); i++) {
         e = count_part(w, &job->parts[i].part);
+        if (!e)
+            e = source_part_check(&job->parts[i], ids);
+    }
     if (!e && !bpe_trainer_totals(w->trainer).chars)
         e = job_error(job, "source",
                       error_new(ERROR_DATA, NOWHERE, "name another column or field, or other files",

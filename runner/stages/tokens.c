@@ -24,7 +24,9 @@ struct progress {
     struct tokenize *tokenize;
     struct token_writer *writer; // of documents; all three serve one part after the other
     struct store_queue *queue;
-    const char *unit; // "documents" of worlds and "rows" of tasks, where their number is known; else "files"
+    struct identities *ids;      // of the files that are read
+    const struct job_part *part; // being made
+    const char *unit;            // "documents" of worlds and "rows" of tasks, where their number is known; else "files"
     int64_t done, of;
     struct store_attribute *seconds, *usd, *n_skipped; // of the file of rows that is being made
     struct skips *skips;                               // of the part
@@ -77,6 +79,8 @@ static struct error *make_documents(struct stage *stage, const struct job_part *
     struct token_writer *writer = progress->writer;
     token_writer_clear(writer);
     struct error *e = tokenize_documents(progress->tokenize, part, tell, progress, writer);
+    if (!e)
+        e = source_part_check(job_part, progress->ids);
     if (!e) {
         struct store_attribute attributes[STAGE_ATTRIBUTES + 4];
         int n = part_attributes(stage, job_part, progress->start_s, attributes);
@@ -90,6 +94,12 @@ static struct error *make_documents(struct stage *stage, const struct job_part *
         progress->written += token_writer_bytes(writer);
     }
     return e;
+}
+
+static struct error *all_read(void *self)
+{
+    const struct progress *p = self;
+    return source_part_check(p->part, p->ids);
 }
 
 static struct error *make_rows(struct stage *stage, const struct job_part *job_part, const struct document_part *part,
@@ -108,7 +118,8 @@ static struct error *make_rows(struct stage *stage, const struct job_part *job_p
         if (!strcmp(attributes[i].name, "usd"))
             progress->usd = &attributes[i];
     }
-    struct error *e = task_rows_write(job_part->task, part, tokenizer, job_part->out, attributes, n, tell_rows, progress);
+    const struct task_rows_hooks hooks = {progress, tell_rows, all_read};
+    struct error *e = task_rows_write(job_part->task, part, tokenizer, job_part->out, attributes, n, &hooks);
     struct stat made;
     if (!e && !stat(job_part->out, &made))
         progress->written += (double)made.st_size;
@@ -121,6 +132,7 @@ static struct error *make_part(struct stage *stage, const struct job_part *job_p
     struct source_part part;
     struct error *e = source_part_open(&part, &job_part->part, stage->arena);
     progress->skips = &part.skips;
+    progress->part = job_part;
     if (!e)
         e = job_part->task ? make_rows(stage, job_part, &part.documents, tokenizer, progress)
                            : make_documents(stage, job_part, &part.documents, progress);
@@ -218,6 +230,8 @@ struct error *stage_tokens(struct stage *stage)
         e = tokenize_open(&progress.tokenize, inputs.tokenizer, 0);
     if (!e)
         e = store_queue_open(&progress.queue);
+    if (!e)
+        e = source_identities(&progress.ids, job, stage->arena);
     bool by_files = !strcmp(progress.unit, "files");
     if (by_files)
         progress.of = job->n_parts;

@@ -176,6 +176,31 @@ class TokenFiles(Folder):
         # Each file's own time: together they are the stage's, not a multiple.
         self.assertLess(self.plan(recipe)["web.tokens"]["seconds"], 150)
 
+    def changed(self, kind):
+        """A stage is planned, and then its first file becomes another: what was said of the old one must not be made of the new."""
+        call("run", self.folder / "files.yaml", results=self.results, check=1, env={"RETORT_FAULT": "stage/store.laid_out:1"})
+        job, = self.results.glob(f"store/{kind}-*.job")
+        first = self.folder / "000.txt"
+        text = first.read_text()
+        first.write_text(text.replace("words", "birds"))
+        stage = subprocess.Popen([RETORT, "_stage", "--results", self.results, "--job", job], stdin=subprocess.PIPE,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stage.wait(120)
+        stage.stdin.close()
+        first.write_text(text)
+        self.assertEqual(stage.returncode, 1)
+        self.assertRegex(job.with_suffix(".live").read_text(), r"000\.txt' was changed after the run was planned: its SHA-256 is \w{16}")
+        self.assertEqual(list(self.results.glob(f"store/{kind}-*[0-9a-f].h5")), [])
+
+    def test_a_source_that_changes_between_plan_and_stage(self):
+        recipe, other = self.write(3, 200), self.folder / "other"
+        self.changed("tokenizer")
+        call("run", recipe, "--until", "tokenizer", results=self.results, check=0)
+        self.changed("tokens")
+        call("run", recipe, results=self.results, check=0)
+        call("run", recipe, results=other, check=0)
+        self.assertSame(self.result("pretrain"), self.result("pretrain", other))
+
     def test_files_of_the_same_content_are_made_once(self):
         recipe = self.write(12, 50)
         for i in (3, 4, 9):

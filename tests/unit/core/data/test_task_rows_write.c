@@ -34,7 +34,7 @@ static struct error *write_lines(const struct byte_chat *b, const struct task *t
 {
     put_file("in.jsonl", text);
     const struct document_part part = {.form = DOCUMENT_JSONL, .path = "in.jsonl"};
-    return task_rows_write(task, &part, b->tokenizer, path, NULL, 0, NULL, NULL);
+    return task_rows_write(task, &part, b->tokenizer, path, NULL, 0, NULL);
 }
 
 static void open_one(struct task_rows *rows, const char *path, struct arena *arena)
@@ -160,6 +160,12 @@ static void count(void *self, int64_t rows)
     *last = rows;
 }
 
+static struct error *refuse(void *self)
+{
+    assert_null(self);
+    return error_plain(ERROR_DATA, "it has changed meanwhile");
+}
+
 // More rows than a batch has, of many lengths, one of them a giant: all there, in order; of several faults the first is told.
 static void many(void **state)
 {
@@ -183,8 +189,12 @@ static void many(void **state)
     struct document_part part = {.form = DOCUMENT_JSONL, .path = "in.jsonl"};
     const struct store_attribute attribute = store_text("/", "task", "sums");
     int64_t shown = 0;
-    assert_good(task_rows_write(&sums, &part, b.tokenizer, "many.h5", &attribute, 1, count, &shown));
+    assert_good(
+        task_rows_write(&sums, &part, b.tokenizer, "many.h5", &attribute, 1, &(struct task_rows_hooks){&shown, count, NULL}));
     assert_int_equal(shown, ROWS + 1);
+    assert_error(task_rows_write(&sums, &part, b.tokenizer, "none.h5", NULL, 0, &(struct task_rows_hooks){.all_read = refuse}),
+                 ERROR_DATA, "it has changed meanwhile");
+    assert_int_equal(access("none.h5", F_OK), -1);
     open_one(&rows, "many.h5", &b.arena);
     assert_int_equal(rows.n, ROWS + 1);
     for (int i = 0; i < ROWS; i++) {
@@ -206,8 +216,7 @@ static void many(void **state)
     store_close(file);
     part.path = "bad.jsonl";
     const struct task lists = {.name = "lists", .messages = "messages | ."};
-    assert_error(task_rows_write(&lists, &part, b.tokenizer, "bad.h5", NULL, 0, NULL, NULL), ERROR_DATA,
-                 "row 1700 of task 'lists'");
+    assert_error(task_rows_write(&lists, &part, b.tokenizer, "bad.h5", NULL, 0, NULL), ERROR_DATA, "row 1700 of task 'lists'");
     byte_chat_close(&b);
 }
 
@@ -223,7 +232,7 @@ static bool write_shared(const struct byte_chat *b, const struct task *task, con
         return false;
     }
     const struct document_part part = {.form = DOCUMENT_PARQUET, .path = path};
-    assert_good(task_rows_write(task, &part, b->tokenizer, out, NULL, 0, NULL, NULL));
+    assert_good(task_rows_write(task, &part, b->tokenizer, out, NULL, 0, NULL));
     return true;
 }
 
@@ -345,7 +354,7 @@ static void bad_rows_are_skipped(void **state)
     snprintf(text, sizeof text, "{\"messages\": %s}\n{\"messages\": []}\n{\n{\"messages\": %s}\n{\"messages\": %s}\n", good,
              turns, good);
     put_file("in.jsonl", text);
-    assert_good(task_rows_write(&chats, &part, b.tokenizer, "skipped.h5", NULL, 0, NULL, NULL));
+    assert_good(task_rows_write(&chats, &part, b.tokenizer, "skipped.h5", NULL, 0, NULL));
     assert_int_equal(skips.n, 3);
     open_one(&rows, "skipped.h5", &arena);
     assert_int_equal(rows.n, 2);
@@ -353,7 +362,7 @@ static void bad_rows_are_skipped(void **state)
     arena_release(&arena);
     skips_release(&skips);
     skips.most = 2;
-    struct error *e = task_rows_write(&chats, &part, b.tokenizer, "bad.h5", NULL, 0, NULL, NULL);
+    struct error *e = task_rows_write(&chats, &part, b.tokenizer, "bad.h5", NULL, 0, NULL);
     assert_non_null(e);
     assert_non_null(e->while_);
     assert_string_equal(e->while_->what, "skipping bad rows: skip_bad is 2, and so many came before");
