@@ -119,6 +119,12 @@ struct error *remote_remove(struct remote *r, const char *name)
     return e ? e : r->kind->remove(r, name);
 }
 
+const char *remote_path(const struct remote *r, const char *name, bool *is_here, struct arena *arena)
+{
+    *is_here = r->kind == &remote_folder;
+    return *is_here ? arena_printf(arena, "%s/%s", r->address, name) : NULL;
+}
+
 bool remote_goes_on(const struct remote_watch *watch, int64_t bytes)
 {
     return !watch || !watch->go_on || watch->go_on(watch->self, bytes);

@@ -68,6 +68,9 @@ struct error *CHECKED remote_put(struct remote *remote, const char *name, int fd
 // Writes what is there to fd, from its beginning; more than `most` bytes are refused.
 struct error *CHECKED remote_get(struct remote *remote, const char *name, int fd, int64_t most, const struct remote_watch *watch);
 
+// Where a file of it lies in this machine's file system, in the arena (NULL: no memory). *is_here false: it lies elsewhere.
+const char *remote_path(const struct remote *remote, const char *name, bool *is_here, struct arena *arena);
+
 // Of a file that is not there: no error.
 struct error *CHECKED remote_remove(struct remote *remote, const char *name);
 

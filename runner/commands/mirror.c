@@ -182,5 +182,15 @@ void mirror_print(const struct mirror_state *s, const char *recipe_path)
         fprintf(stderr, "  and %d more\n", s->n_missing - SHOWN);
     if (s->warning)
         fprintf(stderr, "  the last error: %s\n", s->warning);
-    fprintf(stderr, "  they are whole here; `retort run %s` copies what is missing\n", recipe_path);
+    if (!s->newer)
+        fprintf(stderr, "  they are whole here; `retort run %s` copies what is missing\n", recipe_path);
+}
+
+struct error *mirror_refused(const struct mirror_state *s)
+{
+    if (!s->newer)
+        return NULL;
+    return error_new(ERROR_NOT_BUILT, NOWHERE,
+                     "take the retort that wrote it, or another mirror with -s mirror=FOLDER; or remove the file yourself", "%s",
+                     s->newer);
 }

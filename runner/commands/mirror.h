@@ -19,6 +19,9 @@ struct error *CHECKED mirror_end(struct mirror *mirror, const struct call *call,
 // What is there and what is not, in a line or some.
 void mirror_print(const struct mirror_state *state, const char *recipe_path);
 
+// ERROR_NOT_BUILT where a file there is of a newer format, and was left as it is.
+struct error *CHECKED mirror_refused(const struct mirror_state *state);
+
 // `retort _mirror`, the process that copies; returns the exit status.
 int mirror_process(void);
 

@@ -85,19 +85,22 @@ static struct error *copy_what_lacks(const struct call *call, const struct plan 
     return mirror_end(&mirror, call, plan, false, copied);
 }
 
-static struct error *print_nothing_to_do(const struct call *call, const struct plan *plan)
+static struct error *print_nothing_to_do(struct call *call, const struct plan *plan)
 {
     struct mirror_state copied;
     struct error *e = copy_what_lacks(call, plan, &copied);
     if (e)
         return e;
+    struct error *refused = mirror_refused(&copied);
     if (call->json) {
         struct json j;
-        answer_open(&j, call, NULL);
+        call->status = refused ? error_exit_status(refused) : 0;
+        answer_open(&j, call, refused);
         json_key(&j, "run"), json_nil(&j);
         json_key(&j, "n_cached"), json_i64(&j, plan->n_cached);
         if (copied.address)
             json_key(&j, "mirror"), mirror_to_json(&j, &copied);
+        error_free(refused);
         return answer_print(&j);
     }
     if (plan->n_cached < plan->n_stages)
@@ -108,7 +111,7 @@ static struct error *print_nothing_to_do(const struct call *call, const struct p
         printf(" (run %04d)", plan->last.number);
     putchar('\n');
     mirror_print(&copied, plan->graph->recipe->path);
-    return NULL;
+    return refused;
 }
 
 // A run whose runner was killed when all was made has a record that does not say so, and a lock that nobody holds. What is in the way of
@@ -298,13 +301,17 @@ static struct error *carry_out(struct running *r, struct call *call)
     e = mirror_end(&mirror, call, &r->loaded->plan, result.stopped, &copied);
     if (r->says != RUN_SAYS_ALL)
         return error_append(errors, e);
+    struct error *refused = call->status ? NULL : mirror_refused(&copied); // has been told among what is not there
     if (call->json) {
+        call->status = refused ? error_exit_status(refused) : call->status;
+        errors = error_append(errors, refused);
         e = error_append(e, print_answer(call, &record, &copied, errors));
         error_free(errors);
         hook_run(&r->loaded->recipe, &record, &copied);
         return e;
     }
     errors = error_append(errors, e ? e : print_end(&record, &result, &copied, call));
+    errors = error_append(errors, refused);
     fflush(stdout);
     hook_run(&r->loaded->recipe, &record, &copied);
     if (w.progress.terminal && ferror(stdout) && !freopen("/dev/null", "w", stdout)) // nobody is left to read that it was closed

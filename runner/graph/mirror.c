@@ -215,6 +215,7 @@ void mirror_to_json(struct json *j, const struct mirror_state *s)
     json_key(j, "now"), json_str(j, s->now);
     json_key(j, "bytes_sent"), json_i64(j, s->bytes_sent);
     json_key(j, "warning"), json_str(j, s->warning);
+    json_key(j, "newer"), json_str(j, s->newer);
     json_key(j, "missing");
     json_open(j, '[');
     for (int i = 0; i < s->n_missing; i++) {
@@ -263,7 +264,8 @@ static struct error *take_state(struct mirror_state *s, const json_t *root, stru
                                .bytes_left = count_of(root, "bytes_left"),
                                .bytes_sent = count_of(root, "bytes_sent"),
                                .now = text_of(root, "now", arena),
-                               .warning = text_of(root, "warning", arena)};
+                               .warning = text_of(root, "warning", arena),
+                               .newer = text_of(root, "newer", arena)};
     size_t n = json_array_size(missing);
     if (!(s->missing = arena_array(arena, n + 1, sizeof *s->missing)))
         return error_memory();

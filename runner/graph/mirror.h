@@ -50,6 +50,7 @@ struct mirror_state {
     int n_pushed;                   // files that this process brought there
     const char *now;                // the file that is on its way, or NULL
     const char *warning;            // what is in the way, or NULL
+    const char *newer;              // that a file there is of a newer format, and so was left alone; or NULL
     struct mirror_missing *missing;
     int n_missing;
 };

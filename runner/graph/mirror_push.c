@@ -25,8 +25,11 @@
 #include "core/store/identity.h"
 #include "core/store/store.h"
 #include "runner/graph/mirror_note.h"
+#include "runner/graph/mirror_spare.h"
 
-enum { LOOK_MS = 500, RECORDS_MOST = 50, PATIENCE = 2, WHY = 400, IDLE_PRIORITY = 3 << 13, OF_THIS_PROCESS = 1 };
+enum { SPARE = -1, NEWER = -2 }; // in place of the bytes of a file there: that it may be replaced, or must not be, is known
+
+enum { LOOK_MS = 500, RECORDS_MOST = 50, PATIENCE = 2, WHY = 400, FD_PATH = 64, IDLE_PRIORITY = 3 << 13, OF_THIS_PROCESS = 1 };
 
 static const double WAIT_MOST_S = 300, TELL_S = 0.5;
 
@@ -74,7 +77,7 @@ struct pusher {
     double wait_s, again_at, told_at;
     int64_t told; // a number that is another when there is something new to tell
     int64_t sent;
-    char warning[WHY], line[64];
+    char warning[WHY], newer[WHY], line[64];
     size_t n_line;
 };
 
@@ -141,7 +144,8 @@ static void tell(struct pusher *p, bool ended)
                              .now = p->now ? p->now->label : NULL,
                              .bytes_sent = p->now ? p->sent : 0,
                              .n_pushed = p->n_pushed,
-                             .warning = p->warning[0] ? p->warning : NULL};
+                             .warning = p->warning[0] ? p->warning : NULL,
+                             .newer = p->newer[0] ? p->newer : NULL};
     s.missing = arena_array(&arena, (size_t)p->n_items + 1, sizeof *s.missing);
     for (int i = 0; i < p->n_items && s.missing; i++) {
         const struct item *item = p->items[i];
@@ -394,10 +398,42 @@ static struct error *look_for(struct pusher *p, struct item *item)
     return e;
 }
 
+// Whether what is there of a name may be replaced or removed: ERROR_NOT_BUILT where a newer retort wrote it.
+static struct error *spare_entry(struct pusher *p, struct remote_entry *entry, const char *name)
+{
+    const struct remote_watch watch = {p, go_on};
+    if (entry->bytes == NEWER)
+        return error_plain(ERROR_NOT_BUILT, "'%s' of the mirror was written by a newer retort", name);
+    struct error *e = entry->bytes == SPARE ? NULL : mirror_spare(p->remote, name, entry->bytes, p->job->results, &watch);
+    p->sent = 0; // what came was no part of what goes
+    if (!e || e->kind == ERROR_NOT_BUILT)
+        entry->bytes = e ? NEWER : SPARE;
+    return e;
+}
+
+// The same of all that copying an item would replace or remove: of a checkpoint those that are there, else the file of its name.
+static struct error *spare(struct pusher *p, const struct item *item)
+{
+    struct shelf *shelf = shelf_of(p, item);
+    const char *file = strrchr(item->name, '/') + 1;
+    struct error *e = NULL;
+    for (int i = 0; i < shelf->n && !e; i++) {
+        struct arena scratch = {0};
+        const char *its = shelf->entries[i].name;
+        bool goes = item->kind == ITEM_PART ? mirror_step(its, p->stems[item->i_stage]) >= 0 : !strcmp(its, file);
+        const char *name = goes ? arena_printf(&scratch, "%.*s%s", (int)(file - item->name), item->name, its) : "";
+        e = !name ? error_memory() : goes ? spare_entry(p, &shelf->entries[i], name) : NULL;
+        arena_release(&scratch);
+    }
+    if (e && e->kind != ERROR_NOT_BUILT)
+        shelf->looked = false; // it may be another by now
+    return e;
+}
+
 // ---- copying
 
 // Checkpoints there that are older than `newer`; with INT64_MAX, of a stage that has finished, all, and what killed processes left of its
-// files. What cannot be removed, for want of the right to, is no harm; the next time tries again.
+// files. What cannot be removed, for want of the right to, is no harm; the next time tries again. What a newer retort wrote stays.
 static void remove_older(struct pusher *p, int i_stage, int64_t newer)
 {
     struct shelf *shelf = &p->shelves[i_stage];
@@ -407,7 +443,9 @@ static void remove_older(struct pusher *p, int i_stage, int64_t newer)
         bool left = newer == INT64_MAX && remote_is_temporary(shelf->entries[i].name);
         const char *name =
             left || (step >= 0 && step < newer) ? arena_printf(&scratch, "store/%s", shelf->entries[i].name) : NULL;
-        struct error *e = name ? remote_remove(p->remote, name) : NULL;
+        struct error *e = name && !left ? spare_entry(p, &shelf->entries[i], name) : NULL;
+        if (name && !e)
+            e = remote_remove(p->remote, name);
         if (name && !e)
             shelf->entries[i].name = "";
         error_free(e);
@@ -426,23 +464,23 @@ static struct error *note_part(struct pusher *p, int i_stage, const char *name, 
     if (!file)
         return error_memory();
     if (free < shelf->n) {
-        shelf->entries[free].name = file;
+        shelf->entries[free] = (struct remote_entry){file, SPARE};
         return NULL;
     }
     struct remote_entry *more = arena_grow(&p->arena, shelf->entries, (size_t)shelf->n, (size_t)shelf->n + 1, sizeof *more);
     if (!more)
         return error_memory();
-    more[shelf->n++] = (struct remote_entry){.name = file};
+    more[shelf->n++] = (struct remote_entry){file, SPARE};
     shelf->entries = more;
     return NULL;
 }
 
-// Reads all of it against its own checksums, through the descriptor that is going to be copied. step: of a checkpoint, 0 where it has none.
-static struct error *verify_here(int fd, int64_t *step)
+// Reads all of it against its own checksums, through the descriptor that is going to be copied; path: what errors call it. step: of a
+// checkpoint, 0 where it has none.
+static struct error *verify_here(int fd, char path[FD_PATH], int64_t *step)
 {
-    char path[64];
     struct store_file *file = NULL;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    snprintf(path, FD_PATH, "/proc/self/fd/%d", fd);
     *step = 0;
     struct error *e = store_open(&file, path);
     if (!e)
@@ -506,11 +544,19 @@ static bool is_behind(const struct pusher *p, const struct item *item)
     return false;
 }
 
+// What is wrong with the file itself, here or there, keeps it from being copied as long as it is this one here.
+static void leave(struct item *item, const char *why, const char *said)
+{
+    item->damaged = item->seen;
+    snprintf(item->why, sizeof item->why, "not copied, since %s%s", why, said);
+}
+
 // The file as it is now, if it is still there.
 static struct error *push_open(struct pusher *p, struct item *item, int fd)
 {
     struct stat st;
     int64_t step;
+    char path[FD_PATH];
     if (fstat(fd, &st))
         return error_system(ERROR_MACHINE, errno, "cannot read '%s'", item->path);
     item->seen = stamp_of(&st);
@@ -519,13 +565,21 @@ static struct error *push_open(struct pusher *p, struct item *item, int fd)
         remove_older(p, item->i_stage, INT64_MAX);
     if (e || item->is_there)
         return e;
-    if ((e = verify_here(fd, &step))) {
-        item->damaged = item->seen;
-        snprintf(item->why, sizeof item->why, "not copied, since it %s: %s",
-                 e->kind == ERROR_NOT_BUILT ? "is not this version's" : "is damaged here", e->what);
+    if ((e = verify_here(fd, path, &step))) {
+        const char *said = mirror_said(e, path);
+        leave(item, said == e->what ? "" : "here it ", said);
         error_free(e);
         return NULL;
     }
+    if ((e = spare(p, item)) && e->kind == ERROR_NOT_BUILT) {
+        leave(item, "", e->what);
+        if (!p->newer[0])
+            snprintf(p->newer, sizeof p->newer, "%s", e->what);
+        error_free(e);
+        return NULL;
+    }
+    if (e)
+        return e;
     if ((e = look_here(p)) || is_behind(p, item)) // by what was kept since it was this one's turn
         return e;
     item->seen = stamp_of(&st); // the one that is open, whatever has that name by now

@@ -6,6 +6,8 @@
 //            finished meanwhile is left in the middle. But results and checkpoints stand behind the kept weights of their stage, which
 //            nobody would make again who goes on from them; one of those that cannot be copied lets them by after a few tries
 // Damaged    what does not verify here (store.h) is not copied
+// Newer      what a newer retort wrote there (mirror_spare.h) is neither replaced nor removed: the file that would take its place is not
+//            copied, nor a checkpoint beside one of a newer format. The state says so, and the run ends with status 4
 // Trouble    the same again after RETORT_MIRROR_WAIT (1 s by default), doubled from time to time up to five minutes; what is refused for
 //            good (ERROR_USAGE) after five. Told to finish it tries so many times more, and leaves the rest
 // Errors     those of its own; what is wrong with the mirror is in its state

@@ -3,7 +3,7 @@
 
     test_mirror.py RETORT SAME_RESULT SOURCE_FOLDER [TestClass[.test]]
 
-Needs nothing but Python's own library. The far side of ssh is a program of that name that gives its command to sh.
+Needs nothing but Python's own library, and set_format beside SAME_RESULT. The far side of ssh is a program of that name that gives its command to sh.
 """
 import contextlib
 import hashlib
@@ -18,7 +18,7 @@ import sys
 import unittest
 
 from bucket import Bucket
-from harness import RETORT, SOURCE, Folder, call, children, wait_for
+from harness import RETORT, SAME, SOURCE, Folder, call, children, wait_for
 
 OFTEN = {"RETORT_CHECKPOINT_SECONDS": "0.05", "OMP_NUM_THREADS": "1", "RETORT_MIRROR_WAIT": "0.1"}
 RECIPE = f"""retort: 1
@@ -65,6 +65,12 @@ class Mirrors(Folder):
     def put(self, name, data):
         (self.mirror / name).write_bytes(data)
 
+    def clear(self):
+        """As before the first run."""
+        shutil.rmtree(self.results)
+        for path in self.mirror.iterdir():
+            shutil.rmtree(path)
+
     def state(self):
         out = call("status", "copied", "--json", results=self.results, check=0).stdout
         return json.loads(out)["runs"][0]["mirror"]
@@ -96,11 +102,15 @@ class Mirrors(Folder):
 
     def killed_in_training(self, *args):
         """A run whose machine is gone, once a checkpoint of its training is in the mirror: runner, stage and mirror at once."""
-        before = self.checkpoints()
-        runner = subprocess.Popen([RETORT, "run", self.recipe, "--results", self.results, "-s", f"mirror={self.address()}", *args],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **self.env})
-        wait_for(lambda: runner.poll() is not None or self.checkpoints() - before)
-        pids = [runner.pid, *children(runner.pid)]
+        for _ in range(20):  # on a busy machine it may be over before the mirror has one: then as if nothing had been
+            before = self.checkpoints()
+            runner = subprocess.Popen([RETORT, "run", self.recipe, "--results", self.results, "-s", f"mirror={self.address()}", *args],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **self.env})
+            wait_for(lambda: runner.poll() is not None or self.checkpoints() - before)
+            pids = [runner.pid, *children(runner.pid)]
+            if runner.poll() is None:
+                break
+            self.clear()
         self.assertIsNone(runner.poll(), "it was over too soon")
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -131,6 +141,38 @@ class Mirrors(Folder):
         for kind in RESULTS:
             self.assertSame(self.result(kind, there), self.result(kind, alone))
 
+    def newer(self, data):
+        """The same file, as a retort of the next format would have written it."""
+        path = self.folder / "newer.h5"
+        path.write_bytes(data)
+        self.assertEqual(subprocess.run([SAME.parent / "set_format", path, "2"]).returncode, 0)
+        return path.read_bytes()
+
+    def keeps_what_is_newer(self):
+        """Of a file that a newer retort wrote there nothing takes the place, nor is it removed; and the run says so with status 4."""
+        self.mirrored()
+        there = self.files()
+        result = next(n for n in there if re.fullmatch(r"store/pretrain-[0-9a-f]+\.h5", n))
+        stem = f"store/pretrain-{self.plan(self.recipe, *self.LONG)['base']['key'][:16]}"
+        newer = {n: self.newer(there[result]) for n in (result, result[:-3] + ".part@5.h5", f"{stem}.part@5.h5")}
+        for name, data in newer.items():
+            self.put(name, data)
+        newer[result + ".sha256"] = there[result + ".sha256"]
+        other, says = self.folder / "other", "' of the mirror is of format 2, written by a newer retort; this one reads up to 1"
+        done = self.mirrored(results=other, check=4)
+        self.assertRegex(done.stderr, rf"(?s)not in the mirror '[^\n]*': 1 of 4 files\n  base [^\n]*not copied, since '{result}{says}\nretort: error: '{result[:-3]}(\.part@5)?\.h5{says}")
+        self.assertIn("nothing to do", self.mirrored(results=other, check=4).stdout)
+        answer = json.loads(self.mirrored("--json", results=other, check=4).stdout)
+        self.assertEqual((answer["ok"], answer["errors"][0]["kind"]), (False, "not_built"))
+        self.assertEqual(answer["mirror"]["newer"], f"'{result}{says}")
+        # A checkpoint goes nowhere beside one of a newer format: who came for the newest would find that one.
+        self.mirrored(*self.LONG, check=1, env={"RETORT_FAULT": "stage/checkpoint.copied:4", "RETORT_CHECKPOINT_SECONDS": "0"})
+        self.assertTrue(list(self.results.glob(f"{stem}.part.h5")))
+        self.assertIn(f"'{stem}.part@5.h5{says}", self.state()["newer"])
+        self.assertEqual([n for n in self.files() if n.startswith(stem)], [f"{stem}.part@5.h5"])
+        self.assertEqual({n: data for n, data in self.files().items() if n in newer}, newer)
+        self.assertEqual([p for p in self.folder.rglob("*.tmp.h5") if p.parent.parent != self.results or ".there" in p.name], [])
+
 
 class InFolder(Mirrors):
     def test_all_is_there_and_comes_back(self):
@@ -155,6 +197,9 @@ class InFolder(Mirrors):
 
     def test_goes_on_elsewhere(self):
         self.goes_on_elsewhere()
+
+    def test_what_is_newer_there(self):
+        self.keeps_what_is_newer()
 
     def test_relative_to_the_recipe(self):
         self.recipe.write_text(RECIPE + "mirror: mirror\n")
@@ -295,6 +340,13 @@ class InBucket(Mirrors):
     def files(self):
         return self.bucket.files("bucket/some/folder")
 
+    def clear(self):
+        shutil.rmtree(self.results)
+        self.bucket.objects.clear()
+
+    def put(self, name, data):
+        self.bucket.objects[f"bucket/some/folder/{name}"], self.bucket.etags[f"bucket/some/folder/{name}"] = data, "of-another"
+
     def test_all_is_there_and_comes_back(self):
         done = self.mirrored()
         self.assertIn("mirror s3://bucket/some/folder: all 4 files are there", done.stdout)
@@ -314,6 +366,9 @@ class InBucket(Mirrors):
 
     def test_goes_on_elsewhere(self):
         self.goes_on_elsewhere()
+
+    def test_what_is_newer_there(self):
+        self.keeps_what_is_newer()
 
     def test_in_parts_and_through_trouble(self):
         self.env = {**self.env, "RETORT_MIRROR_PART": "20000"}
@@ -411,6 +466,9 @@ exit 1
 
     def test_goes_on_elsewhere(self):
         self.goes_on_elsewhere()
+
+    def test_what_is_newer_there(self):
+        self.keeps_what_is_newer()
 
     def test_trouble(self):
         self.trouble.write_text("no\n" * 2)
