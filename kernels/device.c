@@ -225,15 +225,16 @@ enum dtype device_dtype(const struct device *dev)
 void device_set_precision(struct device *dev, enum precision precision)
 {
     struct fault fault = {0};
-    const struct table *table = dev->kind == DEVICE_CPU ? cpu_table(precision, &fault) : dev->table;
+    const struct table *cpu = dev->kind == DEVICE_REF ? NULL : cpu_table(precision, &fault); // count foresees what it would do
     if (dev->used_bytes)
         device_set_fault(dev, FAULT_DEVICE, "device_set_precision", "there are tensors on the device");
-    if (!table)
+    if (dev->kind == DEVICE_CPU && !cpu)
         device_set_fault(dev, fault.kind, "device_set_precision", "%s", fault.what);
     if (dev->fault.kind != FAULT_NONE)
         return;
-    dev->table = table;
+    dev->table = dev->kind == DEVICE_CPU ? cpu : dev->table;
     dev->precision = precision;
+    dev->multiplies_bf16 = precision == PRECISION_BF16 && cpu && cpu->has_bf16;
 }
 
 enum precision device_precision(const struct device *dev)
@@ -243,7 +244,7 @@ enum precision device_precision(const struct device *dev)
 
 bool device_emulates(const struct device *dev)
 {
-    return dev->precision == PRECISION_BF16 && dev->kind == DEVICE_CPU && !dev->table->has_bf16;
+    return dev->precision == PRECISION_BF16 && dev->kind == DEVICE_CPU && !dev->multiplies_bf16;
 }
 
 int device_threads(const struct device *dev)
@@ -378,15 +379,10 @@ struct tensor device_kept(struct device *dev, int64_t rows, int64_t cols)
     return make_tensor(dev, rows, cols, halves ? DTYPE_BF16 : dev->table->dtype, "device_kept");
 }
 
-static bool multiplies_bf16(const struct device *dev)
-{
-    return dev->precision == PRECISION_BF16 && dev->table->has_bf16;
-}
-
 struct weight device_weight(struct device *dev, int64_t rows, int64_t cols)
 {
     struct weight w = {.master = device_tensor(dev, rows, cols), .prepared = {.dtype = dev->table->dtype}};
-    if (multiplies_bf16(dev))
+    if (dev->multiplies_bf16)
         device_weight_copy(dev, &w);
     return w;
 }
@@ -396,7 +392,7 @@ void device_weight_copy(struct device *dev, struct weight *w)
     int64_t side = dev->table->panel_cols, rows = w->master.rows, cols = w->master.cols;
     if (!side || !rows || w->prepared.rows)
         return;
-    bool halves = multiplies_bf16(dev);
+    bool halves = dev->multiplies_bf16;
     w->prepared = make_tensor(dev, (rows + side - 1) / side * side, halves ? cols + cols % 2 : cols,
                               halves ? DTYPE_BF16 : dev->table->dtype, "device_weight_copy");
 }

@@ -84,6 +84,7 @@ struct device {
     const struct table *table;
     enum device_kind kind;
     enum precision precision;
+    bool multiplies_bf16; // as such, and then prepares weights as that; of count: whether the cpu would here
     int n_threads;
     int64_t alone_work; // multiply-adds up to which an operation stays on the calling thread
     struct fault fault;

@@ -5,8 +5,8 @@
 //            backward pass are part of the formula and count; what a kernel does beyond it, on masked pairs or twice, does not
 // Bytes      each operand once, whatever a cache makes of it; += reads and writes; of a table of rows, the rows touched
 // Seconds    what device_set_rates gives: arithmetic and bytes one after the other, for a product packs its operands first
-// Memory     device.c keeps positions; workspace is asked for here as the cpu table asks at its widest tiles (cpu/sizes.h); kept tensors
-//            and prepared weights of bf16 are those of a processor that has instructions for it
+// Memory     device.c keeps positions; workspace is asked for here as the cpu table asks at its widest tiles (cpu/sizes.h); prepared
+//            weights of bf16 are those of this processor: bfloat16 if it multiplies that, else copies for decoding alone, in float32
 // Decoding   positions are not known here: a query is counted against the whole capacity, or the window
 #include "kernels/cpu/sizes.h"
 #include "kernels/table.h"
@@ -393,7 +393,6 @@ static void count_muon(struct device *dev, const struct muon_matrix *matrices, i
 const struct table table_count = {
     .isa = "count",
     .dtype = DTYPE_F32,
-    .has_bf16 = true,
     .panel_cols = TILE_COLS,
     .embed = count_embed,
     .embed_back = count_embed_back,

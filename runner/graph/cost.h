@@ -9,7 +9,8 @@
 //
 // Rows       an update of many rows is counted from as many as make eight whole micro-batches, one for each canonical group
 //            (gradient.h), and one more micro-batch for each that is missing: the same FLOPs as all of it, in a moment
-// Memory     the high water of the device with everything open that the stage has open; in bf16 that of a processor that multiplies it
+// Memory     the high water of the device with everything open that the stage has open; in bf16 as this processor computes it, as such
+//            or emulated (device_emulates)
 // Ownership  everything that is kept lives in the arena
 // Errors     ERROR_MACHINE for tensors beyond all memory
 #ifndef RUNNER_GRAPH_COST_H

@@ -550,6 +550,39 @@ static void test_device(void **state)
     device_close(dev);
 }
 
+// What is held of weights is foreseen by count to the byte, where bfloat16 is multiplied as such and where it is not: bytes of a master
+// and its copy, as they are made and once there are copies for decoding.
+static void test_foreseen(void **state)
+{
+    (void)state;
+    enum { ROWS = 64, COLS = 30, NUMBERS = ROWS * COLS };
+    static const char *const paths[] = {"portable", "avx2", "avx512", "avx512bf16"};
+    for (size_t i = 0; i < countof(paths); i++)
+        for (int is_bf16 = 0; is_bf16 < 2; is_bf16++) {
+            enum precision precision = is_bf16 ? PRECISION_BF16 : PRECISION_F32;
+            struct device *devs[2] = {open_path(paths[i], 1, precision)};
+            if (!devs[0])
+                continue;
+            setenv("RETORT_ISA", paths[i], 1);
+            devs[1] = open_device(DEVICE_COUNT, 1);
+            device_set_precision(devs[1], precision);
+            unsetenv("RETORT_ISA");
+            size_t made[2], copied[2], halves = is_bf16 && !device_emulates(devs[0]);
+            for (int k = 0; k < 2; k++) {
+                struct weight w = device_weight(devs[k], ROWS, COLS);
+                made[k] = device_mark(devs[k]);
+                device_weight_copy(devs[k], &w);
+                copied[k] = device_mark(devs[k]);
+                assert_no_fault(devs[k]);
+                device_close(devs[k]);
+            }
+            assert_int_equal(made[0], NUMBERS * (halves ? 6 : 4));
+            assert_int_equal(copied[0], NUMBERS * (halves ? 6 : 8));
+            assert_int_equal(made[1], made[0]);
+            assert_int_equal(copied[1], copied[0]);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -559,7 +592,7 @@ int main(void)
         cmocka_unit_test(test_norms),         cmocka_unit_test(test_stored),
         cmocka_unit_test(test_prepared),      cmocka_unit_test(test_bits_of_attention),
         cmocka_unit_test(test_bits_of_paths), cmocka_unit_test(test_bits_of_pieces),
-        cmocka_unit_test(test_device),
+        cmocka_unit_test(test_device),        cmocka_unit_test(test_foreseen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
