@@ -46,7 +46,8 @@ static const char question[] = "import resource, signal, sys\n"
 
 static const char install[] = "install Python 3.6 or later (Debian: python3), or leave out what is graded by tests in Python";
 
-const struct sandbox_limits sandbox_usual = {.seconds = 5, .memory_bytes = 256 << 20, .file_bytes = 16 << 20};
+const struct sandbox_limits sandbox_usual = {
+    .seconds = 5, .memory_bytes = 256 << 20, .file_bytes = 16 << 20, .folder_bytes = 64 << 20, .files = 1000};
 
 struct sandbox {
     struct sandbox_limits limits;
@@ -68,6 +69,7 @@ struct process {
     size_t n_verdict;
     int status;
     bool over; // waited for
+    bool full; // there was more in its folder than may be
 };
 
 const char *sandbox_verdict_name(enum sandbox_verdict verdict)
@@ -238,12 +240,18 @@ static bool is_ready(struct process *p)
     return strncmp(p->verdict, ready, strlen(ready)) == 0;
 }
 
-// Until it has ended, or its time is over: `late`. seconds count from where the program begins.
-static struct error *watch(struct process *p, double seconds, bool *late)
+// Of a program of ours nothing is looked at.
+static void look_at_folder(struct process *p, const struct sandbox *s)
 {
-    double begun = clock_seconds(), limit = START_SECONDS;
+    p->full = p->full || (s && !workplace_within(&s->place, s->limits.folder_bytes, s->limits.files));
+}
+
+// Until it has ended, its folder is full, or its time is over: `late`. seconds count from where the program begins.
+static struct error *watch(struct process *p, const struct sandbox *s, double seconds, bool *late)
+{
+    double begun = clock_seconds(), limit = START_SECONDS, looked = begun;
     bool ready = false;
-    while (!has_ended(p)) {
+    while (!has_ended(p) && !p->full) {
         struct pollfd fds[] = {{.fd = p->in, .events = POLLOUT},
                                {.fd = p->out, .events = POLLIN},
                                {.fd = p->err, .events = POLLIN},
@@ -258,6 +266,10 @@ static struct error *watch(struct process *p, double seconds, bool *late)
             ready = true;
             begun = now;
             limit = seconds + GRACE_SECONDS;
+        }
+        if ((now - looked) * 1000 >= LOOK_MS) {
+            looked = now;
+            look_at_folder(p, s);
         }
         if (stop_requested())
             return error_stopped();
@@ -274,8 +286,9 @@ static struct error *run(struct process *p, const struct sandbox *s, const char 
     struct error *e = start(p, s, path, argv);
     if (e)
         return e;
-    e = watch(p, seconds, late);
+    e = watch(p, s, seconds, late);
     end(p);
+    look_at_folder(p, s);
     return e;
 }
 
@@ -321,9 +334,16 @@ static bool read_verdict(struct process *p, const char *secret)
     return false;
 }
 
-static void judge(struct process *p, const char *secret, bool late)
+static void judge(struct process *p, const struct sandbox *s, const char *secret, bool late)
 {
-    char text[64];
+    char text[128];
+    if (p->full) {
+        p->outcome->verdict = SANDBOX_ENDED;
+        snprintf(text, sizeof text, "ended for what it wrote: more than %lld MiB, or than %lld files",
+                 (long long)(s->limits.folder_bytes >> 20), (long long)s->limits.files);
+        say(p->outcome, text, strlen(text));
+        return;
+    }
     if (read_verdict(p, secret))
         return;
     bool crashed = WIFSIGNALED(p->status);
@@ -380,7 +400,7 @@ struct error *sandbox_run(struct sandbox *s, const char *program, size_t n, stru
     if (!e && !is_ready(&p))
         return unfit(s, outcome);
     if (!e)
-        judge(&p, secret, late);
+        judge(&p, s, secret, late);
     return e;
 }
 
@@ -446,11 +466,11 @@ struct error *sandbox_open(struct sandbox **sandbox, const struct sandbox_limits
     if (!s)
         return error_memory();
     *s = (struct sandbox){.limits = limits ? *limits : sandbox_usual, .place = {.fd = -1}};
-    walls_make(&s->walls, (int64_t)(2 * s->limits.seconds) + 2, s->limits.file_bytes);
     struct error *e = find_python(s->path) ? ask_python(s) : sandbox_find();
     if (!e)
         e = workplace_open(&s->place);
     if (!e) {
+        walls_make(&s->walls, (int64_t)(2 * s->limits.seconds) + 2, s->limits.file_bytes, s->place.fd);
         set_environment(s);
         e = try_python(s);
     }
@@ -465,6 +485,7 @@ void sandbox_close(struct sandbox *s)
 {
     if (!s)
         return;
+    walls_release(&s->walls);
     workplace_close(&s->place);
     block_free(s);
 }

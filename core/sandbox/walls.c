@@ -3,13 +3,18 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <unistd.h>
 
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#if defined(__has_include) && __has_include(<linux/landlock.h>)
+#include <linux/landlock.h>
+#endif
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -58,9 +63,67 @@ static void add_clone(struct walls *w)
     add(w, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 }
 
-void walls_make(struct walls *w, int64_t processor_s, int64_t file_bytes)
+#if defined(LANDLOCK_CREATE_RULESET_VERSION) && defined(SYS_landlock_create_ruleset)
+
+// What is added to the first version, and older headers do not name.
+enum { SINCE_2_REFER = 1 << 13, SINCE_3_TRUNCATE = 1 << 14 };
+
+static bool allow(int rules, int at, uint64_t what)
 {
-    *w = (struct walls){.processor_s = processor_s, .file_bytes = file_bytes};
+    struct landlock_path_beneath_attr rule = {.allowed_access = what, .parent_fd = at};
+    return at >= 0 && !syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+}
+
+static int rules_of(int folder)
+{
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    uint64_t all = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+                   LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
+                   LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+                   LANDLOCK_ACCESS_FS_MAKE_SYM | (version >= 2 ? SINCE_2_REFER : 0) | (version >= 3 ? SINCE_3_TRUNCATE : 0);
+    struct landlock_ruleset_attr attributes = {.handled_access_fs = all};
+    int rules = version < 1 ? -1 : (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);
+    int nothing = rules < 0 ? -1 : open("/dev/null", O_PATH | O_CLOEXEC);
+    bool good = rules >= 0 && allow(rules, folder, all) &&
+                allow(rules, nothing, LANDLOCK_ACCESS_FS_WRITE_FILE | (version >= 3 ? SINCE_3_TRUNCATE : 0));
+    if (nothing >= 0)
+        close(nothing);
+    if (!good && rules >= 0)
+        close(rules);
+    return good ? rules : -1;
+}
+
+static void enter_rules(int rules)
+{
+    if (rules >= 0)
+        syscall(SYS_landlock_restrict_self, rules, 0);
+}
+
+#else
+
+static int rules_of(int folder)
+{
+    (void)folder;
+    return -1;
+}
+
+static void enter_rules(int rules)
+{
+    (void)rules;
+}
+
+#endif
+
+void walls_release(struct walls *w)
+{
+    if (w->rules > 0)
+        close(w->rules);
+    w->rules = -1;
+}
+
+void walls_make(struct walls *w, int64_t processor_s, int64_t file_bytes, int folder)
+{
+    *w = (struct walls){.processor_s = processor_s, .file_bytes = file_bytes, .rules = rules_of(folder)};
     if (!here)
         return;
     // Calls by the numbers of another architecture would pass the list.
@@ -104,7 +167,9 @@ void walls_enter(const struct walls *w, pid_t parent)
     limit(RLIMIT_CORE, 0, 0);
     limit(RLIMIT_CPU, w->processor_s, w->processor_s + 1); // SIGXCPU, then SIGKILL
     limit(RLIMIT_FSIZE, w->file_bytes, w->file_bytes);
+    limit(RLIMIT_NOFILE, WALLS_OPEN, WALLS_OPEN); // those that have no name any more, too
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    enter_rules(w->rules);
     if (w->n && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0))
         return;
     limit(RLIMIT_NPROC, 1, 1);

@@ -137,6 +137,34 @@ struct error *workplace_clear(struct workplace *place)
     return NULL;
 }
 
+// Takes what is in a folder from what there may be; false: there is more.
+static bool take(int folder, const char *name, int depth, int64_t *bytes, int64_t *files)
+{
+    int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    bool within = true;
+    if (!list && fd >= 0)
+        close(fd);
+    for (const struct dirent *each; within && list && (each = next_of(list));) {
+        struct stat st;
+        if (fstatat(dirfd(list), each->d_name, &st, AT_SYMLINK_NOFOLLOW))
+            continue;
+        *bytes -= S_ISREG(st.st_mode) ? st.st_size : 0;
+        within = --*files >= 0 && *bytes >= 0;
+        if (within && S_ISDIR(st.st_mode))
+            within = depth < WORKPLACE_DEEPEST && take(dirfd(list), each->d_name, depth + 1, bytes, files);
+    }
+    if (list)
+        closedir(list);
+    return within;
+}
+
+bool workplace_within(const struct workplace *place, int64_t bytes, int64_t files)
+{
+    files++; // that of the program itself
+    return take(place->fd, ".", 0, &bytes, &files);
+}
+
 void workplace_close(struct workplace *place)
 {
     if (place->fd < 0)

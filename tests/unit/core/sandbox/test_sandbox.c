@@ -6,8 +6,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -15,7 +17,8 @@
 
 #include "core/base/stop.h"
 
-static const struct sandbox_limits brief = {.seconds = 1, .memory_bytes = 256 << 20, .file_bytes = 4 << 20};
+static const struct sandbox_limits brief = {
+    .seconds = 1, .memory_bytes = 256 << 20, .file_bytes = 4 << 20, .folder_bytes = 16 << 20, .files = 200};
 
 static void run(struct sandbox *s, const char *program, struct sandbox_outcome *outcome)
 {
@@ -224,6 +227,58 @@ static void around_it(void **state)
     sandbox_close(NULL);
 }
 
+// However much a program writes, what is on the disk stays within bounds, and a program that wrote more has not passed.
+static void writes_much(void **state)
+{
+    (void)state;
+    static const char *const much[] = {
+        "n = 0\nwhile True:\n    open(str(n), 'w').close()\n    n += 1",
+        "n = 0\nwhile True:\n    open(str(n), 'wb').write(bytes(1 << 20))\n    n += 1",
+        "for n in range(201): open(str(n), 'w').close()", // and has ended by itself
+        "for n in range(17): open(str(n), 'wb').write(bytes(1 << 20))",
+        "import os\nfor n in range(201): os.mkdir(str(n))",
+        "import os, posix\nfor n in range(70):\n    os.mkdir('deep')\n    posix.chdir('deep')",
+        "import os\nfor n in range(201): open('../' + str(n), 'w').close()", // beside its folder
+    };
+    struct sandbox *s;
+    open_brief(&s);
+    for (size_t i = 0; i < countof(much); i++)
+        expect(s, much[i], SANDBOX_ENDED, "ended for what it wrote: more than 16 MiB, or than 200 files");
+    expect(s, "for n in range(100): open(str(n), 'wb').write(bytes(100 << 10))", SANDBOX_PASSED, NULL);
+    expect(s, "import os\nos.makedirs('/'.join('a' * 60))\nassert os.listdir('.') == ['a']", SANDBOX_PASSED, NULL);
+    expect(s, "kept = []\nwhile True: kept.append(open('x', 'w'))", SANDBOX_FAILED, "Too many open files");
+    sandbox_close(s);
+}
+
+static void writes_elsewhere(void **state)
+{
+    const char *folder = *state;
+    struct sandbox *s;
+    char program[256];
+    open_brief(&s);
+    expect(s, "open('/dev/null', 'w').write('x')\nimport sys\nopen('/dev/stderr', 'w').write('x')", SANDBOX_PASSED, NULL);
+#ifdef SYS_landlock_create_ruleset
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0) { // 1: asks for the version
+        FILE *f = fopen("there", "w");
+        assert_non_null(f);
+        fclose(f);
+        static const char *const calls[] = {"open('%s/new', 'w')", "open('%s/there', 'a')", "import os; os.mkdir('%s/new')",
+                                            "import posix; posix.unlink('%s/there')",
+                                            "import posix; posix.rename('%s/there', 'mine')"};
+        for (size_t i = 0; i < countof(calls); i++) {
+            snprintf(program, sizeof program, calls[i], folder);
+            expect(s, program, SANDBOX_FAILED, i < 4 ? "PermissionError" : "rror");
+        }
+        snprintf(program, sizeof program, "assert open('%s/there').read() == ''", folder);
+        expect(s, program, SANDBOX_PASSED, NULL);
+        assert_int_equal(access("new", F_OK), -1);
+        assert_int_equal(unlink("there"), 0);
+    }
+#endif
+    (void)folder, (void)program;
+    sandbox_close(s);
+}
+
 static void stops(void **state)
 {
     (void)state;
@@ -294,12 +349,13 @@ static void wait_a_little(void)
 static void killed(void **state)
 {
     const char *folder = *state;
-    const struct sandbox_limits long_ = {.seconds = 100000, .memory_bytes = 256 << 20, .file_bytes = 4 << 20};
-    char tmp[128], program[256], text[32] = "";
+    struct sandbox_limits long_ = brief;
+    static const char program[] =
+        "import os\nopen('pid.new', 'w').write(str(os.getpid()))\nos.link('pid.new', 'pid')\nwhile True: pass";
+    char tmp[128], text[32] = "";
+    glob_t found = {0};
+    long_.seconds = 100000;
     snprintf(tmp, sizeof tmp, "%s/tmp", folder);
-    snprintf(program, sizeof program,
-             "import os\nopen('%s/pid.new', 'w').write(str(os.getpid()))\nos.link('%s/pid.new', '%s/pid')\nwhile True: pass",
-             folder, folder, folder);
     assert_int_equal(mkdir(tmp, 0700), 0);
     setenv("TMPDIR", tmp, 1);
     pid_t child = fork();
@@ -311,9 +367,11 @@ static void killed(void **state)
         _exit(0);
     }
     FILE *f = NULL;
-    while (!(f = fopen("pid", "r")) && waitpid(child, NULL, WNOHANG) == 0)
+    while (glob("tmp/retort-python-*/work/pid", 0, NULL, &found) && waitpid(child, NULL, WNOHANG) == 0)
         wait_a_little();
-    assert_non_null(f);
+    assert_int_equal(found.gl_pathc, 1);
+    assert_non_null(f = fopen(found.gl_pathv[0], "r"));
+    globfree(&found);
     assert_non_null(fgets(text, sizeof text, f));
     fclose(f);
     pid_t python = atoi(text);
@@ -342,8 +400,10 @@ int main(void)
         print_message("skipped: there is no python3\n");
         return 77;
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(golden),       cmocka_unit_test(passes),    cmocka_unit_test(fails),
-                                       cmocka_unit_test(does_not_end), cmocka_unit_test(around_it), cmocka_unit_test(stops),
-                                       cmocka_unit_test(no_python),    cmocka_unit_test(killed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(golden),      cmocka_unit_test(passes),
+                                       cmocka_unit_test(fails),       cmocka_unit_test(does_not_end),
+                                       cmocka_unit_test(around_it),   cmocka_unit_test(stops),
+                                       cmocka_unit_test(no_python),   cmocka_unit_test(killed),
+                                       cmocka_unit_test(writes_much), cmocka_unit_test(writes_elsewhere)};
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }
