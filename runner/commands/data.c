@@ -83,16 +83,19 @@ static void add_to(struct group *g, const struct download *file)
 // Tasks of suites that are asked without them, for want of their data.
 static struct error *print_left_out(const struct data_call *d)
 {
-    const char *names = "", *last = NULL;
+    const char *names = "", *last = NULL, *suite = "";
     int n = 0;
     for (int i = 0; i < d->list.n && names; i++) {
         const struct download *file = &d->list.all[i];
         if (!file->left_out || file->name == last)
             continue;
         last = file->name;
+        suite = file->suite;
         names = arena_printf(d->call->arena, "%s%s%s", names,
                              n++ ? ", " : "not there, so that the tasks that read it are left out of their suites: ", last);
     }
+    if (names && n)
+        names = arena_printf(d->call->arena, "%s. %s says where it is to be had", names, suite);
     if (!names)
         return error_memory();
     if (n)
@@ -213,8 +216,10 @@ static struct error *not_there(const struct download *file)
 {
     if (file->url)
         return error_new(ERROR_MACHINE, NOWHERE, "run it again without --offline", "'%s' is not fetched", file->url);
-    return error_new(ERROR_MACHINE, NOWHERE, "set where the data is: -s data=FOLDER", "'%s' is not there, and has no address",
-                     file->path);
+    char fix[1200] = "set where the data is: -s data=FOLDER";
+    if (file->suite)
+        snprintf(fix, sizeof fix, "%.1000s says where it is to be had; or set where it is: -s data=FOLDER", file->suite);
+    return error_new(ERROR_MACHINE, NOWHERE, fix, "'%s' is not there, and has no address", file->path);
 }
 
 // Everything that is the matter with files: changed, without an address and not there, not fetched.

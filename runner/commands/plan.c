@@ -395,16 +395,18 @@ bool left_out_print(const struct plan *plan, const bool *selected, struct arena 
         const struct graph_node *node = plan->stages[i].node;
         bool runs = plan->stages[i].state != PLAN_CACHED && (!selected || selected[i]);
         const struct eval_options *o = node->kind == KIND_EVAL && runs ? node->options : NULL;
-        const char *names = "";
+        const char *names = "", *suite = "";
         int n = 0;
         for (int k = 0; o && k < o->tasks.n && names; k++)
-            if (graph_left_out(node, &o->tasks.uses[k]))
+            if (graph_left_out(node, &o->tasks.uses[k])) {
                 names = arena_printf(arena, "%s%s%s", names, n++ ? ", " : "", o->tasks.uses[k].task->name);
+                suite = o->tasks.uses[k].suite->path;
+            }
         const char *text =
             names ? arena_printf(arena,
                                  "! %s is asked without %d task%s whose data is not there: %s. Its score is not that "
-                                 "of the whole suite.",
-                                 node->name, n, n == 1 ? "" : "s", names)
+                                 "of the whole suite; %s says where the data is to be had.",
+                                 node->name, n, n == 1 ? "" : "s", names, suite)
                   : NULL;
         if (!text)
             return false;

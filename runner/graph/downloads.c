@@ -169,6 +169,7 @@ static struct error *add_parts(struct downloads *list, const struct graph_node *
                                                      .left_out = left_out && lacking[k],
                                                      .url = part->url,
                                                      .path = part->part.path,
+                                                     .suite = part->use && part->use->suite ? part->use->suite->path : NULL,
                                                      .form = part->part.form};
     }
     return NULL;

@@ -22,6 +22,7 @@ struct download {
     bool left_out;    // it is missing, and so its task is left out of its suite, of which there is other data: no error
     const char *url;  // NULL: a local file
     const char *path;
+    const char *suite; // the file of suites whose task reads it, which says where its data is to be had; NULL: it is of none
     enum document_form form;
     const struct pin *pin; // or NULL
     enum file_state state;

@@ -100,9 +100,12 @@ static struct error *check_files(const struct plan *plan, const bool *selected, 
     struct arena scratch = {0};
     const char *name = part->url ? part->url : part->part.path, *verb = part->url ? "fetched" : "there";
     const char *command = part->url ? downloads_command(plan->graph->recipe, &scratch) : NULL;
-    const char *fix = command     ? arena_printf(&scratch, "`%s` fetches %s", command, n == 1 ? "it" : "them")
-                      : part->url ? NULL
-                                  : "fetch the file, or set where the data is: -s data=FOLDER";
+    const struct suite_file *suite = part->use ? part->use->suite : NULL;
+    const char *fix =
+        command     ? arena_printf(&scratch, "`%s` fetches %s", command, n == 1 ? "it" : "them")
+        : part->url ? NULL
+        : suite     ? arena_printf(&scratch, "%s says where it is to be had; or set where it is: -s data=FOLDER", suite->path)
+                    : "fetch the file, or set where the data is: -s data=FOLDER";
     const char *more =
         n > 1 ? arena_printf(&scratch, "%d files that stage '%s' reads are not %s: '%s' and more", n, node->name, verb, name)
               : arena_printf(&scratch, "'%s', which stage '%s' reads, is not %s", name, node->name, verb);
