@@ -2,6 +2,7 @@
 #include "core/store/identity.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -210,6 +211,13 @@ static struct error *write_cache(const struct identities *ids)
         e = write_lines(&merged);
     arena_release(&scratch);
     return e;
+}
+
+void identity_settle(const char *path)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = (time_t)(clock_unix() - SETTLED_S) - 1}};
+    if (utimensat(AT_FDCWD, path, times, 0))
+        errno = 0;
 }
 
 void identities_keep(struct identities *ids)

@@ -4,7 +4,8 @@
 //     e = identities_open(&ids, "results/identity.tsv", arena);
 //     e = identities_find(ids, "data/shard_00000.parquet", hex);        // hex[0] == 0: not known without reading the file
 //     e = identities_get(ids, "data/shard_00000.parquet", hex);         // reads it if need be, and remembers
-//     e = identities_note(ids, "data/shard_00000.parquet", hex);        // who has just written and hashed it
+//     identity_settle("data/shard_00000.parquet.part");                 // who has written it and is done with it
+//     e = identities_note(ids, "data/shard_00000.parquet", hex);        // and has hashed it
 //     identities_keep(ids);                                             // in the end
 //
 // Layout  one line a file: dev inode size mtime_ns sha256 path, tab between; the path is absolute and without links. A line counts
@@ -30,5 +31,9 @@ struct error *CHECKED identities_find(struct identities *ids, const char *path, 
 struct error *CHECKED identities_get(struct identities *ids, const char *path, char hex[SHA256_HEX]);
 struct error *CHECKED identities_note(struct identities *ids, const char *path, const char hex[SHA256_HEX]);
 void identities_keep(struct identities *ids);
+
+// Sets the time of a file back, so that it counts as one that has not changed of late and is remembered at once: whoever changes it from
+// now on gives it a later one. For who wrote it, under a name that is its own. Where that cannot be done it is remembered later.
+void identity_settle(const char *path);
 
 #endif

@@ -185,6 +185,8 @@ static struct error *publish(struct data_call *d, struct fetch_file *f)
     const char *part = arena_printf(&scratch, "%s.part", f->path), *etag = arena_printf(&scratch, "%s.part.etag", f->path);
     if (part && etag)
         unlink(etag); // of a whole part that is written down nothing more need be known
+    if (part)
+        identity_settle(part);
     struct error *e = part && etag ? atomic_publish(part, f->path) : error_memory();
     if (!e) {
         f->state = FETCH_DONE;

@@ -269,6 +269,8 @@ class Fetch(Data):
         self.assertTrue(all(len(line) <= 80 for line in out.splitlines() if str(self.folder) not in line), out)
         self.assertNotIn("\r", out)
         self.assertWhole()
+        known = [line.split("\t")[4] for line in (self.results / "identity.tsv").read_text().splitlines()]
+        self.assertEqual(sorted(known), sorted(hashlib.sha256(b).hexdigest() for b in list(TEXTS.values())[:4]), "hashed anew by who comes next")
         self.assertEqual(sorted(s[0] for s in self.gets()), [f"/data/{i:02}.txt" for i in range(4)])
         for path, body in list(TEXTS.items())[:4]:
             self.assertIn(f'{{url: "{self.url(path)}", bytes: {len(body)}, sha256: "{hashlib.sha256(body).hexdigest()}", '

@@ -96,6 +96,28 @@ static void a_fresh_file_is_not_remembered(void **state)
     arena_release(&arena);
 }
 
+static void a_settled_file_is_remembered_at_once(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct identities *ids;
+    char hex[SHA256_HEX];
+    assert_good(atomic_write("settled", "abc", 3));
+    identity_settle("settled");
+    identity_settle("none");
+    assert_good(identities_open(&ids, "identity.tsv", &arena));
+    assert_good(identities_note(ids, "settled", sha_abc));
+    assert_good(identities_find(ids, "settled", hex));
+    assert_string_equal(hex, sha_abc);
+    FILE *f = fopen("settled", "r+"); // another content in the same file, of the same size, in the same moment
+    assert_non_null(f);
+    fputs("abd", f);
+    fclose(f);
+    assert_good(identities_find(ids, "settled", hex));
+    assert_string_equal(hex, "");
+    arena_release(&arena);
+}
+
 static void damaged_lines_are_ignored(void **state)
 {
     (void)state;
@@ -149,9 +171,9 @@ static void many_files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(remembers_what_is_the_same),
-                                       cmocka_unit_test(what_others_wrote_meanwhile_stays),
-                                       cmocka_unit_test(a_fresh_file_is_not_remembered),
-                                       cmocka_unit_test(damaged_lines_are_ignored), cmocka_unit_test(many_files)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(remembers_what_is_the_same),     cmocka_unit_test(what_others_wrote_meanwhile_stays),
+        cmocka_unit_test(a_fresh_file_is_not_remembered), cmocka_unit_test(a_settled_file_is_remembered_at_once),
+        cmocka_unit_test(damaged_lines_are_ignored),      cmocka_unit_test(many_files)};
     return cmocka_run_group_tests(tests, folder_enter, folder_leave);
 }
