@@ -230,7 +230,7 @@ static struct error *find_kept(struct plan *plan, struct plan_stage *s, struct a
     }
     if (s->state != PLAN_RUN || s->anew)
         return NULL;
-    if ((e = trunk_find(&trunk, &plan->trunks, plan->results, s->node, lacks.first, arena)) || !trunk.path)
+    if ((e = trunk_find(&trunk, &plan->trunks, plan->names, plan->results, s->node, lacks.first, arena)) || !trunk.path)
         return e;
     s->state = PLAN_RESUME;
     s->trunk = trunk.path;
@@ -280,11 +280,9 @@ static void begin_state(struct plan_stage *s)
     s->n_done = 0;
 }
 
-static struct error *look_for_newer(struct plan *plan, const struct graph_node *node, struct arena *arena)
+static struct error *look_for_newer(struct plan *plan, const struct graph_node *node)
 {
-    if (!plan->names)
-        return result_spare_now(plan->results, node->kind, node->key);
-    struct error *e = plan->names->folder ? NULL : result_names_read(plan->names, plan->results, arena);
+    struct error *e = result_names_read(plan->names, plan->results);
     return e ? e : result_spare(plan->names, node->kind, node->key);
 }
 
@@ -301,7 +299,7 @@ static struct error *decide(struct plan *plan, struct plan_stage *s, const char 
     if (!e)
         e = find_kept(plan, s, arena);
     if (!e && s->out && s->state != PLAN_CACHED)
-        e = look_for_newer(plan, node, arena);
+        e = look_for_newer(plan, node);
     return error_while(e, node->stage ? node->stage->at : NOWHERE, "planning stage '%s'", node->name);
 }
 
@@ -529,6 +527,21 @@ static void leave_unneeded(struct plan *plan)
     count_cached(plan);
 }
 
+// Around what asks for the files of the store, so that they are listed once at the most; one in another is of the outer one.
+static struct result_names *begin_look(struct plan *plan, struct result_names *own)
+{
+    struct result_names *before = plan->names;
+    plan->names = before ? before : own;
+    return before;
+}
+
+static void end_look(struct plan *plan, struct result_names *before)
+{
+    if (!before)
+        result_names_release(plan->names);
+    plan->names = before;
+}
+
 static struct error *build(struct plan *plan, struct arena *arena)
 {
     const struct graph *graph = plan->graph;
@@ -541,8 +554,7 @@ static struct error *build(struct plan *plan, struct arena *arena)
     plan->stages = arena_array(arena, (size_t)graph->n_nodes + 1, sizeof *plan->stages);
     if (!plan->stages)
         return error_memory();
-    struct result_names names = {0};
-    plan->names = &names;
+    struct result_names own = {0}, *before = begin_look(plan, &own);
     for (int i = 0; i < graph->n_nodes; i++) {
         struct plan_stage *s = &plan->stages[plan->n_stages++];
         s->node = graph->nodes[i];
@@ -550,7 +562,7 @@ static struct error *build(struct plan *plan, struct arena *arena)
     }
     for (int i = plan->n_stages; i-- > 0 && !e;) // readers are behind what they read
         e = want_kept(plan, &plan->stages[i], arena);
-    plan->names = NULL;
+    end_look(plan, before);
     leave_unneeded(plan);
     return e;
 }
@@ -590,6 +602,7 @@ struct error *plan_select(struct plan *plan, const bool *selected, struct arena 
 struct error *plan_look(struct plan *plan, struct plan_stage *stage, struct arena *arena)
 {
     const char *problem = NULL;
+    struct result_names own = {0}, *before = begin_look(plan, &own);
     plan->trunks = NULL; // others may be there by now, too
     // Inputs may be there by now that were not when the plan was made. A token stage's numbers are those of its files.
     struct error *e = stage->node->kind == KIND_TOKENS ? NULL : count(plan, stage, arena);
@@ -598,6 +611,7 @@ struct error *plan_look(struct plan *plan, struct plan_stage *stage, struct aren
     // What it took is asked for now, not what it was thought to take.
     if (stage->state != PLAN_CACHED)
         stage->seconds = stage->usd = stage->seconds_most = NAN;
+    end_look(plan, before);
     return e;
 }
 
@@ -621,17 +635,19 @@ static struct error *look_at_inputs(struct plan *plan, const struct plan_stage *
 
 struct error *plan_anew(struct plan *plan, struct plan_stage *s, struct arena *arena)
 {
+    struct result_names own = {0}, *before = begin_look(plan, &own);
     begin_state(s);
     s->anew = true;
     s->seconds = s->usd = s->seconds_most = NAN;
     s->n_reasons = 0;
     for (int i = 0; i < s->node->n_parts && s->part_done; i++)
         s->part_done[i] = false;
-    struct error *e = s->out ? look_for_newer(plan, s->node, arena) : NULL;
+    struct error *e = s->out ? look_for_newer(plan, s->node) : NULL;
     if (!e)
         e = explain(plan, s, "made anew, as asked", arena);
     if (!e)
         e = look_at_inputs(plan, s, arena);
+    end_look(plan, before);
     count_cached(plan);
     return e;
 }

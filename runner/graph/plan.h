@@ -126,7 +126,7 @@ struct plan {
     const bool *selected; // plan_select; NULL: all
     bool any_steps;       // plan_weigh
     struct work_setting *work;
-    struct result_names *names; // of the store, while the plan is built; NULL: it is listed anew for each stage
+    struct result_names *names; // of the store, while one looks at it
     struct trunks *trunks;      // what trunk_find read of the store; NULL: nothing yet
 };
 

@@ -81,11 +81,19 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-struct error *result_names_read(struct result_names *names, const char *results, struct arena *arena)
+void result_names_release(struct result_names *names)
 {
+    arena_release(&names->arena);
+    *names = (struct result_names){0};
+}
+
+struct error *result_names_read(struct result_names *names, const char *results)
+{
+    struct arena *arena = &names->arena;
     size_t capacity = 0;
-    *names = (struct result_names){.folder = arena_printf(arena, "%s/store", results)};
-    if (!names->folder)
+    if (names->folder)
+        return NULL;
+    if (!(names->folder = arena_printf(arena, "%s/store", results)))
         return error_memory();
     DIR *dir = opendir(names->folder);
     if (!dir)
@@ -138,11 +146,10 @@ struct error *result_spare(const struct result_names *names, enum stage_kind_id 
 
 struct error *result_spare_now(const char *results, enum stage_kind_id kind, const char *key)
 {
-    struct arena scratch = {0};
-    struct result_names names;
-    struct error *e = result_names_read(&names, results, &scratch);
+    struct result_names names = {0};
+    struct error *e = result_names_read(&names, results);
     if (!e)
         e = result_spare(&names, kind, key);
-    arena_release(&scratch);
+    result_names_release(&names);
     return e;
 }

@@ -29,14 +29,16 @@ struct result {
 // key NULL: any. finished false: a checkpoint will do.
 struct error *CHECKED result_look(struct result *result, const char *path, const char *key, bool finished, struct arena *arena);
 
-// The files of stages in the store that somebody reads: results, checkpoints, steps that were kept. Listed once for all stages of a
-// plan; in the arena.
+// The files of stages in the store that somebody reads: results, checkpoints, steps that were kept. Listed once, when somebody asks first,
+// for all who ask while no time passes; begins as all zero.
 struct result_names {
+    struct arena arena;
     const char *folder; // NULL: not listed yet
     const char **names; // [n], sorted
     size_t n;
 };
-struct error *CHECKED result_names_read(struct result_names *names, const char *results, struct arena *arena);
+struct error *CHECKED result_names_read(struct result_names *names, const char *results);
+void result_names_release(struct result_names *names);
 
 // Whether anything of a stage is in the store that a newer retort wrote: its result, a checkpoint, a step that was kept. It would have
 // to be replaced if the stage ran, and so the stage is refused: ERROR_NOT_BUILT.

@@ -10,7 +10,6 @@
 
 #include "core/store/store.h"
 #include "runner/graph/estimate.h"
-#include "runner/graph/result.h"
 #include "runner/stages/hyperparameters.h"
 
 // What only the schedule knows of.
@@ -133,20 +132,18 @@ static struct error *look(struct trunk_file *f, struct arena *arena)
 }
 
 // Of kinds that train: "KIND-KEY.h5", "KIND-KEY@STEP.h5" and checkpoints.
-static struct error *list(struct trunks **trunks, const char *results, struct arena *arena)
+static struct error *list(struct trunks **trunks, struct result_names *names, const char *results, struct arena *arena)
 {
-    struct arena scratch = {0};
-    struct result_names names;
     struct trunks *t = *trunks = arena_alloc(arena, sizeof *t);
-    struct error *e = t ? result_names_read(&names, results, &scratch) : error_memory();
+    struct error *e = t ? result_names_read(names, results) : error_memory();
     if (!e) {
-        *t = (struct trunks){.files = arena_array(arena, names.n + 1, sizeof *t->files)};
+        *t = (struct trunks){.files = arena_array(arena, names->n + 1, sizeof *t->files)};
         e = t->files ? NULL : error_memory();
     }
-    for (size_t i = 0; !e && i < names.n; i++) {
+    for (size_t i = 0; !e && i < names->n; i++) {
         const char *key, *ending;
-        enum stage_kind_id kind = key_parse(names.names[i], &key, &ending);
-        const char *path = kind_trains(kind) ? arena_printf(arena, "%s/%s", names.folder, names.names[i]) : "";
+        enum stage_kind_id kind = key_parse(names->names[i], &key, &ending);
+        const char *path = kind_trains(kind) ? arena_printf(arena, "%s/%s", names->folder, names->names[i]) : "";
         if (!path) {
             e = error_memory();
         } else if (*path) {
@@ -155,7 +152,6 @@ static struct error *list(struct trunks **trunks, const char *results, struct ar
                 (struct trunk_file){.kind = kind, .path = path, .key = end - strlen(key), .ending = end - strlen(ending)};
         }
     }
-    arena_release(&scratch);
     return e;
 }
 
@@ -178,14 +174,14 @@ static struct error *begin(struct searching *s)
     return s->rest ? NULL : error_memory();
 }
 
-struct error *trunk_find(struct trunk *trunk, struct trunks **trunks, const char *results, const struct graph_node *node,
-                         int64_t most, struct arena *arena)
+struct error *trunk_find(struct trunk *trunk, struct trunks **trunks, struct result_names *names, const char *results,
+                         const struct graph_node *node, int64_t most, struct arena *arena)
 {
     struct searching s = {.node = node, .arena = arena};
     *trunk = (struct trunk){.step = 0};
     if (!node->payload || !node->key)
         return NULL;
-    struct error *e = *trunks ? NULL : list(trunks, results, arena);
+    struct error *e = *trunks ? NULL : list(trunks, names, results, arena);
     if (!e)
         e = begin(&s);
     for (size_t i = 0; !e && i < (*trunks)->n; i++) {

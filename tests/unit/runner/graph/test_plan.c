@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "runner/graph/schedule.h"
+#include "runner/graph/trunk.h"
 
 static const struct plan_stage *stage(struct place_of_test *p, const char *name)
 {
@@ -226,6 +227,32 @@ static void forgetting(void **state)
     assert_int_equal(schedule_count(&p->plan, NULL), 1);
 }
 
+// Searches that share the names of the store's files list them once, and a checkpoint to begin from is found by them.
+static void the_store_is_listed_once(void **state)
+{
+    struct place_of_test *p = *state;
+    struct result_names names = {0};
+    struct trunks *trunks = NULL;
+    struct trunk trunk;
+    char file[128];
+    no_error(folder_make(arena_printf(&p->arena, "%s/store", p->results)));
+    snprintf(file, sizeof file, "%s/store/pretrain-0123456789abcdef.h5", p->results);
+    put_file(p, "results/store/pretrain-0123456789abcdef.h5", "none");
+    put_file(p, "results/store/pretrain-0123456789abcdef.tmp.h5", "none");
+    make_plan(p, RECIPE);
+    no_error(trunk_find(&trunk, &trunks, &names, p->results, stage(p, "base")->node, INT64_MAX, &p->arena));
+    assert_null(trunk.path);
+    assert_int_equal(names.n, 1);
+    assert_int_equal(unlink(file), 0);
+    no_error(result_names_read(&names, p->results));
+    assert_int_equal(names.n, 1);
+    assert_null(p->plan.names); // those of the plan have gone with it
+    result_names_release(&names);
+    no_error(result_names_read(&names, p->results));
+    assert_int_equal(names.n, 0);
+    result_names_release(&names);
+}
+
 static void reasons_as_json(void **state)
 {
     struct place_of_test *p = *state;
@@ -251,6 +278,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_checkpoint, set_up, tear_down),
         cmocka_unit_test_setup_teardown(some_token_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(forgetting, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_store_is_listed_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reasons_as_json, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
