@@ -167,8 +167,9 @@ const struct command commands[] = {
      command_gc, TAKES_SETTINGS | TAKES_YES, 0, -1},
     {"fit", "RECIPE [STAGE]", "the largest model for a sum of money",
      "The largest even depth whose whole recipe costs at most that, by what `plan`\n"
-     "prints, with the next smaller and the next larger. STAGE says which pretraining,\n"
-     "where there are several. Where it is not known how long answers get, they count\n"
+     "prints, and which fits the device's memory, be it with a smaller device_batch;\n"
+     "with the next smaller and the next larger. STAGE says which pretraining, where\n"
+     "there are several. Where it is not known how long answers get, they count\n"
      "as if none ended early.\n"
      "  --usd SUM       dollars for the whole recipe, cached stages included\n"
      "  --yes           writes the depth into the recipe\n\n"

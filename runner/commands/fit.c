@@ -1,7 +1,8 @@
-// fit.c - `retort fit RECIPE [STAGE] --usd SUM`: the largest even depth whose whole recipe costs at most that.
+// fit.c - `retort fit RECIPE [STAGE] --usd SUM`: the largest even depth that fits the device and whose whole recipe costs at most that.
 //
-// A depth is tried as `-s STAGE.depth=N` would be, and planned; so what is compared is what `plan` prints. Costs rise with depth: doubled
-// until one is too much, then halved in between.
+// A depth is tried as `-s STAGE.depth=N` would be, and planned; so what is compared is what `plan` prints. Costs and memory rise with
+// depth: doubled until one is too much, then halved in between. A depth that fits with a smaller device_batch fits: results do not depend
+// on it, and it is said.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,9 @@ struct tried {
     int64_t depth; // 0: the recipe as it is
     int64_t params;
     double usd, seconds; // of the whole recipe; bounds count where no more is known
-    bool is_bound, too_large;
-    int n_unknown; // stages of which nothing is known
+    bool is_bound, too_large, never_fits;
+    int n_unknown;       // stages of which nothing is known
+    const char *batches; // "-s base.device_batch=8", with which all fits the device; "": none is needed, or would help
 };
 
 struct fitting {
@@ -33,7 +35,45 @@ struct fitting {
     double limit;
 };
 
-static struct tried weigh(const struct loaded *l, const char *stage, int64_t depth)
+// By the name of its stage in the recipe, which several stages of the plan may be of.
+static const char *name_of(const struct plan_stage *s, size_t *n)
+{
+    const char *name = s->node->stage ? s->node->stage->name : s->node->name;
+    *n = strcspn(name, "@");
+    return name;
+}
+
+static bool is_of(const struct plan_stage *s, const struct plan_stage *other)
+{
+    size_t n, n_other;
+    const char *name = name_of(s, &n), *its = name_of(other, &n_other);
+    return n == n_other && !strncmp(name, its, n);
+}
+
+// What makes the stages fit that a smaller device_batch makes fit; NULL: no memory.
+static const char *batches_of(const struct plan *plan, struct arena *arena)
+{
+    const char *text = "";
+    for (int i = 0; i < plan->n_stages && text; i++) {
+        const struct plan_stage *s = &plan->stages[i];
+        int64_t least = s->too_large && s->state != PLAN_CACHED ? s->device_batch_fits : 0;
+        bool told = false;
+        for (int k = 0; k < plan->n_stages && least; k++) {
+            const struct plan_stage *other = &plan->stages[k];
+            if (!is_of(s, other) || !other->too_large || !other->device_batch_fits)
+                continue;
+            told |= k < i;
+            least = other->device_batch_fits < least ? other->device_batch_fits : least;
+        }
+        size_t n;
+        const char *name = name_of(s, &n);
+        if (least && !told)
+            text = arena_printf(arena, "%s%s-s %.*s.device_batch=%lld", text, *text ? " " : "", (int)n, name, (long long)least);
+    }
+    return text;
+}
+
+static struct tried weigh(const struct loaded *l, const char *stage, int64_t depth, struct arena *arena)
 {
     struct plan_total t = plan_total(&l->plan);
     const struct plan_stage *s = plan_stage(&l->plan, stage);
@@ -43,6 +83,8 @@ static struct tried weigh(const struct loaded *l, const char *stage, int64_t dep
                           .seconds = t.usd_most * 3600 / l->recipe.usd_per_hour,
                           .is_bound = t.usd_most > t.usd,
                           .too_large = t.too_large,
+                          .never_fits = t.never_fits,
+                          .batches = batches_of(&l->plan, arena),
                           .n_unknown = t.n_unbound};
 }
 
@@ -66,7 +108,9 @@ static struct error *try_depth(const struct fitting *f, int64_t depth, bool any_
     if (!e)
         e = (any_steps ? plan_weigh : plan_build)(&l.plan, &l.graph, call.results, &arena);
     if (!e)
-        *tried = weigh(&l, f->stage, depth);
+        *tried = weigh(&l, f->stage, depth, f->call->arena);
+    if (!e && !tried->batches)
+        e = error_memory();
     arena_release(&arena);
     return error_while(e, NOWHERE, "trying depth %lld", (long long)depth);
 }
@@ -113,15 +157,20 @@ static struct error *check_prices(const struct loaded *l, const struct tried *no
                      "how long its stages take is not known");
 }
 
+static bool is_too_much(const struct fitting *f, const struct tried *t)
+{
+    return t->usd > f->limit || t->never_fits;
+}
+
 static struct error *search(const struct fitting *f, struct tried *fits, struct tried *larger)
 {
-    struct tried t = {0};
+    struct tried t = {.batches = ""};
     int64_t low = 0, high = 2;
     struct error *e = NULL;
-    *fits = (struct tried){0};
+    *fits = t;
     for (; high <= DEPTH_MOST && !e; high *= 2) {
         e = try_depth(f, high, true, &t);
-        if (e || t.usd > f->limit)
+        if (e || is_too_much(f, &t))
             break;
         *fits = t;
         low = high;
@@ -132,8 +181,8 @@ static struct error *search(const struct fitting *f, struct tried *fits, struct 
         e = try_depth(f, middle, true, &t);
         if (e)
             break;
-        *(t.usd > f->limit ? larger : fits) = t;
-        *(t.usd > f->limit ? &high : &low) = middle;
+        *(is_too_much(f, &t) ? larger : fits) = t;
+        *(is_too_much(f, &t) ? &high : &low) = middle;
     }
     return e;
 }
@@ -145,7 +194,10 @@ static void add_row(struct grid *grid, const struct tried *t, const char *note, 
         t->depth ? arena_printf(arena, "%lld", (long long)t->depth) : "now", arena_strdup(arena, format_count(a, t->params)),
         arena_strdup(arena, format_seconds(b, t->seconds)),
         arena_printf(arena, "%s%s", t->is_bound ? "at most " : "", format_usd(c, t->usd)),
-        t->too_large ? arena_printf(arena, "%s%sdoes not fit the device's memory", note, *note ? ", " : "") : note};
+        t->too_large ? arena_printf(arena, "%s%s%s", note, *note ? ", " : "",
+                                    t->never_fits || !*t->batches ? "does not fit the device's memory"
+                                                                  : "fits the device with a smaller device_batch")
+                     : note};
     grid_add(grid, cells);
 }
 
@@ -165,6 +217,8 @@ static void put_tried(struct json *j, const char *key, const struct tried *t, bo
     json_key(j, "is_bound"), json_bool(j, t->is_bound);
     json_key(j, "unknown_stages"), json_i64(j, t->n_unknown);
     json_key(j, "too_large"), json_bool(j, t->too_large);
+    json_key(j, "never_fits"), json_bool(j, t->never_fits);
+    json_key(j, "settings"), json_str(j, *t->batches ? t->batches : NULL);
     json_close(j, '}');
 }
 
@@ -201,6 +255,8 @@ static struct error *offer(const struct fitting *f, const struct loaded *l, cons
     bool here = setting && setting->by == BY_RECIPE && setting->at.line > 0, done = false;
     if (o && o->depth == fits->depth) {
         printf("\n%s has that depth already.\n", f->stage);
+        if (*fits->batches)
+            printf("It fits the device with %s.\n", fits->batches);
         return NULL;
     }
     if (f->call->yes && o) {
@@ -213,9 +269,12 @@ static struct error *offer(const struct fitting *f, const struct loaded *l, cons
                              "the depth of stage '%s' is no plain number in the recipe", f->stage);
         printf("\nwritten to %s:%d: depth %lld, was %lld\n", setting->at.file, setting->at.line, (long long)fits->depth,
                (long long)o->depth);
+        if (*fits->batches)
+            printf("it fits the device with %s\n", fits->batches);
         return NULL;
     }
-    const char *text = arena_printf(f->call->arena, "-s %s.depth=%lld", f->stage, (long long)fits->depth);
+    const char *text = arena_printf(f->call->arena, "-s %s.depth=%lld%s%s", f->stage, (long long)fits->depth,
+                                    *fits->batches ? " " : "", fits->batches);
     if (text && here)
         text = arena_printf(f->call->arena, "%s, or `depth: %lld` in %s:%d, which --yes writes", text, (long long)fits->depth,
                             setting->at.file, setting->at.line);
@@ -251,7 +310,8 @@ static struct error *print(const struct fitting *f, const struct loaded *l, cons
         printf("\nof %d stage%s no time is known, such as learning a tokenizer: it comes on top\n", fits->n_unknown,
                fits->n_unknown == 1 ? "" : "s");
     if (!fits->depth) {
-        printf("\nno depth costs so little\n");
+        printf("\nno depth %s\n",
+               larger->never_fits && !(larger->usd > f->limit) ? "fits the device's memory" : "costs so little");
         f->call->status = 1;
         return NULL;
     }
@@ -277,7 +337,7 @@ struct error *command_fit(struct call *call)
 {
     struct fitting f = {.call = call};
     struct loaded l;
-    struct tried now, fits, smaller = {0}, larger;
+    struct tried now, fits, smaller = {.batches = ""}, larger;
     if (!call->usd)
         return error_new(ERROR_USAGE, NOWHERE, "say how much: --usd 100", "there is no sum to fit to");
     struct error *e = number_real(call->usd, true, NOWHERE, "--usd", &f.limit);
@@ -285,7 +345,9 @@ struct error *command_fit(struct call *call)
         e = error_new(ERROR_USAGE, NOWHERE, "write dollars above 0", "--usd is %s", call->usd);
     if (e || (e = load_plan(&l, call, call->args[0])) || (e = choose_stage(&f, &l)))
         return e;
-    now = weigh(&l, f.stage, 0);
+    now = weigh(&l, f.stage, 0, call->arena);
+    if (!now.batches)
+        return error_memory();
     if ((e = check_prices(&l, &now)) || (e = search(&f, &fits, &larger)))
         return e;
     if (fits.depth > 2)

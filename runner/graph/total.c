@@ -30,6 +30,7 @@ struct plan_total plan_total(const struct plan *plan)
         t.n_unknown += !isfinite(s->seconds);
         t.n_unbound += !isfinite(s->seconds) && !isfinite(s->seconds_most);
         t.too_large |= s->too_large;
+        t.never_fits |= s->too_large && !s->device_batch_fits && trains;
     }
     return t;
 }

@@ -10,9 +10,10 @@ struct plan_total {
     double flops, seconds, usd;
     double usd_most; // with answers that never end early, where their length is not known
     double to_come_s, to_come_usd;
-    int n_unknown;  // stages to run whose time is not known
-    int n_unbound;  // of these, those of which no bound is known either
-    bool too_large; // some stage does not fit the device
+    int n_unknown;   // stages to run whose time is not known
+    int n_unbound;   // of these, those of which no bound is known either
+    bool too_large;  // some stage does not fit the device
+    bool never_fits; // nor would it with any device_batch: a training, whose model and optimizer alone are too large
 };
 
 struct plan_total plan_total(const struct plan *plan);

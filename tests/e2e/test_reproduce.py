@@ -164,6 +164,35 @@ class Fits(Folder):
         self.assertIn("an hour costs", call("fit", recipe, "--usd", "9", results=self.results, check=2).stderr)
         self.assertFalse((self.results / "store").exists())
 
+    def test_fit_is_bound_by_memory(self):
+        """However much money there is: a depth is offered that fits the device, be it with a smaller device_batch; which is said."""
+        recipe = self.folder / "deep.yaml"
+        recipe.write_text(TEXT[:TEXT.index("  base:\n")] + "  base: {kind: pretrain, tokenizer: tokenizer, source: town, depth: 4, steps: 50,\n"
+                          "         batch_tokens: 524288, device_batch: 64, eval_every: 0}\n")
+
+        def plan(depth, *more):
+            out = call("plan", recipe, *self.HOST, "-s", f"base.depth={depth}", *more, "--json", results=self.results, check=0).stdout
+            return {s["name"]: s for s in json.loads(out)["stages"]}["base"]
+
+        def fit(*more, check=0):
+            return call("fit", recipe, *self.HOST, "--usd", "1e9", *more, results=self.results, check=check).stdout
+
+        answer = json.loads(fit("--json"))
+        depth, batch = answer["fits"]["depth"], re.fullmatch(r"-s base\.device_batch=(\d+)", answer["fits"]["settings"])[1]
+        self.assertTrue(answer["larger"]["never_fits"])
+        self.assertEqual(answer["larger"]["depth"], depth + 2)
+        self.assertLess(answer["larger"]["usd"], 1e9)
+        self.assertLessEqual(plan(depth, "-s", f"base.device_batch={batch}")["bytes_device"], 80e9)
+        self.assertGreater(plan(depth)["bytes_device"], 80e9)
+        self.assertGreater(plan(depth + 2, "-s", "base.device_batch=1")["bytes_device"], 80e9)
+        text = fit().replace(str(recipe), "deep.yaml")
+        self.assertRegex(text, rf"(?m)^ *{depth} .*the largest for .*\n? *.*smaller device_batch")
+        self.assertRegex(" ".join(text.split()), rf"{depth + 2} .*the next larger, does not fit the device's memory")
+        self.assertRegex(" ".join(text.split()), rf"to take it: -s base\.depth={depth} -s base\.device_batch={batch}")
+        self.assertTrue(all(len(line) <= 80 for line in text.splitlines()), text)
+        none = fit("-s", "tokenizer.vocab=16000000", check=1)
+        self.assertIn("no depth fits the device's memory", none)
+
     def test_fit_with_kept_steps(self):
         # Small depths have fewer steps than those that are kept and read: they are only passed by, not offered.
         recipe = self.folder / "kept.yaml"
