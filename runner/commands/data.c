@@ -13,7 +13,7 @@
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 
-enum { DATA_WIDTH = 80, MOST_TOLD = 5 };
+enum { MOST_TOLD = 5 };
 
 // The files of one name, or those of a suite's tasks.
 struct group {
@@ -99,7 +99,7 @@ static struct error *print_left_out(const struct data_call *d)
     if (!names)
         return error_memory();
     if (n)
-        putchar('\n'), text_wrap(stdout, "", names, DATA_WIDTH);
+        putchar('\n'), text_wrap(stdout, "", names, text_room(stdout));
     return NULL;
 }
 
@@ -136,7 +136,7 @@ static struct error *print_groups(const struct data_call *d)
     }
     if (grid.failed)
         return error_memory();
-    grid_print(&grid, stdout, DATA_WIDTH);
+    grid_print(&grid, stdout, text_room(stdout));
     return print_left_out(d);
 }
 
@@ -245,7 +245,7 @@ static struct error *errors_of(struct data_call *d, bool fetched)
     return errors;
 }
 
-static void print_end(const struct data_call *d, double seconds)
+static struct error *print_end(const struct data_call *d, double seconds)
 {
     char a[FORMAT_TEXT], b[FORMAT_TEXT];
     int64_t bytes = 0, got = 0;
@@ -258,16 +258,23 @@ static void print_end(const struct data_call *d, double seconds)
         n_there += d->list.all[i].state == FILE_THERE;
         bytes += d->list.all[i].state == FILE_THERE ? d->list.all[i].bytes : 0;
     }
-    if (!d->n) {
-        printf("\nnothing to fetch: %d file%s, %s, %s there", n_there, n_there == 1 ? "" : "s", format_bytes(a, bytes),
-               n_there == 1 ? "is" : "are");
-        printf(d->pins.n ? ", as %s says\n" : "\n", d->pins.path);
-        return;
-    }
-    printf("\n%d of %d file%s fetched, %s in %s\n", n_done, d->n, d->n == 1 ? "" : "s", format_bytes(a, got),
-           format_seconds(b, seconds));
+    const char *text = "";
+    if (!d->n)
+        text = arena_printf(d->call->arena, "nothing to fetch: %d file%s, %s, %s there%s%s%s", n_there, n_there == 1 ? "" : "s",
+                            format_bytes(a, bytes), n_there == 1 ? "is" : "are", d->pins.n ? ", as " : "",
+                            d->pins.n ? d->pins.path : "", d->pins.n ? " says" : "");
+    else
+        printf("\n%d of %d file%s fetched, %s in %s\n", n_done, d->n, d->n == 1 ? "" : "s", format_bytes(a, got),
+               format_seconds(b, seconds));
     if (n_done)
-        printf("they lie in %s, and what they are is written down in %s\n", d->folder, d->pins.path);
+        text = arena_printf(d->call->arena, "they lie in %s, and what they are is written down in %s", d->folder, d->pins.path);
+    if (!text)
+        return error_memory();
+    if (!d->n)
+        putchar('\n');
+    if (*text)
+        text_line(stdout, "", text, text_room(stdout));
+    return NULL;
 }
 
 static struct error *fetch_all(struct data_call *d)
@@ -295,7 +302,7 @@ static struct error *fetch_all(struct data_call *d)
         e = data_fetch(d, &setting);
     take_in(d);
     if (!d->call->json && (!e || e->kind == ERROR_STOPPED))
-        print_end(d, clock_seconds() - begin);
+        e = error_first(e, print_end(d, clock_seconds() - begin));
     return e;
 }
 

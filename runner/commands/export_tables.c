@@ -150,7 +150,7 @@ static struct error *of_file(struct writing *w, const char *path, const char *st
 
 static struct error *of_run(struct writing *w, const char *what, const char *stage)
 {
-    struct run run;
+    struct run run = {0};
     bool found = !stage;
     struct error *e = load_run(&run, w->x->call, what);
     for (int i = 0; i < run.n_stages && !e; i++) {

@@ -178,6 +178,38 @@ struct error *load_name(const struct call *call, const char *what, const char **
     return NULL;
 }
 
+static bool is_among(const char *name, const char *const *names, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!strcmp(names[i], name))
+            return true;
+    return false;
+}
+
+struct error *load_no_run(const struct call *call, const char *what, bool published)
+{
+    struct arena *arena = call->arena;
+    const char **names, **others = NULL, *fix = "`retort run RECIPE` makes one";
+    int n, n_others = 0, length = (int)strcspn(what, "/");
+    struct error *e = run_names(call->results, arena, &names, &n);
+    if (!e && published)
+        e = reference_names(call->results, arena, &others, &n_others);
+    const char **all = e ? NULL : arena_array(arena, (size_t)n + (size_t)n_others + 1, sizeof *all);
+    const char *run = arena_strndup(arena, what, (size_t)length), *list = e ? NULL : load_names(names, n, arena);
+    if (e || !all || !run || !list)
+        return e ? e : error_memory();
+    for (int i = 0; i < n + n_others; i++)
+        all[i] = i < n ? names[i] : others[i - n];
+    const char *near = nearest_name(what, all, n + n_others);
+    near = near || what[length] ? near : other_recipe(what, arena);
+    if (what[length] && is_among(run, names, n)) // a number that is not there, or that is of no use here
+        fix = arena_printf(arena, published ? "`retort ls` lists the runs of '%s'" : "name '%s' alone, whose newest run is meant",
+                           run);
+    else if (near || n)
+        fix = near ? arena_printf(arena, "did you mean '%s'?", near) : arena_printf(arena, "there are those of %s", list);
+    return fix ? error_new(ERROR_USAGE, NOWHERE, fix, "there is no run of '%s' in '%s'", what, call->results) : error_memory();
+}
+
 // Why the newest record of a name cannot be read, where none can; NULL: there is none.
 static struct error *unreadable(struct run *run, const struct call *call, const char *name)
 {
@@ -202,8 +234,7 @@ static struct error *find_run(struct run *run, const struct call *call, const ch
         const char *path = name ? run_path(call->arena, call->results, name, atoi(slash + 1)) : NULL;
         if (!path)
             return error_memory();
-        if (file_exists(path))
-            return run_read(run, path, call->arena);
+        return file_exists(path) ? run_read(run, path, call->arena) : load_no_run(call, what, true);
     }
     e = run_newest(run, call->results, name, call->arena);
     const char *published = NULL;
@@ -218,7 +249,7 @@ static struct error *find_run(struct run *run, const struct call *call, const ch
                          arena_printf(call->arena, "name the whole run: `retort report %.*s` has its stages side by side",
                                       (int)strcspn(what, ":"), what),
                          "'%s' is a stage, and no run", what);
-    return error_new(ERROR_USAGE, NOWHERE, "`retort ls` lists the runs", "there is no run of '%s' in '%s'", what, call->results);
+    return load_no_run(call, what, true);
 }
 
 struct error *load_run(struct run *run, const struct call *call, const char *what)

@@ -39,6 +39,9 @@ bool load_is_h5(const char *what);
 // The name under which runs are kept, of a recipe file (mistakes in the rest of it do not matter) or as it is given.
 struct error *CHECKED load_name(const struct call *call, const char *what, const char **name);
 
+// "there is no run of 'x' in 'results'", with the nearest name that has one, or what names there are; published: also of those.
+struct error *load_no_run(const struct call *call, const char *what, bool published);
+
 // The newest run of a recipe file, of a recipe's name, NAME/NUMBER, or the file of a run; else the published run of that name (reference.h).
 // Its state is as run_state says, and that of stages of a run that died; of the file of a run as it stands there.
 // ERROR_USAGE if there is none.

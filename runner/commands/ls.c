@@ -12,6 +12,8 @@
 #include "runner/view/format.h"
 #include "runner/view/grid.h"
 
+enum { AUDIT_TEXT = 4400 }; // a path, and what it is
+
 struct summary { // of a run: of its last stage that has the number
     double loss, bpb;
     int64_t params, bytes; // bytes of all results in the store
@@ -230,18 +232,18 @@ static const char *audit_state(const struct audit_line *line)
 static void print_audit(void *self, const struct audit_line *line)
 {
     const struct call *call = self;
-    char bytes[FORMAT_TEXT];
+    char bytes[FORMAT_TEXT], first[64], text[AUDIT_TEXT];
     size_t n = strlen(call->results);
+    int width = text_room(stdout);
     const char *path = !strncmp(line->path, call->results, n) && line->path[n] == '/' ? line->path + n + 1 : line->path;
-    format_bytes(bytes, line->bytes);
-    printf("%-8s  %8s  %s", audit_state(line), bytes, path);
-    if (!line->error && strcmp(line->is, "not read"))
-        printf("  (%s)", line->is);
-    putchar('\n');
+    bool says = !line->error && strcmp(line->is, "not read");
+    snprintf(first, sizeof first, "%-8s  %8s  ", audit_state(line), format_bytes(bytes, line->bytes));
+    snprintf(text, sizeof text, "%s%s%s%s", path, says ? "  (" : "", says ? line->is : "", says ? ")" : "");
+    text_line(stdout, first, text, width);
     if (line->error)
-        printf("          %s\n", line->error->what);
+        text_line(stdout, "          ", line->error->what, width);
     if (line->error && line->error->fix)
-        printf("          fix: %s\n", line->error->fix);
+        text_line(stdout, "          fix: ", line->error->fix, width);
     fflush(stdout);
 }
 

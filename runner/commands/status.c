@@ -21,7 +21,7 @@
 #include "runner/view/grid.h"
 #include "runner/view/progress.h"
 
-enum { STATUS_WIDTH = 80, ROWS_MOST = 200, NAME_LEAST = 16, NAME_MOST = 28 };
+enum { STATUS_WIDTH = 80, ROWS_MOST = 200, NAME_LEAST = 16, NAME_MOST = 28, WARNING_MOST = 320 };
 
 static const double QUIET_S = 120; // a stage that runs is heard of more often than that
 
@@ -141,6 +141,14 @@ static void print_line(FILE *to, struct seen *seen, const char *text)
     seen->n_lines++;
 }
 
+// A text that may be long, behind `first`.
+static void print_text(FILE *to, struct seen *seen, const char *first, const char *text)
+{
+    char part[WARNING_MOST * 4];
+    snprintf(part, sizeof part, "%.*s", (int)text_prefix(text, WARNING_MOST), text);
+    seen->n_lines += text_line(to, first, part, text_room(stdout));
+}
+
 // The column of names, so wide that what stands behind them is below each other.
 static int name_width(const struct run *run)
 {
@@ -171,10 +179,8 @@ static void print_stage(FILE *to, struct seen *seen, const struct run_stage *sta
         snprintf(text, sizeof text, "      nothing heard of it for %s", format_seconds(a, status->quiet_s));
         print_line(to, seen, text);
     }
-    if (status->live.warning && status->live.warning[0]) {
-        snprintf(text, sizeof text, "      %.*s", (int)text_prefix(status->live.warning, STATUS_WIDTH * 4), status->live.warning);
-        print_line(to, seen, text);
-    }
+    if (status->live.warning && status->live.warning[0])
+        print_text(to, seen, "      ", status->live.warning);
 }
 
 static void print_head(FILE *to, struct seen *seen, const struct run *run, const char *state)
@@ -187,7 +193,7 @@ static void print_head(FILE *to, struct seen *seen, const struct run *run, const
     else if (!strcmp(state, "died"))
         snprintf(text + n, sizeof text - (size_t)n, " (process %lld on %s is gone); run it again to go on", (long long)run->pid,
                  run->host);
-    print_line(to, seen, text);
+    print_text(to, seen, "", text);
 }
 
 // How the copying to the mirror stands, of a run that has one.
@@ -200,10 +206,8 @@ static void print_mirror(FILE *to, struct seen *seen, const struct mirror_state 
     if (m->now && running)
         snprintf(text + n, sizeof text - (size_t)n, "; now %.60s", m->now);
     print_line(to, seen, text);
-    if (m->warning) {
-        snprintf(text, sizeof text, "      %.*s", (int)text_prefix(m->warning, STATUS_WIDTH * 4), m->warning);
-        print_line(to, seen, text);
-    }
+    if (m->warning)
+        print_text(to, seen, "      ", m->warning);
 }
 
 static int exit_status_of(const struct run *run, const char *state)
@@ -222,10 +226,13 @@ static struct error *show_run(const struct call *call, const char *name, FILE *t
         e = mirror_read(&mirror, call->results, name, call->arena);
     if (e)
         return e;
-    if (!run.number) {
-        if (to)
-            fprintf(to, "%s: no run yet\n", name);
-        return NULL;
+    if (!run.number) { // of a recipe that has not been run yet: that is no mistake
+        int *numbers, n = 0;
+        e = to ? run_numbers(call->results, name, call->arena, &numbers, &n) : NULL;
+        if (to && !e)
+            fprintf(to, n ? "%s: no record of a run that can be read; `retort ls --check` tells why\n" : "%s: no run yet\n",
+                    name);
+        return e;
     }
     const char *state = run_state(&run, call->results, call->arena);
     bool running = !strcmp(state, "running");
@@ -336,6 +343,16 @@ static struct error *keep_running(const struct call *call, const char **names, i
     return NULL;
 }
 
+// The name that a word of the command line means: of a recipe, whether it was run or not, or of runs that there are.
+static struct error *find_name(const struct call *call, const char **name)
+{
+    int *numbers, n;
+    if (load_is_recipe(*name))
+        return load_name(call, *name, name);
+    struct error *e = run_numbers(call->results, *name, call->arena, &numbers, &n);
+    return e || n ? e : load_no_run(call, *name, false);
+}
+
 struct error *command_status(struct call *call)
 {
     const char **names = NULL, *one = call->n_args ? call->args[0] : NULL;
@@ -343,7 +360,7 @@ struct error *command_status(struct call *call)
     struct seen seen = {0};
     struct error *e = NULL;
     if (one)
-        e = load_name(call, one, &one);
+        e = find_name(call, &one);
     if (!e && !call->n_args)
         e = run_names(call->results, call->arena, &names, &n);
     if (!e && !one && call->watch)

@@ -4,24 +4,33 @@
 
 #include "runner/commands/load.h"
 #include "runner/commands/why_runs.h"
+#include "runner/view/grid.h"
 #include "runner/view/reasons.h"
 
-static struct error *tell(const struct plan_stage *s, const struct plan *plan, struct arena *arena)
+static struct error *tell(const struct plan_stage *s, const struct plan *plan, int width, struct arena *arena)
 {
-    printf("%s: %s", s->node->name, plan_state_name(s->state));
+    const char *head = "";
     if (s->state == PLAN_CACHED && !s->n_reasons)
-        printf(plan->last.number ? ", as it was in run %04d" : ", made under another name", plan->last.number);
+        head =
+            plan->last.number ? arena_printf(arena, ", as it was in run %04d", plan->last.number) : ", made under another name";
     else if (s->state == PLAN_CACHED)
-        printf(", made before; but not what run %04d had:", plan->last.number);
-    putchar('\n');
+        head = arena_printf(arena, ", made before; but not what run %04d had:", plan->last.number);
+    head = head ? arena_printf(arena, "%s: %s%s", s->node->name, plan_state_name(s->state), head) : NULL;
+    if (!head)
+        return error_memory();
+    text_line(stdout, "", head, width);
     const char *what, *with = s->state == PLAN_CACHED ? NULL : begins_with(s->node, &what, arena);
-    if (with)
-        printf("    begins with '%s': %s\n", with, what);
+    const char *begins = with ? arena_printf(arena, "begins with '%s': %s", with, what) : "";
+    if (!begins)
+        return error_memory();
+    if (*begins)
+        text_line(stdout, "    ", begins, width);
     for (int i = 0; i < s->n_reasons; i++) {
         const char *text = reason_long(&s->reasons[i], arena);
+        text = text ? text_plain(text, arena) : NULL;
         if (!text)
             return error_memory();
-        printf("    %s\n", text);
+        text_line(stdout, "    ", text, width);
     }
     return NULL;
 }
@@ -49,7 +58,7 @@ struct error *command_why(struct call *call)
         if (only && only != s)
             continue;
         if (!call->json) {
-            e = tell(s, &l.plan, call->arena);
+            e = tell(s, &l.plan, text_room(stdout), call->arena);
             continue;
         }
         if ((e = stage_to_json(&j, s, call->arena)))

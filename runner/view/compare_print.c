@@ -291,9 +291,11 @@ static struct error *print_measures(const struct comparison *c, FILE *to, int wi
 
 static const char *difference_text(const struct compare_score *s, struct arena *arena)
 {
+    char text[FORMAT_TEXT];
     if (isnan(s->difference))
         return "";
-    return s->is_accuracy ? arena_printf(arena, "%+.1f pts", 100 * s->difference) : arena_printf(arena, "%+.4f", s->difference);
+    return s->is_accuracy ? arena_printf(arena, "%s pts", format_signed(text, 100 * s->difference, 1))
+                          : arena_strdup(arena, format_signed(text, s->difference, 4));
 }
 
 static const char *noise_text(const struct compare_score *s, struct arena *arena)
@@ -340,7 +342,7 @@ static struct error *print_scores(const struct comparison *c, FILE *to, int widt
     struct sheet s;
     struct error *e = sheet_init(&s, "scores", c->n_scores, arena);
     int stages = 0;
-    bool paired = false, unpaired = false;
+    bool paired = false, unpaired = false, bpb = false, marked = false;
     if (e || !c->n_scores)
         return e;
     for (int i = 0; i < c->n_scores; i++)
@@ -350,11 +352,15 @@ static struct error *print_scores(const struct comparison *c, FILE *to, int widt
         e = s.labels[i] ? compare_score_cells(&c->scores[i], s.cells[i], c->n_runs, arena) : error_memory();
         paired |= c->scores[i].test == COMPARE_MCNEMAR;
         unpaired |= c->scores[i].test == COMPARE_PROPORTIONS;
+        bpb |= c->scores[i].less_is_better;
+        for (int r = 0; r < c->n_runs; r++)
+            marked |= c->n_runs > 2 && c->scores[i].best[r];
         s.n_rows++;
     }
     if (e || (e = sheet_print(&s, c->n_runs, c->n_runs == 2 ? notes : NULL, to, width, arena)))
         return e;
-    fputc('\n', to);
+    if (paired || unpaired || marked || bpb)
+        fputc('\n', to);
     if (paired)
         text_wrap(to, "",
                   "p: McNemar's exact test, question by question; 0.05 and more is within noise. "
@@ -363,9 +369,9 @@ static struct error *print_scores(const struct comparison *c, FILE *to, int widt
     if (unpaired)
         text_wrap(to, "", "unpaired: not the same questions in both, or their answers were not kept; p of the two shares.",
                   width);
-    if (c->n_runs > 2)
+    if (marked)
         text_wrap(to, "", "*: the best. Compare two runs to see what is within noise.", width);
-    if (!paired && !unpaired && c->n_runs == 2)
+    if (bpb)
         text_wrap(to, "", "bpb: bits per byte, less is better.", width);
     return NULL;
 }

@@ -73,8 +73,11 @@ static const char *number(double value, bool percent, struct arena *arena)
 
 static const char *difference(const struct compare_seed *s, struct arena *arena)
 {
+    char text[FORMAT_TEXT];
     double d = s->row.difference;
-    return isnan(d) ? "-" : s->is_accuracy ? arena_printf(arena, "%+.1f pts", 100 * d) : arena_printf(arena, "%+.4f", d);
+    return isnan(d)         ? "-"
+           : s->is_accuracy ? arena_printf(arena, "%s pts", format_signed(text, 100 * d, 1))
+                            : arena_strdup(arena, format_signed(text, d, 4));
 }
 
 // "+0.0060, p 0.21: cannot be told from noise"; NULL: memory ran out.

@@ -2,7 +2,9 @@
 #include "runner/view/format.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char *unknown(char text[FORMAT_TEXT])
 {
@@ -36,6 +38,8 @@ const char *format_big(char text[FORMAT_TEXT], double value)
     if (!isfinite(value))
         return unknown(text);
     int exponent = value > 0 ? (int)floor(log10(value)) : 0;
+    if (value / pow(10, exponent) >= 9.95) // printed as 10.0
+        exponent++;
     snprintf(text, FORMAT_TEXT, "%.1fe%d", value / pow(10, exponent), exponent);
     return text;
 }
@@ -66,10 +70,27 @@ const char *format_usd(char text[FORMAT_TEXT], double usd)
     return text;
 }
 
+// A number that is rounded to 0 has no sign to tell.
+static bool is_zero(const char *text)
+{
+    return !text[1 + strspn(text + 1, "0.")];
+}
+
 const char *format_real(char text[FORMAT_TEXT], double value, int decimals)
 {
     if (!isfinite(value))
         return unknown(text);
     snprintf(text, FORMAT_TEXT, "%.*f", decimals, value);
+    if (text[0] == '-' && is_zero(text))
+        memmove(text, text + 1, strlen(text));
+    return text;
+}
+
+const char *format_signed(char text[FORMAT_TEXT], double value, int decimals)
+{
+    if (!isfinite(value))
+        return unknown(text);
+    snprintf(text, FORMAT_TEXT, "%+.*f", decimals, value);
+    text[0] = is_zero(text) ? '+' : text[0];
     return text;
 }

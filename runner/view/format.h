@@ -2,6 +2,7 @@
 //
 //     format_count(text, 23724032)   "23.7M"        format_seconds(text, 3725)    "1h02m"
 //     format_big(text, 3.5e15)       "3.5e15"       format_bytes(text, 12.3e6)    "12.3 MB"
+//     format_real(text, -1e-8, 3)    "0.000"        format_signed(text, 2e-3, 3)  "+0.002"
 #ifndef RUNNER_VIEW_FORMAT_H
 #define RUNNER_VIEW_FORMAT_H
 
@@ -15,5 +16,8 @@ const char *format_seconds(char text[FORMAT_TEXT], double seconds); // NaN: unkn
 const char *format_bytes(char text[FORMAT_TEXT], int64_t bytes);    // below 0: unknown
 const char *format_usd(char text[FORMAT_TEXT], double usd);         // NaN: unknown
 const char *format_real(char text[FORMAT_TEXT], double value, int decimals);
+
+// With its sign: "+0.0060"; what is printed as 0 has a plus.
+const char *format_signed(char text[FORMAT_TEXT], double value, int decimals);
 
 #endif

@@ -1,10 +1,12 @@
 // grid.c - first the widths, then row by row: a row takes as many lines as its wrapped cell.
 #include "runner/view/grid.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { GAP = 2, WRAP_LEAST = 14, NAME_LEAST = 8 };
+enum { GAP = 2, WRAP_LEAST = 14, NAME_LEAST = 8, TERMINAL = 80 };
 
 int text_width(const char *text)
 {
@@ -156,9 +158,9 @@ void grid_print(const struct grid *g, FILE *to, int width)
         put_row(g, to, g->cells + (size_t)r * (size_t)g->n_columns, widths);
 }
 
-void text_wrap(FILE *to, const char *first, const char *text, int width)
+int text_wrap(FILE *to, const char *first, const char *text, int width)
 {
-    int indent = text_width(first), column = 0, room = width - indent;
+    int indent = text_width(first), column = 0, room = width - indent, n_lines = 1;
     fputs(first, to);
     text += strspn(text, " ");
     while (*text) {
@@ -171,6 +173,7 @@ void text_wrap(FILE *to, const char *first, const char *text, int width)
         if (column && column + 1 + w > room) {
             fprintf(to, "\n%*s", indent, "");
             column = 0;
+            n_lines++;
         }
         fprintf(to, "%s%.*s", column ? " " : "", (int)word, text);
         column += w + (column ? 1 : 0);
@@ -178,10 +181,25 @@ void text_wrap(FILE *to, const char *first, const char *text, int width)
         if (*text && *text != ' ') { // a word cut in the middle
             fprintf(to, "\n%*s", indent, "");
             column = 0;
+            n_lines++;
         }
         text += strspn(text, " ");
     }
     fputc('\n', to);
+    return n_lines;
+}
+
+int text_room(FILE *to)
+{
+    return isatty(fileno(to)) ? TERMINAL : INT_MAX;
+}
+
+int text_line(FILE *to, const char *first, const char *text, int width)
+{
+    if (text_width(first) + text_width(text) > width)
+        return text_wrap(to, first, text, width);
+    fprintf(to, "%s%s\n", first, text);
+    return 1;
 }
 
 const char *text_plain(const char *text, struct arena *arena)

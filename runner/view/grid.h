@@ -40,8 +40,14 @@ void grid_print(const struct grid *grid, FILE *to, int width);
 int text_width(const char *text);
 size_t text_prefix(const char *text, int n);
 
-// Prints a text behind `first`, later lines behind as many blanks; words longer than a line are cut.
-void text_wrap(FILE *to, const char *first, const char *text, int width);
+// Prints a text behind `first`, later lines behind as many blanks; words longer than a line are cut. Returns how many lines it took.
+int text_wrap(FILE *to, const char *first, const char *text, int width);
+
+// Where lines end: at column 80 on a terminal, nowhere in a pipe, where a program reads them, or somebody greps.
+int text_room(FILE *to);
+
+// A line as it is where it fits, blanks in a row included, else wrapped.
+int text_line(FILE *to, const char *first, const char *text, int width);
 
 // A text of a file as it may stand on a terminal: control characters, C1 ones included, become '?'; "-" for NULL. In the arena, NULL when
 // memory runs out.

@@ -64,7 +64,7 @@ void progress_line(char *text, size_t n_bytes, int width, const char *label, con
     if (says) // what this kind of stage is about: the task that is asked, the reward
         text_put(text, n_bytes, width, "  %s", line->text);
     if (isfinite(line->loss) && !says)
-        text_put(text, n_bytes, width, "  loss %.3f", line->loss);
+        text_put(text, n_bytes, width, "  loss %s", format_real(a, line->loss, 3));
     if (isfinite(line->bpb) && line->bpb > 0)
         text_put(text, n_bytes, width, "  bpb %.3f", line->bpb);
     if (isfinite(line->tok_s) && line->tok_s > 0)
@@ -197,11 +197,12 @@ static void found(void *self, const struct plan_stage *stage)
 
 static void print_done(const struct progress *p, const struct plan_stage *stage, const struct outcome *outcome)
 {
+    char a[FORMAT_TEXT];
     bool rewards = stage->node->kind == KIND_GRPO, says = rewards || !kind_is_word(stage->node->kind);
     if (says && outcome->last.text && outcome->last.text[0])
         fprintf(p->to, ", %s", outcome->last.text);
     if (isfinite(outcome->last.loss) && !rewards)
-        fprintf(p->to, ", loss %.3f", outcome->last.loss);
+        fprintf(p->to, ", loss %s", format_real(a, outcome->last.loss, 3));
     if (isfinite(outcome->last.bpb) && outcome->last.bpb > 0)
         fprintf(p->to, ", bpb %.4f", outcome->last.bpb);
     fputc('\n', p->to);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/eval/scores.h"
+#include "runner/view/format.h"
 
 // The stage that an evaluation measured, and the step that it measured of it, -1 for its end; -1: unknown.
 static int model_of(const struct run *run, const struct run_stage *stage, int64_t *step)
@@ -237,11 +238,12 @@ struct error *scores_collect(struct scores *s, const struct run *run, const stru
 
 const char *score_text(char *text, size_t size, const struct score_row *row, double value)
 {
+    char number[FORMAT_TEXT];
     if (isnan(value))
         snprintf(text, size, "-");
     else if (row->is_accuracy)
         snprintf(text, size, "%.1f %%", 100 * value);
     else
-        snprintf(text, size, "%.4f", value);
+        snprintf(text, size, "%s", format_real(number, value, 4));
     return text;
 }

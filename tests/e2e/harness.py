@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
@@ -27,6 +28,24 @@ def call(*args, results=None, check=None, env=None, cwd=None):
     if check is not None and done.returncode != check:
         raise AssertionError(f"{' '.join(full)}: exit {done.returncode}, wanted {check}\n{done.stdout}\n{done.stderr}")
     return done
+
+
+def terminal(*args, results, cwd=None):
+    """What someone sees, both ends being a terminal: the exit status and the text."""
+    master, slave = pty.openpty()
+    done = subprocess.Popen([str(RETORT), *map(str, args), "--results", str(results)], stdin=slave, stdout=slave, stderr=slave, cwd=cwd)
+    os.close(slave)
+    out = b""
+    while True:
+        try:
+            part = os.read(master, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        out += part
+    os.close(master)
+    return done.wait(timeout=60), out.replace(b"\r\n", b"\n").decode()
 
 
 def text_of(recipe=MICRO):

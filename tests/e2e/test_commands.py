@@ -15,7 +15,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import MICRO, RETORT, SOURCE, Folder, call, live_step, text_of, wait_for
+from harness import MICRO, RETORT, SOURCE, Folder, call, live_step, terminal, text_of, wait_for
 
 FAST = ["-s", "base.steps=10", "-s", "base.eval_every=0"]
 
@@ -123,8 +123,8 @@ class Asking(Folder):
         call("new", "letters", cwd=self.folder, check=0)
         for asked in ("lettesr.yaml", "letters"):
             for command in ("check", "run", "status"):
-                if command != "status" or asked.endswith(".yaml"):
-                    self.assertRegex(self.wrong(command, asked), r"cannot open '.*-> did you mean 'letters.yaml'")
+                what = "there is no run" if (command, asked) == ("status", "letters") else "cannot open '"
+                self.assertRegex(self.wrong(command, asked), rf"{what}.*-> did you mean 'letters.yaml'")
         (self.folder / "recipes").mkdir()
         (self.folder / "letters.yaml").rename(self.folder / "recipes/letters.yaml")
         self.assertIn("did you mean 'recipes/letters.yaml'", self.wrong("check", "letters.yaml"))
@@ -161,6 +161,45 @@ class Asking(Folder):
                       self.wrong("compare", "grid:base@steps=1", "grid:base@steps=2"))
         self.assertIn("did you mean 'base@steps=3'", self.wrong("why", self.grid(3), "bas@steps=3"))
         self.assertIn("'base@steps=1', 'base@steps=2', 'base@steps=3';", self.wrong("why", grid, "base"))
+
+    def test_runs_that_are_not_there(self):
+        self.assertIn("-> `retort run RECIPE` makes one", self.wrong("status", "nobody"))
+        self.assertIn("no run yet", call("status", MICRO, results=self.results, check=0).stdout)  # a recipe that was not run is no mistake
+        call("run", MICRO, *FAST, results=self.results, check=0)
+        (self.results / "runs/micro").rename(self.results / "runs/letters")
+        for command in ("status", "report", "export"):
+            more = ("--to", "csv", "x") if command == "export" else ()
+            self.assertIn("there is no run of 'lettres' in", self.wrong(command, "lettres", *more))
+            self.assertIn("-> did you mean 'letters'?", self.wrong(command, "lettres", *more))
+            self.assertIn("-> there are those of 'letters'", self.wrong(command, "somebody", *more))
+        self.assertIn("-> name 'letters' alone, whose newest run is meant", self.wrong("status", "letters/1"))
+        self.assertIn("-> `retort ls` lists the runs of 'letters'", self.wrong("report", "letters/7"))
+        self.assertIn("did you mean 'nanochat-d20'", self.wrong("report", "nanochat-d2O"))
+        (self.results / "runs/letters/0001.h5").write_bytes(b"no record")
+        self.assertIn("no record of a run that can be read", call("status", "letters", results=self.results, check=0).stdout)
+
+    def test_lines_fit_a_terminal_and_are_whole_in_a_pipe(self):
+        deep = self.folder / "a_folder_of_a_long_name/within_another_that_is_not_short_either/and_one_more_of_them"
+        deep.mkdir(parents=True)
+        rows = [json.dumps({"text": f"the cat sat on mat {i} and the dog sat on the cat"}) + "\n" for i in range(200)]
+        (deep / "texts.jsonl").write_text("".join(rows))
+        recipe = deep / "deep.yaml"
+        recipe.write_text("retort: 1\nname: deep\nsources: {texts: {jsonl: texts.jsonl, field: text, validate: none}}\n"
+                          "stages: {tokenizer: {kind: tokenizer, source: texts, vocab: 280, chars: 5k}}\n")
+        call("run", recipe, results=self.results, check=0)
+        (deep / "texts.jsonl").write_text("".join(rows[1:]))
+        store, = self.results.glob("store/tokenizer-*.h5")
+        store.write_bytes(store.read_bytes()[:-7])
+        for args, status, whole in ((("why", recipe, "-s", "tokenizer.chars=6k"), 0, "data '" + str(deep)),
+                                    (("ls", "--check"), 1, "damaged"), (("data", recipe), 0, str(deep))):
+            done, text = terminal(*args, results=self.results)
+            self.assertEqual(done, status, text)
+            self.assertLessEqual(columns(text), 80, text)
+            piped = call(*args, results=self.results, check=status).stdout
+            self.assertIn(whole, piped)
+            self.assertGreater(columns(piped), 80)
+            if args[0] == "ls":
+                self.assertEqual("".join(text.split()), "".join(piped.split()))
 
     def test_nothing_to_remove(self):
         self.assertIn("there are no results in", call("gc", results=self.results, check=0).stdout)

@@ -38,8 +38,32 @@ static void numbers(void **state)
     assert_string_equal(format_bytes(t, 12345678), "12.3 MB");
     assert_string_equal(format_usd(t, 3.456), "$3.46");
     assert_string_equal(format_real(t, NAN, 3), "-");
+    assert_string_equal(format_big(t, 9.96e18), "1.0e19");
+    assert_string_equal(format_big(t, 9.94e18), "9.9e18");
     for (int64_t n = 1; n < INT64_MAX / 7; n = n * 7 + 3)
         assert_true(strlen(format_count(t, n)) <= 8);
+}
+
+// What is rounded to 0 is neither above nor below it.
+static void zero_has_no_sign(void **state)
+{
+    (void)state;
+    char t[FORMAT_TEXT];
+    assert_string_equal(format_real(t, -1e-8, 3), "0.000");
+    assert_string_equal(format_real(t, -0.0004, 3), "0.000");
+    assert_string_equal(format_real(t, -0.0006, 3), "-0.001");
+    assert_string_equal(format_real(t, -0.4, 0), "0");
+    assert_string_equal(format_real(t, -10, 0), "-10");
+    assert_string_equal(format_real(t, -0.0, 2), "0.00");
+    assert_string_equal(format_signed(t, -1e-8, 4), "+0.0000");
+    assert_string_equal(format_signed(t, -0.3, 1), "-0.3");
+    assert_string_equal(format_signed(t, 0.06, 1), "+0.1");
+    assert_string_equal(format_signed(t, NAN, 1), "-");
+    struct live_line line = live_line("step");
+    char text[200];
+    line.loss = -1e-8;
+    progress_line(text, sizeof text, 79, "base", &line);
+    assert_string_equal(text, "base  loss 0.000");
 }
 
 static void every_line_fits(FILE *f, int width)
@@ -121,6 +145,30 @@ static void progress_fits(void **state)
     assert_string_equal(text, "[1/4] tokenizer");
 }
 
+static void read_all(FILE *f, char *text, size_t size)
+{
+    rewind(f);
+    text[fread(text, 1, size - 1, f)] = '\0';
+    fclose(f);
+}
+
+// A line that fits keeps its blanks; none is broken where no terminal is.
+static void lines_fit(void **state)
+{
+    (void)state;
+    char text[200];
+    FILE *f = tmpfile();
+    text_line(f, "  ", "steps: 3 -> 4   base.yaml:7", 30);
+    text_line(f, "  ", "steps: 3 -> 4   base.yaml:7", 20);
+    read_all(f, text, sizeof text);
+    assert_string_equal(text, "  steps: 3 -> 4   base.yaml:7\n  steps: 3 -> 4\n  base.yaml:7\n");
+    f = tmpfile();
+    assert_true(text_room(f) > 1000000);
+    text_line(f, "", "one two", text_room(f));
+    read_all(f, text, sizeof text);
+    assert_string_equal(text, "one two\n");
+}
+
 // What Ctrl-C says, with the longest time that it has to tell.
 static void stopping_fits(void **state)
 {
@@ -158,8 +206,9 @@ static void reasons_are_short(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers),       cmocka_unit_test(tables_fit),        cmocka_unit_test(progress_fits),
-        cmocka_unit_test(stopping_fits), cmocka_unit_test(reasons_are_short),
+        cmocka_unit_test(numbers),           cmocka_unit_test(zero_has_no_sign), cmocka_unit_test(tables_fit),
+        cmocka_unit_test(progress_fits),     cmocka_unit_test(lines_fit),        cmocka_unit_test(stopping_fits),
+        cmocka_unit_test(reasons_are_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
