@@ -17,8 +17,9 @@ static const double EPS = 1e-6, BASE = 10000, CAP = 15;
 static const char *const model_type = "nanochat", *const architecture = "NanoChatForCausalLM", *const activation = "relu2";
 
 // Keys under which a model would be another one, unless they are false, null, 0 or not there.
-static const char *const unset[] = {"attention_bias",      "qkv_bias",       "mlp_bias",           "attention_dropout",
-                                    "tie_word_embeddings", "sliding_window", "use_sliding_window", "quantization_config"};
+static const char *const unset[] = {"attention_bias", "qkv_bias",           "mlp_bias",           "attention_dropout",
+                                    "sliding_window", "use_sliding_window", "quantization_config"};
+static const char *const tie = "tie_word_embeddings";
 
 // --- reading --------------------------------------------------------------------------------------------------------------------
 
@@ -31,14 +32,17 @@ static struct error *refuse(const struct reading *r, const char *format, const c
 {
     char what[300];
     snprintf(what, sizeof what, format, value);
-    return error_new(ERROR_DATA, NOWHERE, "this version reads NanoChat models as `transformers` saves them", "'%s' %s", r->path,
-                     what);
+    return error_new(
+        ERROR_DATA, NOWHERE,
+        "only a NanoChat model as `transformers` makes it by default, sizes and constants aside, can be read; what its "
+        "weights do not depend on (dropout) may be taken out of config.json",
+        "'%s' %s", r->path, what);
 }
 
 // Of a value in few characters.
 static const char *shown(const json_t *value, char text[60])
 {
-    size_t n = json_dumpb(value, text, 56, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII);
+    size_t n = json_dumpb(value, text, 56, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15));
     if (n > 56)
         memcpy(text + 52, "...", 4);
     else
@@ -82,6 +86,9 @@ static struct error *check_kind(const struct reading *r)
     for (size_t i = 0; i < countof(unset); i++)
         if (!is_unset(json_object_get(r->root, unset[i])))
             return refuse_value(r, unset[i], json_object_get(r->root, unset[i]), "this version has no such thing");
+    if (json_object_get(r->root, tie) && !json_is_boolean(json_object_get(r->root, tie)) &&
+        !json_is_null(json_object_get(r->root, tie)))
+        return refuse_value(r, tie, json_object_get(r->root, tie), "true or false is needed");
     for (size_t i = 0; i < json_array_size(layers); i++)
         if (!says(json_array_get(layers, i), "full_attention"))
             return refuse_value(r, "layer_types", layers, "this version reads full_attention alone");
@@ -235,6 +242,16 @@ struct error *hf_config_read(const char *folder, struct shape *shape, struct are
         e = take_softcap(&r, shape);
     if (!e)
         e = error_while(shape_check(shape), NOWHERE, "reading '%s'", r.path);
+    json_decref(root);
+    return e;
+}
+
+struct error *hf_config_tied(const char *folder, bool *tied, struct arena *arena)
+{
+    const char *path = arena_printf(arena, "%s/config.json", folder);
+    json_t *root = NULL;
+    struct error *e = path ? read_json(path, CONFIG_MOST, arena, &root) : error_memory();
+    *tied = json_is_true(json_object_get(root, tie));
     json_decref(root);
     return e;
 }

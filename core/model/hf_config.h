@@ -11,6 +11,7 @@
 //            head_dim, max_position_embeddings (2048), rms_norm_eps (1e-6), rope_theta or rope_parameters (10000) and
 //            final_logit_softcapping or logits_soft_cap (15; null: none) may. What would make another model of it is refused by name;
 //            what does not touch it (dtype, use_cache, initializer_range, ...) is not looked at
+// Tied       with tie_word_embeddings the weights may lack lm_head: it is then the embedding, from where on the two are apart
 // Vocabulary vocab_size is the number of rows, n_vocab_padded; n_vocab is the same here, and smaller only where the tokenizer is
 // Writing    the shapes of 2025 alone: NanoChat has none of the switches of 2026 (ERROR_NOT_BUILT names the first)
 // Errors     ERROR_DATA naming the file, the key and the value
@@ -36,6 +37,9 @@ struct json_t;
 struct error *CHECKED hf_index_read(const char *path, struct arena *arena, struct json_t **root);
 
 struct error *CHECKED hf_config_read(const char *folder, struct shape *shape, struct arena *arena);
+
+// Whether config.json says that lm_head is the embedding (tie_word_embeddings).
+struct error *CHECKED hf_config_tied(const char *folder, bool *tied, struct arena *arena);
 
 // Ids of the tokens that config.json names; -1: there is none.
 struct hf_tokens {

@@ -12,6 +12,8 @@
 #include "core/model/model.h"
 #include "core/store/atomic.h"
 
+static const char embedding[] = "model.embed_tokens.weight", output[] = "lm_head.weight";
+
 // The tensor of a parameter; NULL: NanoChat of transformers has no such thing, or memory ran out.
 static const char *tensor_name(const char *param, struct arena *arena)
 {
@@ -20,9 +22,9 @@ static const char *tensor_name(const char *param, struct arena *arena)
                                            {"mlp.c_fc", "mlp.fc1"},          {"mlp.c_proj", "mlp.fc2"}};
     int layer = 0, n = 0;
     if (!strcmp(param, "transformer.wte"))
-        return "model.embed_tokens.weight";
+        return embedding;
     if (!strcmp(param, "lm_head"))
-        return "lm_head.weight";
+        return output;
     if (sscanf(param, "transformer.h.%d.%n", &layer, &n) != 1 || !n)
         return NULL;
     for (size_t i = 0; i < countof(parts); i++)
@@ -74,6 +76,13 @@ static const struct safetensor *find(const struct hf_weights *w, const char *nam
     return found;
 }
 
+// The tensor of a parameter. Where the config ties the output to the embedding and both are there, `transformers` takes both, too.
+static const struct safetensor *find_param(const struct hf_weights *w, const char *name, const struct safetensors **in)
+{
+    const struct safetensor *found = find(w, name, in);
+    return !found && w->tied && !strcmp(name, output) ? find(w, embedding, in) : found;
+}
+
 static const char *file_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -107,6 +116,8 @@ struct error *hf_weights_open(struct hf_weights *w, const char *folder, struct a
     int n, first;
     *w = (struct hf_weights){0};
     struct error *e = hf_folder_files(folder, arena, &names, &n, &first);
+    if (!e)
+        e = hf_config_tied(folder, &w->tied, arena);
     if (e)
         return e;
     if (!(w->files = arena_array(arena, (size_t)n, sizeof *w->files)))
@@ -129,8 +140,8 @@ static struct error *check_tensor(const struct safetensors *in, const struct saf
 {
     const int64_t wanted[] = {p->rows, p->cols};
     if (t->type == SAFETENSOR_OTHER)
-        return error_plain(ERROR_DATA, "tensor '%s' of '%s' is of type %s; weights are F32, BF16 or F16", t->name, in->path,
-                           t->dtype);
+        return error_new(ERROR_DATA, NOWHERE, "save it as one of these: model.float().save_pretrained(...)",
+                         "tensor '%s' of '%s' is of type %s; weights are F32, BF16 or F16", t->name, in->path, t->dtype);
     if (t->n_dims == 2 && t->dims[0] == p->rows && t->dims[1] == p->cols)
         return NULL;
     return error_plain(ERROR_DATA, "tensor '%s' of '%s' is %s, and config.json asks for %s", t->name, in->path,
@@ -187,7 +198,7 @@ struct error *hf_weights_sets(struct hf_weights *w, const struct shape *shape, s
         return error_memory();
     for (int i = 0; i < n && !e; i++) {
         const struct safetensors *in = NULL;
-        const struct safetensor *t = find(w, list[i].tensor, &in);
+        const struct safetensor *t = find_param(w, list[i].tensor, &in);
         if (stop_requested())
             e = error_stopped();
         else if (!t)

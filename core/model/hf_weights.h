@@ -14,7 +14,8 @@
 // Exact      float32 goes in and out as it is; bfloat16 and float16 become the float32 numbers that they are. What hf_weights_write
 //            writes and hf_weights_sets reads again has the same bits, whichever precision the model computes in
 // Strict     each parameter must be there once, with the size that the shape asks for, and nothing else may be (but for
-//            rotary_emb.inv_freq of older versions, which follow from the config); of an index every line must be true
+//            rotary_emb.inv_freq of older versions, which follow from the config); of an index every line must be true.
+//            lm_head may be missing where the config ties it to the embedding, whose numbers it then has
 // Ownership  sets of float32 borrow from the mapped files, others own blocks: until hf_weights_close
 // Errors     ERROR_DATA naming file, tensor and reason; ERROR_STOPPED; those of writing
 #ifndef CORE_MODEL_HF_WEIGHTS_H
@@ -27,6 +28,7 @@
 struct hf_weights {
     struct safetensors *files;
     int n_files;
+    bool tied;      // lm_head may be the embedding
     float **blocks; // of tensors that were widened
     int n_blocks;
 };

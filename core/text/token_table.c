@@ -44,7 +44,8 @@ struct error *token_table_check(const struct token_table *t)
     }
     for (int32_t id = 0; id < 256; id++)
         if (t->offsets[id + 1] != id + 1 || t->bytes[id] != id)
-            return error_plain(ERROR_DATA, "token %d of the vocabulary is not the byte %d alone", id, id);
+            return error_new(ERROR_DATA, NOWHERE, "only a vocabulary that begins with the 256 bytes, in their order, can be read",
+                             "token %d of the vocabulary is not the byte %d alone", id, id);
     return check_specials(t);
 }
 

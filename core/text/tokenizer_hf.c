@@ -258,6 +258,20 @@ static struct error *check_pattern(const struct reading *r)
     return NULL;
 }
 
+// Whether a post-processor adds no token: one of offsets, or a template of the text alone, as `transformers` writes into what it saves.
+static bool keeps_ids(const json_t *post, int depth)
+{
+    const json_t *list = json_object_get(post, "processors"), *single = json_object_get(post, "single");
+    if (!post || json_is_null(post) || says(post, "type", "ByteLevel"))
+        return true;
+    if (says(post, "type", "TemplateProcessing"))
+        return json_array_size(single) == 1 && says(json_object_get(json_array_get(single, 0), "Sequence"), "id", "A");
+    bool keeps = depth == 0 && says(post, "type", "Sequence") && json_is_array(list);
+    for (size_t i = 0; i < json_array_size(list) && keeps; i++)
+        keeps = keeps_ids(json_array_get(list, i), depth + 1);
+    return keeps;
+}
+
 static struct error *check_parts(const struct reading *r)
 {
     static const char *const none[] = {"normalizer", "truncation", "padding"};
@@ -267,8 +281,10 @@ static struct error *check_parts(const struct reading *r)
             snprintf(what, sizeof what, "it has a %s", none[i]);
             return refuse(what);
         }
-    if (!is_empty(r->root, "post_processor") && !says(json_object_get(r->root, "post_processor"), "type", "ByteLevel"))
+    if (!keeps_ids(json_object_get(r->root, "post_processor"), 0))
         return refuse("its post_processor changes the ids");
+    if (!is_empty(r->root, "version") && !says(r->root, "version", "1.0"))
+        return refuse("its version is not 1.0");
     if (!says(json_object_get(r->root, "decoder"), "type", "ByteLevel"))
         return refuse("its decoder is not ByteLevel");
     static const char *const unset[] = {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"};
@@ -308,6 +324,9 @@ static struct error *take_special(struct reading *r, int i)
     for (size_t k = 0; k < countof(flags); k++)
         if (json_is_true(json_object_get(token, flags[k])))
             return error_plain(ERROR_DATA, "added token '%s' has %s, which is not built", name, flags[k]);
+    if (!json_is_true(json_object_get(token, "special")))
+        return error_plain(ERROR_DATA, "added token '%s' is not special: it is one wherever a text has it, which is not built",
+                           name);
     if (!json_is_integer(id) || json_integer_value(id) != r->n - r->n_special + i)
         return error_plain(ERROR_DATA, "added token '%s' does not have id %d: special tokens are the last ids, in their order",
                            name, r->n - r->n_special + i);

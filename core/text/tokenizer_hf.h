@@ -11,7 +11,8 @@
 //            byte in a name is a letter of its own, as GPT-2 writes it: printable bytes themselves, the others U+0100 and on
 // Reading    trusts nothing. Refused, by name: what is not BPE over bytes; another pattern; a normalizer, post-processor, dropout,
 //            prefix, suffix, truncation or padding; ids that are there twice or leave gaps; special tokens that are not the last
-//            ids, or take blanks with them; merges of tokens that are not there, out of the order of ids, or missing.
+//            ids, or take blanks with them; added tokens that are not special; merges of tokens that are not there, out of the
+//            order of ids, or missing.
 //            A file that lists one pair a token (as trained) is read too; a text that its pairs and the ids would merge
 //            differently is then encoded by the ids
 // Repeats    tokenizer_from_hf(tokenizer_to_hf(t)) has the bits of t

@@ -4,7 +4,7 @@
     python3 tests/parity/test_models.py RETORT GRADIENT_DUMP SOURCE_FOLDER
 
 Shapes are drawn with random weights and saved by transformers (grouped heads, heads that are not width / heads, other epsilon, rotary
-base, softcap and vocabulary, one and several files, bfloat16), imported, computed and exported again; and a small chat model is trained
+base, softcap and vocabulary, one and several files, bfloat16, float16, an output tied to the embedding), imported, computed and exported again; and a small chat model is trained
 and exported. In float32, with the same epsilon and rotary tables in float32: logits to 1e-4, gradients to 1e-3 of the largest
 of their tensor and 1e-3 in norm. Status 77 where a peer is missing.
 """
@@ -78,10 +78,9 @@ class Place:
         return max((p for p in self.results.glob(f"store/{kind}-*.h5")), key=lambda p: p.stat().st_mtime_ns)
 
 
-def compare(place, model, name, path, worst, n_vocab):
-    """Logits by the command and gradients by the dumper, beside the model of transformers."""
-    config = model.config
-    T, B = min(96, config.max_position_embeddings), 3
+def compare_logits(place, model, name, worst, n_vocab):
+    """Logits by the command beside those of transformers, of ids with targets, that are left in ids.h5."""
+    T, B = min(96, model.config.max_position_embeddings), 3
     rng = numpy.random.default_rng(5)
     ids = rng.integers(0, n_vocab, (B, T), dtype=numpy.int32)
     targets = rng.integers(0, n_vocab, (B, T), dtype=numpy.int32)
@@ -90,7 +89,7 @@ def compare(place, model, name, path, worst, n_vocab):
         file["ids"] = ids
         file["inputs"] = ids
         file["targets"] = targets.astype("i8")
-    out, gradients = place.folder / "logits.h5", place.folder / "gradients.h5"
+    out = place.folder / "logits.h5"
     out.unlink(missing_ok=True)
     place.retort("logits", name, "--file", place.folder / "ids.h5", "--out", out)
     theirs = model(torch.from_numpy(ids).long()).logits[:, :, :n_vocab]
@@ -100,8 +99,14 @@ def compare(place, model, name, path, worst, n_vocab):
     difference = float(numpy.abs(ours - theirs.detach().numpy()).max())
     worst["logits"] = max(worst["logits"], difference)
     assert difference < LOGITS, f"logits of {name}: {difference}"
+    return theirs, targets
 
-    loss = torch.nn.functional.cross_entropy(theirs.reshape(B * T, -1), torch.from_numpy(targets).long().reshape(-1), ignore_index=-1)
+
+def compare(place, model, name, path, worst, n_vocab):
+    """Logits, and gradients by the dumper, beside the model of transformers."""
+    theirs, targets = compare_logits(place, model, name, worst, n_vocab)
+    gradients = place.folder / "gradients.h5"
+    loss = torch.nn.functional.cross_entropy(theirs.reshape(targets.size, -1), torch.from_numpy(targets).long().reshape(-1), ignore_index=-1)
     model.zero_grad()
     loss.backward()
     call(DUMP, path, place.folder / "ids.h5", gradients)
@@ -116,6 +121,24 @@ def compare(place, model, name, path, worst, n_vocab):
                       float(numpy.linalg.norm(ours - theirs) / norm) if norm else float(numpy.abs(ours).max()))
             worst["gradients"] = max(worst["gradients"], off)
             assert off < GRADIENT, f"gradient of {tensor} of {name}: {off}"
+
+
+def tied(place, tokenizer, worst):
+    """The output is the embedding: there is no lm_head in the file, and there is one here."""
+    config = NanoChatConfig(**{"vocab_size": 1000, "max_position_embeddings": 64, "tie_word_embeddings": True, **SHAPES[0]})
+    torch.manual_seed(9)
+    model, folder = NanoChatForCausalLM(config), place.folder / "tied"
+    model.half().save_pretrained(folder)
+    (folder / "tokenizer.json").write_bytes((tokenizer / "tokenizer.json").read_bytes())
+    (place.folder / "parity.yaml").write_text(RECIPE % folder)
+    place.retort("run", place.folder / "parity.yaml")
+    place.retort("export", "parity:theirs", "--to", "hf", place.folder / "untied")
+    again = AutoModelForCausalLM.from_pretrained(place.folder / "untied")
+    assert not again.config.tie_word_embeddings and again.lm_head.weight is not again.model.embed_tokens.weight
+    model = NanoChatForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    assert torch.equal(again.lm_head.weight, model.model.embed_tokens.weight)
+    with torch.no_grad():
+        compare_logits(place, model, "parity:theirs", worst, 400)
 
 
 def from_transformers(place, tokenizer, worst):
@@ -233,6 +256,7 @@ def main():
         place = Place(name)
         tokenizer = trained(place, worst)
         from_transformers(place, tokenizer, worst)
+        tied(place, tokenizer, worst)
     print(f"models: {len(SHAPES)} shapes of transformers {transformers.__version__} in and out bit for bit, 2 trained models out; "
           f"logits within {worst['logits']:.1e}, gradients within {worst['gradients']:.1e} of the largest")
 

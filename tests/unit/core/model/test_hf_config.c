@@ -53,6 +53,16 @@ static void defaults_and_older_keys(void **state)
     assert_true(s.rope_base == 7000);
     assert_good(read_text(NANOCHAT ",\"rope_parameters\":{\"rope_theta\":null}}", &s));
     assert_true(s.rope_base == 10000);
+    // The shape of a tied model is that of any other.
+    struct arena arena = {0};
+    bool tied = true;
+    assert_good(hf_config_tied("m", &tied, &arena));
+    assert_false(tied);
+    assert_good(read_text(NANOCHAT ",\"tie_word_embeddings\":null}", &s));
+    assert_good(read_text(NANOCHAT ",\"tie_word_embeddings\":true}", &s));
+    assert_good(hf_config_tied("m", &tied, &arena));
+    assert_true(tied);
+    arena_release(&arena);
 }
 
 static void others_are_refused(void **state)
@@ -70,7 +80,7 @@ static void others_are_refused(void **state)
         {NANOCHAT ",\"hidden_act\":\"silu\"}", "hidden_act \"silu\""},
         {NANOCHAT ",\"attention_bias\":true}", "attention_bias true"},
         {NANOCHAT ",\"qkv_bias\":true}", "qkv_bias true"},
-        {NANOCHAT ",\"tie_word_embeddings\":true}", "tie_word_embeddings true"},
+        {NANOCHAT ",\"tie_word_embeddings\":1}", "tie_word_embeddings 1"},
         {NANOCHAT ",\"attention_dropout\":0.1}", "attention_dropout 0.1"},
         {NANOCHAT ",\"quantization_config\":{\"bits\":4}}", "quantization_config {\"bits\":4}"},
         {NANOCHAT ",\"sliding_window\":128}", "sliding_window 128"},

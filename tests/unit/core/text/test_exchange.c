@@ -132,6 +132,13 @@ static void lies_of_hf(void **state)
         {"\"truncation\":null", "\"truncation\":{}", "it has a truncation"},
         {"\"padding\":null", "\"padding\":3", "it has a padding"},
         {"\"post_processor\":null", "\"post_processor\":{\"type\":\"TemplateProcessing\"}", "its post_processor"},
+        {"\"post_processor\":null",
+         "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<|bos|>\"}},{\"Sequence\":{"
+         "\"id\":\"A\"}}]}",
+         "its post_processor"},
+        {"\"post_processor\":null",
+         "\"post_processor\":{\"type\":\"Sequence\",\"processors\":[{\"type\":\"RobertaProcessing\"}]}", "its post_processor"},
+        {"\"version\":\"1.0\"", "\"version\":\"2.0\"", "its version is not 1.0"},
         {"\\\\p{N}{1,2}", "\\\\p{N}{1,3}", "it splits text by another pattern: '(?i:"},
         {"\"Isolated\"", "\"Removed\"", "its Split is not"},
         {"\"invert\":false", "\"invert\":true", "its Split is not"},
@@ -154,6 +161,8 @@ static void lies_of_hf(void **state)
         {"\"ab\":256,\"abc\":257", "\"ab\":257,\"abc\":256", "no merge makes token 256"},
         {"\"id\":259", "\"id\":258", "does not have id 259"},
         {"\"content\":\"<|end|>\"", "\"content\":\"\"", "no content"},
+        {"\"content\":\"<|end|>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true",
+         "\"content\":\"<|end|>\",\"special\":false", "added token '<|end|>' is not special"},
         {"\"content\":\"<|end|>\"", "\"content\":\"<|bos|>\"", "is there twice"},
         {"[[\"a\",\"b\"],[\"ab\",\"c\"]]", "[[\"ab\",\"c\"]]", "no merge makes token 256"},
         {"[[\"a\",\"b\"],[\"ab\",\"c\"]]", "[[\"a\",\"b\"]]", "no merge makes token 257"},
@@ -176,6 +185,16 @@ static void lies_of_hf(void **state)
     char *text = replaced(&arena, good, "[[\"a\",\"b\"],[\"ab\",\"c\"]]", "[\"a b\",\"ab c\"]");
     assert_null(tokenizer_from_hf(&out, text, strlen(text), &arena));
     expect_same(t, out);
+    // Post-processors that add nothing, as transformers saves one.
+    static const char *const same[] = {"{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]"
+                                       ",\"pair\":[],\"special_tokens\":{}}",
+                                       "{\"type\":\"Sequence\",\"processors\":[{\"type\":\"ByteLevel\"}]}",
+                                       "{\"type\":\"ByteLevel\"}"};
+    for (size_t i = 0; i < countof(same); i++) {
+        text = replaced(&arena, good, "\"post_processor\":null", arena_printf(&arena, "\"post_processor\":%s", same[i]));
+        assert_null(tokenizer_from_hf(&out, text, strlen(text), &arena));
+        expect_same(t, out);
+    }
     for (size_t n = 0; n < j.n; n += 1 + j.n / 200)
         expect_error(tokenizer_from_hf(&out, good, n, &arena), "no JSON");
     static const char *const odd[] = {"[]", "{}", "{\"model\":{\"vocab\":{}}}", "{\"model\":{\"type\":\"BPE\",\"vocab\":{}}}"};
