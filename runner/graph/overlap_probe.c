@@ -32,8 +32,6 @@ struct probing {
     struct reading_part *parts; // of the text, then those of mixtures
     int n_parts, n_text;
     int64_t *first_item; // of task i the first question; [n_tasks + 1]
-    int64_t *rows;       // of each question its row
-    int64_t rows_capacity;
     void (*tell)(void *self, int64_t bytes);
     void *self;
 };
@@ -120,20 +118,7 @@ static struct error *add_question(struct probing *p, const struct record *record
     int n;
     int64_t i;
     struct error *e = row_texts(record, texts, &n, capacity);
-    if (!e)
-        e = overlap_item(&p->index, *texts, n, &i);
-    if (e)
-        return e;
-    if (i >= p->rows_capacity) {
-        int64_t bigger = p->rows_capacity ? 2 * p->rows_capacity : 4096;
-        int64_t *more = block_resize(p->rows, (size_t)p->rows_capacity * sizeof *more, (size_t)bigger * sizeof *more);
-        if (!more)
-            return error_memory();
-        p->rows = more;
-        p->rows_capacity = bigger;
-    }
-    p->rows[i] = record->row;
-    return NULL;
+    return e ? e : overlap_item(&p->index, *texts, n, &i);
 }
 
 static struct error *add_questions(struct probing *p, const struct graph_part *part, const struct task *task)
@@ -304,11 +289,14 @@ static void count(struct probing *p, bool mixtures)
     for (int i = 0; i < p->report->n_tasks; i++) {
         struct overlap_task *task = &p->report->tasks[i];
         for (int64_t k = p->first_item[i]; k < p->first_item[i + 1]; k++) {
-            bool found = overlap_found(&p->index, k);
+            int64_t row = k - p->first_item[i]; // of all files, as in /examples of an evaluation
+            bool found = overlap_found(&p->index, k), listed = false;
             *(mixtures ? &task->in_mixtures : &task->in_text) += found;
             task->n_short += !mixtures && overlap_words(&p->index, k) < OVERLAP_WORDS;
-            if (found && task->n_rows < OVERLAP_ROWS)
-                task->rows[task->n_rows++] = p->rows[k];
+            for (int64_t r = 0; r < task->n_rows && mixtures; r++) // one that is in both is listed once
+                listed |= task->rows[r] == row;
+            if (found && !listed && task->n_rows < OVERLAP_ROWS)
+                task->rows[task->n_rows++] = row;
         }
     }
 }
@@ -349,7 +337,6 @@ struct error *overlap_probe(struct overlap_report *report, const struct graph *g
     overlap_init(&p.index, arena);
     struct error *e = probe(&p, graph);
     overlap_release(&p.index);
-    block_free(p.rows);
     return e;
 }
 

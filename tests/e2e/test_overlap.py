@@ -76,6 +76,16 @@ class Overlap(Folder):
         self.retort("run", self.recipe, check=0)
         self.assertIn("not measured", self.retort("report", self.recipe, check=0).stdout)
 
+    def test_rows_are_counted_over_all_files_and_listed_once(self):
+        """A question that the text and the mixture have, in the second of two files."""
+        self.write("sums_a.jsonl", [{"question": q, "answer": "1"} for q in QUESTIONS[2:]])
+        self.write("sums_b.jsonl", [{"question": q, "answer": "1"} for q in QUESTIONS[:2]])
+        self.write("sums_train.jsonl", [{"question": QUESTIONS[0], "answer": "11"}])
+        task = TASK.replace('jsonl: "sums_{split}.jsonl"', 'jsonl: {train: sums_train.jsonl, test: [sums_a.jsonl, sums_b.jsonl]}')
+        (self.folder / "tasks/sums.yaml").write_text(task)
+        told = json.loads(self.retort("check", self.recipe, "--overlap", "--json", check=0).stdout)["overlap"]
+        self.assertEqual([(t["n"], t["in_text"], t["in_mixtures"], t["rows"]) for t in told["tasks"]], [(5, 1, 1, [3])])
+
     def test_bad_rows_that_the_recipe_allows(self):
         for name in ("sums_test.jsonl", "sums_train.jsonl", "a.jsonl"):
             with (self.folder / name).open("a") as file:
