@@ -47,7 +47,8 @@ static struct error *fault(const struct row *r, const char *format, ...)
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    return error_plain(ERROR_DATA, "row %lld of task '%s': %s", (long long)r->record->row, r->task->name, what);
+    return error_new(ERROR_DATA, NOWHERE, "mend the row, or the task's fields; skip_bad: N leaves out so many rows",
+                     "row %lld of task '%s': %s", (long long)r->record->row, r->task->name, what);
 }
 
 static const struct record_field *field_of(const struct row *r, enum part part)
@@ -234,6 +235,13 @@ static struct error *take_letters(struct row *r, int n, struct record_value *let
     return NULL;
 }
 
+// A text where a list should be would be the one choice, and always right.
+static struct error *check_choices(const struct row *r, const struct record_field *field)
+{
+    struct error *e = check_list(r, r->task->choices, field);
+    return e || field->is_list ? e : fault(r, "'%s' is one value where a list of choices should be", r->task->choices);
+}
+
 // Whether a row's own labels are counted: then a number is one of them, and not an index from 0.
 static bool are_counted(const struct row *r, const struct record_value *letters, int n)
 {
@@ -258,7 +266,11 @@ static struct error *find_right(const struct row *r, const struct record_value *
     for (*right = 0; *right < n; ++*right)
         if (same_text(&letters[*right], &answer))
             return NULL;
-    return fault(r, "'%s' is '%.40s', which is the letter of no choice", r->task->answer, answer.text);
+    bool by_text = grader_is_prompted(r->task->grader) && !r->task->labels;
+    return fault(r,
+                 by_text ? "'%s' is '%.40s', which is no choice, nor the number of one"
+                         : "'%s' is '%.40s', which is the letter of no choice",
+                 r->task->answer, answer.text);
 }
 
 // The right choice and the wrong ones, in an order drawn for the row.
@@ -296,7 +308,7 @@ static struct error *take_choice(struct row *r)
     struct error *e = one_value(r, QUESTION, &question);
     if (!e && t->choices) {
         const struct record_field *field = field_of(r, CHOICES);
-        e = check_list(r, t->choices, field);
+        e = check_choices(r, field);
         n = field->n_values;
         for (int i = 0; i < n && i < TASK_LETTERS; i++)
             choices[i] = field->values[i];
@@ -528,7 +540,7 @@ static struct error *take_options(struct row *r, struct record_value *choices, i
     if (!t->choices)
         return order_choices(r, choices, n, right);
     const struct record_field *field = field_of(r, CHOICES);
-    struct error *e = check_list(r, t->choices, field);
+    struct error *e = check_choices(r, field);
     if (!e && (field->n_values < 1 || field->n_values > TASK_LETTERS))
         e = fault(r, "%d choices, not 1 to %d", field->n_values, TASK_LETTERS);
     if (e)

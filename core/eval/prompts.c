@@ -84,7 +84,8 @@ static struct error *read_part(struct prompts *p, int64_t *capacity, const struc
             e = skips_take(part->skips, add_item(p, capacity, record));
     }
     records_close(records);
-    return e;
+    bool told = !e || e->kind != ERROR_DATA || e->at.file || !part->path; // where it stands
+    return told ? e : error_while(e, NOWHERE, "reading '%s'", part->path);
 }
 
 struct error *prompts_open(struct prompts *p, const struct task *task, const struct document_part *parts, int n_parts,
@@ -96,7 +97,8 @@ struct error *prompts_open(struct prompts *p, const struct task *task, const str
     for (int i = 0; i < n_parts && !e; i++)
         e = read_part(p, &capacity, &parts[i]);
     if (!e && !p->n_all)
-        e = error_plain(ERROR_DATA, "task '%s' has no rows", task->name);
+        e = error_plain(ERROR_DATA, "task '%s' has no rows%s%s%s", task->name, n_parts && parts[0].path ? " in '" : "",
+                        n_parts && parts[0].path ? parts[0].path : "", n_parts && parts[0].path ? "'" : "");
     if (!e && !(p->order = block_alloc((size_t)p->n_all * sizeof *p->order)))
         e = error_memory();
     if (!e)

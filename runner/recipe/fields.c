@@ -178,7 +178,10 @@ static struct error *check_name(const struct field *field, const char *word, str
     if (field->type == FIELD_SOURCE && strpbrk(word, "/.:"))
         return error_new(ERROR_RECIPE, at, "describe it under `sources:`, and write its name here",
                          "%s is '%.80s', which is not a name", field->name, word);
-    return error_new(ERROR_RECIPE, at, "names are lower case letters, digits and _, beginning with a letter",
+    bool file = strpbrk(word, "/.") && !strcmp(field->name, "suites");
+    return error_new(ERROR_RECIPE, at,
+                     file ? "write NAME of suites/NAME.yaml or tasks/NAME.yaml, which stand beside the recipe"
+                          : "names are lower case letters, digits and _, beginning with a letter",
                      "%s is '%.80s', which is not a name", field->name, word);
 }
 

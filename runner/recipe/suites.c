@@ -19,12 +19,48 @@ enum { MOST_TASKS = 200 };
 
 // --- a file of suites -------------------------------------------------------------------------------------------------------------
 
+// The file of suites that a name stands for, beside the recipe or shipped; NULL: there is none.
+static const char *suite_path(struct reader *r, const char *name)
+{
+    if (!*name || strpbrk(name, "./"))
+        return NULL;
+    const char *own = beside_recipe(r, "suites", name), *shipped = reader_have(r, (void *)suite_file_shipped(name, r->arena));
+    if (own && access(own, F_OK) == 0)
+        return own;
+    return shipped && access(shipped, F_OK) == 0 ? shipped : NULL;
+}
+
+static bool is_task(struct reader *r, const char *name)
+{
+    const char *own = beside_recipe(r, "tasks", name), *shipped = reader_have(r, (void *)task_file_shipped(name, r->arena));
+    return (own && access(own, F_OK) == 0) || (shipped && access(shipped, F_OK) == 0);
+}
+
+// One that is written out in the suite.
+static const struct task_file *written_task(struct asked *a, const struct node *node, const struct node *entry,
+                                            const struct suite_file *suite)
+{
+    const struct task_file *task = task_of_tree(a, node, suite->path, entry, NULL, suite->name);
+    if (!task || task->task.grader != GRADER_NONE)
+        return task;
+    stage_error(a->r, a->stage,
+                error_new(ERROR_RECIPE, entry->at, "write grader: loss, exact_greedy, choice, number, exact or python_tests",
+                          "task '%s' has no grader: its answers cannot be told right from wrong", task->name));
+    return NULL;
+}
+
 static const struct task_file *entry_task(struct asked *a, const struct node *node, const struct node *entry,
                                           const struct suite_file *suite)
 {
     if (entry->kind == NODE_MAP)
-        return task_of_tree(a, node, suite->path, entry, NULL, suite->name);
+        return written_task(a, node, entry, suite);
     const char *name = entry->kind == NODE_SCALAR ? scalar_text(a->r, entry, "a task") : NULL;
+    if (name && suite_path(a->r, name) && !is_task(a->r, name)) {
+        stage_error(a->r, a->stage,
+                    error_new(ERROR_RECIPE, entry->at, "name tasks here, and further suites in `suites:` of the evaluation",
+                              "'%s' is a suite, and a suite is made of tasks", name));
+        return NULL;
+    }
     if (entry->kind != NODE_SCALAR)
         stage_error(
             a->r, a->stage,
@@ -143,17 +179,6 @@ static const struct suite_file *get_suite(struct asked *a, const struct node *no
     if (slot->suite)
         keep_suite(r, slot->suite);
     return slot->suite;
-}
-
-// The file of suites that a name stands for, beside the recipe or shipped; NULL: there is none.
-static const char *suite_path(struct reader *r, const char *name)
-{
-    if (!*name || strpbrk(name, "./"))
-        return NULL;
-    const char *own = beside_recipe(r, "suites", name), *shipped = reader_have(r, (void *)suite_file_shipped(name, r->arena));
-    if (own && access(own, F_OK) == 0)
-        return own;
-    return shipped && access(shipped, F_OK) == 0 ? shipped : NULL;
 }
 
 // --- suites of an evaluation ------------------------------------------------------------------------------------------------------

@@ -81,7 +81,10 @@ static void read_splits(struct task_reader *t)
 {
     const struct node *splits = node_get(t->root, "splits");
     const char *fix = t->file->form == DOCUMENT_WORLD ? "write splits: {train: {rows: 4000}, test: {rows: 200, held_out: true}}"
+                      : t->r->suite                   ? "write splits: [test]"
                                                       : "write splits: [train, test]";
+    if (!splits && t->grader_unknown)
+        return;
     if (!splits && grader_is_prompted(t->file->task.grader) && t->file->form != DOCUMENT_WORLD) { // there is one thing to ask
         t->file->splits = reader_have(t->r, arena_array(t->r->arena, 1, sizeof *t->file->splits));
         if (t->file->splits)
@@ -355,6 +358,12 @@ void task_read(struct reader *r, const char *path, const struct node *root, stru
     *file = (struct task_file){.path = path, .name = ""};
     if (root->kind != NODE_MAP) {
         task_report(&t, root->at, "begin with task: NAME", "the file of a task is not a map");
+        return;
+    }
+    if (node_get(root, "suite") && !node_get(root, "task")) {
+        task_report(&t, node_get(root, "suite")->key_at,
+                    "put it into suites/ beside the recipe, and name it in `suites:` without folder and ending",
+                    "the file is one of suites, and no task");
         return;
     }
     check_keys(r, root, keys, (int)countof(keys));

@@ -159,14 +159,16 @@ static void read_grader(struct task_reader *t, struct task *task)
     const char *guess = baseline ? scalar_text(t->r, baseline, "baseline") : NULL;
     const char *dealt = labels ? scalar_text(t->r, labels, "labels") : NULL;
     const char *names[GRADER_COUNT];
+    bool known = false;
     for (int i = 0; i < GRADER_COUNT; i++) {
         names[i] = grader_name((enum task_grader)i);
         if (!name || strcmp(names[i], name))
             continue;
         task->grader = (enum task_grader)i;
-        name = NULL;
+        known = true;
     }
-    if (name)
+    t->grader_unknown = node && !known;
+    if (name && !known)
         reader_error(t->r, unknown_word(node->at, "grader", name, names, GRADER_COUNT));
     struct error *e = guess ? number_real(guess, false, baseline->at, "baseline", &task->baseline) : NULL;
     if (!e && guess && !(task->baseline >= 0 && task->baseline < 1))
@@ -221,6 +223,26 @@ static void read_shots(struct task_reader *t, struct task *task)
                     "examples are drawn from for shots, and there have to be more of them");
 }
 
+// A slot that is written nearly right would be asked as it stands.
+static void check_slots(struct task_reader *t, const struct node *node, const char *const *slots, int n)
+{
+    enum { SLOT = 24 };
+    for (const char *s = node->text; (s = strchr(s, '{')); s++) {
+        char word[SLOT], what[80], fix[80];
+        size_t length = strspn(s + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+        if (!length || length >= SLOT || s[1 + length] != '}')
+            continue;
+        snprintf(word, sizeof word, "%.*s", (int)length, s + 1);
+        const char *near = nearest_name(word, slots, n);
+        if (!near || !strcmp(near, word))
+            continue;
+        snprintf(what, sizeof what, "the prompt has {%s}; did you mean {%s}?", word, near);
+        snprintf(fix, sizeof fix, "write {%s}", near);
+        task_report(t, node->at, fix, what);
+        return;
+    }
+}
+
 // The prompt of a task that is asked as text, and where what follows stands in it.
 static void check_prompted(struct task_reader *t, const struct task *task)
 {
@@ -235,6 +257,8 @@ static void check_prompted(struct task_reader *t, const struct task *task)
         task_report(t, node->at, fix, "the prompt has not what is asked and what may follow, once each");
     else if (!loss && at[strlen(slot)])
         task_report(t, node->at, fix, "the answer does not stand at the end of the prompt");
+    else
+        check_slots(t, node, (const char *const[]){"question", "delimiter", loss ? "choice" : "answer"}, 3);
 }
 
 // What the assistant says.
@@ -374,5 +398,6 @@ void task_form_read(struct task_reader *t)
     read_choices(t, task);
     read_grader(t, task);
     read_shots(t, task);
-    check_form(t, task);
+    if (!t->grader_unknown)
+        check_form(t, task);
 }

@@ -11,6 +11,7 @@ struct task_reader {
     const struct node *names; // FILES, of the task or of the recipe's source that takes their place; NULL: a world
     const char *base;         // the folder of the task's own files; NULL: that of the node
     bool replaced;
+    bool grader_unknown; // it is told; what depends on it is not looked at
 };
 
 void task_report(struct task_reader *t, struct place at, const char *fix, const char *what);

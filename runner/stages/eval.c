@@ -400,6 +400,23 @@ static struct error *note_programs(const struct evaluation *v, const struct chat
     return table_add(events, &event);
 }
 
+// Questions of a chat that the model did not see whole.
+static struct error *note_cut(const struct evaluation *v, const struct chat_eval_task *task, struct table *events)
+{
+    struct event event = {.step = v->step, .time = clock_unix(), .kind = "note"};
+    int64_t n = 0, most = v->chat.prompt_tokens, *order = block_alloc((size_t)task->rows->n * sizeof *order);
+    struct error *e = order ? task_rows_order(task->rows->n, order) : error_memory();
+    for (int64_t i = 0; i < task->n_examples && !e; i++)
+        n += task_rows_prompt(task->rows, order[i], most + 1, NULL) > most + 1;
+    block_free(order);
+    if (e || !n)
+        return e;
+    snprintf(event.text, sizeof event.text,
+             "%s: %lld of %lld questions were longer than a row of the model, %lld tokens, and lost their end", task->name,
+             (long long)n, (long long)task->n_examples, (long long)most);
+    return table_add(events, &event);
+}
+
 // What a reader of the scores should know.
 static struct error *note(const struct evaluation *v, struct table *events)
 {
@@ -407,7 +424,7 @@ static struct error *note(const struct evaluation *v, struct table *events)
     struct error *e = NULL;
     *events = (struct table){.members = event_members, .n_members = EVENT_MEMBERS, .row_bytes = sizeof event};
     for (int i = 0; i < v->chat.n_tasks && !e; i++)
-        if (v->chat.tasks[i].grader == GRADER_PYTHON_TESTS)
+        if (!(e = note_cut(v, &v->chat.tasks[i], events)) && v->chat.tasks[i].grader == GRADER_PYTHON_TESTS)
             e = note_programs(v, &v->chat.tasks[i], events);
     if (e || !v->in_context.n_cut)
         return e;

@@ -224,16 +224,20 @@ static struct error *print_scores(const struct run *run, const struct run_tables
     return NULL;
 }
 
-// What stages said that a reader should know.
-static void print_notes(FILE *to, const struct run *run, const struct run_tables *tables, int width)
+// What stages said that a reader should know. apart: each a paragraph of its own, as Markdown wants it.
+static void print_notes(FILE *to, const struct run *run, const struct run_tables *tables, bool apart, int width)
 {
     for (int i = 0; i < run->n_stages; i++) {
         const struct event *events = tables[i].events.rows;
-        for (int64_t k = 0; k < tables[i].events.n; k++)
-            if (!strcmp(events[k].kind, "note")) {
+        bool told = false;
+        for (int64_t k = 0; k < tables[i].events.n; k++) {
+            if (strcmp(events[k].kind, "note"))
+                continue;
+            if (!told || apart)
                 fprintf(to, "\n%s:\n", run->stages[i].name);
-                print_wrapped(to, events[k].text, "  ", width, EVENT_TEXT);
-            }
+            told = true;
+            print_wrapped(to, events[k].text, "  ", width, EVENT_TEXT);
+        }
     }
 }
 
@@ -258,7 +262,7 @@ struct error *card_print(const struct run *run, FILE *to, struct arena *arena)
         fprintf(to, "\n%s, run %04d: %s after %s\n\n", run->name, run->number, run->state, format_seconds(seconds, run->seconds));
         grid_print(&grid, to, CARD_WIDTH);
         e = print_scores(run, tables, to, arena);
-        print_notes(to, run, tables, CARD_WIDTH - 4);
+        print_notes(to, run, tables, false, CARD_WIDTH - 4);
         for (int i = 0; i < run->n_stages; i++) {
             print_samples(to, &run->stages[i], &tables[i]);
             print_rollout(to, &run->stages[i], &tables[i]);
@@ -302,12 +306,13 @@ static void markdown_samples(FILE *to, const struct run_stage *stage, const stru
 // " ± 1.9 [20.4, 28.0]", or what is known of it.
 static void markdown_noise(const struct score_row *row, int m, FILE *to)
 {
+    char a[FORMAT_TEXT], b[FORMAT_TEXT];
     double unit = row->is_accuracy ? 100 : 1;
     int digits = row->is_accuracy ? 1 : 4;
     if (isfinite(row->deviation[m]))
         fprintf(to, " ± %.*f", digits, unit * row->deviation[m]);
     if (isfinite(row->low[m]) && isfinite(row->high[m]))
-        fprintf(to, " [%.*f, %.*f]", digits, unit * row->low[m], digits, unit * row->high[m]);
+        fprintf(to, " [%s, %s]", format_real(a, unit * row->low[m], digits), format_real(b, unit * row->high[m], digits));
 }
 
 // What the rows that are there mean.
@@ -544,7 +549,7 @@ struct error *card_markdown(const struct run *run, FILE *to, struct arena *arena
         if (run->stages[i].error)
             fprintf(to, "\n%s %s: %s\n", run->stages[i].name, run->stages[i].state, run->stages[i].error);
     if (!e) {
-        print_notes(to, run, tables, EVENT_TEXT);
+        print_notes(to, run, tables, true, EVENT_TEXT);
         for (int i = 0; i < run->n_stages; i++)
             markdown_texts(to, run, tables, i);
         e = markdown_scores(run, tables, to, arena);

@@ -167,6 +167,10 @@ class Suites(Suite):
                 ("title: Mine", "title: \"a|b\"", 2, "a title is short"),
                 ("shots: 3", "shots: 300", 2, "shots is 300"),
                 ("title: Mine", "tilte: Mine", 2, "did you mean 'title'"),
+                ("  - task: letters", "  - core\n  - task: letters", 2, "'core' is a suite, and a suite is made of tasks"),
+                ("    grader: exact_greedy\n", "    splits: [test]\n", 2, "'shots' of a task that is asked in a chat"),
+                ("    shots: 2\n    grader: exact_greedy\n", "    splits: [test]\n", 2, "task 'mine/words' has no grader"),
+                ("    grader: exact_greedy\n", "    grader: number\n", 2, "write splits: [test]"),
         ):
             suite.write_text(good.replace(old, new, 1))
             done = call("check", self.recipe, results=self.results, check=status)
@@ -176,6 +180,8 @@ class Suites(Suite):
         self.assertIn("shows 3 of them", call("check", self.recipe, "-s", "base_eval.examples=3", results=self.results, check=2).stderr)
         self.assertIn("did you mean 'mine'", call("check", self.recipe, "-s", "base_eval.suites=[mien]", results=self.results, check=2).stderr)
         self.assertIn("twice", call("check", self.recipe, "-s", "base_eval.suites=[mine, mine]", results=self.results, check=2).stderr)
+        self.assertIn("write NAME of suites/NAME.yaml or tasks/NAME.yaml",
+                      call("check", self.recipe, "-s", f"base_eval.suites=[{suite}]", results=self.results, check=2).stderr)
         without = self.folder / "without.yaml"
         without.write_text(self.recipe.read_text().replace("data: data\n", "").replace("[bpb, mine]", "[bpb, core]"))
         self.assertIn("nothing says where the data lies", call("check", without, results=self.results, check=2).stderr)
@@ -185,6 +191,15 @@ class Suites(Suite):
         (self.folder / "data/mine/letters.jsonl").write_text("\n".join(lines))
         done = self.run_it(check=1)
         self.assertIn("row 7 of task 'mine/letters': 'gold' is 1 of 1 choices", done.stdout + done.stderr)
+        self.assertRegex(done.stderr, r"while reading 'data/mine/letters.jsonl'|while reading '.*/data/mine/letters.jsonl'")
+        self.assertIn("mend the row, or the task's fields", done.stderr)
+        for row, said in (('{"query": "x", "choices": "AB", "gold": 0}', "'choices' is one value where a list of choices should be"),
+                          ('{"query": "x", "choices": ["A"], "gold": "B"}', "'gold' is 'B', which is no choice, nor the number of one")):
+            lines[7] = row
+            (self.folder / "data/mine/letters.jsonl").write_text("\n".join(lines))
+            self.assertIn(said, self.run_it(check=1).stderr)
+        (self.folder / "data/mine/letters.jsonl").write_text("\n")
+        self.assertRegex(self.run_it(check=1).stderr, r"task 'mine/letters' has no rows in '.*data/mine/letters.jsonl'")
 
 
 class Kills(Suite):

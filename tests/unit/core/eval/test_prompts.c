@@ -294,8 +294,10 @@ static void faults(void **state)
             "task 't' shows 1 worked examples before each question, and 1 are all there are");
     refused("{\"q\": \"x\"}\n", answer, "row 0 of task 't': 'a' is missing");
     refused("{\"q\": \"x\", \"c\": [\"u\", \"v\"], \"a\": 2}\n", choice, "'a' is 2 of 2 choices, counted from 0");
-    refused("{\"q\": \"x\", \"c\": [\"u\", \"v\"], \"a\": \"w\"}\n", choice, "'a' is 'w', which is the letter of no choice");
+    refused("{\"q\": \"x\", \"c\": [\"u\", \"v\"], \"a\": \"w\"}\n", choice,
+            "'a' is 'w', which is no choice, nor the number of one");
     refused("{\"q\": \"x\", \"c\": [], \"a\": 0}\n", choice, "0 choices, not 1 to 26");
+    refused("{\"q\": \"x\", \"c\": \"uv\", \"a\": 0}\n", choice, "'c' is one value where a list of choices should be");
     refused("{\"q\": \"x\", \"c\": [null], \"a\": 0}\n", choice, "value 0 of 'c' is missing or null");
 
     // Bad rows that may be left out are.

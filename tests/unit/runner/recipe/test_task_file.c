@@ -96,8 +96,9 @@ static void shipped(void **state)
     reads_shipped("humaneval");
     assert_int_equal(task.task.grader, GRADER_PYTHON_TESTS);
     assert_string_equal(task.splits[0].files[0], "data/humaneval/test-00000-of-00001.parquet");
-    assert_string_equal(task.content, "{\"answer\":\"canonical_solution\",\"answer_text\":\"{question}\\n{answer}\",\"entry_point\":"
-                                      "\"entry_point\",\"question\":\"prompt\",\"tests\":\"test\",\"version\":2}");
+    assert_string_equal(task.content,
+                        "{\"answer\":\"canonical_solution\",\"answer_text\":\"{question}\\n{answer}\",\"entry_point\":"
+                        "\"entry_point\",\"question\":\"prompt\",\"tests\":\"test\",\"version\":2}");
     arena_release(&arena);
 }
 
@@ -168,6 +169,7 @@ static void bad(void **state)
 {
     (void)state;
     FAILS("- task\n", "not a map");
+    FAILS("title: x\nsuite: [a]\n", "the file is one of suites");
     FAILS("task: x\n", "where its rows are", "which splits", "which fields");
     FAILS("taks: x\n" HEAD "fields: {question: q, answer: a}\n", "did you mean 'task'");
     FAILS(TEXT "prompt: \"{questoin}\"\n", "not one {question}");
@@ -196,6 +198,11 @@ static void bad(void **state)
           "'wrong' of a task that is graded by exact_greedy");
     FAILS(CHOICES "grader: loss\nchoices: {letters: [A, B]}\n", "'choices' of a task that is graded by loss");
     FAILS(CHOICES "grader: loss\nprompt: \"{question} {choices}\"\n", "what is asked and what may follow");
+    FAILS(CHOICES "grader: loss\nprompt: \"{question}{delimeter}{choice}\"\n",
+          "the prompt has {delimeter}; did you mean {delimiter}?");
+    FAILS(CHOICES "grader: loss\nprompt: \"{question} {choices}{choice}\"\n", "did you mean {choice}?");
+    FAILS("task: x\nsource: {jsonl: x.jsonl}\nfields: {question: q, choices: c, answer: a}\ngrader: lss\nshots: 3\n",
+          "did you mean 'loss'");
     FAILS(CHOICES "grader: loss\ndelimiter: [a]\n", "delimiter is not a text");
     FAILS(HEAD "fields: {messages: m}\ngrader: loss\n", "'messages' of a task that is graded by loss");
     FAILS(HEAD "fields: {messages: m, question: q}\ngrader: exact\n", "'question' of a task of messages", "cannot be graded");
@@ -215,7 +222,8 @@ static void bad(void **state)
     FAILS(TEXT "grader: python_tests\n", "there are no tests to grade by");
     FAILS(HEAD "fields: {question: q, answer: a, tests: t, entry_point: e}\ngrader: exact\n",
           "'tests' of a task that is not graded by python_tests", "'entry_point' of a task that is not graded by python_tests");
-    FAILS(HEAD "fields: {question: q, answer: a, tests: t}\ngrader: loss\n", "no choices", "'tests' of a task that is graded by loss");
+    FAILS(HEAD "fields: {question: q, answer: a, tests: t}\ngrader: loss\n", "no choices",
+          "'tests' of a task that is graded by loss");
     FAILS(CHOICES "grader: python_tests\n", "choices are not graded by 'python_tests'");
     FAILS(CHOICES "answer: \"{answer}\"\n", "'answer' of a task with choices");
     FAILS(TEXT "answer: \"{question}\"\n", "not one {answer}");
@@ -224,10 +232,11 @@ static void bad(void **state)
     FAILS(HEAD "fields: {messages: m, tests: t}\nanswer: \"{answer}\"\n", "'tests' of a task of messages",
           "'answer' of a task of messages");
     FAILS("task: x\nsource: {parquet: x.parquet}\nsplits: [train, test]\nfields: {messages: m}\n", "the same files");
-    FAILS("task: x\nsource: {parquet: {train: a, tset: b}}\nsplits: [train, test]\nfields: {messages: m}\n", "did you mean 'test'");
+    FAILS("task: x\nsource: {parquet: {train: a, tset: b}}\nsplits: [train, test]\nfields: {messages: m}\n",
+          "did you mean 'test'");
     FAILS("task: x\nsource: {parquet: {train: {a: b}}}\nsplits: [train, test]\nfields: {messages: m}\n", "takes one value");
-    FAILS("task: x\nsource: {parquet: {train: \"{a}\", test: []}}\nsplits: [train, test]\nfields: {messages: m}\n", "not a pattern",
-          "an empty list");
+    FAILS("task: x\nsource: {parquet: {train: \"{a}\", test: []}}\nsplits: [train, test]\nfields: {messages: m}\n",
+          "not a pattern", "an empty list");
     FAILS("task: x\nsource: {parquet: \"{split}\", jsonl: \"{split}\"}\nsplits: [train]\nfields: {messages: m}\n",
           "one of parquet");
     FAILS("task: x\nsource: {text: \"{split}\"}\nsplits: [train]\nfields: {messages: m}\n", "unknown key", "one of parquet");
