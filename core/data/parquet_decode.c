@@ -178,7 +178,7 @@ static struct error *take_plain(struct parquet *p, struct parquet_value *value)
 {
     struct parquet_page *page = &p->page;
     const struct parquet_leaf *leaf = &p->leaves[p->column];
-    size_t left = (size_t)(page->end - page->at);
+    size_t left = (size_t)(page->end - page->at) + page->n_more;
     if (left < (leaf->width ? leaf->width : 4))
         return too_early(p);
     if (leaf->width) {
@@ -186,9 +186,14 @@ static struct error *take_plain(struct parquet *p, struct parquet_value *value)
         page->at += leaf->width;
         return NULL;
     }
-    size_t n = parquet_u32(page->at);
+    struct error *e = parquet_have(p, 4);
+    size_t n = e ? 0 : parquet_u32(page->at);
     if (n > left - 4)
         return parquet_error(p, NULL, "row %lld: a text of %zu bytes is longer than its page", (long long)p->row, n);
+    if (!e)
+        e = parquet_have(p, 4 + n);
+    if (e)
+        return e;
     give_bytes(value, page->at + 4, n);
     page->at += 4 + n;
     return NULL;

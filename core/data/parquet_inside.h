@@ -1,4 +1,4 @@
-// parquet_inside.h - shared by parquet.c (footer, columns), parquet_page.c (headers, unpacking), parquet_value.c (rows),
+// parquet_inside.h - shared by parquet.c (footer, columns), parquet_page.c (headers), parquet_codec.c (unpacking), parquet_value.c (rows),
 // parquet_decode.c (values), parquet_levels.c and parquet_delta.c (numbers in few bits). Not for others.
 #ifndef CORE_DATA_PARQUET_INSIDE_H
 #define CORE_DATA_PARQUET_INSIDE_H
@@ -93,6 +93,10 @@ struct parquet_page {
     size_t stride, i;                             // BYTE_STREAM_SPLIT: values of the page, the next one
     uint8_t *unpacked;                            // owned, reused
     size_t capacity;
+
+    // Of a page that is unpacked as it is read: [at, end) is what is there.
+    size_t n_more;                      // bytes to come; 0 in other pages
+    const uint8_t *packed, *packed_end; // that they are in
 };
 
 struct parquet {
@@ -118,6 +122,7 @@ struct parquet {
     uint8_t *pieced;              // a value put together of pieces; owned, reused
     size_t pieced_capacity, n_pieced;
     struct ZSTD_DCtx_s *zstd; // NULL: not needed yet; owned, reused
+    struct z_stream_s *gzip;  // likewise
 };
 
 // An error about the chunk being read.
@@ -126,6 +131,23 @@ struct error *parquet_error(const struct parquet *p, const char *fix, const char
 
 // Reads headers until a data page is open. There must be one: n_left > 0.
 struct error *CHECKED parquet_open_page(struct parquet *p);
+
+// n bytes of `packed` become *out of n_out, which is the file's own memory where nothing is packed (always, if not compressed).
+struct error *CHECKED parquet_unpack(struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool compressed,
+                                     uint8_t **buffer, size_t *capacity, const uint8_t **out);
+
+// Begins a page that is unpacked as it is read, in zstd or gzip. So what is unpacked is used while it is in the cache, and who
+// reads beside others (tokenize.c) never keeps them waiting for a page of megabytes. *begun false: unpack it whole.
+struct error *CHECKED parquet_stream_begin(struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool *begun);
+
+// Goes on until [page.at, page.end) has n bytes, which are there or to come. Use parquet_have.
+struct error *CHECKED parquet_stream(struct parquet *p, size_t n);
+
+static inline struct error *parquet_have(struct parquet *p, size_t n)
+{
+    return (size_t)(p->page.end - p->page.at) >= n ? NULL : parquet_stream(p, n);
+}
+
 void parquet_release_codecs(struct parquet *p);
 
 // Values of an open page: page.at and page.end are known. The encoding is the header's number, whatever it is.
@@ -166,5 +188,8 @@ static inline uint64_t parquet_bits(const uint8_t *at, const uint8_t *end, size_
 
 // "zstd"; *readable: can be unpacked here.
 const char *parquet_codec_name(int codec, bool *readable);
+
+// How many bytes one of a codec can become at most.
+int64_t parquet_codec_most(int codec);
 
 #endif

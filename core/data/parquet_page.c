@@ -1,26 +1,13 @@
-// parquet_page.c - page headers, checksums, unpacking, dictionaries, levels; every length in a header is held against the bytes
-// there are.
+// parquet_page.c - page headers, checksums, dictionaries, levels; every length in a header is held against the bytes there are.
 #include "core/data/parquet_inside.h"
 
-#include <snappy-c.h>
 #include <string.h>
 #include <zlib.h>
-#include <zstd.h>
 
 #include "core/base/stop.h"
-#include "core/data/lz4.h"
 #include "core/data/thrift.h"
 
 enum page_type { PAGE_DATA, PAGE_INDEX, PAGE_DICTIONARY, PAGE_DATA_V2 };
-enum codec { CODEC_NONE, CODEC_SNAPPY, CODEC_GZIP, CODEC_LZO, CODEC_BROTLI, CODEC_LZ4, CODEC_ZSTD, CODEC_LZ4_RAW, CODEC_COUNT };
-
-static const struct {
-    const char *name;
-    int64_t most; // unpacked bytes of a packed one; 0: not read. Three bytes can be 64 (snappy), one 1032 (gzip) or 255 (lz4),
-                  // four a block of 128 KiB (zstd)
-} codecs[CODEC_COUNT] = {{"none", 1},   {"snappy", 32}, {"gzip", 1100},  {"lzo", 0},
-                         {"brotli", 0}, {"lz4", 256},   {"zstd", 40000}, {"lz4_raw", 256}};
-
 struct header {
     int64_t type, unpacked, packed, crc;
     bool has_crc, has_inner, compressed;
@@ -95,86 +82,14 @@ static struct error *check_header(const struct parquet *p, const struct header *
     if (h->unpacked < 0 || h->unpacked > PAGE_MOST_BYTES)
         return parquet_error(p, "write the file with smaller pages", "a page of %lld bytes unpacked; %d are allowed",
                              (long long)h->unpacked, PAGE_MOST_BYTES);
-    if (h->unpacked > h->packed * codecs[chunk->codec].most + 64)
-        return parquet_error(p, NULL, "%lld bytes of %s cannot be %lld bytes", (long long)h->packed, codecs[chunk->codec].name,
+    bool readable;
+    const char *codec = parquet_codec_name(chunk->codec, &readable);
+    if (h->unpacked > h->packed * parquet_codec_most(chunk->codec) + 64)
+        return parquet_error(p, NULL, "%lld bytes of %s cannot be %lld bytes", (long long)h->packed, codec,
                              (long long)h->unpacked);
     if (!h->has_inner || h->n_values < 0 || h->n_values > INT32_MAX || h->definition_bytes < 0 || h->repetition_bytes < 0)
         return parquet_error(p, NULL, "a page without its counts");
     return NULL;
-}
-
-static struct error *gunzip(uint8_t *out, size_t n_out, const uint8_t *in, size_t n_in, bool *ok)
-{
-    z_stream z = {.next_in = (Bytef *)in, .avail_in = (uInt)n_in, .next_out = out, .avail_out = (uInt)n_out};
-    *ok = false;
-    if (inflateInit2(&z, 15 + 32) != Z_OK) // zlib's or gzip's frame
-        return error_memory();
-    *ok = inflate(&z, Z_FINISH) == Z_STREAM_END && z.avail_out == 0;
-    inflateEnd(&z);
-    return NULL;
-}
-
-struct error *parquet_room(uint8_t **buffer, size_t *capacity, size_t n, bool keep)
-{
-    if (n <= *capacity)
-        return NULL;
-    size_t larger = n;
-    if (keep && n < *capacity * 2) // one that is added to doubles, but never beyond what a value can need
-        larger = *capacity * 2 < PAGE_MOST_BYTES ? *capacity * 2 : PAGE_MOST_BYTES + 1;
-    uint8_t *fresh = block_alloc(larger);
-    if (!fresh)
-        return error_memory();
-    if (keep && *capacity)
-        memcpy(fresh, *buffer, *capacity);
-    block_free(*buffer);
-    *buffer = fresh;
-    *capacity = larger;
-    return NULL;
-}
-
-// One context for all pages: a new one for each costs what it takes to get its memory.
-static struct error *unzstd(struct parquet *p, uint8_t *out, size_t n_out, const uint8_t *in, size_t n_in, bool *ok)
-{
-    if (!p->zstd && !(p->zstd = ZSTD_createDCtx()))
-        return error_memory();
-    *ok = ZSTD_decompressDCtx(p->zstd, out, n_out, in, n_in) == n_out;
-    return NULL;
-}
-
-void parquet_release_codecs(struct parquet *p)
-{
-    ZSTD_freeDCtx(p->zstd);
-    p->zstd = NULL;
-}
-
-// n bytes of `packed` become *out, which is the file's own memory where nothing is packed.
-static struct error *unpack(struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool compressed, uint8_t **buffer,
-                            size_t *capacity, const uint8_t **out)
-{
-    int codec = compressed ? p->groups[p->group].chunks[p->column].codec : CODEC_NONE;
-    if (codec == CODEC_NONE) {
-        *out = packed;
-        return n == n_out ? NULL : parquet_error(p, NULL, "a page that is not packed has %zu bytes and says %zu", n, n_out);
-    }
-    struct error *e = parquet_room(buffer, capacity, n_out + 1, false); // + 1: an empty dictionary is one, too
-    *out = *buffer;
-    if (e || n_out == 0)
-        return e;
-    bool ok = false;
-    size_t length = 0;
-    if (codec == CODEC_SNAPPY)
-        ok = snappy_uncompressed_length((const char *)packed, n, &length) == SNAPPY_OK && length == n_out &&
-             snappy_uncompress((const char *)packed, n, (char *)*buffer, &length) == SNAPPY_OK && length == n_out;
-    else if (codec == CODEC_GZIP)
-        e = gunzip(*buffer, n_out, packed, n, &ok);
-    else if (codec == CODEC_LZ4)
-        ok = lz4_unpack_frames(*buffer, n_out, packed, n) || lz4_unpack(*buffer, n_out, packed, n);
-    else if (codec == CODEC_LZ4_RAW)
-        ok = lz4_unpack(*buffer, n_out, packed, n);
-    else
-        e = unzstd(p, *buffer, n_out, packed, n, &ok);
-    return ok || e ? e
-                   : parquet_error(p, "fetch the file again", "a page is damaged: its %s data do not unpack", codecs[codec].name);
 }
 
 static struct error *open_dictionary(struct parquet *p, const struct header *h, const uint8_t *body)
@@ -184,8 +99,8 @@ static struct error *open_dictionary(struct parquet *p, const struct header *h, 
     if (h->encoding != ENCODING_PLAIN && h->encoding != ENCODING_PLAIN_DICTIONARY)
         return parquet_error(p, "write the file with PLAIN or dictionary encoding", "a dictionary of encoding %s",
                              parquet_encoding_name(h->encoding));
-    struct error *e =
-        unpack(p, body, (size_t)h->packed, (size_t)h->unpacked, true, &p->dictionary, &p->dictionary_capacity, &p->dictionary_at);
+    struct error *e = parquet_unpack(p, body, (size_t)h->packed, (size_t)h->unpacked, true, &p->dictionary,
+                                     &p->dictionary_capacity, &p->dictionary_at);
     if (e)
         return e;
     p->n_dictionary_bytes = (size_t)h->unpacked;
@@ -233,6 +148,38 @@ bool parquet_take_counted(const uint8_t **at, const uint8_t *end, const uint8_t 
     return true;
 }
 
+// The bytes of a data page, n unpacked: all of them, or of texts one after the other as many as are asked for.
+static struct error *open_values(struct parquet *p, const struct header *h, const uint8_t *packed, size_t n_packed, size_t n)
+{
+    struct parquet_page *page = &p->page;
+    bool one_by_one = h->encoding == ENCODING_PLAIN && p->leaves[p->column].type == PARQUET_BYTE_ARRAY, begun = false;
+    page->n_more = 0;
+    struct error *e = one_by_one && h->compressed ? parquet_stream_begin(p, packed, n_packed, n, &begun) : NULL;
+    if (e || begun)
+        return e;
+    e = parquet_unpack(p, packed, n_packed, n, h->compressed, &page->unpacked, &page->capacity, &page->at);
+    page->end = page->at + n;
+    return e;
+}
+
+// Levels in front of the values, behind their length.
+static struct error *take_levels(struct parquet *p, const uint8_t **first, const uint8_t **last)
+{
+    struct parquet_page *page = &p->page;
+    size_t left = (size_t)(page->end - page->at) + page->n_more;
+    struct error *e = left < 4 ? NULL : parquet_have(p, 4);
+    size_t n = e || left < 4 ? 0 : parquet_u32(page->at);
+    if (!e && (left < 4 || n > left - 4))
+        e = parquet_error(p, NULL, "a page whose levels are longer than itself");
+    if (!e)
+        e = parquet_have(p, 4 + n);
+    if (e)
+        return e;
+    *first = page->at + 4;
+    *last = page->at = *first + n;
+    return NULL;
+}
+
 static struct error *open_data(struct parquet *p, const struct header *h, const uint8_t *body)
 {
     struct parquet_page *page = &p->page;
@@ -244,8 +191,8 @@ static struct error *open_data(struct parquet *p, const struct header *h, const 
         return parquet_error(p, "write the file anew", "levels of encoding %s", parquet_encoding_name(h->level_encoding));
     if (!v2 && leaf->n_repeated > 0 && h->repeat_encoding != ENCODING_RLE)
         return parquet_error(p, "write the file anew", "levels of encoding %s", parquet_encoding_name(h->repeat_encoding));
-    const uint8_t *repeats = NULL, *repeats_end = NULL, *levels = NULL, *levels_end = NULL, *at;
-    size_t n = (size_t)h->unpacked;
+    const uint8_t *repeats = NULL, *repeats_end = NULL, *levels = NULL, *levels_end = NULL;
+    size_t n = (size_t)h->unpacked, n_packed = (size_t)h->packed;
     if (v2) { // levels stand before the packed values
         int64_t n_levels = h->repetition_bytes + h->definition_bytes;
         if (n_levels > h->packed || n_levels > h->unpacked)
@@ -255,24 +202,17 @@ static struct error *open_data(struct parquet *p, const struct header *h, const 
         levels_end = body + n_levels;
         body += n_levels;
         n -= (size_t)n_levels;
-        struct error *e =
-            unpack(p, body, (size_t)(h->packed - n_levels), n, h->compressed, &page->unpacked, &page->capacity, &at);
-        if (e)
-            return e;
-    } else {
-        struct error *e = unpack(p, body, (size_t)h->packed, n, true, &page->unpacked, &page->capacity, &at);
-        if (e)
-            return e;
-        const uint8_t *end = at + n;
-        if ((leaf->n_repeated > 0 && !parquet_take_counted(&at, end, &repeats, &repeats_end)) ||
-            (leaf->max_level > 0 && !parquet_take_counted(&at, end, &levels, &levels_end)))
-            return parquet_error(p, NULL, "a page whose levels are longer than itself");
-        n = (size_t)(end - at);
+        n_packed -= (size_t)n_levels;
     }
+    struct error *e = open_values(p, h, body, n_packed, n);
+    if (!e && !v2 && leaf->n_repeated > 0)
+        e = take_levels(p, &repeats, &repeats_end);
+    if (!e && !v2 && leaf->max_level > 0)
+        e = take_levels(p, &levels, &levels_end);
+    if (e)
+        return e;
     parquet_runs_begin(&page->repeats, repeats, repeats_end, bits_of(leaf->n_repeated));
     parquet_runs_begin(&page->levels, levels, levels_end, bits_of(leaf->max_level));
-    page->at = at;
-    page->end = at + n;
     page->n_left = h->n_values;
     return parquet_begin_decoding(p, h->encoding);
 }
@@ -307,11 +247,4 @@ struct error *parquet_open_page(struct parquet *p)
             return e;
     }
     return NULL;
-}
-
-const char *parquet_codec_name(int codec, bool *readable)
-{
-    bool known = codec >= 0 && codec < CODEC_COUNT;
-    *readable = known && codecs[codec].most > 0;
-    return known ? codecs[codec].name : "an unknown one";
 }

@@ -121,7 +121,7 @@ static struct error *append(struct token_writer *w, const struct batch *b, int64
 
 struct tokenize {
     const struct tokenizer *tokenizer;
-    int threads, n_encoders;
+    int threads;
     struct encoder *encoders; // [threads]
     struct batch *batches;    // [n_batches]
     int n_batches;
@@ -203,10 +203,13 @@ static bool is_whole(const struct batch *b)
     return b->done == b->n;
 }
 
-// What is furthest along goes first, but that there is always text to encode next.
-static void work(struct line *l, struct encoder *enc)
+// What is furthest along goes first, but that there is always text to encode next. Each thread makes its own encoder: that takes as long as
+// a megabyte of text.
+static void work(struct line *l, struct encoder *enc, const struct tokenizer *tokenizer)
 {
+    struct error *first = enc->cache ? NULL : encoder_init(enc, tokenizer);
     pthread_mutex_lock(&l->lock);
+    l->error = error_first(l->error, first);
     while (!l->error && !(l->is_end && l->n_written == l->n_read)) {
         bool can_read = !l->is_reading && !l->is_end && l->n_read - l->n_written < l->n_batches, told = true;
         struct error *e = NULL;
@@ -236,8 +239,6 @@ struct error *tokenize_open(struct tokenize **out, const struct tokenizer *token
     t->n_batches = LEAST_BATCHES + t->threads / THREADS_A_BATCH;
     t->batches = arena_array(&t->arena, (size_t)t->n_batches, sizeof *t->batches);
     struct error *e = t->encoders && t->batches ? NULL : error_memory();
-    for (; !e && t->n_encoders < t->threads; t->n_encoders += !e)
-        e = encoder_init(&t->encoders[t->n_encoders], tokenizer);
     if (e)
         tokenize_close(t);
     else
@@ -256,7 +257,7 @@ void tokenize_close(struct tokenize *t)
 {
     if (!t)
         return;
-    for (int i = 0; i < t->n_encoders; i++)
+    for (int i = 0; t->encoders && i < t->threads; i++)
         encoder_release(&t->encoders[i]);
     for (int i = 0; t->batches && i < t->n_batches; i++)
         batch_release(&t->batches[i]);
@@ -279,7 +280,7 @@ struct error *tokenize_documents(struct tokenize *t, const struct document_part 
     struct error *e = l.reader.world ? NULL : documents_open(&l.reader.documents, part);
     if (!e) {
 #pragma omp parallel num_threads(t->threads)
-        work(&l, &t->encoders[omp_get_thread_num()]);
+        work(&l, &t->encoders[omp_get_thread_num()], t->tokenizer);
         e = l.error;
     }
     documents_close(l.reader.documents);

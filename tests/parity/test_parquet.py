@@ -244,6 +244,31 @@ def generated(program, folder, n_files, seed):
     print("seen:", ", ".join(sorted(s if isinstance(s, str) else " ".join(s) for s in seen)))
 
 
+def long_pages(program, folder):
+    """Pages of several megabytes, one a row group: they are unpacked as they are read. A text longer than a step is among them."""
+    rng = random.Random(3)
+    path, bad = os.path.join(folder, "long.parquet"), os.path.join(folder, "bad.parquet")
+    texts = ["".join(chr(rng.randint(32, 126)) for _ in range(rng.choice([3, 500, 9000]))) for _ in range(500)] + ["x" * 5 + "yz" * 1300000]
+    rng.shuffle(texts)
+    n_bytes = n_damaged = 0
+    schema = pa.schema([pa.field("required", pa.string(), False), pa.field("text", pa.string()), pa.field("list", pa.list_(pa.string()))])
+    columns = [texts, [t if rng.random() < 0.8 else None for t in texts], [rng.sample(texts[:400], rng.randint(0, 3)) for _ in texts]]
+    table = pa.table([pa.array(c, f.type) for c, f in zip(columns, schema)], schema=schema)
+    for codec in ("zstd", "gzip", "snappy", "none"):
+        for version in ("1.0", "2.0"):
+            pq.write_table(table, path, compression=codec, data_page_version=version, use_dictionary=False, data_page_size=1 << 28)
+            n_bytes += check(program, path, f"({codec}, long pages {version})")
+            data = open(path, "rb").read()
+            for _ in range(6):  # damage is an error or other values, never a signal, and gzip's checksum sees it
+                at = rng.randint(len(data) // 4, len(data) * 3 // 4)
+                with open(bad, "wb") as f:
+                    f.write(data[:at] + bytes([data[at] ^ (1 << rng.randint(0, 7))]) + data[at + 1:])
+                done = subprocess.run([program, bad], capture_output=True)
+                assert done.returncode >= 0 and (codec != "gzip" or done.returncode), f"{codec} {version}, byte {at}: {done}"
+                n_damaged += done.returncode > 0
+    print(f"long pages: {n_bytes} bytes are the same; of 48 damaged files {n_damaged} are seen to be")
+
+
 def shared(program, folder):
     files = sorted(glob.glob(folder + "/**/*.parquet", recursive=True))
     if not files:
@@ -283,6 +308,7 @@ def main():
     seed = int(sys.argv[4]) if len(sys.argv) > 4 else 1
     with tempfile.TemporaryDirectory() as made:
         generated(program, made, n_files, seed)
+        long_pages(program, made)
     shared(program, folder)
     speed(program, folder)
 
