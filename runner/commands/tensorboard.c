@@ -160,6 +160,14 @@ static struct error *write_scores(struct bytes *out, const char *stage, const st
         snprintf(tag, sizeof tag, "%.200s/%.39s", stage, rows[i].task);
         e = write_number(out, time_of(tables, -1), 0, tag, rows[i].accuracy);
     }
+    const struct suite_score *suites = tables->suites.rows;
+    for (int64_t i = 0; i < tables->suites.n && !e; i++) {
+        char tag[TAG_MOST];
+        if (isnan(suites[i].value))
+            continue;
+        snprintf(tag, sizeof tag, "%.200s/%.39s", stage, suites[i].suite);
+        e = write_number(out, time_of(tables, -1), 0, tag, suites[i].value);
+    }
     return e;
 }
 

@@ -1,7 +1,7 @@
 // tensorboard.h - numbers over steps in the event files that TensorBoard reads.
 //
 //     e = tensorboard_begin(&out);                        // the first record says which version of the format it is
-//     e = tensorboard_stage(&out, "base", &tables);       // a record a number: base/loss, base/bpb, ...
+//     e = tensorboard_stage(&out, "base", &tables);       // a record a number: base/loss, base_eval/core (a suite), base_eval/core/copa
 //
 // Layout  records, one after the other: u64 length, masked CRC-32C of these 8 bytes, the bytes, their masked CRC-32C; all little endian.
 //         The bytes are the message Event in protobuf: wall_time double = 1, step int64 = 2, file_version string = 3, or summary = 5

@@ -23,7 +23,7 @@ void card_totals(const struct run *run, FILE *to)
         bool trains = card_trains(s);
         seconds[trains] += isfinite(s->seconds) ? s->seconds : 0;
         usd += isfinite(s->usd) ? s->usd : 0;
-        flops += trains && isfinite(s->flops) ? s->flops : 0;
+        flops += trains && isfinite(card_flops(s)) ? card_flops(s) : 0; // what was planned of a stage that broke off was not done
         n_cached += !strcmp(s->state, "cached");
     }
     if (seconds[0] + seconds[1] <= 0)

@@ -397,6 +397,9 @@ static void compare_payloads(struct walk *w, const struct values *payloads)
         json_incref(asked.of[r]), json_incref(inputs.of[r]);
         json_object_del(others.of[r], "fields");
         json_object_del(others.of[r], "inputs");
+        json_t *suites = json_object_get(others.of[r], "suites"); // `suites` is a field, too: its tasks go by another name
+        w->failed |= suites && json_object_set(others.of[r], "tasks", suites) != 0;
+        json_object_del(others.of[r], "suites");
     }
     compare_values(w, "", &asked, 0);
     compare_values(w, "", &others, 0); // kind, version, data, grading, task

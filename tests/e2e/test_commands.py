@@ -347,6 +347,8 @@ class Comparing(Folder):
         self.assertEqual((base["state"], base["tokens"], base["flops"]), ("stopped", None, None))
         self.assertRegex(call("report", "micro/1", results=self.results, check=0).stdout,
                          r"\| base \| pretrain \| stopped \| [^|]+ \| [^|]+k \| - \| - \|")
+        for number in (1, 2):
+            self.assertNotRegex(call("report", f"micro/{number}", results=self.results, check=0).stdout, r"In all .*FLOPs")
         tokens, = (s["values"] for s in self.compare("micro/1", "micro/3")["stages"] if (s["stage"], s["measure"]) == ("base", "tokens"))
         self.assertEqual(tokens, [None, 10 * 1024])
         runs = {r["run"]: r["state"] for r in json.loads(call("ls", "--json", results=self.results, check=0).stdout)["runs"]}

@@ -3,6 +3,7 @@
     test_suites.py RETORT SAME_RESULT SOURCE_FOLDER [Suites|Kills]
 """
 import random
+import struct
 
 from harness import *
 
@@ -90,6 +91,10 @@ class Suites(Suite):
             self.assertGreater(scores[name]["deviation"], 0)
         self.assertEqual([scores["mine/" + t]["n"] for t in ("letters", "pronouns", "words", "town")], [90, 70, 80, 60])
         self.assertIn("nothing to do", self.run_it().stdout)
+        call("export", "micro", "--to", "tensorboard", self.folder / "tb", results=self.results, check=0)
+        events = next((self.folder / "tb").iterdir()).read_bytes()
+        self.assertIn(b"\x0ebase_eval/mine\x15" + struct.pack("<f", scores["Mine"]["value"]), events)  # a suite's mean
+        self.assertIn(b"\x13base_eval/mine/town\x15" + struct.pack("<f", scores["mine/town"]["value"]), events)
         markdown = call("report", "micro", results=self.results, check=0).stdout
         self.assertRegex(markdown, r"\| mine/letters \| [0-9.]+ % ± [0-9.]+ \[[0-9.]+, [0-9.]+\] \|")
 
@@ -120,6 +125,13 @@ class Suites(Suite):
                                                    "mine/town (20 of 60)", "Mine (capped)"])
         rows = json.loads(call("compare", "micro/1", "micro/2", "--json", results=self.results, check=0).stdout)["scores"]
         self.assertTrue(all(None in r["values"] for r in rows if "ine" in r["score"]), rows)
+
+        # Which suites were asked and which tasks they had are two things.
+        self.run_it("-s", "base_eval.suites=[bpb]")
+        fields = json.loads(call("compare", "micro/1", "micro/3", "--json", results=self.results, check=0).stdout)["fields"]
+        fields = [f["field"] for f in fields if f["stage"] == "base_eval"]
+        self.assertEqual(len(set(fields)), len(fields))
+        self.assertLessEqual({"suites", "tasks"}, set(fields))
 
     def test_what_is_left_out_is_named(self):
         (self.folder / "data/mine/words.jsonl").rename(self.folder / "words.jsonl")
