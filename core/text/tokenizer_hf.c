@@ -15,6 +15,7 @@ enum {
     LETTERS = 256 + 68,   // one more than the last
     TOKEN_MOST = 1 << 16, // bytes of a token that is read: looking for its pairs takes the square of that
     NAME_MOST = 256,      // of a special token (tokenizer_file.c)
+    LOOKED_AT = 256,      // bytes of a token whose merges are made again
     POLL_TOKENS = 1 << 8,
 };
 
@@ -279,7 +280,9 @@ static struct error *check_parts(const struct reading *r)
     for (size_t i = 0; i < countof(none); i++)
         if (!is_empty(r->root, none[i])) {
             snprintf(what, sizeof what, "it has a %s", none[i]);
-            return refuse(what);
+            return i ? error_new(ERROR_DATA, NOWHERE,
+                                 "save it without: tokenizer.backend_tokenizer.no_truncation(), no_padding()", "%s", what)
+                     : refuse(what);
         }
     if (!keeps_ids(json_object_get(r->root, "post_processor"), 0))
         return refuse("its post_processor changes the ids");
@@ -465,7 +468,49 @@ static int32_t mergeable(const struct reading *r, const char *name)
     return id < r->n - r->n_special ? (int32_t)id : -1;
 }
 
-static struct error *take_merge(const struct reading *r, size_t i, const json_t *merge, struct bytes *scratch, int32_t *last)
+// Where the last of the merges cuts token id that ids stand for, of neighbours that are a token together those of the least id first:
+// the bytes before the cut. 0: they end with more than two parts, or the token is too long to look at.
+static size_t cut_by_ids(const struct tokenizer *t, int32_t id)
+{
+    size_t n, n_parts, end[LOOKED_AT]; // end[i]: behind part i
+    const uint8_t *p = token_table_bytes(&t->table, id, &n);
+    for (n_parts = 0; n_parts < n && n <= LOOKED_AT; n_parts++)
+        end[n_parts] = n_parts + 1;
+    while (n_parts > 2) {
+        int32_t least = id;
+        size_t at = n_parts;
+        for (size_t i = 0, from = 0; i + 1 < n_parts; from = end[i++]) {
+            int32_t both = token_find(t->index, p + from, end[i + 1] - from, n - from);
+            if (both < 0 || both >= least)
+                continue;
+            least = both;
+            at = i;
+        }
+        if (at == n_parts)
+            return 0;
+        memmove(end + at, end + at + 1, (n_parts - at - 1) * sizeof *end);
+        n_parts--;
+    }
+    return n_parts == 2 ? end[0] : 0;
+}
+
+// The merges of a token follow one another: that which ids stand for is among them.
+struct merging {
+    int32_t last; // the token that is made
+    size_t cut;   // by ids; 0: any will do
+    bool found;
+};
+
+static struct error *end_token(const struct reading *r, const struct merging *m)
+{
+    if (m->found || !m->cut)
+        return NULL;
+    return error_new(ERROR_DATA, NOWHERE, "only a vocabulary whose ids are the order of its merges can be read",
+                     "token %d, '%.80s', is made of others than by its merges", m->last, r->names[m->last]);
+}
+
+static struct error *take_merge(const struct reading *r, const struct tokenizer *t, size_t i, const json_t *merge,
+                                struct bytes *scratch, struct merging *m)
 {
     const char *left, *right, *joined;
     scratch->n = 0;
@@ -477,10 +522,17 @@ static struct error *take_merge(const struct reading *r, size_t i, const json_t 
     int32_t id = mergeable(r, joined);
     if (id < 0 || mergeable(r, left) < 0 || mergeable(r, right) < 0)
         return error_plain(ERROR_DATA, "merge %zu, '%.60s' and '%.60s', is of tokens that are not there", i, left, right);
-    if (id < *last)
+    if (id < m->last)
         return error_new(ERROR_DATA, NOWHERE, "only ids in the order of merges can be read",
-                         "merge %zu makes token %d, behind one that makes token %d", i, id, *last);
-    *last = id;
+                         "merge %zu makes token %d, behind one that makes token %d", i, id, m->last);
+    size_t n_left = 0;
+    for (const char *c = left; *c; c++)
+        n_left += (*c & 0xC0) != 0x80; // a letter is a byte
+    if (id > m->last && (e = end_token(r, m)))
+        return e;
+    if (id > m->last)
+        *m = (struct merging){.last = id, .cut = cut_by_ids(t, id)};
+    m->found |= n_left == m->cut;
     return NULL;
 }
 
@@ -490,23 +542,26 @@ static struct error *check_merges(const struct reading *r, const struct tokenize
     const json_t *merges = json_object_get(r->model, "merges");
     struct bytes scratch = {0};
     struct error *e = NULL;
-    int32_t last = 0, next = 256; // tokens below `next` are accounted for
+    struct merging m = {0};
+    int32_t next = 256; // tokens below `next` are accounted for
     size_t n = json_array_size(merges);
     if (!json_is_array(merges))
         return error_plain(ERROR_DATA, "its model has no list of merges");
     for (size_t i = 0; i <= n && !e; i++) {
         if (i < n)
-            e = take_merge(r, i, json_array_get(merges, i), &scratch, &last);
-        int32_t until = i < n ? last : r->n - r->n_special;
+            e = take_merge(r, t, i, json_array_get(merges, i), &scratch, &m);
+        int32_t until = i < n ? m.last : r->n - r->n_special;
         for (; next < until && !e; next++) {
             if (next % POLL_TOKENS == 0 && stop_requested())
                 e = error_stopped();
             else if (has_pair(t, next))
                 e = error_plain(ERROR_DATA, "no merge makes token %d, '%.80s'", next, r->names[next]);
         }
-        if (i < n && next == last)
+        if (i < n && next == m.last)
             next++;
     }
+    if (!e)
+        e = end_token(r, &m);
     bytes_release(&scratch);
     return e;
 }

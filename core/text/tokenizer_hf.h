@@ -13,8 +13,8 @@
 //            prefix, suffix, truncation or padding; ids that are there twice or leave gaps; special tokens that are not the last
 //            ids, or take blanks with them; added tokens that are not special; merges of tokens that are not there, out of the
 //            order of ids, or missing.
-//            A file that lists one pair a token (as trained) is read too; a text that its pairs and the ids would merge
-//            differently is then encoded by the ids
+//            A file that lists one pair a token (as trained) is read too, where that is the one the ids come to (of tokens of up to
+//            256 bytes); a text that its pairs and the ids would merge differently is then encoded by the ids
 // Repeats    tokenizer_from_hf(tokenizer_to_hf(t)) has the bits of t
 // Errors     ERROR_DATA; memory; stop. Writing refuses a vocabulary that the format cannot hold: a token that reads like a special one
 #ifndef CORE_TEXT_TOKENIZER_HF_H

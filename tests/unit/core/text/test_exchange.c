@@ -207,6 +207,34 @@ static void lies_of_hf(void **state)
     arena_release(&arena);
 }
 
+// Of a list of one pair a token the pairs are those that the ids come to.
+static void one_pair_a_token(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct tokenizer *out, *t = tiny(&arena);
+    struct json j = {0};
+    assert_null(tokenizer_to_hf(t, &j));
+    char *text = replaced(&arena, json_text(&j), "\"ab\":256,\"abc\":257", "\"ab\":256,\"bc\":257,\"abc\":258");
+    text = replaced(&arena, text, "\"id\":259", "\"id\":260");
+    text = replaced(&arena, text, "\"id\":258", "\"id\":259");
+    static const struct {
+        const char *merges, *what;
+    } cases[] = {{"[[\"a\",\"b\"],[\"b\",\"c\"],[\"ab\",\"c\"]]", NULL},
+                 {"[[\"a\",\"b\"],[\"b\",\"c\"],[\"a\",\"bc\"],[\"ab\",\"c\"]]", NULL},
+                 {"[[\"a\",\"b\"],[\"b\",\"c\"],[\"a\",\"bc\"]]", "token 258, 'abc', is made of others than by its merges"}};
+    for (size_t i = 0; i < countof(cases); i++) {
+        char *one = replaced(&arena, text, "[[\"a\",\"b\"],[\"ab\",\"c\"]]", cases[i].merges);
+        struct error *e = tokenizer_from_hf(&out, one, strlen(one), &arena);
+        if (cases[i].what)
+            expect_error(e, cases[i].what);
+        else
+            assert_null(e);
+    }
+    json_release(&j);
+    arena_release(&arena);
+}
+
 static void lies_of_tiktoken(void **state)
 {
     (void)state;
@@ -430,13 +458,9 @@ static void parts_of_a_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_and_back),
-        cmocka_unit_test(lies_of_hf),
-        cmocka_unit_test(lies_of_tiktoken),
-        cmocka_unit_test(spoilt_files),
-        cmocka_unit_test(special_in_the_vocabulary),
-        cmocka_unit_test(counts_of_a_file),
-        cmocka_unit_test(parts_of_a_text),
+        cmocka_unit_test(there_and_back),   cmocka_unit_test(one_pair_a_token), cmocka_unit_test(lies_of_hf),
+        cmocka_unit_test(lies_of_tiktoken), cmocka_unit_test(spoilt_files),     cmocka_unit_test(special_in_the_vocabulary),
+        cmocka_unit_test(counts_of_a_file), cmocka_unit_test(parts_of_a_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
