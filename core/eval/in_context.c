@@ -72,6 +72,20 @@ static bool cut(struct scored_prompt *p, int most)
     return true;
 }
 
+// What comes without the answer is no beginning, in tokens, of what comes with it.
+static struct error *no_answer(const struct run *r, const struct made_prompts *made)
+{
+    const struct item_text *without = &made->texts[0], *with = &made->texts[1];
+    if (!made->item->options[0].n)
+        return unfit(r, made->item, "leave the row out", "its answer is empty");
+    if (without->n > with->n || memcmp(without->text, with->text, without->n))
+        return unfit(r, made->item,
+                     "let the prompt begin with something: of the question and of what comes before it blanks are dropped",
+                     "what is asked begins with a blank, or is empty");
+    return unfit(r, made->item, "let the delimiter end, or the answer begin, with a blank",
+                 "its answer does not begin where a token does");
+}
+
 static struct error *read_question(struct run *r, int64_t i, struct arena *arena, struct question *q)
 {
     struct error *e = prompts_make(&r->task->prompts, i, arena, &q->made);
@@ -89,8 +103,7 @@ static struct error *read_question(struct run *r, int64_t i, struct arena *arena
     if (e)
         return e;
     if (!spans_find(q->made.rule, ids, n_ids, n, spans))
-        return unfit(r, q->made.item, "let the delimiter end, or the answer begin, with a blank",
-                     "its answer is empty, or does not begin where a token does");
+        return no_answer(r, &q->made);
     for (int k = first; k < n; k++) {
         struct scored_prompt *p = &q->prompts[q->n_prompts++];
         *p = (struct scored_prompt){.ids = ids[k], .n = n_ids[k], .span = spans[k]};

@@ -210,6 +210,10 @@ class Suites(Suite):
             lines[7] = row
             (self.folder / "data/mine/letters.jsonl").write_text("\n".join(lines))
             self.assertIn(said, self.run_it(check=1).stderr)
+        write_data(self.folder / "data")
+        (self.folder / "data/mine/words.jsonl").write_text(9 * '{"context": "", "continuation": "is"}\n')
+        self.assertRegex(self.run_it("-s", "base_eval.examples=8", check=1).stderr,
+                         "row [0-8] of task 'mine/words': what is asked begins with a blank, or is empty")
         (self.folder / "data/mine/letters.jsonl").write_text("\n")
         self.assertRegex(self.run_it(check=1).stderr, r"task 'mine/letters' has no rows in '.*data/mine/letters.jsonl'")
 
