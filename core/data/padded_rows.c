@@ -57,8 +57,9 @@ struct error *padded_rows_open(struct padded_rows *p, const struct mixture *m, i
     if (n < 0)
         return error_stopped();
     if (n == 0)
-        return error_plain(ERROR_DATA, "none of the mixture's %lld examples has a token to learn within %lld tokens",
-                           (long long)m->n, (long long)T);
+        return error_new(ERROR_DATA, NOWHERE, "raise seq_len, or mix in shorter ones",
+                         "none of the mixture's %lld examples has a token to learn within %lld tokens", (long long)m->n,
+                         (long long)T);
     *p = (struct padded_rows){.mixture = m,
                               .T = T,
                               .n_rows = n,

@@ -298,6 +298,26 @@ static struct error *check_size(const struct plan_share *share, const struct mix
                      SHARE_ROWS_MOST);
 }
 
+// A mixture that cannot fill one batch, however long its conversations are, is told before anything is trained that it comes after: no
+// example makes more than one row.
+static struct error *check_batch(const struct plan_stage *s, int64_t n_examples)
+{
+    const struct graph_node *node = s->node;
+    const struct finetune_options *tune = node->kind == KIND_FINETUNE ? node->options : NULL;
+    const struct grpo_options *grpo = node->kind == KIND_GRPO ? node->options : NULL;
+    int64_t steps = tune ? tune->steps : grpo ? grpo->steps : 1, batch = grpo ? grpo->rows : 0;
+    if (tune && finetune_form(tune) == FINETUNE_A_ROW)
+        batch = tune->rows;
+    else if (tune && tune->seq_len > 0)
+        batch = tune->batch_tokens / tune->seq_len;
+    int64_t rows = s->training_rows >= 0 ? s->training_rows : n_examples;
+    if (steps != FIELD_UNSET_INT || rows < 0 || rows >= batch)
+        return NULL;
+    return error_new(ERROR_RECIPE, node->stage->at, "mix in more, lower the batch, or give steps",
+                     "the mixture makes %s%lld %s%s, fewer than the %lld of one update", s->training_rows < 0 ? "at most " : "",
+                     (long long)rows, grpo ? "question" : "row", rows == 1 ? "" : "s", (long long)batch);
+}
+
 struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct lengths *lengths, struct arena *arena)
 {
     const struct graph_node *node = s->node;
@@ -331,6 +351,8 @@ struct error *shares_make(const struct plan *plan, struct plan_stage *s, struct 
                                            : NAN;
     if (!e)
         e = count_training_rows(s, splits, n_examples, n_tokens);
+    if (!e)
+        e = check_batch(s, n_examples);
     arena_release(&scratch);
     return error_while(e, node->stage->at, "planning stage '%s'", node->name);
 }

@@ -426,7 +426,8 @@ static void shares(void **state)
     assert_int_equal(mid->training_rows, 4439 / 64);
 
     // A row each: of the rows of 100 tokens every other has its answer behind the cut.
-    const char *each = with(&p->arena, MIXED, "preset: mid\n    model: base\n    batch_tokens: 128", "preset: sft\n    model: base\n    rows: 4");
+    const char *each = with(&p->arena, MIXED, "preset: mid\n    model: base\n    batch_tokens: 128",
+                            "preset: sft\n    model: base\n    rows: 4");
     make_plan(p, each);
     mid = plan_stage(&p->plan, "mid");
     assert_int_equal(mid->shares[1].rows, 80);
@@ -466,12 +467,12 @@ static void too_many_rows(void **state)
 }
 
 // The error of planning text, and of check, which sees no results.
-static void refused(struct place_of_test *p, const char *text, int line, const char *what)
+static void refused_in(const char *stage, struct place_of_test *p, const char *text, int line, const char *what)
 {
     make_graph(p, text);
     for (int check = 0; check < 2; check++) {
-        const struct graph_node *mid = graph_find(&p->graph, "mid");
-        struct error *e = check ? shares_check(mid, &p->arena) : plan_build(&p->plan, &p->graph, p->results, &p->arena);
+        const struct graph_node *node = graph_find(&p->graph, stage);
+        struct error *e = check ? shares_check(node, &p->arena) : plan_build(&p->plan, &p->graph, p->results, &p->arena);
         assert_non_null(e);
         assert_null(e->next);
         assert_int_equal(e->kind, ERROR_RECIPE);
@@ -480,6 +481,11 @@ static void refused(struct place_of_test *p, const char *text, int line, const c
         assert_non_null(e->fix);
         error_free(e);
     }
+}
+
+static void refused(struct place_of_test *p, const char *text, int line, const char *what)
+{
+    refused_in("mid", p, text, line, what);
 }
 
 // A suite whose test split has no rows is told before anything runs, once the file says so.
@@ -511,6 +517,25 @@ static void entries_of_nothing(void **state)
             "epochs of 'sums' is 0.02, which is none of the 40 rows of its split 'train'");
     make_plan(p, with(&p->arena, MIXED, "epochs: 2", "epochs: 0.025"));
     assert_int_equal(plan_stage(&p->plan, "mid")->shares[1].rows, 1);
+}
+
+// What can never fill a batch is told before anything runs: of rows whose tokens are not counted yet there are no more than examples.
+static void less_than_a_batch(void **state)
+{
+    struct place_of_test *p = *state;
+    const char *const small =
+        with(&p->arena, with(&p->arena, MIXED, "{task: quiz}", "{task: quiz, rows: 2}"), "epochs: 2", "rows: 1");
+    refused(p, with(&p->arena, small, "batch_tokens: 128", "batch_tokens: 256"), 11,
+            "the mixture makes at most 3 rows, fewer than the 4 of one update");
+    make_plan(p, with(&p->arena, small, "batch_tokens: 128", "batch_tokens: 192"));
+    make_plan(p, with(&p->arena, small, "batch_tokens: 128", "batch_tokens: 256\n    steps: 3"));
+    refused(p,
+            with(&p->arena, small, "preset: mid\n    model: base\n    batch_tokens: 128",
+                 "preset: sft\n    model: base\n    rows: 4"),
+            11, "the mixture makes 3 rows, fewer than the 4 of one update");
+    refused_in("rl", p, with(&p->arena, MIXED, "[{task: sums}]", "[{task: sums, rows: 1}], rows: 2"), 19,
+               "the mixture makes 1 question, fewer than the 2 of one update");
+    make_plan(p, with(&p->arena, MIXED, "[{task: sums}]", "[{task: sums, rows: 1}], rows: 2, steps: 1"));
 }
 
 // What could not be opened later is told before anything runs.
@@ -561,6 +586,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(too_many_rows, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(suites_of_nothing, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(entries_of_nothing, set_up_tasks, tear_down),
+        cmocka_unit_test_setup_teardown(less_than_a_batch, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(large_mixtures, set_up_tasks, tear_down),
         cmocka_unit_test_setup_teardown(resuming, set_up_tasks, tear_down),
     };
