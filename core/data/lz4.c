@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { SHORTEST_COPY = 4, CONTINUED = 15 };
+enum { SHORTEST_COPY = 4, CONTINUED = 15, STRIDE = 16 };
 
 // Adds the bytes that continue a length; false at the end of the input.
 static bool continue_length(const uint8_t **in, const uint8_t *end, size_t *length)
@@ -20,11 +20,28 @@ static bool continue_length(const uint8_t **in, const uint8_t *end, size_t *leng
     return true;
 }
 
+// Most copies are of a few bytes, and some too many cost less than a call: up to STRIDE more are written, and read.
+static void copy_strides(uint8_t *to, const uint8_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i += STRIDE)
+        memcpy(to + i, from + i, STRIDE);
+}
+
+static void copy_literals(uint8_t *to, size_t room, const uint8_t *from, size_t n_from, size_t n)
+{
+    if (n + STRIDE <= room && n + STRIDE <= n_from)
+        copy_strides(to, from, n);
+    else
+        memcpy(to, from, n);
+}
+
 // What is copied may be what the copy itself writes: then it repeats.
-static void copy_back(uint8_t *to, size_t distance, size_t n)
+static void copy_back(uint8_t *to, size_t room, size_t distance, size_t n)
 {
     const uint8_t *from = to - distance;
-    if (distance >= n)
+    if (distance >= STRIDE && n + STRIDE <= room)
+        copy_strides(to, from, n);
+    else if (distance >= n)
         memcpy(to, from, n);
     else
         for (size_t i = 0; i < n; i++)
@@ -43,7 +60,7 @@ static bool unpack_block(uint8_t *out, size_t most, size_t *n_out, const uint8_t
             return false;
         if (n_literals > (size_t)(end - in) || n_literals > (size_t)(out_end - to))
             return false;
-        memcpy(to, in, n_literals);
+        copy_literals(to, (size_t)(out_end - to), in, (size_t)(end - in), n_literals);
         to += n_literals;
         in += n_literals;
         if (in == end) {
@@ -59,7 +76,7 @@ static bool unpack_block(uint8_t *out, size_t most, size_t *n_out, const uint8_t
         n_copy += SHORTEST_COPY;
         if (distance == 0 || distance > (size_t)(to - out) || n_copy > (size_t)(out_end - to))
             return false;
-        copy_back(to, distance, n_copy);
+        copy_back(to, (size_t)(out_end - to), distance, n_copy);
         to += n_copy;
     }
     return false; // the last sequence ends with its literals

@@ -53,6 +53,44 @@ static void refuses(void **state)
                         9, "abcabcabca!?")); // of what lies before the first byte
 }
 
+// A sequence of n_literals and a copy of n_copy from `distance` before, made into a block byte by byte, and what it says.
+static size_t put_sequence(uint8_t *block, size_t at, uint8_t *text, size_t *n, size_t n_literals, size_t distance, size_t n_copy)
+{
+    block[at++] = (uint8_t)(n_literals << 4 | (n_copy ? n_copy - 4 : 0));
+    for (size_t i = 0; i < n_literals; i++)
+        block[at++] = text[*n + i] = (uint8_t)((*n + i) * 31 + n_literals);
+    *n += n_literals;
+    if (!n_copy)
+        return at;
+    block[at++] = (uint8_t)distance;
+    block[at++] = (uint8_t)(distance >> 8);
+    for (size_t i = 0; i < n_copy; i++, (*n)++)
+        text[*n] = text[*n - distance];
+    return at;
+}
+
+// All distances with all short lengths, near the end and far from it.
+static void unpacks_short_copies(void **state)
+{
+    (void)state;
+    uint8_t block[200], text[200], out[201];
+    for (size_t distance = 1; distance <= 40; distance++)
+        for (size_t n_copy = 4; n_copy <= 18; n_copy++)
+            for (size_t behind = 0; behind <= 40; behind += 5) {
+                size_t n = 0, at = 0, n_last = behind < 14 ? behind : 14;
+                for (int i = 0; i < 4; i++) // 56 bytes to copy from
+                    at = put_sequence(block, at, text, &n, 10, 1, 4);
+                at = put_sequence(block, at, text, &n, behind % 3, distance, n_copy);
+                for (size_t left = behind - n_last; left >= 5; left -= 5)
+                    at = put_sequence(block, at, text, &n, 1, distance, 4);
+                at = put_sequence(block, at, text, &n, n_last, 0, 0);
+                memset(out, '#', sizeof out);
+                assert_true(lz4_unpack(out, n, block, at));
+                assert_memory_equal(out, text, n);
+                assert_int_equal(out[n], '#');
+            }
+}
+
 // Two frames, the first of two blocks.
 static void unpacks_frames(void **state)
 {
@@ -81,6 +119,7 @@ static void unpacks_frames(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(unpacks), cmocka_unit_test(refuses), cmocka_unit_test(unpacks_frames)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(unpacks), cmocka_unit_test(refuses),
+                                       cmocka_unit_test(unpacks_short_copies), cmocka_unit_test(unpacks_frames)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
