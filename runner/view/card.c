@@ -83,8 +83,9 @@ static void print_wrapped(FILE *to, const char *text, const char *prefix, int wi
     int column = 0, shown = 0;
     fprintf(to, "%s", prefix);
     while (*text && shown < most) {
-        size_t word = strcspn(text, " \n\t\r");
+        size_t word = strcspn(text, " \n\t\r"), fits = text_prefix(text, width);
         int w = 0;
+        word = word > fits ? fits : word; // what a model writes may have no blanks
         for (size_t i = 0; i < word; i++)
             w += (text[i] & 0xC0) != 0x80;
         if (column && column + 1 + w > width) {

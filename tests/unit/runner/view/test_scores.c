@@ -91,7 +91,8 @@ static void texts_stay_apart(void **state)
         "{\"fields\":{\"eval_tokens\":2048},\"inputs\":{\"model\":\"aa\",\"validation\":\"11\"}}",
         "{\"fields\":{\"eval_tokens\":1024},\"inputs\":{\"model\":\"bb\",\"validation\":\"22\"}}"};
     for (int i = 0; i < 4; i++)
-        fake_eval(&f, fake_stage(&f, arena_printf(&p->arena, "eval_%d", i), "eval", arena_printf(&p->arena, "c%d", i), payloads[i]),
+        fake_eval(&f,
+                  fake_stage(&f, arena_printf(&p->arena, "eval_%d", i), "eval", arena_printf(&p->arena, "c%d", i), payloads[i]),
                   NULL, 0, NULL, 0, 1 + i);
     fake_done(&f, &run);
     load_all(&run, tables, &p->arena);
@@ -200,6 +201,33 @@ static void notes_are_told(void **state)
     }
 }
 
+// A stage is named once above its notes, and a word without an end is cut.
+static void lines_of_a_card_fit(void **state)
+{
+    struct place_of_test *p = *state;
+    struct fake_run f;
+    struct run run;
+    struct event events[2] = {{.kind = "note", .text = "one"}, {.kind = "note", .text = "two"}};
+    struct sample samples[1] = {{.step = 3}};
+    memset(samples[0].text, 'x', 200);
+    memcpy(samples[0].text, "\xC3\xA4 b", 4);
+    fake_init(&f, p, "small");
+    struct store_set sets[] = {rows_set("/events", event_members, EVENT_MEMBERS, sizeof *events, events, 2),
+                               rows_set("/samples", sample_members, SAMPLE_MEMBERS, sizeof *samples, samples, 1)};
+    fake_result(&f, fake_stage(&f, "base", "pretrain", "aa", "{}"), sets, 2);
+    fake_done(&f, &run);
+    char *text = NULL;
+    size_t n;
+    FILE *to = open_memstream(&text, &n);
+    no_error(card_print(&run, to, &p->arena));
+    fclose(to);
+    assert_non_null(strstr(text, "\nbase:\n  one\n  two\n"));
+    assert_non_null(strstr(text, "at step 3:\n  \xC3\xA4\n  bxxx"));
+    for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
+        assert_true(strcspn(line, "\n") <= 80);
+    free(text);
+}
+
 static const char *markdown(const struct run *run, struct place_of_test *p)
 {
     char *text = NULL;
@@ -265,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(rows_stay_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_task_has_no_mean, set_up, tear_down),
         cmocka_unit_test_setup_teardown(notes_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lines_of_a_card_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(fences_hold, set_up, tear_down),
         cmocka_unit_test_setup_teardown(validation_stands_apart, set_up, tear_down),
     };
