@@ -60,7 +60,7 @@ static const char *form_of_finetuning(json_t *fields)
 }
 
 // How text is cut into rows: seq_len of the stage or of the model that it measures, and whether by a plan of rows; of a fine-tuning
-// what a row is and in which order they come. *rows NULL: not known.
+// what a row is and in which order they come. The seq_len of an import stands in its file alone: '-'. *rows NULL: nothing is known.
 static struct error *rows_of(const struct run *run, const struct run_stage *stage, struct arena *arena, const char **rows)
 {
     bool is_finetune = !strcmp(stage->kind, "finetune"), failed = false;
@@ -76,6 +76,10 @@ static struct error *rows_of(const struct run *run, const struct run_stage *stag
         if (seq_len || is_finetune) {
             const char *length = dump(seq_len, arena);
             *rows = length && seed ? arena_printf(arena, "%s %s %s", length, form, seed) : NULL;
+            failed = !*rows;
+        }
+        if (!strcmp(stage->kind, "import") && form && !*rows) {
+            *rows = arena_printf(arena, "- %s ", form);
             failed = !*rows;
         }
         stage = by_key(run, json_string_value(json_object_get(json_object_get(payload, "inputs"), "model")));
@@ -220,6 +224,25 @@ static bool differ(const char *a, const char *b)
     return a && b && strcmp(a, b);
 }
 
+static bool has_length(const char *rows)
+{
+    return rows[0] != '-';
+}
+
+// Of rows whose length is not known the rest counts.
+static bool rows_differ(const char *a, const char *b)
+{
+    if (a && b && !(has_length(a) && has_length(b)))
+        return differ(strchr(a, ' '), strchr(b, ' '));
+    return differ(a, b);
+}
+
+void basis_join(struct basis *b, const struct basis *other)
+{
+    if (other->rows && has_length(other->rows) && (!b->rows || !has_length(b->rows)))
+        b->rows = other->rows;
+}
+
 const char *basis_differs(const struct basis *a, const struct basis *b)
 {
     if (differ(a->tokenizer, b->tokenizer))
@@ -228,7 +251,7 @@ const char *basis_differs(const struct basis *a, const struct basis *b)
         return "other text";
     if (differ(a->questions, b->questions) || differ(a->n_questions, b->n_questions))
         return "other questions";
-    if (differ(a->rows, b->rows))
+    if (rows_differ(a->rows, b->rows))
         return "other rows";
     return differ(a->count, b->count) ? "other count" : NULL;
 }

@@ -7,7 +7,8 @@
 // Loss       nats a token: the tokenizer, and of a fine-tuning which tokens count (all, or answers alone) and, of answers, whether a
 //            row is a conversation or packed by best fit
 // bpb        the tokenizer, the validation text in its tokens, how much of it, the length of rows and their packing, of an
-//            evaluation the version of its code, of a fine-tuning which rows they are (packed or answers, by which seed)
+//            evaluation the version of its code, of a fine-tuning which rows they are (packed or answers, by which seed). The length of
+//            rows of an import is not known here, and fits any; their packing is
 // Accuracy   the task and its data, and how many questions it has. A capped score says so in its label, and is a row of its own anyway
 // Means      over tasks: which they are, each of them as above, and how many questions of it were asked
 // Published  runs say less: what they do not say fits anything, but a published bpb, which fits only the same words
@@ -33,6 +34,9 @@ struct error *CHECKED basis_of_tasks(struct basis *b, const struct run *run, con
 
 // Whether a row of scores counts for ChatCORE: it is asked in a chat, and in no suite.
 bool basis_is_chat(const struct task_score *score);
+
+// What another that it can be compared with knows of its rows and it does not: so that a third is held against that, too.
+void basis_join(struct basis *b, const struct basis *other);
 
 // "other tokenizer", "other text", "other questions", "other rows", "other count", or NULL.
 const char *basis_differs(const struct basis *a, const struct basis *b);

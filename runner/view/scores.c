@@ -43,8 +43,10 @@ static struct score_row *row_of(struct scores *s, const struct score_row *measur
         if (strcmp(s->rows[i].name, measure->name))
             continue;
         const char *differs = basis_differs(&s->rows[i].basis, &measure->basis);
-        if (!differs)
+        if (!differs) {
+            basis_join(&s->rows[i].basis, &measure->basis);
             return &s->rows[i];
+        }
         why = why ? why : differs;
     }
     struct score_row *row = &s->rows[s->n_rows];

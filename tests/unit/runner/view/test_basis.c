@@ -138,6 +138,40 @@ static void packings_stay_apart(void **state)
     arena_release(&arena);
 }
 
+// The length of an import's rows stands in no payload: it fits any, and packing does not; what fits it decides for who comes next.
+static void rows_of_imports(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct fake flat, planned, longer, brought;
+    struct basis x, y;
+    fake(&flat, "t1", "v1", "rows", "?", &arena);
+    flat.stages[1].payload =
+        "{\"fields\":{\"eval_tokens\":1,\"seq_len\":8},\"inputs\":{\"tokenizer\":\"t1\",\"validation\":[\"v1\"]}}";
+    planned = flat, longer = flat, brought = flat;
+    planned.run.stages = planned.stages, longer.run.stages = longer.stages, brought.run.stages = brought.stages;
+    flat.run.stages = flat.stages;
+    planned.stages[4].payload = "{\"fields\":{\"eval_tokens\":1},\"inputs\":{\"model\":\"s\",\"validation\":[\"v1\"],"
+                                "\"validation_rows\":\"r\"},\"version\":1}";
+    longer.stages[1].payload =
+        "{\"fields\":{\"eval_tokens\":1,\"seq_len\":9},\"inputs\":{\"tokenizer\":\"t1\",\"validation\":[\"v1\"]}}";
+    brought.stages[1] = (struct run_stage){.name = "theirs", .kind = "import", .key = "b", .payload = "{\"fields\":{}}"};
+    flat.stages[2].payload = planned.stages[2].payload = longer.stages[2].payload = brought.stages[2].payload =
+        "{\"fields\":{},\"inputs\":{\"model\":\"b\"}}";
+    for (int i = 0; i < 4; i++) // evaluations of the model itself
+        (struct fake *[]){&flat, &planned, &longer, &brought}[i]->stages[2].kind = "grpo";
+    assert_null(differs(basis_of_bpb, &brought, &flat, 4, &arena));
+    assert_null(differs(basis_of_bpb, &longer, &brought, 4, &arena));
+    assert_string_equal(differs(basis_of_bpb, &brought, &planned, 4, &arena), "other rows");
+    assert_string_equal(differs(basis_of_bpb, &planned, &brought, 4, &arena), "other rows");
+    no_error(basis_of_bpb(&x, &brought.run, &brought.stages[4], &arena));
+    no_error(basis_of_bpb(&y, &flat.run, &flat.stages[4], &arena));
+    basis_join(&x, &y);
+    no_error(basis_of_bpb(&y, &longer.run, &longer.stages[4], &arena));
+    assert_string_equal(basis_differs(&x, &y), "other rows");
+    arena_release(&arena);
+}
+
 static const char *tasks_differ(const struct run *a, const struct task_score *x, int n, const struct run *b,
                                 const struct task_score *y, int m, const char *task, struct arena *arena)
 {
@@ -171,6 +205,7 @@ static void questions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(losses_and_bits), cmocka_unit_test(rows_of_finetunings),
-                                       cmocka_unit_test(packings_stay_apart), cmocka_unit_test(questions)};
+                                       cmocka_unit_test(packings_stay_apart), cmocka_unit_test(rows_of_imports),
+                                       cmocka_unit_test(questions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
