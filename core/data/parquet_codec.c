@@ -184,8 +184,10 @@ static bool more_gzip(struct parquet *p, size_t *have, size_t all, bool *ended)
     return (*ended || result == Z_OK) && *have <= all;
 }
 
-struct error *parquet_stream(struct parquet *p, size_t n)
+struct error *parquet_have(struct parquet *p, size_t n)
 {
+    if ((size_t)(p->page.end - p->page.at) >= n)
+        return NULL;
     struct parquet_page *page = &p->page;
     int codec = p->groups[p->group].chunks[p->column].codec;
     size_t have = (size_t)(page->end - page->unpacked), all = have + page->n_more;

@@ -140,13 +140,8 @@ struct error *CHECKED parquet_unpack(struct parquet *p, const uint8_t *packed, s
 // reads beside others (tokenize.c) never keeps them waiting for a page of megabytes. *begun false: unpack it whole.
 struct error *CHECKED parquet_stream_begin(struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool *begun);
 
-// Goes on until [page.at, page.end) has n bytes, which are there or to come. Use parquet_have.
-struct error *CHECKED parquet_stream(struct parquet *p, size_t n);
-
-static inline struct error *parquet_have(struct parquet *p, size_t n)
-{
-    return (size_t)(p->page.end - p->page.at) >= n ? NULL : parquet_stream(p, n);
-}
+// [page.at, page.end) has n bytes, which are there or to come.
+struct error *CHECKED parquet_have(struct parquet *p, size_t n);
 
 void parquet_release_codecs(struct parquet *p);
 

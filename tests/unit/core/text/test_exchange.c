@@ -186,8 +186,8 @@ static void lies_of_hf(void **state)
     assert_null(tokenizer_from_hf(&out, text, strlen(text), &arena));
     expect_same(t, out);
     // Post-processors that add nothing, as transformers saves one.
-    static const char *const same[] = {"{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]"
-                                       ",\"pair\":[],\"special_tokens\":{}}",
+    static const char *const same[] = {("{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}]"
+                                       ",\"pair\":[],\"special_tokens\":{}}"),
                                        "{\"type\":\"Sequence\",\"processors\":[{\"type\":\"ByteLevel\"}]}",
                                        "{\"type\":\"ByteLevel\"}"};
     for (size_t i = 0; i < countof(same); i++) {
