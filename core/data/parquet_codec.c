@@ -19,7 +19,8 @@ static const struct {
 } codecs[CODEC_COUNT] = {{"none", 1},   {"snappy", 32}, {"gzip", 1100},  {"lzo", 0},
                          {"brotli", 0}, {"lz4", 256},   {"zstd", 40000}, {"lz4_raw", 256}};
 
-enum { STEP = 1 << 20, PACKED_STEP = 1 << 18 }; // a step throws out of the cache what others work on: not too short
+// Short steps at first, so that others who wait for texts soon have some; then long ones, for each throws out of the cache what they use.
+enum { FIRST_STEP = 1 << 18, STEP = 1 << 20, PACKED_STEP = 1 << 16 };
 
 const char *parquet_codec_name(int codec, bool *readable)
 {
@@ -174,7 +175,7 @@ static bool more_gzip(struct parquet *p, size_t *have, size_t all, bool *ended)
     struct parquet_page *page = &p->page;
     z_stream *z = p->gzip;
     size_t room = all + 1 - *have; // + 1: to see that there is no more than the page says
-    room = room < STEP ? room : STEP;
+    room = room < FIRST_STEP ? room : FIRST_STEP;
     z->next_in = (Bytef *)page->packed, z->avail_in = (uInt)(page->packed_end - page->packed);
     z->next_out = page->unpacked + *have, z->avail_out = (uInt)room;
     int result = inflate(z, Z_NO_FLUSH);
@@ -191,8 +192,8 @@ struct error *parquet_have(struct parquet *p, size_t n)
     struct parquet_page *page = &p->page;
     int codec = p->groups[p->group].chunks[p->column].codec;
     size_t have = (size_t)(page->end - page->unpacked), all = have + page->n_more;
-    size_t need = (size_t)(page->at - page->unpacked) + n;
-    need = need > have + STEP ? need : have + STEP;
+    size_t need = (size_t)(page->at - page->unpacked) + n, step = have < FIRST_STEP ? FIRST_STEP : have < STEP ? have : STEP;
+    need = need > have + step ? need : have + step;
     need = need < all ? need : all;
     bool ended = false, good = true;
     while (good && (have < need || (need == all && !ended)))
