@@ -8,6 +8,7 @@
 #include "core/data/thrift.h"
 
 enum page_type { PAGE_DATA, PAGE_INDEX, PAGE_DICTIONARY, PAGE_DATA_V2 };
+
 struct header {
     int64_t type, unpacked, packed, crc;
     bool has_crc, has_inner, compressed;
@@ -169,15 +170,11 @@ static struct error *take_levels(struct parquet *p, const uint8_t **first, const
     size_t left = (size_t)(page->end - page->at) + page->n_more;
     struct error *e = left < 4 ? NULL : parquet_have(p, 4);
     size_t n = e || left < 4 ? 0 : parquet_u32(page->at);
-    if (!e && (left < 4 || n > left - 4))
-        e = parquet_error(p, NULL, "a page whose levels are longer than itself");
-    if (!e)
+    if (!e && left >= 4 && n <= left - 4)
         e = parquet_have(p, 4 + n);
-    if (e)
-        return e;
-    *first = page->at + 4;
-    *last = page->at = *first + n;
-    return NULL;
+    if (!e && !parquet_take_counted(&page->at, page->end, first, last))
+        e = parquet_error(p, NULL, "a page whose levels are longer than itself");
+    return e;
 }
 
 static struct error *open_data(struct parquet *p, const struct header *h, const uint8_t *body)
