@@ -96,9 +96,10 @@ struct error *prompts_open(struct prompts *p, const struct task *task, const str
     *p = (struct prompts){.task = task};
     for (int i = 0; i < n_parts && !e; i++)
         e = read_part(p, &capacity, &parts[i]);
+    const char *path = n_parts ? parts[0].path : NULL;
     if (!e && !p->n_all)
-        e = error_plain(ERROR_DATA, "task '%s' has no rows%s%s%s", task->name, n_parts && parts[0].path ? " in '" : "",
-                        n_parts && parts[0].path ? parts[0].path : "", n_parts && parts[0].path ? "'" : "");
+        e = path ? error_plain(ERROR_DATA, "task '%s' has no rows in '%s'", task->name, path)
+                 : error_plain(ERROR_DATA, "task '%s' has no rows", task->name);
     if (!e && !(p->order = block_alloc((size_t)p->n_all * sizeof *p->order)))
         e = error_memory();
     if (!e)

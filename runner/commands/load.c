@@ -178,14 +178,6 @@ struct error *load_name(const struct call *call, const char *what, const char **
     return NULL;
 }
 
-static bool is_among(const char *name, const char *const *names, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (!strcmp(names[i], name))
-            return true;
-    return false;
-}
-
 struct error *load_no_run(const struct call *call, const char *what, bool published)
 {
     struct arena *arena = call->arena;
@@ -202,7 +194,7 @@ struct error *load_no_run(const struct call *call, const char *what, bool publis
         all[i] = i < n ? names[i] : others[i - n];
     const char *near = nearest_name(what, all, n + n_others);
     near = near || what[length] ? near : other_recipe(what, arena);
-    if (what[length] && is_among(run, names, n)) // a number that is not there, or that is of no use here
+    if (what[length] && is_name_among(run, names, n)) // a number that is not there, or that is of no use here
         fix = arena_printf(arena, published ? "`retort ls` lists the runs of '%s'" : "name '%s' alone, whose newest run is meant",
                            run);
     else if (near || n)

@@ -110,6 +110,14 @@ static int distance(const char *a, const char *b)
     return rows[n % 3][m];
 }
 
+bool is_name_among(const char *word, const char *const *names, int n_names)
+{
+    for (int i = 0; i < n_names; i++)
+        if (!strcmp(word, names[i]))
+            return true;
+    return false;
+}
+
 const char *nearest_name(const char *word, const char *const *names, int n_names)
 {
     const char *nearest = NULL;

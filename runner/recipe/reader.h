@@ -133,6 +133,8 @@ bool reader_full(const struct reader *r);
 // An allocation checked: notes NULL as out of memory and returns p.
 void *reader_have(struct reader *r, void *p);
 
+bool is_name_among(const char *word, const char *const *names, int n_names);
+
 // The name most like word, or NULL if none is near: swapped, missing, extra and wrong letters count one each.
 const char *nearest_name(const char *word, const char *const *names, int n_names);
 

@@ -123,14 +123,6 @@ static void set_default(struct stage_reader *s, struct setting *setting, const c
         report(s, e);
 }
 
-static bool is_among(const char *name, const char *const *names, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(name, names[i]))
-            return true;
-    return false;
-}
-
 // What a field of the stage that takes a year says, or is about to.
 static int64_t year_of(const struct stage_reader *s, const char *field)
 {
@@ -144,9 +136,9 @@ static const char *default_of(const struct stage_reader *s, const struct field *
     static const char *const of_architecture[] = {"aspect", "window_pattern", "ratio"};
     static const char *const of_optimizer[] = {"matrix_lr", "embedding_lr", "unembedding_lr", "scalar_lr", "weight_decay"};
     int64_t year = s->r->recipe->nanochat;
-    if (is_among(field->name, of_architecture, countof(of_architecture)))
+    if (is_name_among(field->name, of_architecture, countof(of_architecture)))
         year = year_of(s, "architecture");
-    if (is_among(field->name, of_optimizer, countof(of_optimizer)))
+    if (is_name_among(field->name, of_optimizer, countof(of_optimizer)))
         year = year_of(s, "optimizer");
     return field_of_year(field, year);
 }
