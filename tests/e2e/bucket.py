@@ -2,7 +2,7 @@
 
     with Bucket() as bucket:
         ... AWS_ENDPOINT_URL_S3=bucket.url, keys bucket.KEY and bucket.SECRET ...
-        bucket.todo["PUT"].append(("status", 503))     # what happens to the next PUT instead
+        bucket.todo["PUT"].append(("status", 503))     # what happens to the next PUT instead; a POST with which parts are put together is a FINISH
         bucket.objects["bucket/dir/name"]
 
 What can happen: ("status", N), ("cut",) in the middle of the body, ("spoil",) what arrives is stored otherwise and its ETag is of that,
@@ -78,8 +78,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self):
         b = self.server.bucket
         length = int(self.headers.get("Content-Length", 0))
+        finishes = self.command == "POST" and "uploadId=" in self.path
         with b.guard:
-            todo = b.todo[self.command]
+            todo = b.todo["FINISH" if finishes else self.command]
             what, *args = todo.pop(0) if todo else ("",)
             b.seen.append((self.command, self.path, dict(self.headers)))
         if what == "cut":

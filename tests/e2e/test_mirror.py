@@ -370,17 +370,28 @@ class InBucket(Mirrors):
     def test_what_is_newer_there(self):
         self.keeps_what_is_newer()
 
-    def test_in_parts_and_through_trouble(self):
+    def in_parts(self):
         self.env = {**self.env, "RETORT_MIRROR_PART": "20000"}
-        self.bucket.todo["PUT"] += [("status", 503), ("cut",), ("spoil",), ("status", 500), ("etag",)]
-        self.bucket.todo["POST"] += [("status", 503), ("",), ("late",)]
         self.mirrored("-s", "base.steps=30")
         self.assertWhole()
         self.assertGreater(self.bucket.n_uploads, 1)
         self.assertEqual(self.bucket.uploads, {}, "parts that are paid for and of no use")
+        self.assertEqual([todo for todo in self.bucket.todo.values() if todo], [], "trouble that was not met")
         self.assertNotIn("SignatureDoesNotMatch", self.bucket.refused)
         elsewhere = self.folder / "elsewhere"
         self.assertIn("3 results", self.run_it("--from", self.address(), "-s", "base.steps=30", results=elsewhere).stdout)
+
+    # Each test's troubles are at most three in a row, however late in the run the first one comes: the fourth would be the last try.
+
+    def test_trouble_with_parts(self):
+        self.bucket.todo["PUT"] += [("status", 503), ("cut",), ("spoil",), ("etag",)]
+        self.in_parts()
+
+    def test_trouble_around_parts(self):
+        self.bucket.todo["POST"] += [("status", 503)]
+        self.bucket.todo["PUT"] += [("status", 500)]
+        self.bucket.todo["FINISH"] += [("late",)]
+        self.in_parts()
 
     def test_spoiled_on_the_way(self):
         self.bucket.todo["PUT"] += [("spoil",)] * 3
