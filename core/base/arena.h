@@ -49,7 +49,8 @@ struct arena_mark arena_mark(const struct arena *a);
 void arena_reset(struct arena *a, struct arena_mark mark);
 void arena_release(struct arena *a);
 
-// Bare blocks: owned by the caller, not zeroed, 64-byte aligned. block_free(NULL) does nothing.
+// Bare blocks: owned by the caller, not zeroed, 64-byte aligned; from 4 MiB on in large pages, where the system has them, so that touching
+// them first costs little. block_free(NULL) does nothing.
 void *block_alloc(size_t bytes);
 void *block_resize(void *block, size_t old_bytes, size_t new_bytes);
 void block_free(void *block);
