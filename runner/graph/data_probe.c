@@ -17,7 +17,7 @@
 #include "runner/recipe/world_file.h"
 
 enum { TRIES = 5, WORLD_DOCUMENTS = 40000, T = 2048, MICRO_BATCH = 16, MOST_BYTES = 400 << 20 };
-enum { LEAST_TOKENIZED = 8 << 20, LEARNED_BYTES = 16 << 20, LEAST_TURNS = 3 };
+enum { LEAST_TOKENIZED = 8 << 20, LEARNED_BYTES = 16 << 20, LEAST_TURNS = 3, TURNS = 12 };
 static const double LONG_S = 2; // of all tries: what is slow is tried once or twice, and in turns a few times
 
 struct probed {
@@ -132,7 +132,7 @@ static struct error *measure_tokens(struct probed *p, const struct probe_text *t
     double began = clock_seconds(), tokenize_s = INFINITY, encode_s = INFINITY;
     struct error *e = NULL;
     struct token_writer writer = {.n_vocab = tokenizer->n_vocab}; // kept from file to file, as stages do
-    for (int i = 0; i < TRIES && (i < LEAST_TURNS || clock_seconds() - began < LONG_S) && !e; i++) {
+    for (int i = 0; i < TURNS && (i < LEAST_TURNS || clock_seconds() - began < LONG_S) && !e; i++) {
         struct tokenize *tokenize = NULL;
         double start = clock_seconds();
         int64_t tokens;
