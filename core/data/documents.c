@@ -165,6 +165,18 @@ struct error *documents_open(struct documents **documents, const struct document
     return NULL;
 }
 
+void documents_use(struct documents *d, struct page_blocks *blocks)
+{
+    if (d->parquet)
+        parquet_use(d->parquet, blocks);
+}
+
+bool documents_stays(const struct documents *d, const char *text, struct page_block **block)
+{
+    *block = NULL;
+    return d->parquet ? parquet_stays(d->parquet, text, block) : d->part.form == DOCUMENT_TEXT;
+}
+
 struct error *documents_next(struct documents *d, const char **text, size_t *n_bytes)
 {
     *text = NULL;

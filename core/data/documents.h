@@ -10,13 +10,14 @@
 //
 // Form       parquet: a row of a string column a document, nulls and empty rows skipped; jsonl: a string field of an object a
 //            line; text: the whole file is one document; world: document i of the world's generator, first <= i < first + n
-// Ownership  text is borrowed until the next call
+// Ownership  text is borrowed until the next call, or longer (documents_stays)
 // Memory     a page of parquet (parquet.h), a line (json_lines.h), a document of a world; a text file is mapped
 // Errors     ERROR_DATA naming file and place (row group, row; line); for a text that is gzip, a PDF, UTF-16 or the like (file_kind.h)
 #ifndef CORE_DATA_DOCUMENTS_H
 #define CORE_DATA_DOCUMENTS_H
 
 #include "core/base/error.h"
+#include "core/data/page_blocks.h"
 #include "core/data/skips.h"
 #include "core/data/world.h"
 
@@ -42,7 +43,16 @@ struct document_part {
 struct documents;
 
 struct error *CHECKED documents_open(struct documents **documents, const struct document_part *part);
+
+// Pages of parquet are unpacked into these blocks, which outlive the documents; to be said before the first text.
+void documents_use(struct documents *documents, struct page_blocks *blocks);
+
 struct error *CHECKED documents_next(struct documents *documents, const char **text, size_t *n_bytes);
+
+// Whether the text last given, or a stretch of it, stays where it is: as long as the documents are open (*block NULL), or as long as *block
+// is kept. Else it is gone with the next text.
+bool documents_stays(const struct documents *documents, const char *text, struct page_block **block);
+
 void documents_close(struct documents *documents);
 
 #endif

@@ -356,6 +356,7 @@ struct error *parquet_open(struct parquet **parquet, const char *path)
     if (!p)
         return error_memory();
     memset(p, 0, sizeof *p);
+    p->blocks = &p->own;
     p->path = arena_strdup(&p->arena, path);
     struct error *e = p->path ? map_open(&p->map, path) : error_memory();
     if (!e)
@@ -373,13 +374,35 @@ void parquet_close(struct parquet *p)
     if (!p)
         return;
     map_close(&p->map);
-    block_free(p->page.unpacked);
+    page_blocks_release(&p->own);
     block_free(p->dictionary);
     block_free(p->offsets);
     block_free(p->pieced);
     parquet_release_codecs(p);
     arena_release(&p->arena);
     block_free(p);
+}
+
+void parquet_use(struct parquet *p, struct page_blocks *blocks)
+{
+    p->blocks = blocks;
+}
+
+static bool lies_in(const char *text, const uint8_t *from, size_t n)
+{
+    return (uintptr_t)text - (uintptr_t)from < n;
+}
+
+bool parquet_stays(const struct parquet *p, const char *text, struct page_block **block)
+{
+    struct page_block *now = p->blocks->now;
+    *block = NULL;
+    if (lies_in(text, p->map.data, p->map.n_bytes))
+        return true;
+    if (!now || !lies_in(text, now->bytes, now->n) || !page_blocks_can_keep(p->blocks))
+        return false;
+    *block = now;
+    return true;
 }
 
 int parquet_n_row_groups(const struct parquet *p)

@@ -32,7 +32,7 @@
 //            more than its codec can make of its bytes; a schema nested 32 deep. So a reader holds a footer, a page, a dictionary
 //            with its index and one value: PARQUET_MOST_BYTES at the very most, whatever the file says. A few bytes can still
 //            stand for 2^31 values of one page: who keeps values bounds them
-// Ownership  a text is borrowed until the next value or the next begin
+// Ownership  a text is borrowed until the next value or the next begin, or longer (parquet_stays)
 // Errors     ERROR_DATA with the file, row group, column and page (each from 0). Damage never reads outside of the file's bytes
 // Threads    one reader, one thread
 // Source     github.com/apache/parquet-format: parquet.thrift, Encodings.md
@@ -40,6 +40,7 @@
 #define CORE_DATA_PARQUET_H
 
 #include "core/base/error.h"
+#include "core/data/page_blocks.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -77,6 +78,13 @@ struct parquet_value {
 
 struct error *CHECKED parquet_open(struct parquet **parquet, const char *path);
 void parquet_close(struct parquet *p);
+
+// Pages are unpacked into these blocks, which outlive the file; to be said before the first begin.
+void parquet_use(struct parquet *p, struct page_blocks *blocks);
+
+// Whether a text of the value last given, or a stretch of it, stays where it is: as long as the file is open (*block NULL), or as long as
+// *block is kept.
+bool parquet_stays(const struct parquet *p, const char *text, struct page_block **block);
 
 int parquet_n_row_groups(const struct parquet *p);
 int64_t parquet_n_rows(const struct parquet *p);

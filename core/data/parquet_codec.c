@@ -20,7 +20,7 @@ static const struct {
                          {"brotli", 0}, {"lz4", 256},   {"zstd", 40000}, {"lz4_raw", 256}};
 
 // Short steps at first, so that others who wait for texts soon have some; then long ones, for each throws out of the cache what they use.
-enum { FIRST_STEP = 1 << 18, STEP = 1 << 20, PACKED_STEP = 1 << 16 };
+enum { FIRST_STEP = 1 << 18, STEP = 1 << 22, PACKED_STEP = 1 << 16 };
 
 const char *parquet_codec_name(int codec, bool *readable)
 {
@@ -97,6 +97,11 @@ static bool gunzip(struct parquet *p, uint8_t *out, size_t n_out, const uint8_t 
     return inflate(z, Z_FINISH) == Z_STREAM_END && z->avail_out == 0;
 }
 
+bool parquet_is_packed(const struct parquet *p, bool compressed)
+{
+    return compressed && p->groups[p->group].chunks[p->column].codec != CODEC_NONE;
+}
+
 struct error *parquet_unpack(struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool compressed, uint8_t **buffer,
                              size_t *capacity, const uint8_t **out)
 {
@@ -144,11 +149,11 @@ struct error *parquet_stream_begin(struct parquet *p, const uint8_t *packed, siz
 {
     struct parquet_page *page = &p->page;
     int codec = p->groups[p->group].chunks[p->column].codec;
-    *begun = n_out > 2 * STEP && (codec == CODEC_ZSTD ? begin_zstd(p, packed, n, n_out) : codec == CODEC_GZIP && ready_gzip(p));
-    struct error *e = *begun ? parquet_room(&page->unpacked, &page->capacity, n_out + 1, false) : NULL;
+    *begun = n_out > 0 && (codec == CODEC_ZSTD ? begin_zstd(p, packed, n, n_out) : codec == CODEC_GZIP && ready_gzip(p));
+    struct error *e = *begun ? page_blocks_take(p->blocks, n_out + 1) : NULL;
     if (e || !*begun)
         return e;
-    page->at = page->end = page->unpacked;
+    page->at = page->end = p->blocks->now->bytes;
     page->packed = packed;
     page->packed_end = packed + n;
     page->n_more = n_out;
@@ -161,7 +166,7 @@ static bool more_zstd(struct parquet *p, size_t *have, size_t all, bool *ended)
     struct parquet_page *page = &p->page;
     size_t left = (size_t)(page->packed_end - page->packed);
     ZSTD_inBuffer in = {page->packed, left < PACKED_STEP ? left : PACKED_STEP, 0};
-    ZSTD_outBuffer out = {page->unpacked, all, *have};
+    ZSTD_outBuffer out = {p->blocks->now->bytes, all, *have};
     size_t result = ZSTD_decompressStream(p->zstd, &out, &in);
     bool moved = in.pos > 0 || out.pos > *have;
     page->packed += in.pos;
@@ -177,7 +182,7 @@ static bool more_gzip(struct parquet *p, size_t *have, size_t all, bool *ended)
     size_t room = all + 1 - *have; // + 1: to see that there is no more than the page says
     room = room < FIRST_STEP ? room : FIRST_STEP;
     z->next_in = (Bytef *)page->packed, z->avail_in = (uInt)(page->packed_end - page->packed);
-    z->next_out = page->unpacked + *have, z->avail_out = (uInt)room;
+    z->next_out = p->blocks->now->bytes + *have, z->avail_out = (uInt)room;
     int result = inflate(z, Z_NO_FLUSH);
     page->packed = z->next_in;
     *have += room - z->avail_out;
@@ -191,14 +196,15 @@ struct error *parquet_have(struct parquet *p, size_t n)
         return NULL;
     struct parquet_page *page = &p->page;
     int codec = p->groups[p->group].chunks[p->column].codec;
-    size_t have = (size_t)(page->end - page->unpacked), all = have + page->n_more;
-    size_t need = (size_t)(page->at - page->unpacked) + n, step = have < FIRST_STEP ? FIRST_STEP : have < STEP ? have : STEP;
+    uint8_t *bytes = p->blocks->now->bytes;
+    size_t have = (size_t)(page->end - bytes), all = have + page->n_more;
+    size_t need = (size_t)(page->at - bytes) + n, step = have < FIRST_STEP ? FIRST_STEP : have < STEP ? have : STEP;
     need = need > have + step ? need : have + step;
     need = need < all ? need : all;
     bool ended = false, good = true;
     while (good && (have < need || (need == all && !ended)))
         good = (codec == CODEC_ZSTD ? more_zstd : more_gzip)(p, &have, all, &ended) && !(ended && have < all);
-    page->end = page->unpacked + have;
+    page->end = bytes + have;
     page->n_more = good ? all - have : 0;
     return good ? NULL : damaged(p, codec);
 }

@@ -91,8 +91,6 @@ struct parquet_page {
     struct parquet_deltas deltas, prefixes;       // deltas: values, or lengths of texts
     const uint8_t *at, *end;                      // values, or what is left of them
     size_t stride, i;                             // BYTE_STREAM_SPLIT: values of the page, the next one
-    uint8_t *unpacked;                            // owned, reused
-    size_t capacity;
 
     // Of a page that is unpacked as it is read: [at, end) is what is there.
     size_t n_more;                      // bytes to come; 0 in other pages
@@ -114,7 +112,8 @@ struct parquet {
     const uint8_t *at, *end; // pages to come
     int64_t row, n_left;     // the row last begun, -1 before the first; values to come
     struct parquet_page page;
-    uint8_t *dictionary; // owned, reused
+    struct page_blocks *blocks, own; // of pages that are unpacked; `own` where no others are given
+    uint8_t *dictionary;             // owned, reused
     size_t dictionary_capacity, n_dictionary_bytes;
     uint32_t *offsets; // of the dictionary's texts (where their bytes begin); owned, reused
     size_t offsets_capacity, n_dictionary;
@@ -150,6 +149,9 @@ struct error *CHECKED parquet_begin_decoding(struct parquet *p, int64_t encoding
 struct error *CHECKED parquet_decode(struct parquet *p, struct parquet_value *value);
 const char *parquet_encoding_name(int64_t encoding);
 const char *parquet_type_name(int type);
+
+// Whether a page's values have to be unpacked.
+bool parquet_is_packed(const struct parquet *p, bool compressed);
 
 // Makes a buffer of *capacity bytes hold n; keep: with the bytes that it has.
 struct error *CHECKED parquet_room(uint8_t **buffer, size_t *capacity, size_t n, bool keep);

@@ -158,7 +158,15 @@ static struct error *open_values(struct parquet *p, const struct header *h, cons
     struct error *e = one_by_one && h->compressed ? parquet_stream_begin(p, packed, n_packed, n, &begun) : NULL;
     if (e || begun)
         return e;
-    e = parquet_unpack(p, packed, n_packed, n, h->compressed, &page->unpacked, &page->capacity, &page->at);
+    uint8_t *bytes = NULL;
+    size_t capacity = 0;
+    if (parquet_is_packed(p, h->compressed)) {
+        e = page_blocks_take(p->blocks, n + 1);
+        bytes = p->blocks->now->bytes;
+        capacity = n + 1;
+    }
+    if (!e)
+        e = parquet_unpack(p, packed, n_packed, n, h->compressed, &bytes, &capacity, &page->at);
     page->end = page->at + n;
     return e;
 }

@@ -6,9 +6,9 @@
 //     e = tokenize_documents(t, &part, show, self, &writer);       // any number of parts; what is written depends on the part alone
 //     tokenize_close(t);
 //
-// Memory     four batches of some 256 KiB of text, and one more for every four threads, their ids, and an encoder a thread, beside what
-//            the writer keeps; they stay from part to part. A document is cut for this where that changes nothing, so that a long one
-//            is no more than that either, unless it has no such place
+// Memory     sixteen batches of some 128 KiB of text, and one more for every thread, their ids, an encoder a thread, and pages
+//            (page_blocks.h), beside what the writer keeps; they stay from part to part. A document is cut for this where that changes
+//            nothing, so that a long one is no more than that either, unless it has no such place
 // Ownership  the tokenizer stays the caller's
 // Errors     those of the documents; ERROR_STOPPED between batches of documents. Another part may be read after any of them
 // Threads    one call at a time; it has threads of its own

@@ -6,6 +6,8 @@
 #include "core/data/tokenize.h"
 #include "core/text/bpe_train.h"
 
+#define PAGE_LENGTHS RETORT_SOURCE "/tests/fixtures/parquet/page_lengths.parquet"
+
 static struct arena arena;
 static struct tokenizer *tokenizer;
 
@@ -179,6 +181,13 @@ static void many_lines(void **state)
     check((struct document_part){.form = DOCUMENT_JSONL, .path = "many.jsonl", .column = "text"}, n_documents);
 }
 
+// Texts that are read where their page lies, while the next pages are read, and texts of short pages, which are copied.
+static void page_lengths(void **state)
+{
+    (void)state;
+    check((struct document_part){.form = DOCUMENT_PARQUET, .path = PAGE_LENGTHS, .column = "text"}, 779);
+}
+
 // What is wrong behind the first batch is said, whoever reads it.
 static void a_bad_line(void **state)
 {
@@ -219,8 +228,11 @@ static void parts_in_turn(void **state)
     (void)state;
     const struct document_part parts[] = {{.form = DOCUMENT_TEXT, .path = "long.txt"},
                                           {.form = DOCUMENT_JSONL, .path = "bad.jsonl", .column = "text"},
+                                          {.form = DOCUMENT_PARQUET, .path = PAGE_LENGTHS, .column = "text"},
                                           {.form = DOCUMENT_TEXT, .path = "empty.txt"},
                                           {.form = DOCUMENT_JSONL, .path = "many.jsonl", .column = "text"},
+                                          {.form = DOCUMENT_PARQUET, .path = PAGE_LENGTHS, .column = "text"},
+                                          {.form = DOCUMENT_PARQUET, .path = PAGE_LENGTHS, .column = "text"},
                                           {.form = DOCUMENT_TEXT, .path = "long.txt"}};
     struct tokenize *t;
     struct token_writer w = {.n_vocab = tokenizer->n_vocab};
@@ -253,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_texts),
         cmocka_unit_test(many_lines),
+        cmocka_unit_test(page_lengths),
         cmocka_unit_test(a_bad_line),
         cmocka_unit_test(stops),
         cmocka_unit_test(parts_in_turn),
