@@ -132,6 +132,21 @@ def kill_in_stage(runner, results, kind, step, signal_number=signal.SIGKILL):
     return True
 
 
+def in_time(results, attempt):
+    """Calls attempt() until it says that it broke a run before that had ended; each time the results are as they were at first."""
+    with tempfile.TemporaryDirectory(prefix="retort-e2e-") as folder:
+        before = pathlib.Path(folder) / "before"
+        if results.exists():
+            shutil.copytree(results, before)
+        for _ in range(6):
+            if attempt():
+                return
+            shutil.rmtree(results)
+            if before.exists():
+                shutil.copytree(before, results)
+    raise AssertionError("the run was always over before it could be broken")
+
+
 def live_step(results, kind):
     """The newest step of a running stage of that kind, or -1."""
     for path in results.glob(f"store/{kind}-*.live"):

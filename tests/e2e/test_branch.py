@@ -14,7 +14,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import RETORT, Alone, call, children, live_step, text_of, wait_for
+from harness import RETORT, Alone, call, children, in_time, kill_all, live_step, text_of, wait_for
 
 TEXT = text_of()
 BASE = TEXT[TEXT.index("  base:\n"):TEXT.index("  base_eval:")]
@@ -48,14 +48,20 @@ class Trainings(Alone):
 
     def killed(self, recipe, when, settings=(), whom="stage"):
         """Runs a recipe, and kills the stage, or stage and runner, when it is time."""
-        runner = subprocess.Popen([RETORT, "run", recipe, *settings, "--results", self.results], stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True, env=OFTEN)
-        wait_for(lambda: when() or runner.poll() is not None)
-        self.assertIsNone(runner.poll(), "the run ended before it could be killed")
-        pids = children(runner.pid) + ([runner.pid] if whom == "both" else [])
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        return runner.communicate(timeout=60)[0]
+        said = []
+
+        def attempt():
+            runner = subprocess.Popen([RETORT, "run", recipe, *settings, "--results", self.results], stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, env=OFTEN)
+            wait_for(lambda: when() or runner.poll() is not None)
+            stages = children(runner.pid)
+            early = runner.poll() is None and bool(stages)
+            kill_all(stages + ([runner.pid] if early and whom == "both" else []))
+            said.append(runner.communicate(timeout=60)[0])
+            return early and runner.returncode != 0
+
+        in_time(self.results, attempt)
+        return said[-1]
 
 
 class Branches(Trainings):

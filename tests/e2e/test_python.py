@@ -123,16 +123,20 @@ class Kills(Coder):
         self.result("eval").rename(alone)
         for path in self.results.glob("store/eval-*"):
             path.unlink()
-        runner = subprocess.Popen([RETORT, "run", self.recipe, "--results", self.results], stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True, env={**os.environ, **self.ENV})
-        program = []
-        wait_for(lambda: any(program.append(p) for p in map(self.runs_a_program, children(runner.pid)) if p) or program or
-                 runner.poll() is not None)
-        self.assertIsNone(runner.poll(), "it was over before it could be killed")
-        kill_all(children(runner.pid))
-        runner.kill()
-        runner.communicate(timeout=60)
-        wait_for(lambda: not pathlib.Path(f"/proc/{program[0]}").exists())
+        def attempt():
+            runner = subprocess.Popen([RETORT, "run", self.recipe, "--results", self.results], stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, env={**os.environ, **self.ENV})
+            program = []
+            wait_for(lambda: any(program.append(p) for p in map(self.runs_a_program, children(runner.pid)) if p) or program or
+                     runner.poll() is not None)
+            stages = children(runner.pid)
+            kill_all([*stages, runner.pid])
+            runner.communicate(timeout=60)
+            if program and stages:
+                wait_for(lambda: not pathlib.Path(f"/proc/{program[0]}").exists())
+            return program and stages and not any(self.results.glob("store/eval-*[0-9a-f].h5"))
+
+        in_time(self.results, attempt)
         done = self.run_it(env=self.ENV)
         self.assertRegex(done.stdout, r"resum")
         self.assertSame(self.result("eval"), alone)

@@ -15,7 +15,7 @@ import sys
 import time
 import unittest
 
-from harness import MICRO, RETORT, Alone, Folder, call, children, kill_all, live_step, text_of, wait_for
+from harness import MICRO, RETORT, Alone, Folder, call, children, in_time, kill_all, kill_in_stage, live_step, text_of, wait_for
 
 
 class Runs(Folder):
@@ -121,14 +121,10 @@ class Bf16(Folder):
         self.assertIn("base_eval.precision", call("plan", self.recipe, "--resolved", results=self.results, check=0).stdout)
         alone = self.folder / "alone"
         call("run", self.recipe, "-s", "base.device_batch=3", results=alone, env={"OMP_NUM_THREADS": "1"}, check=0)
-        runner = subprocess.Popen([RETORT, "run", self.recipe, "--results", self.results], stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True, env={**os.environ, "RETORT_CHECKPOINT_SECONDS": "0.05"})
-        wait_for(lambda: live_step(self.results, "pretrain") >= 12 and any(self.results.glob("store/pretrain-*.part.h5"))
-                 or runner.poll() is not None)
-        self.assertIsNone(runner.poll(), "the run ended before it could be killed")
-        for pid in children(runner.pid):
-            os.kill(pid, signal.SIGKILL)
-        runner.communicate(timeout=60)
+        often = {**os.environ, "RETORT_CHECKPOINT_SECONDS": "0.05"}
+        in_time(self.results, lambda: kill_in_stage(subprocess.Popen(
+            [RETORT, "run", self.recipe, "--results", self.results], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=often), self.results, "pretrain", 12))
         done = call("run", self.recipe, results=self.results, check=0)
         self.assertRegex(done.stdout, r"resum\w*[^\n]*step \d+")
         for kind in ("tokenizer", "pretrain", "eval"):
@@ -277,14 +273,17 @@ stages:
         return next(iter(self.results.glob("store/tokenizer-*.part.h5")), None)
 
     def kill_in_merges(self):
-        runner = self.start()
-        wait_for(lambda: self.part() or runner.poll() is not None)
-        first = self.live()
-        for pid in children(runner.pid):
-            os.kill(pid, signal.SIGKILL)
-        runner.communicate(timeout=60)
-        self.assertNotEqual(runner.returncode, 0, "the run ended before it could be killed")
-        self.assertTrue(self.part())
+        def attempt():
+            nonlocal first
+            runner = self.start()
+            wait_for(lambda: self.part() or runner.poll() is not None)
+            first = self.live()
+            kill_all(children(runner.pid))
+            runner.communicate(timeout=60)
+            return runner.returncode != 0 and self.part()
+
+        first = ""
+        in_time(self.results, attempt)
         self.assertIn('"characters"', first)
         self.assertEqual(self.plan(self.recipe)["tokenizer"]["state"], "resume")
 
