@@ -99,6 +99,18 @@ static struct error *keep_all_damaged(struct stage *stage)
     return e;
 }
 
+// Another run may have made the result between the runner's last look and this process's lock. A step to keep may be lacking still.
+static struct error *look_for_it(bool *is_there, const struct job *job, struct arena *arena)
+{
+    struct result r;
+    *is_there = false;
+    if (job->again || !job->out || job->until >= 0 || job->n_kept > 0)
+        return NULL;
+    struct error *e = result_look(&r, job->out, job->key, true, arena);
+    *is_there = !e && r.state == RESULT_WHOLE;
+    return e;
+}
+
 static struct error *run_job(struct job *job, struct arena *arena)
 {
     char started[CLOCK_TEXT];
@@ -139,7 +151,10 @@ static struct error *take_lock_and_run(struct job *job, struct arena *arena)
         return e;
     if (!lock.taken)
         return lock_error("the result that this stage makes", &holder, NULL);
-    e = run_job(job, arena);
+    bool is_there;
+    e = look_for_it(&is_there, job, arena);
+    if (!e && !is_there)
+        e = run_job(job, arena);
     lock_release(&lock, true);
     return e;
 }

@@ -170,6 +170,7 @@ static void write_kept(struct json *j, const struct job *job)
     json_key(j, "until"), json_count(j, job->until);
     json_key(j, "trunk"), json_str(j, job->trunk);
     json_key(j, "from_start"), json_bool(j, job->from_start);
+    json_key(j, "again"), json_bool(j, job->again);
 }
 
 static struct error *malformed(const char *path, const char *what)
@@ -419,6 +420,7 @@ static struct error *read_kept(struct job *job, const json_t *root, struct arena
     job->until = get_count(root, "until");
     job->trunk = get_text(root, "trunk", arena);
     job->from_start = json_is_true(json_object_get(root, "from_start"));
+    job->again = json_is_true(json_object_get(root, "again"));
     return NULL;
 }
 

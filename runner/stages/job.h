@@ -8,7 +8,7 @@
 //    "out":"…/pretrain-3f9a.h5","lock":"…","inputs":{"tokenizer":["…h5"],"tokens":["…h5",…],"validation":[…]},
 //    "suites":[{"name":"core","title":"CORE","tasks":22,"missing":"core/squad core/coqa"}],
 //    "mix":[{"share":0.7,"rows":null,"paths":["…h5"]}],"parts":[{…}],
-//    "kept":[{"step":500,"optim":true}],"until":null,"trunk":null,"from_start":false,
+//    "kept":[{"step":500,"optim":true}],"until":null,"trunk":null,"from_start":false,"again":false,
 //    "usd_per_hour":24,"peak_flops":1.8e11,"runner":1234}
 //
 // options are all set fields as recipe text (lists as lists of texts), read through the table of fields; payload is the canonical
@@ -107,6 +107,7 @@ struct job {
     int64_t until;     // the step at which it ends without a result, which is there already; -1: it goes to its end
     const char *trunk; // a checkpoint of another training, or kept of this one, where it begins, for it passes there; NULL: none
     bool from_start;   // its own checkpoints are too late for what has to be kept
+    bool again;        // its result was there when it was started, and is to be made once more
     double usd_per_hour; // NaN: unknown
     double
         peak_flops; // FLOP/s that this machine was measured to do at the most, in the stage's precision; NaN: it was not measured

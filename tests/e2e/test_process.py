@@ -299,6 +299,23 @@ class TwoRunners(Processes):
             self.ends_with(second, 75)
         self.ends_with(first, 0)
 
+    def test_made_between_the_look_and_the_lock(self):
+        call("run", MICRO, results=self.results, check=1, env={"RETORT_FAULT": "stage/stage.begun"})
+        job = next(self.results.glob("store/tokenizer-*.job"))
+        told = job.read_bytes()
+        call("run", MICRO, results=self.results, check=0)
+        made = self.result("tokenizer").stat()
+        for again in (False, True):
+            job.write_bytes(told.replace(b'"again":false', b'"again":true') if again else told)
+            self.assertEqual(json.loads(job.read_bytes())["again"], again)
+            stage = subprocess.Popen([RETORT, "_stage", "--results", self.results, "--job", job], stdin=subprocess.PIPE)
+            self.assertEqual(stage.wait(timeout=60), 0)
+            stage.stdin.close()
+            self.assertEqual(self.result("tokenizer").stat().st_ino != made.st_ino, again)
+            self.assertFalse(job.exists())
+            if not again:
+                self.assertEqual(list(self.results.glob("store/*.live")), [])
+
     def test_all_made_by_another(self):
         call("run", MICRO, results=self.results, check=0)
         self.assertIn("nothing to do", call("run", self.other_recipe(), results=self.results, check=0).stdout)
