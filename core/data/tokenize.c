@@ -248,13 +248,19 @@ static bool is_whole(const struct batch *b)
     return b->done == b->n;
 }
 
-// What is furthest along goes first, but that there is always text to encode next. Each thread makes its own encoder: that takes as long as
-// a megabyte of text.
+// Each thread makes its own encoder, while another reads the first texts: that takes as long as a megabyte of text.
+static struct error *make_encoder(struct line *l, struct encoder *enc, const struct tokenizer *tokenizer)
+{
+    pthread_mutex_unlock(&l->lock);
+    struct error *e = encoder_init(enc, tokenizer);
+    pthread_mutex_lock(&l->lock);
+    return e;
+}
+
+// What is furthest along goes first, but that there is always text to encode next.
 static void work(struct line *l, struct encoder *enc, const struct tokenizer *tokenizer)
 {
-    struct error *first = enc->cache ? NULL : encoder_init(enc, tokenizer);
     pthread_mutex_lock(&l->lock);
-    l->error = error_first(l->error, first);
     while (!l->error && !(l->is_end && l->n_written == l->n_read)) {
         bool can_read = !l->is_reading && !l->is_end && l->n_read - l->n_written < l->n_batches, told = true;
         struct error *e = NULL;
@@ -262,6 +268,8 @@ static void work(struct line *l, struct encoder *enc, const struct tokenizer *to
             e = write_batch(l);
         else if (can_read && l->n_read - l->n_claimed < l->n_batches / 2)
             e = read_batch(l);
+        else if (!enc->cache)
+            e = make_encoder(l, enc, tokenizer);
         else if (l->n_claimed < l->n_read)
             e = encode_some(l, enc), told = e || is_whole(batch_at(l, l->n_written));
         else
