@@ -1,6 +1,6 @@
 // parquet_codec.c - packed bytes to bytes: a page whole, or as it is read.
 //
-// Both write to the same place: what lies in a page stays until the next page, and nothing is copied.
+// Both write to the same place: what lies in a page stays until the next page, or longer (page_blocks.h), and nothing is copied.
 #include <snappy-c.h>
 #include <string.h>
 #include <zlib.h>

@@ -135,8 +135,8 @@ struct error *CHECKED parquet_open_page(struct parquet *p);
 struct error *CHECKED parquet_unpack(struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool compressed,
                                      uint8_t **buffer, size_t *capacity, const uint8_t **out);
 
-// Begins a page that is unpacked as it is read: a long one, in zstd or gzip. So what is unpacked is used while it is in the cache, and who
-// reads beside others (tokenize.c) never keeps them waiting for a page of megabytes. *begun false: unpack it whole.
+// Begins a page that is unpacked as it is read, in zstd or gzip, so that who reads beside others (tokenize.c) has texts for them before a
+// page of megabytes is unpacked. *begun false: unpack it whole.
 struct error *CHECKED parquet_stream_begin(struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool *begun);
 
 // [page.at, page.end) has n bytes, which are there or to come.

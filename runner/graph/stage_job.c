@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/store/atomic.h"
 #include "runner/graph/kept.h"
 #include "runner/graph/keys.h"
 #include "runner/graph/machine.h"
@@ -173,7 +172,7 @@ struct error *stage_job(struct job *job, const struct plan *plan, const struct p
                         .until = s->until,
                         .trunk = s->trunk,
                         .from_start = s->from_start,
-                        .again = s->out && file_exists(s->out),
+                        .again = s->whole,
                         .usd_per_hour = plan->graph->recipe->usd_per_hour,
                         .peak_flops = peak_of(plan, node),
                         .runner = getpid()};

@@ -107,7 +107,7 @@ struct job {
     int64_t until;     // the step at which it ends without a result, which is there already; -1: it goes to its end
     const char *trunk; // a checkpoint of another training, or kept of this one, where it begins, for it passes there; NULL: none
     bool from_start;   // its own checkpoints are too late for what has to be kept
-    bool again;        // its result was there when it was started, and is to be made once more
+    bool again;        // its result was there when it was planned: what lacks is a step of it, or its optimizer
     double usd_per_hour; // NaN: unknown
     double
         peak_flops; // FLOP/s that this machine was measured to do at the most, in the stage's precision; NaN: it was not measured

@@ -129,7 +129,7 @@ def kill_in_stage(runner, results, kind, step, signal_number=signal.SIGKILL):
     kill_all(stages, signal_number)
     runner.kill()
     runner.communicate(timeout=60)
-    return True
+    return any(results.glob(f"store/{kind}-*.part.h5"))  # else it had ended at that very moment
 
 
 def in_time(results, attempt):

@@ -5,6 +5,7 @@
 
 Needs nothing but Python's own library.
 """
+import contextlib
 import json
 import os
 import re
@@ -47,18 +48,24 @@ class Trainings(Alone):
         return self.result("pretrain", self.alone)
 
     def killed(self, recipe, when, settings=(), whom="stage"):
-        """Runs a recipe, and kills the stage, or stage and runner, when it is time."""
+        """Runs a recipe, and kills the stage, or stage and runner, when it is time; there is a checkpoint then."""
         said = []
 
+        def due():
+            with contextlib.suppress(FileNotFoundError):  # the stage ended meanwhile, and its files are gone
+                return when()
+
         def attempt():
+            for path in self.results.glob("store/*.live"):  # of one that was killed before: it says what that one did
+                path.unlink()
             runner = subprocess.Popen([RETORT, "run", recipe, *settings, "--results", self.results], stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, text=True, env=OFTEN)
-            wait_for(lambda: when() or runner.poll() is not None)
+            wait_for(lambda: due() or runner.poll() is not None)
             stages = children(runner.pid)
             early = runner.poll() is None and bool(stages)
             kill_all(stages + ([runner.pid] if early and whom == "both" else []))
             said.append(runner.communicate(timeout=60)[0])
-            return early and runner.returncode != 0
+            return early and runner.returncode != 0 and any(self.results.glob("store/pretrain-*.part.h5"))
 
         in_time(self.results, attempt)
         return said[-1]

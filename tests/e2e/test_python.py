@@ -130,7 +130,8 @@ class Kills(Coder):
             wait_for(lambda: any(program.append(p) for p in map(self.runs_a_program, children(runner.pid)) if p) or program or
                      runner.poll() is not None)
             stages = children(runner.pid)
-            kill_all([*stages, runner.pid])
+            kill_all(stages)
+            runner.kill()
             runner.communicate(timeout=60)
             if program and stages:
                 wait_for(lambda: not pathlib.Path(f"/proc/{program[0]}").exists())
