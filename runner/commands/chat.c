@@ -236,6 +236,15 @@ static struct error *talk(struct chat *c)
     return e;
 }
 
+// A Ctrl-C while a piece of an answer is being written to a terminal is no error of writing. poll() is interrupted all the same.
+static void go_on_writing(void)
+{
+    struct sigaction ask;
+    sigaction(SIGINT, NULL, &ask);
+    ask.sa_flags |= SA_RESTART;
+    sigaction(SIGINT, &ask, NULL);
+}
+
 static struct error *open_and_talk(struct chat *c)
 {
     const char *path;
@@ -250,6 +259,8 @@ static struct error *open_and_talk(struct chat *c)
         return e;
     stop_on_signals();
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    if (c->screen)
+        go_on_writing();
     if (!c->call->prompt)
         return talk(c);
     if (c->call->json)
