@@ -105,11 +105,11 @@ bool parquet_is_packed(const struct parquet *p, bool compressed)
 struct error *parquet_unpack(struct parquet *p, const uint8_t *packed, size_t n, size_t n_out, bool compressed, uint8_t **buffer,
                              size_t *capacity, const uint8_t **out)
 {
-    int codec = compressed ? p->groups[p->group].chunks[p->column].codec : CODEC_NONE;
-    if (codec == CODEC_NONE) {
+    if (!parquet_is_packed(p, compressed)) {
         *out = packed;
         return n == n_out ? NULL : parquet_error(p, NULL, "a page that is not packed has %zu bytes and says %zu", n, n_out);
     }
+    int codec = p->groups[p->group].chunks[p->column].codec;
     struct error *e = parquet_room(buffer, capacity, n_out + 1, false); // + 1: an empty dictionary is one, too
     *out = *buffer;
     if (e || n_out == 0)
