@@ -2,11 +2,11 @@
 
     with Bucket() as bucket:
         ... AWS_ENDPOINT_URL_S3=bucket.url, keys bucket.KEY and bucket.SECRET ...
-        bucket.todo["PUT"].append(("status", 503))     # what happens to the next PUT instead; a POST with which parts are put together is a FINISH
+        bucket.todo["PUT"].append(("status", 503))     # what happens to the next PUT instead
         bucket.objects["bucket/dir/name"]
 
-What can happen: ("status", N), ("cut",) in the middle of the body, ("spoil",) what arrives is stored otherwise and its ETag is of that,
-("etag",) it is stored well under an ETag that is no MD5, ("late",) parts are put together with status 200 and an error behind it,
+A POST with which parts are put together is a FINISH. What can happen: ("status", N), ("cut",) in the middle of the body, ("spoil",)
+what arrives is stored otherwise and its ETag is of that, ("etag",) it is stored well under an ETag that is no MD5, ("late",) parts are put together with status 200 and an error behind it,
 ("slow", seconds).
 """
 import base64

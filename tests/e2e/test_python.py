@@ -123,6 +123,7 @@ class Kills(Coder):
         self.result("eval").rename(alone)
         for path in self.results.glob("store/eval-*"):
             path.unlink()
+
         def attempt():
             runner = subprocess.Popen([RETORT, "run", self.recipe, "--results", self.results], stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, text=True, env={**os.environ, **self.ENV})
